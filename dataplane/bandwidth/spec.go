@@ -1,0 +1,19 @@
+package bandwidth
+
+// Tree is the bandwidth plan of one line: the root is the contract, the leaves are classes.
+type Tree struct {
+	Device   string  `json:"device"`   // device that is shaped (the tunnel device)
+	Rate     uint64  `json:"rate"`     // bit/s of the line, outer packets counted
+	Overhead int     `json:"overhead"` // bytes a packet grows by on the line (60 IPv4 outer, 80 IPv6)
+	Classes  []Class `json:"classes"`
+}
+
+// Class is one bandwidth class.
+type Class struct {
+	ID        uint8  `json:"id"` // 1..63; the number in packet.Cell.BWClass
+	Name      string `json:"name"`
+	Guarantee uint64 `json:"guarantee"` // bit/s
+	Ceiling   uint64 `json:"ceiling"`   // bit/s
+	Priority  uint8  `json:"priority"`  // 0 first .. 7 last, for spare bandwidth
+	Default   bool   `json:"default"`   // takes what no record assigns; exactly one
+}
