@@ -1,0 +1,67 @@
+// Command sekisho is the operator's command line.
+//
+// Problem: one gate, many small daemons; the person at the console needs one word for each task. Mechanism: a table of
+// subcommands, each a function of its own file with its own flags. Life cycle: one process a task; nothing is kept between
+// runs but what the daemons keep. Invariant: the exit code tells the outcome: 0 done and held, 1 refused or not held,
+// 2 not understood.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// Exit codes of every subcommand.
+const (
+	exitOK     = 0
+	exitFailed = 1 // refused, not held, or an error on the way
+	exitUsage  = 2
+)
+
+// command is one subcommand. run gets the arguments after the name and answers the exit code.
+type command struct {
+	name, usage string
+	run         func(ctx context.Context, args []string, stdout, stderr io.Writer) int
+}
+
+var commands = []command{
+	{"init", "init --name N --config FILE [--people FILE]   make directories, keys, certificates, anchors, first people", runInit},
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := dispatch(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// dispatch finds the subcommand that args[0] names and runs it.
+func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) == 0 {
+		usage(stderr)
+		return exitUsage
+	}
+	if args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
+		usage(stdout)
+		return exitOK
+	}
+	for _, c := range commands {
+		if c.name == args[0] {
+			return c.run(ctx, args[1:], stdout, stderr)
+		}
+	}
+	fmt.Fprintf(stderr, "sekisho: no subcommand %q\n", args[0])
+	usage(stderr)
+	return exitUsage
+}
+
+func usage(w io.Writer) {
+	fmt.Fprintln(w, "usage: sekisho SUBCOMMAND [FLAGS]")
+	for _, c := range commands {
+		fmt.Fprintln(w, "  sekisho "+c.usage)
+	}
+}
