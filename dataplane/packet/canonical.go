@@ -1,0 +1,66 @@
+package packet
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"net/netip"
+	"slices"
+)
+
+// Canonical is t in the one order that equal policies share; slices are copied, never nil, and exact duplicates are kept.
+func Canonical(t Tables) Tables {
+	t.Segments = sorted(t.Segments, func(a, b Segment) int { return cmp.Compare(a.ID, b.ID) })
+	t.Hosts = sorted(t.Hosts, func(a, b Host) int { return a.Addr.Compare(b.Addr) })
+	t.Prefixes = sorted(t.Prefixes, func(a, b Prefix) int {
+		return cmp.Or(a.Prefix.Addr().Compare(b.Prefix.Addr()), cmp.Compare(a.Prefix.Bits(), b.Prefix.Bits()))
+	})
+	t.Classes = sorted(t.Classes, func(a, b Class) int { return cmp.Compare(a.ID, b.ID) })
+	for i := range t.Classes {
+		t.Classes[i].Via = sorted(t.Classes[i].Via, netip.Addr.Compare)
+	}
+	t.Ports = mergePorts(t.Ports)
+	t.Cells = sorted(t.Cells, func(a, b Cell) int {
+		return cmp.Or(cmp.Compare(a.Src, b.Src), cmp.Compare(a.Dst, b.Dst), cmp.Compare(a.Port, b.Port))
+	})
+	t.Rules = sorted(t.Rules, func(a, b Rule) int { return cmp.Compare(a.ID, b.ID) })
+	for i := range t.Rules {
+		t.Rules[i].Records = append([]string{}, t.Rules[i].Records...)
+	}
+	return t
+}
+
+// mergePorts joins adjoining ranges of one class: a dense port table cannot tell them apart.
+func mergePorts(in []PortRange) []PortRange {
+	s := sorted(in, func(a, b PortRange) int { return cmp.Or(cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.Lo, b.Lo)) })
+	out := []PortRange{}
+	for _, r := range s {
+		if n := len(out); n > 0 && out[n-1].Proto == r.Proto && out[n-1].Class == r.Class && uint32(out[n-1].Hi)+1 == uint32(r.Lo) {
+			out[n-1].Hi = r.Hi
+			continue
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+func sorted[T any](in []T, by func(a, b T) int) []T {
+	out := append([]T{}, in...)
+	slices.SortStableFunc(out, by)
+	return out
+}
+
+// Hash is the identity of a policy: SHA-256 over its canonical form without the epoch, in lower-case hexadecimal.
+func Hash(t Tables) string {
+	t = Canonical(t)
+	t.Epoch = 0
+	var b bytes.Buffer
+	if err := json.NewEncoder(&b).Encode(t); err != nil {
+		// No field of Tables can fail to encode; a zero hash equals no other.
+		return ""
+	}
+	sum := sha256.Sum256(b.Bytes())
+	return hex.EncodeToString(sum[:])
+}
