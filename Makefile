@@ -1,0 +1,48 @@
+# One line of help a target: make help. Everything that is made lies under out/.
+
+# No C compiler is needed to build: the packet core's objects are committed.
+export CGO_ENABLED := 0
+
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=PATH,GOPATH,GOCACHE,GOMODCACHE,GOPROXY,GOFLAGS,GOTOOLCHAIN,CGO_ENABLED)
+VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+SHELL_SCRIPTS := hack/bootstrap .ci/run
+GO_FILES = $(shell git ls-files --cached --others --exclude-standard '*.go')
+C_FILES = $(wildcard bpf/*.c bpf/*.h)
+
+# Tests share two or more cores with namespaces, browsers and sandboxes: few packages at a time keeps their timings honest.
+TEST_FLAGS ?= -count=1 -p 2 -timeout 10m
+TEST ?= ./...
+
+.PHONY: help bootstrap build generate check-generated lint test demo clean
+
+help: ## show this
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 24
+
+bootstrap:
+	@hack/bootstrap
+
+build: ## all programs into out/bin
+	@mkdir -p out/bin
+	go build -trimpath -ldflags '-s -w' -o out/bin/ ./cmd/... ./hack/lab ./hack/demo
+
+generate: bootstrap ## packet core objects from bpf/
+	go generate ./...
+
+check-generated: generate ## fails when a committed generated file is stale
+	git diff --exit-code
+
+lint: bootstrap ## go vet, staticcheck, gofmt, clang-format, shellcheck
+	go vet ./...
+	go tool staticcheck ./...
+	@unformatted=$$(gofmt -l $(GO_FILES)); if [ -n "$$unformatted" ]; then echo "gofmt -w $$unformatted"; exit 1; fi
+	clang-format --dry-run -Werror $(C_FILES)
+	shellcheck $(SHELL_SCRIPTS)
+
+test: bootstrap build ## sets up what is missing, then everything: Go, BPF, namespaces, sandboxes, browser
+	$(SUDO) go test $(TEST_FLAGS) $(TEST)
+
+demo: bootstrap build ## the lab town hall, the main job, then the web pages; ONCE=1 stops after the main job
+	$(SUDO) out/bin/demo $(if $(filter 1,$(ONCE)),--once)
+
+clean: ## remove what was built
+	rm -rf out
