@@ -1,0 +1,195 @@
+// Package town is a whole town hall in network namespaces, with the real programs.
+//
+// Problem: a gate between networks can only be judged between networks, and a developer has one machine. Mechanism: every
+// host is a network namespace, every segment a wire of veth pairs (a bridge where several hosts share one), the gate's
+// namespace runs the real daemons under their real users. Life cycle: Up writes a record, starts a janitor that outlives
+// it, makes hosts, wires and daemons in that order and waits for each to answer; Down, from any process, removes
+// everything by the record's name alone. Invariant: nothing of a town exists without its record, nothing leaves its
+// namespaces, and what is not the lab's (no record) is never touched.
+package town
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+
+	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/packet"
+	"github.com/sekisho/sekisho/dataplane/place"
+)
+
+// Name is a town's name: the instance of its gate and the prefix of its namespaces. Without hyphens, so that no town's
+// name is the beginning of another's namespaces.
+type Name string
+
+var nameForm = regexp.MustCompile(`^[a-z][a-z0-9]{0,15}$`)
+
+// ParseName checks a name from the command line.
+func ParseName(s string) (Name, error) {
+	if !nameForm.MatchString(s) {
+		return "", fmt.Errorf("lab name %q: want 1 to 16 lower-case letters and digits, a letter first", s)
+	}
+	return Name(s), nil
+}
+
+// Instance is the town's gate.
+func (n Name) Instance() place.Instance { return place.Instance(n) }
+
+// Netns names the namespace of one of the town's hosts.
+func (n Name) Netns(host string) string { return string(n) + "-" + host }
+
+// Gate is the host that runs the appliance.
+const Gate = "gw"
+
+// wire is one broadcast domain. A wire with a port ends at the gate.
+type wire struct {
+	name   string // also the name of its switch's namespace: sw-NAME
+	port   string // device in the gate's namespace; empty: the wire does not touch the gate
+	number byte   // third last byte of its hosts' MACs
+	hosts  []Host
+}
+
+// Host is one machine beside the gate.
+type Host struct {
+	Name    string
+	Addrs   []netip.Prefix
+	Routers []netip.Addr // default routes
+	MAC     packet.MAC   // of eth0; made from the wire and the place on it
+	Serves  []string     // arguments of `lab serve`, none: the host serves nothing
+	Strange bool         // registered nowhere
+}
+
+func at(name string, addrs ...string) Host {
+	h := Host{Name: name}
+	for _, a := range addrs {
+		h.Addrs = append(h.Addrs, netip.MustParsePrefix(a))
+	}
+	return h
+}
+
+func (h Host) via(routers ...string) Host {
+	for _, r := range routers {
+		h.Routers = append(h.Routers, netip.MustParseAddr(r))
+	}
+	return h
+}
+
+func (h Host) serving(args ...string) Host { h.Serves = args; return h }
+
+func (h Host) strange() Host { h.Strange = true; return h }
+
+// wires is the town. Addresses are those of the example configuration.
+func wires() []wire {
+	ws := []wire{
+		{name: "mn", port: "mn0", hosts: []Host{
+			at("mn-pc1", "198.18.10.11/24", "2001:db8:10::11/64").via("198.18.10.1", "2001:db8:10::1"),
+			at("mn-pc2", "198.18.10.12/24", "2001:db8:10::12/64").via("198.18.10.1", "2001:db8:10::1"),
+			at("mn-rogue", "198.18.10.66/24", "2001:db8:10::66/64").via("198.18.10.1", "2001:db8:10::1").strange(),
+		}},
+		{name: "lg", port: "lg0", hosts: []Host{
+			at("lg-pc1", "198.18.20.11/24", "2001:db8:20::11/64").via("198.18.20.1", "2001:db8:20::1"),
+			at("lg-pc2", "198.18.20.12/24", "2001:db8:20::12/64").via("198.18.20.1", "2001:db8:20::1"),
+		}},
+		{name: "lga", port: "lga0", hosts: []Host{
+			at("lg-asp", "198.18.21.11/24", "2001:db8:21::11/64").via("198.18.21.1", "2001:db8:21::1").serving("--https", "443"),
+		}},
+		{name: "in", port: "in0", hosts: []Host{
+			at("in-pc1", "198.18.30.11/24", "2001:db8:30::11/64").via("198.18.30.1", "2001:db8:30::1"),
+		}},
+		{name: "inw", port: "inw0", hosts: []Host{
+			at("in-web", "203.0.113.11/24", "2001:db8:31::11/64").via("203.0.113.1", "2001:db8:31::1").serving("--http", "80", "--https", "443"),
+		}},
+		{name: "mg", port: "mg0", hosts: []Host{
+			at("noc", "198.18.40.11/24").via("198.18.40.1"),
+		}},
+		{name: "wan", port: "wan0", hosts: []Host{
+			at("region1", "192.0.2.11/24"),
+			at("region2", "192.0.2.12/24"),
+		}},
+		{name: "app1", hosts: []Host{
+			at("region1-app", "198.51.100.11/26").via("198.51.100.1").serving("--https", "443"),
+		}},
+		{name: "app2", hosts: []Host{
+			at("region2-app", "198.51.100.75/26").via("198.51.100.65").serving("--https", "443"),
+		}},
+	}
+	for i := range ws {
+		ws[i].number = byte(i + 1)
+		for j := range ws[i].hosts {
+			ws[i].hosts[j].MAC = packet.MAC{0x02, 0x53, 0x4c, 0, ws[i].number, byte(j + 0x11)}
+		}
+	}
+	return ws
+}
+
+// Hosts are the machines beside the gate, in the order of the wires.
+func Hosts() []Host {
+	var hs []Host
+	for _, w := range wires() {
+		hs = append(hs, w.hosts...)
+	}
+	return hs
+}
+
+// HostNamed finds a machine beside the gate.
+func HostNamed(name string) (Host, error) {
+	for _, h := range Hosts() {
+		if h.Name == name {
+			return h, nil
+		}
+	}
+	return Host{}, fmt.Errorf("host %q: the town has none of that name; see `lab status`", name)
+}
+
+// Addr4 and Addr6 are a host's addresses; zero when it has none of the family.
+func (h Host) Addr4() netip.Addr { return h.addr(netip.Addr.Is4) }
+
+// Addr6 is the host's IPv6 address.
+func (h Host) Addr6() netip.Addr { return h.addr(netip.Addr.Is6) }
+
+func (h Host) addr(want func(netip.Addr) bool) netip.Addr {
+	for _, p := range h.Addrs {
+		if want(p.Addr()) {
+			return p.Addr()
+		}
+	}
+	return netip.Addr{}
+}
+
+// region is a cloud region's gateway: the far end of a tunnel.
+type region struct {
+	host, app string       // namespaces
+	segment   string       // id in the configuration
+	inner     netip.Prefix // the region's own network; its gateway answers probes
+	gate      netip.Addr   // the gate's address inside the tunnel
+}
+
+func regions() []region {
+	return []region{
+		{host: "region1", app: "region1-app", segment: "tokyo",
+			inner: netip.MustParsePrefix("198.51.100.1/26"), gate: netip.MustParseAddr("198.51.100.62")},
+		{host: "region2", app: "region2-app", segment: "osaka",
+			inner: netip.MustParsePrefix("198.51.100.65/26"), gate: netip.MustParseAddr("198.51.100.126")},
+	}
+}
+
+// Portal is one portal's address, name and the host of its zone that people use it from.
+type Portal struct {
+	Zone anchors.Zone
+	Addr netip.Addr
+	Name string // DNS name in its certificate
+	From string // an ordinary station of the zone
+}
+
+// Portals lists the gate's web listeners.
+func Portals() []Portal {
+	p := func(z anchors.Zone, addr, from string) Portal {
+		return Portal{Zone: z, Addr: netip.MustParseAddr(addr), Name: "portal." + z.String() + ".umiyama.example", From: from}
+	}
+	return []Portal{
+		p(anchors.LGWAN, "198.18.120.2", "lg-pc1"),
+		p(anchors.Internet, "198.18.130.2", "in-pc1"),
+		p(anchors.MyNumber, "198.18.110.2", "mn-pc1"),
+		p(anchors.Management, "198.18.140.2", "noc"),
+	}
+}
