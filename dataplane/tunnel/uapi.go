@@ -1,0 +1,125 @@
+package tunnel
+
+import (
+	"bufio"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
+)
+
+// PeerState is what the WireGuard engine knows of a peer.
+type PeerState struct {
+	PublicKey string    // base64
+	Handshake time.Time // zero: never
+	Rx, Tx    uint64    // bytes
+}
+
+// engineState is a WireGuard engine's configuration, as far as it must be compared, and its peers.
+type engineState struct {
+	listen uint16
+	peers  []PeerState
+}
+
+const defaultKeepalive = 25 // seconds
+
+// uapiSet is the text of WireGuard's cross-platform configuration protocol that turns the state `now` into spec. Peers that
+// stay keep their sessions, and the listening socket is touched only when its port changes.
+func uapiSet(spec Spec, key wgtypes.Key, now engineState) (string, error) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "private_key=%s\n", hex.EncodeToString(key[:]))
+	if now.listen != spec.Listen {
+		fmt.Fprintf(&b, "listen_port=%d\n", spec.Listen)
+	}
+	for _, p := range now.peers {
+		if slices.ContainsFunc(spec.Peers, func(q Peer) bool { return q.PublicKey == p.PublicKey }) {
+			continue
+		}
+		k, err := hexKey(p.PublicKey)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(&b, "public_key=%s\nremove=true\n", k)
+	}
+	for _, p := range spec.Peers {
+		k, err := hexKey(p.PublicKey)
+		if err != nil {
+			return "", fmt.Errorf("peer %s: %w", p.ID, err)
+		}
+		fmt.Fprintf(&b, "public_key=%s\n", k)
+		if p.Endpoint.IsValid() {
+			fmt.Fprintf(&b, "endpoint=%s\n", p.Endpoint)
+		}
+		fmt.Fprintf(&b, "persistent_keepalive_interval=%d\nreplace_allowed_ips=true\n", p.keepalive())
+		for _, a := range p.Allowed {
+			fmt.Fprintf(&b, "allowed_ip=%s\n", a)
+		}
+	}
+	return b.String(), nil
+}
+
+func (p Peer) keepalive() int {
+	if p.Keepalive == 0 {
+		return defaultKeepalive
+	}
+	return p.Keepalive
+}
+
+func hexKey(s string) (string, error) {
+	b, err := base64.StdEncoding.DecodeString(s)
+	if err != nil || len(b) != wgtypes.KeyLen {
+		return "", fmt.Errorf("public key %q: want 32 bytes in base64", s)
+	}
+	return hex.EncodeToString(b), nil
+}
+
+// parseUAPI reads the answer to a "get". Lines that it does not know are passed over: newer engines add some.
+func parseUAPI(text string) (engineState, error) {
+	var (
+		st   engineState
+		peer *PeerState
+		sec  int64
+	)
+	for sc := bufio.NewScanner(strings.NewReader(text)); sc.Scan(); {
+		name, value, ok := strings.Cut(sc.Text(), "=")
+		if !ok {
+			continue
+		}
+		var err error
+		switch name {
+		case "listen_port":
+			var n uint64
+			n, err = strconv.ParseUint(value, 10, 16)
+			st.listen = uint16(n)
+		case "public_key":
+			var k []byte
+			if k, err = hex.DecodeString(value); err == nil && len(k) != wgtypes.KeyLen {
+				err = fmt.Errorf("%d bytes", len(k))
+			}
+			st.peers = append(st.peers, PeerState{PublicKey: base64.StdEncoding.EncodeToString(k)})
+			peer = &st.peers[len(st.peers)-1]
+		case "last_handshake_time_sec":
+			if sec, err = strconv.ParseInt(value, 10, 64); err == nil && peer != nil && sec > 0 {
+				peer.Handshake = time.Unix(sec, 0)
+			}
+		case "rx_bytes", "tx_bytes":
+			var n uint64
+			if n, err = strconv.ParseUint(value, 10, 64); err == nil && peer != nil {
+				if name == "rx_bytes" {
+					peer.Rx = n
+				} else {
+					peer.Tx = n
+				}
+			}
+		}
+		if err != nil {
+			return engineState{}, fmt.Errorf("engine's answer: %s: %w", name, err)
+		}
+	}
+	return st, nil
+}
