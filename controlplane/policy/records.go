@@ -1,0 +1,241 @@
+package policy
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/sekisho/sekisho/controlplane/config"
+	"github.com/sekisho/sekisho/dataplane/anchors"
+)
+
+// ProbePort is where a region's far end answers the probe (UDP echo, RFC 862).
+const ProbePort = 7
+
+var echo = config.PortSpec{Proto: "icmp"}
+
+// addRecords makes the permits of all communications in the order of the document, then those that the gate needs itself.
+func (p *plan) addRecords(cfg *config.Config) {
+	x := newIndex(cfg)
+	for i := range cfg.Communications {
+		p.addCommunication(&cfg.Communications[i], x)
+	}
+	p.addPortalRecords(cfg)
+	p.addTunnelRecords(cfg)
+	p.addEchoRecords()
+}
+
+// index finds named things of the configuration.
+type index struct {
+	stations map[string]*config.Station
+	services map[string]*config.Service
+	groups   map[string]*config.Group
+	segments map[string]*config.Segment
+	classes  map[string]uint8
+}
+
+func newIndex(cfg *config.Config) index {
+	x := index{map[string]*config.Station{}, map[string]*config.Service{}, map[string]*config.Group{}, map[string]*config.Segment{}, map[string]uint8{}}
+	for i := range cfg.Stations {
+		x.stations[cfg.Stations[i].ID] = &cfg.Stations[i]
+	}
+	for i := range cfg.Services {
+		x.services[cfg.Services[i].ID] = &cfg.Services[i]
+	}
+	for i := range cfg.Groups {
+		x.groups[cfg.Groups[i].ID] = &cfg.Groups[i]
+	}
+	for i := range cfg.Segments {
+		x.segments[cfg.Segments[i].ID] = &cfg.Segments[i]
+	}
+	for i := range cfg.Classes {
+		x.classes[cfg.Classes[i].ID] = uint8(i + 1)
+	}
+	return x
+}
+
+func (p *plan) addCommunication(c *config.Communication, x index) {
+	from := set{}
+	for _, id := range c.From.Stations {
+		from.addStation(x.stations[id])
+	}
+	for _, id := range c.From.Groups {
+		if g := x.groups[id]; g != nil {
+			for _, st := range g.Stations {
+				from.addStation(x.stations[st])
+			}
+		}
+	}
+	for _, id := range c.From.Segments {
+		if s := x.segments[id]; s != nil {
+			from.prefixes = append(from.prefixes, s.Prefixes...)
+		}
+	}
+	base := permit{record: c.ID, from: from.clean(), class: x.classes[c.Class]}
+	for _, to := range destinations(c, x) {
+		q := base
+		q.to, q.ports = to.set.clean(), to.ports
+		p.permits = append(p.permits, q)
+		for _, pre := range q.to.prefixes {
+			p.addRecordPrefix(pre)
+		}
+	}
+}
+
+// destination is a part of a record's far side that shares one list of ports.
+type destination struct {
+	set   set
+	ports []config.PortSpec
+}
+
+// destinations splits the far side of a record by list of ports, so that services with equal ports can share a class.
+func destinations(c *config.Communication, x index) []destination {
+	if len(c.To.Services) == 0 {
+		d := destination{ports: c.Ports}
+		for _, id := range c.To.Stations {
+			d.set.addStation(x.stations[id])
+		}
+		d.set.prefixes = c.To.Prefixes
+		return []destination{d}
+	}
+	var out []destination
+	place := map[string]int{}
+	for _, id := range c.To.Services {
+		s := x.services[id]
+		if s == nil {
+			continue
+		}
+		ports := c.Ports
+		if len(ports) == 0 {
+			ports = s.Ports
+		}
+		key := portKey(ports)
+		i, ok := place[key]
+		if !ok {
+			i = len(out)
+			place[key] = i
+			out = append(out, destination{ports: ports})
+		}
+		out[i].set.hosts = append(out[i].set.hosts, s.Addresses...)
+	}
+	return out
+}
+
+func (s *set) addStation(st *config.Station) {
+	if st != nil {
+		s.hosts = append(s.hosts, st.Addresses...)
+	}
+}
+
+// clean sorts and removes repetitions, and owns its slices.
+func (s set) clean() set {
+	h, p := slices.Clone(s.hosts), slices.Clone(s.prefixes)
+	slices.SortFunc(h, netip.Addr.Compare)
+	slices.SortFunc(p, comparePrefix)
+	return set{slices.Compact(h), slices.Compact(p)}
+}
+
+func comparePrefix(a, b netip.Prefix) int {
+	if c := a.Addr().Compare(b.Addr()); c != 0 {
+		return c
+	}
+	return a.Bits() - b.Bits()
+}
+
+func portKey(ports []config.PortSpec) string {
+	names := make([]string, len(ports))
+	for i, p := range ports {
+		names[i] = p.String()
+	}
+	slices.Sort(names)
+	return strings.Join(slices.Compact(names), " ")
+}
+
+// addRecordPrefix enters a prefix that only a record names, inside the segment that holds it.
+func (p *plan) addRecordPrefix(pre netip.Prefix) {
+	for _, s := range p.segments {
+		for _, q := range s.Prefixes {
+			if q.Bits() <= pre.Bits() && q.Contains(pre.Addr()) {
+				p.addPrefix(s, pre)
+				return
+			}
+		}
+	}
+}
+
+// addPortalRecords lets the segments that may reach a portal open HTTPS to it.
+func (p *plan) addPortalRecords(cfg *config.Config) {
+	for _, po := range cfg.Portals {
+		q := permit{record: "gate:portal-" + po.Zone.String(), ports: []config.PortSpec{{Proto: "tcp", Lo: 443, Hi: 443}}}
+		q.to.hosts = []netip.Addr{po.Address}
+		for _, id := range po.Reach {
+			if s := p.segment(id); s != nil {
+				q.from.prefixes = append(q.from.prefixes, s.Prefixes...)
+			}
+		}
+		q.from = q.from.clean()
+		p.permits = append(p.permits, q)
+	}
+}
+
+// addTunnelRecords lets the gate and each region's endpoint speak WireGuard, and the gate probe each region.
+func (p *plan) addTunnelRecords(cfg *config.Config) {
+	for _, r := range cfg.Regions {
+		l := lineOf(cfg, r.Tunnel)
+		if l == nil {
+			continue
+		}
+		outer := p.gateOf(l.Segment, r.Endpoint.Addr())
+		far := set{hosts: []netip.Addr{r.Endpoint.Addr()}}
+		listen := tunnelOf(cfg, r.Tunnel).Listen
+		p.permits = append(p.permits,
+			permit{record: fmt.Sprintf("gate:wireguard-%s-in", r.ID), from: far, to: outer, ports: udp(listen), local: true},
+			permit{record: fmt.Sprintf("gate:wireguard-%s-out", r.ID), from: outer, to: far, ports: udp(r.Endpoint.Port()), local: true})
+		if r.Probe.IsValid() {
+			p.permits = append(p.permits, permit{record: "gate:probe-" + r.ID, from: p.gateOf(r.ID, r.Probe), to: set{hosts: []netip.Addr{r.Probe}}, ports: udp(ProbePort), local: true})
+		}
+	}
+}
+
+// addEchoRecords lets stations ping the gate's own address in their segment.
+func (p *plan) addEchoRecords() {
+	for _, s := range p.segments {
+		if answersEcho(s.Segment) {
+			q := permit{record: "gate:echo-" + s.ID, to: set{hosts: slices.Clone(s.Gate)}, ports: []config.PortSpec{echo}, local: true}
+			q.from.prefixes = s.Prefixes
+			q.from, q.to = q.from.clean(), q.to.clean()
+			p.permits = append(p.permits, q)
+		}
+	}
+}
+
+func answersEcho(s *config.Segment) bool {
+	return s.Port != "" && s.Zone != anchors.Uplink && len(s.Gate) > 0
+}
+
+// gateOf is the gate's own addresses in a segment, of the IP version of peer.
+func (p *plan) gateOf(segmentID string, peer netip.Addr) set {
+	var out set
+	if s := p.segment(segmentID); s != nil {
+		for _, g := range s.Gate {
+			if g.Is4() == peer.Is4() {
+				out.hosts = append(out.hosts, g)
+			}
+		}
+	}
+	return out.clean()
+}
+
+func udp(port uint16) []config.PortSpec {
+	return []config.PortSpec{{Proto: "udp", Lo: port, Hi: port}}
+}
+
+func tunnelOf(cfg *config.Config, id string) config.Tunnel {
+	for _, t := range cfg.Tunnels {
+		if t.ID == id {
+			return t
+		}
+	}
+	return config.Tunnel{}
+}

@@ -1,0 +1,423 @@
+package policy
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/sekisho/sekisho/controlplane/config"
+	"github.com/sekisho/sekisho/dataplane/packet"
+)
+
+// tables makes classes, port classes, cells and rules from the plan.
+func (p *plan) tables() (packet.Tables, error) {
+	t := packet.Tables{}
+	for _, s := range p.segments {
+		t.Segments = append(t.Segments, packet.Segment{ID: s.number, Name: s.ID, Zone: s.Zone, Port: s.port, VLAN: s.VLAN, Strict: s.strict, Tunnel: s.Tunnel != ""})
+	}
+	c := p.classify()
+	if len(c.classes) > MaxClasses {
+		return t, fmt.Errorf("the records split the addresses into %d classes; the packet core has room for %d: use groups and segments instead of single stations", len(c.classes), MaxClasses)
+	}
+	t.Hosts, t.Prefixes = c.hosts, c.prefixes
+	for i, e := range c.classes {
+		t.Classes = append(t.Classes, p.class(uint16(i+1), e))
+	}
+	ports := classifyPorts(p.permits)
+	if ports.count > MaxPorts {
+		return t, fmt.Errorf("the records split the ports into %d classes; the packet core has room for %d: use fewer different ranges", ports.count, MaxPorts)
+	}
+	t.Ports = ports.ranges
+	var err error
+	t.Cells, t.Rules, err = p.cells(c, ports)
+	return t, err
+}
+
+func (p *plan) class(id uint16, e exit) packet.Class {
+	c := packet.Class{ID: id, Segment: e.segment, Kind: e.kind, OnLink: e.onLink}
+	for _, s := range p.segments {
+		if s.number == e.segment {
+			c.Port, c.VLAN = s.port, s.VLAN
+		}
+	}
+	for _, v := range []netip.Addr{e.via4, e.via6} {
+		if v.IsValid() {
+			c.Via = append(c.Via, v)
+		}
+	}
+	return c
+}
+
+// classified is the result of dividing the addresses.
+type classified struct {
+	hosts    []packet.Host
+	prefixes []packet.Prefix
+	classes  []exit // by class number - 1
+	byHost   map[netip.Addr]uint16
+	within   map[netip.Prefix][]uint16 // classes of a prefix and of all that lies in it, without the gate's own
+}
+
+// classify puts addresses into one class exactly when every permit treats them alike, as initiator and as destination,
+// and they leave the gate alike.
+func (p *plan) classify() classified {
+	hostTerms, prefixTerms := p.terms()
+	prefixes := sortedPrefixes(p.prefixes)
+	hosts := sortedHosts(p.hosts)
+
+	// Every prefix inherits the terms of the prefixes around it; every host those of the closest prefix.
+	inherited := map[netip.Prefix][]uint32{}
+	parents := closest(prefixes)
+	for i, q := range prefixes { // outer prefixes come first
+		var outer []uint32
+		if parents[i] >= 0 {
+			outer = inherited[prefixes[parents[i]].prefix]
+		}
+		inherited[q.prefix] = union(outer, prefixTerms[q.prefix])
+	}
+
+	c := classified{byHost: map[netip.Addr]uint16{}, within: map[netip.Prefix][]uint16{}}
+	known := map[string]uint16{}
+	number := func(e exit, terms []uint32) uint16 {
+		key := classKey(e, terms)
+		n, ok := known[key]
+		if !ok {
+			c.classes = append(c.classes, e)
+			n = uint16(min(len(c.classes), MaxClasses+1)) // the caller refuses beyond the bound
+			known[key] = n
+		}
+		return n
+	}
+	tree := newTrie(prefixes)
+	for _, h := range hosts {
+		terms := hostTerms[h.addr]
+		around := tree.around(h.addr)
+		if h.exit.kind != packet.KindLocal && len(around) > 0 {
+			terms = union(inherited[around[len(around)-1]], terms)
+		}
+		n := number(h.exit, terms)
+		c.hosts = append(c.hosts, packet.Host{Addr: h.addr, Class: n, Segment: h.exit.segment, MAC: h.mac})
+		c.byHost[h.addr] = n
+		if h.exit.kind != packet.KindLocal {
+			for _, q := range around {
+				c.within[q] = append(c.within[q], n)
+			}
+		}
+	}
+	for i, q := range prefixes {
+		n := number(q.exit, inherited[q.prefix])
+		c.prefixes = append(c.prefixes, packet.Prefix{Prefix: q.prefix, Class: n, Segment: q.exit.segment, MAC: q.mac})
+		for j := i; j >= 0; j = parents[j] {
+			c.within[prefixes[j].prefix] = append(c.within[prefixes[j].prefix], n)
+		}
+	}
+	for q, classes := range c.within {
+		slices.Sort(classes)
+		c.within[q] = slices.Compact(classes)
+	}
+	return c
+}
+
+// terms says, for each address and prefix that a permit names, which permits on which side: 2*permit as initiator,
+// 2*permit+1 as destination.
+func (p *plan) terms() (map[netip.Addr][]uint32, map[netip.Prefix][]uint32) {
+	hosts, prefixes := map[netip.Addr][]uint32{}, map[netip.Prefix][]uint32{}
+	add := func(s set, term uint32) {
+		for _, a := range s.hosts {
+			hosts[a] = append(hosts[a], term)
+		}
+		for _, q := range s.prefixes {
+			prefixes[q] = append(prefixes[q], term)
+		}
+	}
+	for i, q := range p.permits {
+		add(q.from, uint32(2*i))
+		add(q.to, uint32(2*i+1))
+	}
+	return hosts, prefixes
+}
+
+// union of two sorted lists without repetitions.
+func union(a, b []uint32) []uint32 {
+	if len(b) == 0 {
+		return a
+	}
+	out := make([]uint32, 0, len(a)+len(b))
+	out = append(append(out, a...), b...)
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+func classKey(e exit, terms []uint32) string {
+	b := make([]byte, 0, 48+4*len(terms))
+	b = fmt.Appendf(b, "%d %d %t %v %v|", e.segment, e.kind, e.onLink, e.via4, e.via6)
+	for _, t := range terms {
+		b = binary.BigEndian.AppendUint32(b, t)
+	}
+	return string(b)
+}
+
+func sortedHosts(m map[netip.Addr]*host) []*host {
+	out := make([]*host, 0, len(m))
+	for _, h := range m {
+		out = append(out, h)
+	}
+	slices.SortFunc(out, func(a, b *host) int {
+		return cmp.Or(cmp.Compare(a.exit.segment, b.exit.segment), a.addr.Compare(b.addr))
+	})
+	return out
+}
+
+// sortedPrefixes orders by address, outer before inner.
+func sortedPrefixes(m map[netip.Prefix]*prefix) []*prefix {
+	out := make([]*prefix, 0, len(m))
+	for _, q := range m {
+		out = append(out, q)
+	}
+	slices.SortFunc(out, func(a, b *prefix) int { return comparePrefix(a.prefix, b.prefix) })
+	return out
+}
+
+// closest finds, for prefixes sorted outer first, the index of the smallest prefix around each; -1 = none.
+func closest(prefixes []*prefix) []int {
+	parents := make([]int, len(prefixes))
+	var open []int
+	for i, q := range prefixes {
+		for len(open) > 0 && !prefixes[open[len(open)-1]].prefix.Contains(q.prefix.Addr()) {
+			open = open[:len(open)-1]
+		}
+		parents[i] = -1
+		if len(open) > 0 {
+			parents[i] = open[len(open)-1]
+		}
+		open = append(open, i)
+	}
+	return parents
+}
+
+// trie finds the prefixes around an address by trying each length that occurs.
+type trie struct {
+	lengths map[bool][]int // by Is4, shortest first
+	present map[netip.Prefix]bool
+}
+
+func newTrie(prefixes []*prefix) trie {
+	t := trie{map[bool][]int{}, map[netip.Prefix]bool{}}
+	for _, q := range prefixes {
+		v4 := q.prefix.Addr().Is4()
+		t.present[q.prefix] = true
+		if !slices.Contains(t.lengths[v4], q.prefix.Bits()) {
+			t.lengths[v4] = append(t.lengths[v4], q.prefix.Bits())
+		}
+	}
+	slices.Sort(t.lengths[true])
+	slices.Sort(t.lengths[false])
+	return t
+}
+
+// around lists the prefixes that hold a, outer first.
+func (t trie) around(a netip.Addr) []netip.Prefix {
+	var out []netip.Prefix
+	for _, n := range t.lengths[a.Is4()] {
+		if q, err := a.Prefix(n); err == nil && t.present[q] {
+			out = append(out, q)
+		}
+	}
+	return out
+}
+
+// cells turns permits into cells. A cell that several records permit keeps them all by name and the bandwidth class of the
+// first.
+func (p *plan) cells(c classified, ports portClasses) ([]packet.Cell, []packet.Rule, error) {
+	var cells []packet.Cell
+	at := map[uint64]int{}
+	b := ruleBook{next: map[[2]uint32]uint32{}}
+	for i, q := range p.permits {
+		to := c.side(q.to)
+		for _, src := range c.side(q.from) {
+			for _, dst := range to {
+				if !q.local && c.classes[src-1].segment == c.classes[dst-1].segment {
+					continue // neighbours speak directly, not through the gate
+				}
+				for _, port := range ports.of[i] {
+					key := uint64(src)<<32 | uint64(dst)<<16 | uint64(port)
+					k, ok := at[key]
+					if !ok {
+						if len(cells) == MaxCells {
+							return nil, nil, fmt.Errorf("record %q brings the policy beyond %d cells, which is what the packet core has room for: use groups, segments or fewer port ranges", q.record, MaxCells)
+						}
+						k = len(cells)
+						at[key] = k
+						cells = append(cells, packet.Cell{Src: src, Dst: dst, Port: port, BWClass: q.class})
+					}
+					cells[k].Rule = b.add(cells[k].Rule, q.record)
+				}
+			}
+		}
+	}
+	return b.number(cells)
+}
+
+// side lists the classes that make up one side of a permit.
+func (c classified) side(s set) []uint16 {
+	var out []uint16
+	for _, a := range s.hosts {
+		if n, ok := c.byHost[a]; ok {
+			out = append(out, n)
+		}
+	}
+	for _, q := range s.prefixes {
+		out = append(out, c.within[q]...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// ruleBook keeps each different list of records once. Number 0 is the empty list.
+type ruleBook struct {
+	lists [][]string
+	names []string
+	ids   map[string]uint32
+	next  map[[2]uint32]uint32 // (list, record) -> longer list
+}
+
+// add gives the list that is one record longer; a record is not listed twice.
+func (b *ruleBook) add(list uint32, record string) uint32 {
+	if list > 0 {
+		if have := b.lists[list-1]; have[len(have)-1] == record {
+			return list
+		}
+	}
+	if b.ids == nil {
+		b.ids = map[string]uint32{}
+	}
+	id, ok := b.ids[record]
+	if !ok {
+		id = uint32(len(b.ids))
+		b.ids[record] = id
+	}
+	key := [2]uint32{list, id}
+	n, ok := b.next[key]
+	if !ok {
+		var longer []string
+		if list > 0 {
+			longer = append(longer, b.lists[list-1]...)
+		}
+		b.lists = append(b.lists, append(longer, record))
+		n = uint32(len(b.lists))
+		b.next[key] = n
+	}
+	return n
+}
+
+// number gives the lists that are in use rule numbers in the order of the cells.
+func (b *ruleBook) number(cells []packet.Cell) ([]packet.Cell, []packet.Rule, error) {
+	slices.SortFunc(cells, func(x, y packet.Cell) int {
+		return cmp.Or(cmp.Compare(x.Src, y.Src), cmp.Compare(x.Dst, y.Dst), cmp.Compare(x.Port, y.Port))
+	})
+	var rules []packet.Rule
+	ids := map[uint32]uint32{}
+	for i := range cells {
+		list := cells[i].Rule
+		id, ok := ids[list]
+		if !ok {
+			id = uint32(len(rules) + 1)
+			ids[list] = id
+			rules = append(rules, packet.Rule{ID: id, Records: b.lists[list-1]})
+		}
+		cells[i].Rule = id
+	}
+	return cells, rules, nil
+}
+
+// portClasses is the result of dividing the ports.
+type portClasses struct {
+	ranges []packet.PortRange
+	count  int
+	of     [][]uint16 // by permit: its port classes
+}
+
+// classifyPorts puts two ports into one class exactly when every list of ports treats them alike.
+func classifyPorts(permits []permit) portClasses {
+	var lists [][]config.Range
+	listOf := make([]int, len(permits))
+	seen := map[string]int{}
+	for i, p := range permits {
+		key := portKey(p.ports)
+		n, ok := seen[key]
+		if !ok {
+			n = len(lists)
+			seen[key] = n
+			var rs []config.Range
+			for _, s := range p.ports {
+				rs = append(rs, s.Ranges()...)
+			}
+			lists = append(lists, rs)
+		}
+		listOf[i] = n
+	}
+
+	out := portClasses{of: make([][]uint16, len(permits))}
+	members := make([][]uint16, len(lists))
+	known := map[string]uint16{}
+	for _, piece := range elementary(lists) {
+		key := fmt.Sprint(piece.lists)
+		n, ok := known[key]
+		if !ok {
+			out.count++
+			n = uint16(min(out.count, MaxPorts))
+			known[key] = n
+			for _, l := range piece.lists {
+				members[l] = append(members[l], n)
+			}
+		}
+		out.ranges = append(out.ranges, packet.PortRange{Proto: piece.proto, Lo: piece.lo, Hi: piece.hi, Class: n})
+	}
+	for i, l := range listOf {
+		out.of[i] = members[l]
+	}
+	return out
+}
+
+// piece is a run of ports that the same lists hold.
+type piece struct {
+	proto  uint8
+	lo, hi uint16
+	lists  []int
+}
+
+// elementary cuts all ranges at each other's ends.
+func elementary(lists [][]config.Range) []piece {
+	cuts := map[uint8][]int{}
+	for _, l := range lists {
+		for _, r := range l {
+			cuts[r.Proto] = append(cuts[r.Proto], int(r.Lo), int(r.Hi)+1)
+		}
+	}
+	var out []piece
+	at := map[[2]int]int{} // (proto, lo) -> piece
+	for proto := range 256 {
+		c := cuts[uint8(proto)]
+		slices.Sort(c)
+		c = slices.Compact(c)
+		cuts[uint8(proto)] = c
+		for i := 0; i+1 < len(c); i++ {
+			at[[2]int{proto, c[i]}] = len(out)
+			out = append(out, piece{proto: uint8(proto), lo: uint16(c[i]), hi: uint16(c[i+1] - 1)})
+		}
+	}
+	for l, rs := range lists {
+		for _, r := range rs {
+			c := cuts[r.Proto]
+			i, _ := slices.BinarySearch(c, int(r.Lo))
+			for ; i < len(c) && c[i] <= int(r.Hi); i++ {
+				k := at[[2]int{int(r.Proto), c[i]}]
+				if n := len(out[k].lists); n == 0 || out[k].lists[n-1] != l {
+					out[k].lists = append(out[k].lists, l)
+				}
+			}
+		}
+	}
+	return slices.DeleteFunc(out, func(p piece) bool { return len(p.lists) == 0 })
+}
