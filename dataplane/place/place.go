@@ -41,6 +41,9 @@ func (i Instance) Approvers() string { return filepath.Join(i.Etc(), "approvers.
 func (i Instance) VerifierKey() string {
 	return filepath.Join(i.Etc(), "verifier.pub") // base64 Ed25519; the private half is in StateOf("broker")
 }
+func (i Instance) ReleaseKey() string {
+	return filepath.Join(i.Etc(), "release.pub") // base64 Ed25519, signs approvals; the private half is in StateOf("release")
+}
 
 // StateOf is the directory of one daemon ("dataplane", "control", "broker", "release", "portal-lg"), mode 0700, owned by its user.
 func (i Instance) StateOf(daemon string) string { return filepath.Join(i.State(), daemon) }
