@@ -1,0 +1,58 @@
+package anchors
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// Segment finds a segment by id.
+func (a *Anchors) Segment(id string) (*Segment, bool) {
+	for i := range a.Segments {
+		if a.Segments[i].ID == id {
+			return &a.Segments[i], true
+		}
+	}
+	return nil, false
+}
+
+// Number of a segment in tables and marks: its place in the file, from 1; 0 = unknown.
+func (a *Anchors) Number(id string) uint16 {
+	return uint16(slices.IndexFunc(a.Segments, func(s Segment) bool { return s.ID == id }) + 1)
+}
+
+// SegmentOf finds the segment whose prefixes hold addr; segments never overlap.
+func (a *Anchors) SegmentOf(addr netip.Addr) (*Segment, bool) {
+	for i := range a.Segments {
+		if a.Segments[i].Contains(addr) {
+			return &a.Segments[i], true
+		}
+	}
+	return nil, false
+}
+
+// Contains tells whether one of the segment's prefixes holds addr.
+func (s *Segment) Contains(addr netip.Addr) bool {
+	return slices.ContainsFunc(s.Prefixes, func(p netip.Prefix) bool { return p.Contains(addr) })
+}
+
+// Covers tells whether one of the segment's prefixes holds the whole of p.
+func (s *Segment) Covers(p netip.Prefix) bool { return coveredBy(s.Prefixes, p) }
+
+// Router finds the registered next hop that p, an address or prefix of the segment, lies behind: the one whose prefix
+// holds it most closely; nil = it is reached directly.
+func (s *Segment) Router(p netip.Prefix) *Router {
+	var found *Router
+	best := -1
+	for i := range s.Routers {
+		for _, b := range s.Routers[i].Behind {
+			if b.Bits() > best && b.Bits() <= p.Bits() && b.Contains(p.Addr()) {
+				best, found = b.Bits(), &s.Routers[i]
+			}
+		}
+	}
+	return found
+}
+
+func coveredBy(list []netip.Prefix, p netip.Prefix) bool {
+	return slices.ContainsFunc(list, func(q netip.Prefix) bool { return q.Bits() <= p.Bits() && q.Contains(p.Addr()) })
+}
