@@ -1,0 +1,44 @@
+// Command sekisho-sanitize is the one-shot worker inside a sandbox: one file in, one verdict out. It opens no file, no socket
+// and starts no program; all it has are standard input and output.
+//
+//	sekisho-sanitize sanitize   reads a job, writes the report and, when clean, the rebuilt file
+//	sekisho-sanitize verify     reads a job with a rebuilt file, writes the second opinion
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/sekisho/sekisho/dataplane/sanitize"
+	"github.com/sekisho/sekisho/dataplane/verdict"
+)
+
+// workers by name. Each reads one job and writes one report; an error means that no report was written.
+var workers = map[string]func(stdin io.Reader, stdout io.Writer) error{
+	"sanitize": runSanitize,
+}
+
+func main() {
+	if len(os.Args) != 2 || workers[os.Args[1]] == nil {
+		fmt.Fprintln(os.Stderr, "usage: sekisho-sanitize sanitize|verify < job > report")
+		os.Exit(2)
+	}
+	if err := workers[os.Args[1]](os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintf(os.Stderr, "sekisho-sanitize %s: %v\n", os.Args[1], err)
+		os.Exit(1)
+	}
+}
+
+// runSanitize has no clock of its own: the broker's budget ends the process.
+func runSanitize(stdin io.Reader, stdout io.Writer) error {
+	job, in, err := verdict.ReadJob(stdin, sanitize.MaxIn)
+	if err != nil {
+		return err
+	}
+	var out bytes.Buffer
+	report := sanitize.Rebuild(context.Background(), job.Name, in, &out, sanitize.Options{MaxOut: job.MaxOut, Formats: job.Formats})
+	return verdict.WriteReport(stdout, report, out.Bytes())
+}

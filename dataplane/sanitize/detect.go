@@ -1,0 +1,357 @@
+package sanitize
+
+import (
+	"archive/zip"
+	"bytes"
+	"encoding/binary"
+	"io"
+	"path"
+	"strings"
+)
+
+// A kind is what the bytes of a file are, whatever its name says.
+type kind string
+
+// Kinds that can be rebuilt. The office kinds are told apart by the content type of the main part.
+const (
+	kindText kind = "text"
+	kindPNG  kind = "PNG"
+	kindJPEG kind = "JPEG"
+	kindDocx kind = "Word"
+	kindXlsx kind = "Excel"
+	kindPptx kind = "PowerPoint"
+)
+
+// Kinds that are only recognized, so that a refusal can say what the file is.
+const (
+	kindPDF        kind = "PDF"
+	kindPE         kind = "Windows program"
+	kindELF        kind = "Linux program"
+	kindMachO      kind = "macOS program"
+	kindClass      kind = "Java program"
+	kindLink       kind = "Windows shortcut"
+	kindOLE        kind = "Office 97-2003 or other compound file"
+	kindEncrypted  kind = "password-protected Office file"
+	kindODF        kind = "OpenDocument"
+	kindXPS        kind = "OOXML package of another kind"
+	kindZip        kind = "ZIP archive"
+	kindArchive    kind = "archive"
+	kindRTF        kind = "RTF"
+	kindHTML       kind = "HTML"
+	kindPostScript kind = "PostScript"
+	kindSYLK       kind = "SYLK spreadsheet"
+	kindMail       kind = "mail or web archive"
+	kindImage      kind = "image of another kind"
+	kindMedia      kind = "sound or video"
+	kindDatabase   kind = "database"
+	kindHelp       kind = "Windows help"
+	kindBinary     kind = "unknown binary data"
+)
+
+// expected says which kinds a name may hold. A name that is missing here is no kind that anybody agreed on.
+var expected = map[string][]kind{
+	".txt": {kindText, kindHTML, kindMail}, ".text": {kindText, kindHTML, kindMail}, ".log": {kindText, kindHTML, kindMail},
+	".csv": {kindText, kindMail}, ".tsv": {kindText, kindMail},
+	".png": {kindPNG},
+	".jpg": {kindJPEG}, ".jpeg": {kindJPEG}, ".jpe": {kindJPEG}, ".jfif": {kindJPEG},
+	".docx": {kindDocx}, ".docm": {kindDocx}, ".dotx": {kindDocx}, ".dotm": {kindDocx},
+	".xlsx": {kindXlsx}, ".xlsm": {kindXlsx}, ".xltx": {kindXlsx}, ".xltm": {kindXlsx},
+	".pptx": {kindPptx}, ".pptm": {kindPptx}, ".potx": {kindPptx}, ".potm": {kindPptx}, ".ppsx": {kindPptx}, ".ppsm": {kindPptx},
+	// Recognized, not rebuilt.
+	".pdf": {kindPDF},
+	".doc": {kindOLE, kindRTF, kindHTML, kindMail}, ".xls": {kindOLE, kindHTML, kindText, kindMail, kindSYLK}, ".ppt": {kindOLE},
+	".dot": {kindOLE}, ".xlt": {kindOLE}, ".pot": {kindOLE}, ".pps": {kindOLE}, ".msg": {kindOLE}, ".jtd": {kindOLE}, ".jtt": {kindOLE},
+	".xlsb": {kindXlsx, kindXPS}, ".xlam": {kindXPS}, ".ppam": {kindXPS}, ".vsdx": {kindXPS}, ".vsdm": {kindXPS},
+	".odt": {kindODF}, ".ods": {kindODF}, ".odp": {kindODF}, ".odg": {kindODF},
+	".zip": {kindZip, kindODF, kindXPS, kindDocx, kindXlsx, kindPptx}, ".jar": {kindZip}, ".apk": {kindZip},
+	".7z": {kindArchive}, ".rar": {kindArchive}, ".lzh": {kindArchive}, ".gz": {kindArchive}, ".tgz": {kindArchive}, ".cab": {kindArchive}, ".xz": {kindArchive}, ".bz2": {kindArchive},
+	".rtf": {kindRTF}, ".htm": {kindHTML, kindText}, ".html": {kindHTML, kindText}, ".mht": {kindMail, kindText}, ".mhtml": {kindMail, kindText}, ".eml": {kindMail, kindText},
+	".gif": {kindImage}, ".bmp": {kindImage}, ".tif": {kindImage}, ".tiff": {kindImage}, ".webp": {kindImage}, ".heic": {kindImage}, ".ico": {kindImage, kindBinary}, ".emf": {kindImage, kindBinary}, ".wmf": {kindImage, kindBinary},
+	".svg": {kindText, kindHTML}, ".json": {kindText}, ".xml": {kindText, kindHTML}, ".md": {kindText, kindHTML}, ".yaml": {kindText}, ".yml": {kindText}, ".ini": {kindText},
+	".exe": {kindPE}, ".dll": {kindPE}, ".scr": {kindPE}, ".com": {kindPE, kindBinary}, ".lnk": {kindLink}, ".msi": {kindOLE}, ".chm": {kindHelp},
+	".ps": {kindPostScript}, ".eps": {kindPostScript, kindBinary}, ".slk": {kindSYLK},
+	".mp3": {kindMedia}, ".mp4": {kindMedia}, ".mov": {kindMedia}, ".wav": {kindMedia}, ".avi": {kindMedia}, ".m4a": {kindMedia},
+}
+
+// noParser are formats for which no safe open parser is known: blocked, and the sentence says how to go on.
+var noParser = map[string]string{
+	".jtd": "一太郎 Ichitaro", ".jtt": "一太郎 Ichitaro", ".jttc": "一太郎 Ichitaro", ".jtdc": "一太郎 Ichitaro", ".xdw": "DocuWorks", ".xbd": "DocuWorks", ".xct": "DocuWorks",
+	".jww": "CAD", ".jwc": "CAD", ".dxf": "CAD", ".dwg": "CAD", ".sfc": "CAD", ".p21": "CAD", ".p2z": "CAD",
+}
+
+// active are names that start a program by a double click.
+var active = set(".exe .dll .scr .com .pif .cpl .msi .msp .bat .cmd .ps1 .psm1 .vbs .vbe .js .jse .wsf .wsh .hta .lnk .url .scf .reg .jar .chm .appref-ms .iso .img .vhd .xll .xlam .ppam .wll .sh .py")
+
+func set(words string) map[string]bool {
+	m := map[string]bool{}
+	for _, w := range strings.Fields(words) {
+		m[w] = true
+	}
+	return m
+}
+
+func (k kind) family() string {
+	switch k {
+	case kindText, kindHTML, kindMail:
+		return "text"
+	case kindPNG:
+		return "png"
+	case kindJPEG:
+		return "jpeg"
+	case kindDocx:
+		return "docx"
+	case kindXlsx:
+		return "xlsx"
+	case kindPptx:
+		return "pptx"
+	case "csv":
+		return "csv"
+	}
+	return ""
+}
+
+// rebuildable names, by extension.
+func rebuildable(ext string) bool {
+	switch ext {
+	case ".txt", ".text", ".log", ".csv", ".tsv", ".png", ".jpg", ".jpeg", ".jpe", ".jfif",
+		".docx", ".docm", ".dotx", ".dotm", ".xlsx", ".xlsm", ".xltx", ".xltm", ".pptx", ".pptm", ".potx", ".potm", ".ppsx", ".ppsm":
+		return true
+	}
+	return false
+}
+
+// identify compares content and name. It answers the kind to rebuild and the extension in lower case, or a refusal.
+func identify(name string, in []byte) (kind, string, error) {
+	ext := strings.ToLower(path.Ext(baseName(name)))
+	k := detect(in)
+	if k == kindEncrypted {
+		return "", ext, refuse("type.encrypted", "", "")
+	}
+	want, known := expected[ext]
+	wrong := known
+	for _, w := range want {
+		wrong = wrong && w != k
+	}
+	switch {
+	case k == kindPE, k == kindELF, k == kindMachO, k == kindClass, k == kindLink:
+		if wrong || !active[ext] {
+			return "", ext, refuse("type.mismatch", "", string(k)+" / "+ext)
+		}
+		return "", ext, refuse("type.executable", "", string(k))
+	case active[ext]:
+		return "", ext, refuse("type.executable", "", ext)
+	case ext == "":
+		return "", ext, refuse("type.no-extension", "", string(k))
+	case wrong:
+		return "", ext, refuse("type.mismatch", "", string(k)+" / "+ext)
+	case noParser[ext] != "":
+		return "", ext, refuse("type.no-parser", "", noParser[ext])
+	case k == kindPDF:
+		return "", ext, refuse("type.pdf", "", "")
+	case !rebuildable(ext):
+		return "", ext, refuse("type.unsupported", "", string(k)+" / "+ext)
+	}
+	if what := polyglot(in, k); what != "" {
+		return "", ext, refuse("type.polyglot", "", what)
+	}
+	if ext == ".csv" || ext == ".tsv" {
+		return "csv", ext, nil
+	}
+	return k, ext, nil
+}
+
+var magics = []struct {
+	at    int
+	magic string
+	kind  kind
+}{
+	{0, "\x89PNG\r\n\x1a\n", kindPNG},
+	{0, "\xFF\xD8\xFF", kindJPEG},
+	{0, "GIF8", kindImage}, {0, "II*\x00", kindImage}, {0, "MM\x00*", kindImage}, {0, "II+\x00", kindImage}, {8, "WEBP", kindImage},
+	{4, "ftypheic", kindImage}, {4, "ftypheix", kindImage}, {4, "ftypmif1", kindImage}, {4, "ftypavif", kindImage},
+	{0, "8BPS", kindImage}, {0, "\x00\x00\x01\x00", kindImage}, {0, "\xD7\xCD\xC6\x9A", kindImage}, {0, "\x00\x00\x00\x0CjP  ", kindImage}, {40, " EMF", kindImage},
+	{0, "\x7FELF", kindELF},
+	{0, "\xCA\xFE\xBA\xBE", kindClass},
+	{0, "\xCF\xFA\xED\xFE", kindMachO}, {0, "\xCE\xFA\xED\xFE", kindMachO}, {0, "\xFE\xED\xFA\xCF", kindMachO}, {0, "\xFE\xED\xFA\xCE", kindMachO},
+	{0, "L\x00\x00\x00\x01\x14\x02\x00", kindLink},
+	{0, "{\\rtf", kindRTF},
+	{0, "%!PS", kindPostScript}, {0, "\xC5\xD0\xD3\xC6", kindPostScript},
+	{0, "Rar!\x1A\x07", kindArchive}, {0, "7z\xBC\xAF\x27\x1C", kindArchive}, {0, "\x1F\x8B", kindArchive}, {0, "BZh", kindArchive},
+	{0, "\xFD7zXZ\x00", kindArchive}, {0, "MSCF", kindArchive}, {0, "\x28\xB5\x2F\xFD", kindArchive}, {257, "ustar", kindArchive},
+	{2, "-lh", kindArchive}, {32769, "CD001", kindArchive},
+	{0, "ITSF", kindHelp},
+	{0, "SQLite format 3\x00", kindDatabase}, {4, "Standard Jet DB", kindDatabase}, {4, "Standard ACE DB", kindDatabase},
+	{4, "ftyp", kindMedia}, {0, "ID3", kindMedia}, {0, "OggS", kindMedia}, {8, "WAVE", kindMedia}, {8, "AVI ", kindMedia}, {0, "\x1A\x45\xDF\xA3", kindMedia},
+	{0, "FWS", kindMedia}, {0, "CWS", kindMedia}, {0, "ZWS", kindMedia}, {0, "\x00asm", kindClass},
+}
+
+// detect tells what the bytes are.
+func detect(in []byte) kind {
+	for _, m := range magics {
+		if len(in) >= m.at+len(m.magic) && string(in[m.at:m.at+len(m.magic)]) == m.magic {
+			if m.magic == "BZh" || m.magic == "ID3" || len(m.magic) == 3 && m.magic[1:] == "WS" || m.magic == "-lh" || m.magic == "MSCF" {
+				if textual(in) { // three letters can begin a text as well
+					continue
+				}
+			}
+			return m.kind
+		}
+	}
+	switch {
+	case bytes.HasPrefix(in, []byte("PK\x03\x04")), bytes.HasPrefix(in, []byte("PK\x05\x06")):
+		return zipKind(in)
+	case bytes.HasPrefix(in, []byte("\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1")):
+		return oleKind(in)
+	case bytes.HasPrefix(in, []byte("MZ")) && !textual(in):
+		return kindPE
+	case bytes.HasPrefix(in, []byte("BM")) && !textual(in):
+		return kindImage
+	case bytes.Contains(in[:min(len(in), 1024)], []byte("%PDF-")):
+		return kindPDF
+	case !textual(in):
+		return kindBinary
+	}
+	head := bytes.TrimLeft(bytes.TrimPrefix(in[:min(len(in), 4096)], markUTF8), " \t\r\n")
+	lower := bytes.ToLower(head)
+	switch {
+	case bytes.HasPrefix(head, []byte("ID;")):
+		return kindSYLK
+	case bytes.HasPrefix(head, []byte("{\\rtf")):
+		return kindRTF
+	case bytes.HasPrefix(lower, []byte("<!doctype html")), bytes.HasPrefix(lower, []byte("<html")), bytes.HasPrefix(lower, []byte("<script")):
+		return kindHTML
+	case bytes.HasPrefix(lower, []byte("mime-version:")), bytes.HasPrefix(lower, []byte("received:")), bytes.HasPrefix(lower, []byte("return-path:")):
+		return kindMail
+	}
+	return kindText
+}
+
+// textual tells text by its lack of zero bytes; text in UTF-16 has them but begins with a byte order mark.
+func textual(in []byte) bool {
+	if bytes.HasPrefix(in, []byte("\xFF\xFE")) || bytes.HasPrefix(in, []byte("\xFE\xFF")) {
+		return true
+	}
+	return bytes.IndexByte(in, 0) < 0
+}
+
+// mainKinds tells the office family by the content type of the main part.
+var mainKinds = map[string]kind{
+	"application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml":   kindDocx,
+	"application/vnd.openxmlformats-officedocument.wordprocessingml.template.main+xml":   kindDocx,
+	"application/vnd.ms-word.document.macroenabled.main+xml":                             kindDocx,
+	"application/vnd.ms-word.template.macroenabledtemplate.main+xml":                     kindDocx,
+	"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml":         kindXlsx,
+	"application/vnd.openxmlformats-officedocument.spreadsheetml.template.main+xml":      kindXlsx,
+	"application/vnd.ms-excel.sheet.macroenabled.main+xml":                               kindXlsx,
+	"application/vnd.ms-excel.template.macroenabled.main+xml":                            kindXlsx,
+	"application/vnd.openxmlformats-officedocument.presentationml.presentation.main+xml": kindPptx,
+	"application/vnd.openxmlformats-officedocument.presentationml.template.main+xml":     kindPptx,
+	"application/vnd.openxmlformats-officedocument.presentationml.slideshow.main+xml":    kindPptx,
+	"application/vnd.ms-powerpoint.presentation.macroenabled.main+xml":                   kindPptx,
+	"application/vnd.ms-powerpoint.template.macroenabled.main+xml":                       kindPptx,
+	"application/vnd.ms-powerpoint.slideshow.macroenabled.main+xml":                      kindPptx,
+}
+
+// zipKind looks at the members. A package whose members cannot be listed is an archive, and archives are refused.
+func zipKind(in []byte) kind {
+	z, err := zip.NewReader(bytes.NewReader(in), int64(len(in)))
+	if err != nil && z == nil {
+		return kindZip
+	}
+	for i, f := range z.File {
+		if i > 10000 {
+			break
+		}
+		switch strings.ToLower(f.Name) {
+		case "mimetype":
+			return kindODF
+		case "[content_types].xml":
+			return packageKind(f)
+		}
+	}
+	return kindZip
+}
+
+func packageKind(f *zip.File) kind {
+	r, err := f.Open()
+	if err != nil {
+		return kindXPS
+	}
+	defer r.Close()
+	b, err := io.ReadAll(io.LimitReader(r, 4<<20))
+	if err != nil {
+		return kindXPS
+	}
+	lower := strings.ToLower(string(b))
+	if strings.IndexByte(lower, 0) >= 0 { // UTF-16: the types are ASCII
+		lower = strings.ReplaceAll(lower, "\x00", "")
+	}
+	for ct, k := range mainKinds {
+		if strings.Contains(lower, `"`+ct+`"`) || strings.Contains(lower, `'`+ct+`'`) {
+			return k
+		}
+	}
+	return kindXPS
+}
+
+// oleKind looks for the stream that a password-protected Office file has.
+func oleKind(in []byte) kind {
+	name := toUTF16([]byte("EncryptedPackage"), binary.LittleEndian)
+	if bytes.Contains(in, name) {
+		return kindEncrypted
+	}
+	return kindOLE
+}
+
+// polyglot finds a second file around an image: another format's beginning in front, or a ZIP directory that reaches the end.
+// What follows an image is looked at by its rebuilder, which knows where the image ends.
+func polyglot(in []byte, k kind) string {
+	if k != kindPNG && k != kindJPEG {
+		return ""
+	}
+	if bytes.Contains(in[:min(len(in), 1024)], []byte("%PDF-")) {
+		return string(k) + " + PDF"
+	}
+	tail := in[max(0, len(in)-65557):]
+	for at := bytes.LastIndex(tail, []byte("PK\x05\x06")); at >= 0; at = bytes.LastIndex(tail[:at], []byte("PK\x05\x06")) {
+		e := tail[at:]
+		if len(e) < 22 {
+			continue
+		}
+		entries, size, comment := binary.LittleEndian.Uint16(e[10:]), binary.LittleEndian.Uint32(e[12:]), binary.LittleEndian.Uint16(e[20:])
+		if entries > 0 && int64(size) <= int64(len(in)) && 22+int(comment) <= len(e) {
+			return string(k) + " + ZIP"
+		}
+	}
+	return ""
+}
+
+// foreign tells what the bytes after an image's end are, when they are another file; empty when they are only left-overs
+// (padding, a camera's trailer, a second picture), which are cut off.
+func foreign(tail []byte) kind {
+	trimmed := bytes.TrimLeft(tail, "\x00\r\n\t ")
+	switch {
+	case bytes.HasPrefix(trimmed, []byte("MZ")) && bytes.Contains(trimmed, []byte("PE\x00\x00")):
+		return kindPE
+	case bytes.HasPrefix(trimmed, []byte("\x7FELF")):
+		return kindELF
+	}
+	for _, m := range []struct {
+		magic string
+		kind  kind
+	}{
+		{"PK\x03\x04", kindZip}, {"PK\x05\x06", kindZip}, {"%PDF-", kindPDF}, {"Rar!\x1A\x07", kindArchive}, {"7z\xBC\xAF\x27\x1C", kindArchive},
+		{"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", kindOLE}, {"MSCF\x00\x00\x00\x00", kindArchive}, {"This program cannot be run", kindPE},
+	} {
+		if bytes.Contains(tail, []byte(m.magic)) {
+			return m.kind
+		}
+	}
+	lower := bytes.ToLower(tail)
+	for _, s := range []string{"<script", "<html", "<?php", "<!doctype", "<svg"} {
+		if bytes.Contains(lower, []byte(s)) {
+			return kindHTML
+		}
+	}
+	return ""
+}
