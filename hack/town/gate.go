@@ -1,8 +1,242 @@
 package town
 
-import "context"
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
 
-// gate installs and starts the appliance.
+	"golang.org/x/sys/unix"
+	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
+
+	"github.com/sekisho/sekisho/controlplane/config"
+	"github.com/sekisho/sekisho/controlplane/config/examples"
+	"github.com/sekisho/sekisho/dataplane/place"
+	"github.com/sekisho/sekisho/dataplane/socket"
+)
+
+// gate installs the appliance and starts its daemons, those first that others wait for.
 func (t *Town) gate(ctx context.Context) error {
-	return ctx.Err()
+	keys := map[string]wgtypes.Key{}
+	for _, r := range regions() {
+		key, err := wgtypes.GeneratePrivateKey()
+		if err != nil {
+			return fmt.Errorf("key of region %s: %w", r.segment, err)
+		}
+		keys[r.segment] = key
+	}
+	if err := t.install(ctx, keys); err != nil {
+		return err
+	}
+	if err := t.Start(ctx, t.daemon("dataplane")); err != nil {
+		return err
+	}
+	if err := t.regions(ctx, keys); err != nil {
+		return err
+	}
+	for _, name := range Daemons()[1:] {
+		if err := t.Start(ctx, t.daemon(name)); err != nil {
+			return err
+		}
+	}
+	return t.Poll(ctx, 20*time.Second, "the first revision to be in force", func(ctx context.Context) error {
+		var s struct {
+			Revision string `json:"revision"`
+		}
+		if err := Get(ctx, t.Name.Instance().DataplaneSocket(), "/status", &s); err != nil {
+			return err
+		}
+		if s.Revision == "" {
+			return errors.New("no revision is in force yet")
+		}
+		return nil
+	})
+}
+
+// document is the example configuration with the keys of this town's regions.
+func document(keys map[string]wgtypes.Key) ([]byte, error) {
+	doc := examples.Lab
+	cfg, errs := config.Parse(doc)
+	if err := errs.Err(); err != nil {
+		return nil, fmt.Errorf("example configuration of the lab: %w", err)
+	}
+	for _, r := range cfg.Regions {
+		key, ok := keys[r.ID]
+		if !ok {
+			return nil, fmt.Errorf("example configuration of the lab: region %s is none of the town's", r.ID)
+		}
+		doc = bytes.ReplaceAll(doc, []byte(r.PublicKey), []byte(key.PublicKey().String()))
+	}
+	return doc, nil
+}
+
+// ConfigFile is where the town's configuration stands, for people and for `sekisho check`.
+func (n Name) ConfigFile() string { return filepath.Join(n.Instance().Run(), "lab", "town.yaml") }
+
+func (t *Town) install(ctx context.Context, keys map[string]wgtypes.Key) error {
+	doc, err := document(keys)
+	if err != nil {
+		return err
+	}
+	file := t.Name.ConfigFile()
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(file, doc, 0o644); err != nil {
+		return err
+	}
+	t.say("installing the gate %s", t.Name)
+	_, err = t.Sekisho(ctx, "init", "--name", string(t.Name), "--config", file)
+	return err
+}
+
+// Sekisho runs the operator's command line as root in the gate's namespace and gives what it wrote to standard output.
+func (t *Town) Sekisho(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, filepath.Join(t.bin, "sekisho"), args...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := In(t.Name.Netns(Gate), cmd.Run); err != nil {
+		return stdout.String(), fmt.Errorf("sekisho %s: %w: %s", args[0], err, bytes.TrimSpace(stderr.Bytes()))
+	}
+	return stdout.String(), nil
+}
+
+// Daemons lists the gate's daemons in the order in which they start.
+func Daemons() []string {
+	names := []string{"dataplane", "release", "broker", "control"}
+	for _, z := range place.PortalZones {
+		names = append(names, "portal-"+z.Short())
+	}
+	return names
+}
+
+// daemon says how one of the gate's daemons is run.
+func (t *Town) daemon(name string) Program {
+	i := t.Name.Instance()
+	program := func(p string, args ...string) []string {
+		return append([]string{filepath.Join(t.bin, p)}, args...)
+	}
+	p := Program{Name: name, Host: Gate}
+	switch name {
+	case "dataplane":
+		p.Args = program("sekisho-dataplane", "run", "--name", string(t.Name))
+		p.Ready = dials(i.DataplaneSocket())
+	case "release":
+		p.User = place.ReleaseUser
+		p.Args = program("sekisho-release", "--name", string(t.Name))
+		p.Ready = dials(i.ReleaseSocket())
+	case "broker":
+		p.User = place.BrokerUser
+		p.Args = program("sekisho-broker", "--name", string(t.Name))
+		p.Ready = dials(i.BrokerSocket())
+	case "control":
+		p.User = place.ControlUser
+		p.Args = program("sekisho-control", "--name", string(t.Name))
+		p.Ready = dials(i.AdminSocket())
+	default:
+		for _, z := range place.PortalZones {
+			if name == "portal-"+z.Short() {
+				p.Host, p.User, p.Caps = name, place.PortalUser(z), []uintptr{unix.CAP_NET_BIND_SERVICE}
+				p.Args = program("sekisho-portal", "--name", string(t.Name), "--zone", z.String())
+				p.Ready = listens(i.PortalNetns(z), ":443")
+			}
+		}
+	}
+	return p
+}
+
+// regions starts the far ends of the tunnels, now that the gate has its keys.
+func (t *Town) regions(ctx context.Context, keys map[string]wgtypes.Key) error {
+	var gateKeys map[string]string
+	if err := Get(ctx, t.Name.Instance().DataplaneSocket(), "/tunnel-keys", &gateKeys); err != nil {
+		return err
+	}
+	cfg, errs := config.Parse(examples.Lab)
+	if err := errs.Err(); err != nil {
+		return fmt.Errorf("example configuration of the lab: %w", err)
+	}
+	tunnel, line := cfg.Tunnels[0], cfg.Segments[0]
+	for _, s := range cfg.Segments {
+		for _, l := range cfg.Lines {
+			if l.ID == tunnel.Line && s.ID == l.Segment {
+				line = s
+			}
+		}
+	}
+	for _, r := range regions() {
+		// JSON is YAML; the program reads it as such.
+		file := filepath.Join(t.Name.Instance().Run(), "lab", r.host+".yaml")
+		allowed := []string{r.gate.String() + "/32"}
+		for _, s := range cfg.Segments {
+			if s.Zone.String() == "my-number" && s.Port != "" {
+				for _, p := range s.Prefixes {
+					if p.Addr().Is4() {
+						allowed = append(allowed, p.String())
+					}
+				}
+			}
+		}
+		doc, err := json.Marshal(map[string]any{
+			"device": tunnel.ID, "private-key": keys[r.segment].String(), "listen": 51820,
+			"addresses": []string{r.inner.Addr().String() + "/32"}, "routes": allowed,
+			"gate": map[string]any{"public-key": gateKeys[tunnel.ID],
+				"endpoint": fmt.Sprintf("%s:%d", line.Gate[0], tunnel.Listen), "allowed": allowed},
+		})
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(file, doc, 0o600); err != nil {
+			return err
+		}
+		err = t.Start(ctx, Program{Name: r.host, Host: r.host, Args: []string{filepath.Join(t.bin, "sekisho-dataplane"), "region", "--config", file}})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Get asks one of the daemons' sockets.
+func Get(ctx context.Context, sock, path string, into any) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://gate"+path, nil)
+	if err != nil {
+		return err
+	}
+	c := socket.Client(sock)
+	defer c.CloseIdleConnections()
+	resp, err := c.Do(req)
+	if err != nil {
+		return fmt.Errorf("GET %s of %s: %w", path, sock, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("GET %s of %s: %s", path, sock, resp.Status)
+	}
+	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
+		return fmt.Errorf("GET %s of %s: %w", path, sock, err)
+	}
+	return nil
+}
+
+// Poll waits until try succeeds; what it waits for is named in the error.
+func (t *Town) Poll(ctx context.Context, limit time.Duration, what string, try func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for {
+		err := try(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waited %v for %s: %w", limit, what, err)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }

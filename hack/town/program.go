@@ -20,6 +20,7 @@ type Program struct {
 	Host string // namespace: a host, the gate, or portal-XX
 	User string // empty: root
 	Args []string
+	Caps []uintptr // capabilities that User keeps
 	// Ready tells whether it does its work yet; nil: it is ready at once.
 	Ready func(ctx context.Context) error
 }
@@ -46,6 +47,7 @@ func (n Name) start(p Program) (*Running, error) {
 	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"}
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd.SysProcAttr.AmbientCaps = p.Caps
 	if p.User != "" {
 		cred, err := credential(p.User)
 		if err != nil {

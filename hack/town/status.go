@@ -51,7 +51,11 @@ func Status(n Name, w io.Writer) error {
 		}
 		s.Hosts = append(s.Hosts, hs)
 	}
-	for _, p := range Portals() {
+	portals, err := Portals()
+	if err != nil {
+		return err
+	}
+	for _, p := range portals {
 		s.Portals = append(s.Portals, portalState{Zone: p.Zone.String(), URL: "https://" + p.Name + "/", Addr: p.Addr.String(), From: p.From})
 	}
 	e := json.NewEncoder(w)

@@ -13,6 +13,8 @@ import (
 	"net/netip"
 	"regexp"
 
+	"github.com/sekisho/sekisho/controlplane/config"
+	"github.com/sekisho/sekisho/controlplane/config/examples"
 	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/packet"
 	"github.com/sekisho/sekisho/dataplane/place"
@@ -45,7 +47,7 @@ const Gate = "gw"
 type wire struct {
 	name   string // also the name of its switch's namespace: sw-NAME
 	port   string // device in the gate's namespace; empty: the wire does not touch the gate
-	number byte   // third last byte of its hosts' MACs
+	number byte   // fourth byte of its hosts' MACs
 	hosts  []Host
 }
 
@@ -78,45 +80,44 @@ func (h Host) serving(args ...string) Host { h.Serves = args; return h }
 
 func (h Host) strange() Host { h.Strange = true; return h }
 
-// wires is the town. Addresses are those of the example configuration.
+// wires is the town. Addresses and MACs are those of the example configuration (package examples).
 func wires() []wire {
 	ws := []wire{
-		{name: "mn", port: "mn0", hosts: []Host{
+		{name: "mn", number: 0x10, port: "mn0", hosts: []Host{
 			at("mn-pc1", "198.18.10.11/24", "2001:db8:10::11/64").via("198.18.10.1", "2001:db8:10::1"),
 			at("mn-pc2", "198.18.10.12/24", "2001:db8:10::12/64").via("198.18.10.1", "2001:db8:10::1"),
 			at("mn-rogue", "198.18.10.66/24", "2001:db8:10::66/64").via("198.18.10.1", "2001:db8:10::1").strange(),
 		}},
-		{name: "lg", port: "lg0", hosts: []Host{
+		{name: "lg", number: 0x20, port: "lg0", hosts: []Host{
 			at("lg-pc1", "198.18.20.11/24", "2001:db8:20::11/64").via("198.18.20.1", "2001:db8:20::1"),
 			at("lg-pc2", "198.18.20.12/24", "2001:db8:20::12/64").via("198.18.20.1", "2001:db8:20::1"),
 		}},
-		{name: "lga", port: "lga0", hosts: []Host{
+		{name: "lga", number: 0x21, port: "lga0", hosts: []Host{
 			at("lg-asp", "198.18.21.11/24", "2001:db8:21::11/64").via("198.18.21.1", "2001:db8:21::1").serving("--https", "443"),
 		}},
-		{name: "in", port: "in0", hosts: []Host{
+		{name: "in", number: 0x30, port: "in0", hosts: []Host{
 			at("in-pc1", "198.18.30.11/24", "2001:db8:30::11/64").via("198.18.30.1", "2001:db8:30::1"),
 		}},
-		{name: "inw", port: "inw0", hosts: []Host{
+		{name: "inw", number: 0x31, port: "inw0", hosts: []Host{
 			at("in-web", "203.0.113.11/24", "2001:db8:31::11/64").via("203.0.113.1", "2001:db8:31::1").serving("--http", "80", "--https", "443"),
 		}},
-		{name: "mg", port: "mg0", hosts: []Host{
+		{name: "mg", number: 0x40, port: "mg0", hosts: []Host{
 			at("noc", "198.18.40.11/24").via("198.18.40.1"),
 		}},
-		{name: "wan", port: "wan0", hosts: []Host{
+		{name: "wan", number: 0x60, port: "wan0", hosts: []Host{
 			at("region1", "192.0.2.11/24"),
 			at("region2", "192.0.2.12/24"),
 		}},
-		{name: "app1", hosts: []Host{
+		{name: "app1", number: 0x61, hosts: []Host{
 			at("region1-app", "198.51.100.11/26").via("198.51.100.1").serving("--https", "443"),
 		}},
-		{name: "app2", hosts: []Host{
+		{name: "app2", number: 0x62, hosts: []Host{
 			at("region2-app", "198.51.100.75/26").via("198.51.100.65").serving("--https", "443"),
 		}},
 	}
-	for i := range ws {
-		ws[i].number = byte(i + 1)
-		for j := range ws[i].hosts {
-			ws[i].hosts[j].MAC = packet.MAC{0x02, 0x53, 0x4c, 0, ws[i].number, byte(j + 0x11)}
+	for _, w := range ws {
+		for i := range w.hosts {
+			w.hosts[i].MAC = packet.MAC{0x02, 0x53, 0x4b, w.number, 0, byte(0x11 + i)}
 		}
 	}
 	return ws
@@ -181,15 +182,20 @@ type Portal struct {
 	From string // an ordinary station of the zone
 }
 
-// Portals lists the gate's web listeners.
-func Portals() []Portal {
-	p := func(z anchors.Zone, addr, from string) Portal {
-		return Portal{Zone: z, Addr: netip.MustParseAddr(addr), Name: "portal." + z.String() + ".umiyama.example", From: from}
+// stationOf is the host from which a zone's portal is opened.
+var stationOf = map[anchors.Zone]string{
+	anchors.MyNumber: "mn-pc1", anchors.LGWAN: "lg-pc1", anchors.Internet: "in-pc1", anchors.Management: "noc",
+}
+
+// Portals lists the gate's web listeners as the example configuration has them.
+func Portals() ([]Portal, error) {
+	cfg, errs := config.Parse(examples.Lab)
+	if len(errs) > 0 {
+		return nil, fmt.Errorf("example configuration of the lab: %w", errs)
 	}
-	return []Portal{
-		p(anchors.LGWAN, "198.18.120.2", "lg-pc1"),
-		p(anchors.Internet, "198.18.130.2", "in-pc1"),
-		p(anchors.MyNumber, "198.18.110.2", "mn-pc1"),
-		p(anchors.Management, "198.18.140.2", "noc"),
+	var ps []Portal
+	for _, p := range cfg.Portals {
+		ps = append(ps, Portal{Zone: p.Zone, Addr: p.Address, Name: p.Name, From: stationOf[p.Zone]})
 	}
+	return ps, nil
 }
