@@ -1,0 +1,400 @@
+package transfer
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sekisho/sekisho/controlplane/store"
+	"github.com/sekisho/sekisho/controlplane/web"
+	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/release"
+	"github.com/sekisho/sekisho/dataplane/socket"
+	"github.com/sekisho/sekisho/dataplane/verdict"
+)
+
+// Job is what the broker is told of a file; the bytes it gets from release.
+type Job struct {
+	Transfer       string       `json:"transfer"`
+	Name           string       `json:"name"`
+	From           anchors.Zone `json:"from"`
+	To             anchors.Zone `json:"to"`
+	PolicyRevision string       `json:"policy_revision"`
+	Formats        []string     `json:"formats"`
+	MaxSize        int64        `json:"max_size"`
+}
+
+// Outcome is the broker's answer: what the sanitizer and the verifier said, and the verifier's signature when both agreed.
+type Outcome struct {
+	Report      verdict.Report  `json:"report"`
+	Verified    *verdict.Report `json:"verified,omitempty"`
+	Attestation *verdict.Signed `json:"attestation,omitempty"`
+}
+
+// Broker runs a job to its end.
+type Broker interface {
+	Run(ctx context.Context, j Job) (Outcome, error)
+}
+
+// BrokerAt asks the broker behind a socket.
+type BrokerAt string
+
+// errAnswered marks an error that the broker itself answered, as against one of reaching it.
+var errAnswered = errors.New("broker answered")
+
+// maxOutcome bounds an answer: two previews of at most 4 million pixels in base64, and the findings.
+const maxOutcome = 64 << 20
+
+func (b BrokerAt) Run(ctx context.Context, j Job) (Outcome, error) {
+	var out Outcome
+	body, err := json.Marshal(j)
+	if err != nil {
+		return out, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://broker/jobs", bytes.NewReader(body))
+	if err != nil {
+		return out, err
+	}
+	c := socket.Client(string(b))
+	defer c.CloseIdleConnections()
+	resp, err := c.Do(req)
+	if err != nil {
+		return out, fmt.Errorf("ask broker: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		text, err := io.ReadAll(io.LimitReader(resp.Body, 4096))
+		return out, errors.Join(fmt.Errorf("%w %s: %q", errAnswered, resp.Status, text), err)
+	}
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxOutcome)).Decode(&out); err != nil {
+		return out, fmt.Errorf("%w what cannot be read: %w", errAnswered, err)
+	}
+	return out, nil
+}
+
+const (
+	workers   = 2
+	jobTime   = 20 * time.Minute // beyond every budget of the broker
+	maxTries  = 3                // errors answered by the broker until a file is blocked (F4)
+	firstWait = 500 * time.Millisecond
+	maxWait   = 30 * time.Second
+	tendEvery = 30 * time.Second
+)
+
+// Run takes up what a stop interrupted, then sanitizes, erases and expires until ctx ends.
+func (d *Desk) Run(ctx context.Context) error {
+	if err := d.resume(ctx); err != nil {
+		return fmt.Errorf("take up transfers: %w", err)
+	}
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for {
+				select {
+				case id := <-d.work:
+					d.sanitize(ctx, id)
+				case <-ctx.Done():
+					return
+				}
+			}
+		})
+	}
+	wg.Go(func() {
+		tick := time.NewTicker(tendEvery)
+		defer tick.Stop()
+		for {
+			if err := d.Tend(ctx); err != nil && ctx.Err() == nil {
+				d.o.Log.Warn("tend transfers", "error", err)
+			}
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	wg.Wait()
+	return nil
+}
+
+// resume forgets unfinished uploads, which nobody was answered.
+func (d *Desk) resume(ctx context.Context) error {
+	drafts, err := d.under(ctx, draftKey)
+	if err != nil {
+		return err
+	}
+	for _, id := range drafts {
+		d.drop(ctx, id)
+	}
+	pending, err := d.under(ctx, pendingKey)
+	if err != nil {
+		return err
+	}
+	for _, id := range pending {
+		d.enqueue(id)
+	}
+	return nil
+}
+
+// enqueue never waits: what does not fit is found by Tend.
+func (d *Desk) enqueue(id string) {
+	select {
+	case d.work <- id:
+	default:
+	}
+}
+
+// sanitize has one file rebuilt and verified. While the broker cannot be reached it waits; an error that the broker answers
+// is tried again a few times and then blocks the file.
+func (d *Desk) sanitize(ctx context.Context, id string) {
+	if _, busy := d.busy.LoadOrStore(id, true); busy {
+		return // Tend found it again while another worker has it
+	}
+	defer d.busy.Delete(id)
+	for wait := firstWait; ; wait = min(2*wait, maxWait) {
+		r, rev, err := d.load(ctx, id)
+		if err == nil && r.State != web.Received {
+			return // done by an earlier round
+		}
+		if err == nil {
+			if err = d.round(ctx, r, rev); err == nil {
+				return
+			}
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		d.o.Log.Warn("sanitize again", "transfer", id, "in", wait, "error", err)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (d *Desk) round(ctx context.Context, r record, rev uint64) error {
+	s, err := d.sheets.read(r.ID)
+	if err != nil {
+		return err
+	}
+	routes, err := release.LoadRoutes(d.o.Routes)
+	if err != nil {
+		return err
+	}
+	j := Job{Transfer: r.ID, Name: s.Name, From: r.From, To: r.To, PolicyRevision: d.o.Revision()}
+	for _, way := range routes.Routes {
+		if way.From == r.From && way.To == r.To {
+			j.Formats, j.MaxSize = way.Formats, way.MaxSize
+		}
+	}
+	if j.MaxSize == 0 {
+		return d.block(ctx, r, rev, s, failed(s.Name, "gate.route-gone"))
+	}
+	work, cancel := context.WithTimeout(ctx, jobTime)
+	defer cancel()
+	out, err := d.o.Broker.Run(work, j)
+	switch {
+	case errors.Is(err, errAnswered) || work.Err() == context.DeadlineExceeded:
+		d.o.Log.Warn("sanitize", "transfer", r.ID, "error", err)
+		if r.Tries++; r.Tries >= maxTries {
+			return d.block(ctx, r, rev, s, failed(s.Name, "gate.broker"))
+		}
+		if serr := d.save(ctx, r, rev, store.Txn{}); serr != nil {
+			return serr
+		}
+		return err
+	case err != nil:
+		return err
+	}
+	return d.settle(ctx, r, rev, s, out)
+}
+
+// settle records what the broker found. Anything short of a clean report with the verifier's signature is a block.
+func (d *Desk) settle(ctx context.Context, r record, rev uint64, s sheet, out Outcome) error {
+	if out.Report.Outcome != verdict.Clean {
+		return d.block(ctx, r, rev, s, out.Report)
+	}
+	if out.Verified == nil || out.Verified.Outcome != verdict.Clean {
+		rep := out.Report
+		if out.Verified != nil {
+			rep.Findings = append(rep.Findings, out.Verified.Findings...)
+		}
+		rep.Findings = append(rep.Findings, verdict.Finding{Code: "gate.not-verified", Action: verdict.Refused})
+		return d.block(ctx, r, rev, s, rep)
+	}
+	key, err := publicKey(d.o.VerifierKey)
+	if err != nil {
+		return err
+	}
+	var a verdict.Attestation
+	ok := out.Attestation != nil && out.Attestation.Open(key, verdict.KindAttestation, &a) == nil
+	if !ok || a.Transfer != r.ID || a.OriginalSHA256 != r.SHA256 || a.From != r.From.String() || a.To != r.To.String() ||
+		out.Report.After == nil || out.Report.After.SHA256 != a.SanitizedSHA256 {
+		rep := out.Report
+		rep.Findings = append(rep.Findings, verdict.Finding{Code: "gate.not-verified", Action: verdict.Refused})
+		return d.block(ctx, r, rev, s, rep)
+	}
+	s.Report = &out.Report
+	if err := d.sheets.write(r.ID, s); err != nil {
+		return err
+	}
+	now := d.o.Now()
+	r.Sanitized = a.SanitizedSHA256
+	for _, st := range []web.State{web.Scanned, web.Sanitized, web.Verified, web.Awaiting} {
+		r.advance(st, now, "")
+	}
+	if len(r.Approvals) == 0 {
+		r.advance(web.Released, now, "")
+	}
+	return d.save(ctx, r, rev, store.Txn{Delete: []string{pendingKey + r.ID}},
+		d.event(r, anchors.None, "sekisho-broker", "transfer.verify", map[string]string{"original_sha256": r.SHA256, "sanitized_sha256": r.Sanitized,
+			"findings": codes(out.Report), "engine": out.Report.Engine, "verifier": a.Verifier, "revision": a.PolicyRevision, "state": string(r.State)}))
+}
+
+func (d *Desk) block(ctx context.Context, r record, rev uint64, s sheet, rep verdict.Report) error {
+	rep.Outcome, rep.After, rep.Result = verdict.Blocked, nil, nil
+	s.Report = &rep
+	if err := d.sheets.write(r.ID, s); err != nil {
+		return err
+	}
+	r.advance(web.Blocked, d.o.Now(), "")
+	return d.save(ctx, r, rev, store.Txn{Delete: []string{pendingKey + r.ID}, Put: []store.Put{{Key: eraseKey + r.ID}}},
+		d.event(r, anchors.None, "sekisho-broker", "transfer.block", map[string]string{"original_sha256": r.SHA256, "findings": codes(rep), "engine": rep.Engine}))
+}
+
+// failed is the report of a file that no worker reported on.
+func failed(name, code string) verdict.Report {
+	return verdict.Report{Version: 1, Name: name, Outcome: verdict.Blocked, Engine: "sekisho-control",
+		Findings: []verdict.Finding{{Code: code, Action: verdict.Refused}}}
+}
+
+// codes lists what was found without any of the file's own words.
+func codes(rep verdict.Report) string {
+	var out []string
+	for _, f := range rep.Findings {
+		c := f.Code
+		if f.Count > 1 {
+			c += " x" + strconv.Itoa(f.Count)
+		}
+		if out = append(out, c); len(out) == 40 {
+			break
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+// Tend erases what is due, ends what has expired, fetches receipts that a crash kept back, and finds work left over.
+func (d *Desk) Tend(ctx context.Context) error {
+	var errs []error
+	errs = append(errs, d.expire(ctx), d.erase(ctx), d.collect(ctx))
+	pending, err := d.under(ctx, pendingKey)
+	errs = append(errs, err)
+	if len(d.work) == 0 {
+		for _, id := range pending {
+			d.enqueue(id)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// expire ends transfers whose keeping time is over: release erases the bytes, the sheet's key is overwritten.
+func (d *Desk) expire(ctx context.Context) error {
+	from, _ := store.Under(byExpiry)
+	due, err := d.o.Store.Range(ctx, from, byExpiry+d.o.Now().UTC().Format(time.RFC3339), 500, false)
+	if err != nil {
+		return err
+	}
+	for _, e := range due {
+		id := e.Key[strings.LastIndexByte(e.Key, '/')+1:]
+		r, rev, err := d.load(ctx, id)
+		if err != nil {
+			return err
+		}
+		// The key goes first: should a crash come in between, this is done again.
+		if err := d.sheets.destroy(id); err != nil {
+			return err
+		}
+		r.advance(web.Expired, d.o.Now(), "")
+		err = d.save(ctx, r, rev, store.Txn{Delete: []string{e.Key, pendingKey + id}, Put: []store.Put{{Key: eraseKey + id}}},
+			d.event(r, anchors.None, "sekisho-control", "transfer.expire", nil))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *Desk) erase(ctx context.Context) error {
+	ids, err := d.under(ctx, eraseKey)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		err := d.o.Release.Erase(ctx, id)
+		if refusal := new(release.Refusal); errors.As(err, &refusal) && (refusal.Code == release.CodeUnknown || refusal.Code == release.CodeErased) {
+			err = nil
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := d.o.Store.Commit(ctx, store.Txn{Delete: []string{eraseKey + id}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// collect asks release for approvals of waiting transfers whose receipt never came. The index by expiry names all that live.
+func (d *Desk) collect(ctx context.Context) error {
+	from, to := store.Under(byExpiry)
+	live, err := d.o.Store.Range(ctx, from, to, 0, false)
+	if err != nil {
+		return err
+	}
+	for _, e := range live {
+		r, rev, err := d.load(ctx, e.Key[strings.LastIndexByte(e.Key, '/')+1:])
+		if err != nil {
+			return err
+		}
+		if r.State != web.Awaiting || d.o.Now().Sub(r.Created) < tendEvery {
+			continue
+		}
+		st, err := d.o.Release.State(ctx, r.ID)
+		if err != nil {
+			return err
+		}
+		for _, signed := range st.Approvals {
+			a, err := d.openApproval(r, signed)
+			if err != nil || r.approvedBy(a.Person) {
+				continue
+			}
+			if err := d.approve(ctx, r, rev, r.From, signed, a); err != nil {
+				d.o.Log.Warn("collect an approval", "transfer", r.ID, "error", err)
+			}
+			break // the record has changed; the next round takes the next one
+		}
+	}
+	return nil
+}
+
+func (d *Desk) under(ctx context.Context, prefix string) ([]string, error) {
+	from, to := store.Under(prefix)
+	es, err := d.o.Store.Range(ctx, from, to, 0, false)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]string, len(es))
+	for i, e := range es {
+		out[i] = strings.TrimPrefix(e.Key, prefix)
+	}
+	return out, nil
+}
