@@ -45,6 +45,23 @@ func (i Instance) ReleaseKey() string {
 	return filepath.Join(i.Etc(), "release.pub") // base64 Ed25519, signs approvals; the private half is in StateOf("release")
 }
 
+// AuditLog is the log that control writes; AuditKey is root's copy of the key that verifies it, AuditSigner the signing half.
+func (i Instance) AuditLog() string    { return filepath.Join(i.StateOf("control"), "audit") }
+func (i Instance) AuditKey() string    { return filepath.Join(i.Etc(), "audit.pub") }
+func (i Instance) AuditSigner() string { return filepath.Join(i.StateOf("control"), "audit.key") }
+
+// CA is the certificate (PEM) that vouches for the portals; its key is ca.key beside it, mode 0600.
+func (i Instance) CA() string { return filepath.Join(i.Etc(), "ca.pem") }
+
+// PortalCert and PortalKey (PEM) are what a zone's portal shows; it owns both.
+func (i Instance) PortalCert(z anchors.Zone) string {
+	return filepath.Join(i.StateOf("portal-"+z.Short()), "tls.pem")
+}
+
+func (i Instance) PortalKey(z anchors.Zone) string {
+	return filepath.Join(i.StateOf("portal-"+z.Short()), "tls.key")
+}
+
 // StateOf is the directory of one daemon ("dataplane", "control", "broker", "release", "portal-lg"), mode 0700, owned by its user.
 func (i Instance) StateOf(daemon string) string { return filepath.Join(i.State(), daemon) }
 
