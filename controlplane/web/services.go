@@ -24,22 +24,20 @@ type Services struct {
 // Codes of the errors that a person can do something about. A service wraps its error in a type with Code() string, or
 // uses Refuse.
 const (
-	CodeSignIn        = "sign-in"        // unknown name, wrong password, or not for this zone: one text for all three
-	CodeThrottled     = "throttled"      // too many tries; wait
-	CodeSession       = "session"        // no session, or it ended: the page goes to sign-in
-	CodePasswordOld   = "password-old"   // the current password is wrong
-	CodePasswordWeak  = "password-weak"  // too short, or the same as before, or the one-time one
-	CodeNotFound      = "not-found"      // no such transfer, or not for this person: one text for both
-	CodeForbidden     = "forbidden"      // the role may not do that
-	CodeOwn           = "own-request"    // nobody decides about their own request
-	CodeState         = "state"          // the transfer is no longer in a state that allows it
-	CodeRoute         = "route"          // no transfer route between these zones
-	CodeTooLarge      = "too-large"      // over the route's max-size
-	CodeReason        = "reason-missing" // a rejection needs a reason
-	CodeEmpty         = "empty"          // a file without bytes
-	CodeUnavailable   = "unavailable"    // broker, release or dataplane does not answer: nothing was lost, try later
-	CodePassphrase    = "passphrase"     // release refused the approver's passphrase (portal only)
-	CodeNotAnApprover = "not-approver"   // release knows no such approver for this zone (portal only)
+	CodeSignIn       = "sign-in"        // unknown name, wrong password, or not for this zone: one text for all three
+	CodeThrottled    = "throttled"      // too many tries; wait
+	CodeSession      = "session"        // no session, or it ended: the page goes to sign-in
+	CodePasswordOld  = "password-old"   // the current password is wrong
+	CodePasswordWeak = "password-weak"  // too short, or the same as before, or the one-time one
+	CodeNotFound     = "not-found"      // no such transfer, or not for this person: one text for both
+	CodeForbidden    = "forbidden"      // the role may not do that
+	CodeOwn          = "own-request"    // nobody decides about their own request
+	CodeState        = "state"          // the transfer is no longer in a state that allows it
+	CodeRoute        = "route"          // no transfer route between these zones
+	CodeTooLarge     = "too-large"      // over the route's max-size
+	CodeReason       = "reason-missing" // a rejection needs a reason
+	CodeEmpty        = "empty"          // a file without bytes
+	CodeUnavailable  = "unavailable"    // broker, release or dataplane does not answer: nothing was lost, try later
 )
 
 // Refusal is an error that a person can act on.

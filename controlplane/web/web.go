@@ -1,10 +1,18 @@
 // Package web is what people see: the staff portal of each zone and the console of the management zone.
+//
+// Problem: a gate nobody can bear gets bypassed, and a page that a stranger can make act for a signed-in clerk opens the gate.
+// Mechanism: plain pages that work without scripts, rendered here from templates and message catalogues; scripts, served from
+// the same place, only add progress bars and live figures. The handler of a zone is bound to that zone when it is made, so no
+// request can claim another. Life cycle: control makes one handler for each zone's socket at start; the zone's portal process
+// stands in front of it. Invariant: nothing here decides. Each act goes to a service, which decides by person and zone; the
+// approval and the bytes themselves pass between portal and release and never through here.
 package web
 
 import (
 	"log/slog"
 	"net/http"
 
+	"github.com/sekisho/sekisho/controlplane/web/text"
 	"github.com/sekisho/sekisho/dataplane/anchors"
 )
 
@@ -14,5 +22,73 @@ type Options struct {
 	Town Name // shown in the head of each page
 }
 
-// New gives the pages of one zone. The caller serves it on that zone's socket.
-func New(zone anchors.Zone, s Services, o Options) http.Handler { return http.NotFoundHandler() }
+// New gives the pages of one zone. The caller serves it on that zone's socket, with no read or write timeout shorter than an
+// upload may take; the portal in front bounds the time.
+func New(zone anchors.Zone, s Services, o Options) http.Handler {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	st := &site{zone: zone, Services: s, Options: o}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /assets/{name...}", asset)
+	mux.HandleFunc("POST /language", st.language)
+	mux.HandleFunc("GET /sign-in", st.signInPage)
+	mux.HandleFunc("POST /sign-in", st.signIn)
+	mux.HandleFunc("POST /sign-out", st.signOut)
+	mux.HandleFunc("GET /password", st.signedIn(st.passwordPage))
+	mux.HandleFunc("POST /password", st.signedIn(st.changePassword))
+	mux.HandleFunc("GET /{$}", st.settled(st.start))
+	mux.HandleFunc("GET /api/session", st.settled(st.apiSession))
+	if zone == anchors.Management {
+		mux.HandleFunc("GET /console", st.role(st.console, ITAdmin))
+		mux.HandleFunc("GET /console/live", st.role(st.consoleLive, ITAdmin))
+		mux.HandleFunc("GET /console/samples", st.role(st.consoleSamples, ITAdmin))
+		mux.HandleFunc("GET /audit", st.role(st.auditPage, Auditor))
+		mux.HandleFunc("POST /audit/verify", st.role(st.auditVerify, Auditor))
+	} else {
+		mux.HandleFunc("GET /transfers", st.role(st.home, Staff, SectionHead))
+		mux.HandleFunc("POST /transfers", st.role(st.upload, Staff, SectionHead))
+		mux.HandleFunc("GET /send", st.role(st.sendPage, Staff, SectionHead))
+		mux.HandleFunc("GET /received", st.role(st.received, Staff, SectionHead))
+		mux.HandleFunc("GET /approvals", st.role(st.approvals, SectionHead))
+		mux.HandleFunc("GET /transfers/{id}", st.role(st.detail, Staff, SectionHead))
+		mux.HandleFunc("GET /transfers/{id}/preview/{side}", st.role(st.preview, Staff, SectionHead))
+		mux.HandleFunc("POST /transfers/{id}/reject", st.role(st.reject, SectionHead))
+		mux.HandleFunc("POST /api/transfers/{id}/receipt", st.role(st.apiReceipt, SectionHead))
+		mux.HandleFunc("GET /api/transfers/{id}/may-inspect", st.role(st.apiMayInspect, SectionHead))
+		mux.HandleFunc("GET /api/transfers/{id}/may-download", st.role(st.apiMayDownload, Staff, SectionHead))
+	}
+	mux.HandleFunc("/", st.lost)
+	return guard(http.NewCrossOriginProtection().Handler(mux))
+}
+
+// site is one zone's pages.
+type site struct {
+	Services
+	Options
+	zone anchors.Zone
+}
+
+// start leads a person to the first page of the role.
+func (s *site) start(w http.ResponseWriter, r *http.Request, p Person) {
+	switch {
+	case s.zone == anchors.Management && p.Role == ITAdmin:
+		http.Redirect(w, r, "/console", http.StatusSeeOther)
+	case s.zone == anchors.Management && p.Role == Auditor:
+		http.Redirect(w, r, "/audit", http.StatusSeeOther)
+	case s.zone != anchors.Management && (p.Role == Staff || p.Role == SectionHead):
+		http.Redirect(w, r, "/transfers", http.StatusSeeOther)
+	default:
+		s.fail(w, r, Refuse(CodeForbidden, nil))
+	}
+}
+
+func (s *site) lost(w http.ResponseWriter, r *http.Request) { s.fail(w, r, Refuse(CodeNotFound, nil)) }
+
+// in picks the language's half of a name, or the other where there is only one.
+func (n Name) in(l text.Lang) string {
+	if l == text.EN && n.EN != "" || n.JA == "" {
+		return n.EN
+	}
+	return n.JA
+}
