@@ -96,21 +96,17 @@ func (d *desk) form(ctx context.Context, path string, fields url.Values, into an
 func (d *desk) send(ctx context.Context, to anchors.Zone, name string, file []byte) (string, error) {
 	var body bytes.Buffer
 	m := multipart.NewWriter(&body)
-	part, err := m.CreateFormFile("file", name)
+	err := errors.Join(m.WriteField("to", to.String()), m.WriteField("note", "demo"))
 	if err == nil {
-		_, err = part.Write(file)
+		var part io.Writer
+		if part, err = m.CreateFormFile("file", name); err == nil {
+			_, err = part.Write(file)
+		}
 	}
 	if err := errors.Join(err, m.Close()); err != nil {
-		return "", err
+		return "", fmt.Errorf("send %s: %w", name, err)
 	}
-	// The portal takes the fields first.
-	var head bytes.Buffer
-	h := multipart.NewWriter(&head)
-	if err := errors.Join(h.SetBoundary(m.Boundary()), h.WriteField("to", to.String()), h.WriteField("note", "demo")); err != nil {
-		return "", err
-	}
-	head.WriteString("\r\n")
-	resp, err := d.do(ctx, http.MethodPost, "/transfers", m.FormDataContentType(), io.MultiReader(&head, &body))
+	resp, err := d.do(ctx, http.MethodPost, "/transfers", m.FormDataContentType(), &body)
 	if err != nil {
 		return "", err
 	}

@@ -240,3 +240,6 @@ func (t *Town) Poll(ctx context.Context, limit time.Duration, what string, try f
 		}
 	}
 }
+
+// AuditLog is the folder of the gate's audit log.
+func (n Name) AuditLog() string { return n.Instance().AuditLog() }

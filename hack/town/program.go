@@ -49,7 +49,7 @@ func (n Name) start(p Program) (*Running, error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.SysProcAttr.AmbientCaps = p.Caps
 	if p.User != "" {
-		cred, err := credential(p.User)
+		cred, err := Credential(p.User)
 		if err != nil {
 			return fail(err)
 		}
@@ -93,7 +93,8 @@ func (n Name) Log(program string) string {
 	return filepath.Join(n.Instance().Run(), "log", program+".log")
 }
 
-func credential(name string) (*syscall.Credential, error) {
+// Credential is the user that a daemon runs as, without any further group.
+func Credential(name string) (*syscall.Credential, error) {
 	u, err := user.Lookup(name)
 	if err != nil {
 		return nil, fmt.Errorf("%w; hack/bootstrap adds it", err)

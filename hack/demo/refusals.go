@@ -1,0 +1,158 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
+
+	"github.com/sekisho/sekisho/controlplane/config"
+	"github.com/sekisho/sekisho/controlplane/policy"
+	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/gate"
+	"github.com/sekisho/sekisho/dataplane/place"
+	"github.com/sekisho/sekisho/hack/town"
+)
+
+// joining is a record that would join My Number to the internet, as a hurried administrator might write it.
+const joining = `
+  - id: quick-fix
+    from: {stations: [mn-pc1]}
+    to: {services: [web]}
+    ports: []
+    purpose: 業者の依頼
+    owner: 税務課
+    until: 2027-03-31
+`
+
+// refusals is step 5: changes that must not come into force.
+func (j *job) refusals(ctx context.Context) error {
+	j.section(5, "What would join the zones is refused")
+	doc, err := os.ReadFile(j.name.ConfigFile())
+	if err != nil {
+		return err
+	}
+	const list = "\ncommunications:\n"
+	changed := strings.Replace(string(doc), list, list+strings.TrimPrefix(joining, "\n"), 1)
+	if changed == string(doc) {
+		return errors.New("the example configuration has no list of communications to add to")
+	}
+	file := filepath.Join(filepath.Dir(j.name.ConfigFile()), "joining.yaml")
+	if err := os.WriteFile(file, []byte(changed), 0o644); err != nil {
+		return err
+	}
+	before, err := j.status(ctx)
+	if err != nil {
+		return err
+	}
+	for _, args := range [][]string{{"check", file}, {"commit", "--name", string(j.name), file}} {
+		j.check("sekisho "+args[0]+" of a record My Number -> internet", "refused with a counterexample (I1)", func() (string, bool, error) {
+			out, err := j.town.Sekisho(ctx, args...)
+			var exit *exec.ExitError
+			if err == nil || !errors.As(err, &exit) {
+				return "it was accepted", false, err
+			}
+			text := out + err.Error()
+			shown := strings.Contains(text, "I1") && strings.Contains(text, "quick-fix") && strings.Contains(text, "203.0.113.11")
+			return counterexample(text), exit.ExitCode() == 1 && shown, nil
+		})
+	}
+	relabelled, err := lie(doc, func(c *config.Config) {
+		// The internet is called My Number, and then the same record looks harmless.
+		for i := range c.Ports {
+			if c.Ports[i].ID == "inw0" {
+				c.Ports[i].Zone = anchors.MyNumber
+			}
+		}
+		for i := range c.Segments {
+			if c.Segments[i].ID == "in-net" {
+				c.Segments[i].Zone = anchors.MyNumber
+			}
+		}
+		for i := range c.Communications {
+			if c.Communications[i].ID == "web-use" {
+				c.Communications[i].From = config.From{Stations: []string{"mn-pc1"}}
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	j.check("control calls the internet port My Number (as user sekisho-control)", "409 by the anchors", func() (string, bool, error) {
+		return j.asControl(ctx, relabelled)
+	})
+	stranger, err := wgtypes.GeneratePrivateKey()
+	if err != nil {
+		return err
+	}
+	pointed, err := lie(doc, func(*config.Config) {})
+	if err != nil {
+		return err
+	}
+	pointed.Tunnels[0].Peers[0].PublicKey = stranger.PublicKey().String()
+	j.check("control points the region at a stranger's key", "409 by the anchors", func() (string, bool, error) {
+		return j.asControl(ctx, pointed)
+	})
+	j.check("tables in force afterwards", "the same", func() (string, bool, error) {
+		after, err := j.status(ctx)
+		return fmt.Sprintf("tables %.12s, epoch %d", after.Hash, after.Epoch), after.Hash == before.Hash && after.Epoch == before.Epoch, err
+	})
+	return nil
+}
+
+// counterexample picks from a refusal the line that names a packet.
+func counterexample(text string) string {
+	for line := range strings.Lines(text) {
+		if strings.Contains(line, "198.18.10.") && strings.Contains(line, "203.0.113.") {
+			return strings.TrimSpace(line)
+		}
+	}
+	return lastLine(text)
+}
+
+// lie compiles what a control process would send that had changed the configuration and everything it checks it against.
+func lie(doc []byte, change func(*config.Config)) (gate.Generation, error) {
+	c, errs := config.Parse(doc)
+	if err := errs.Err(); err != nil {
+		return gate.Generation{}, err
+	}
+	change(c)
+	return policy.Compile(c, policy.Anchors(c))
+}
+
+// asControl sends a generation to the dataplane as the control daemon's user would.
+func (j *job) asControl(ctx context.Context, g gate.Generation) (string, bool, error) {
+	g.Revision = "0123456789abcdef"
+	body, err := json.Marshal(g)
+	if err != nil {
+		return "", false, err
+	}
+	cred, err := town.Credential(place.ControlUser)
+	if err != nil {
+		return "", false, err
+	}
+	cmd := exec.CommandContext(ctx, "curl", "-sS", "--max-time", "30", "--unix-socket", j.name.Instance().DataplaneSocket(),
+		"-H", "Content-Type: application/json", "--data-binary", "@-", "-w", "\n%{http_code}", "http://gate/generation")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: cred}
+	cmd.Stdin = bytes.NewReader(body)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return string(out), false, err
+	}
+	text, code, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	var why struct {
+		Error string `json:"error"`
+	}
+	if err := json.Unmarshal([]byte(text), &why); err != nil {
+		return text, false, err
+	}
+	return fmt.Sprintf("%s %.160s", code, why.Error), code == "409", nil
+}
