@@ -3,13 +3,13 @@
 # No C compiler is needed to build: the packet core's objects are committed.
 export CGO_ENABLED := 0
 
-SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=PATH,GOPATH,GOCACHE,GOMODCACHE,GOPROXY,GOFLAGS,GOTOOLCHAIN,CGO_ENABLED)
-VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+# Namespaces, BPF and daemons of other users need root.
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=PATH,HOME,GOPATH,GOCACHE,GOMODCACHE,GOPROXY,GOFLAGS,GOTOOLCHAIN,CGO_ENABLED)
 SHELL_SCRIPTS := hack/bootstrap .ci/run
 GO_FILES = $(shell git ls-files --cached --others --exclude-standard '*.go')
 C_FILES = $(wildcard bpf/*.c bpf/*.h)
 
-# Tests share two or more cores with namespaces, browsers and sandboxes: few packages at a time keeps their timings honest.
+# What tests measure needs a core: few packages at a time.
 TEST_FLAGS ?= -count=1 -p 2 -timeout 10m
 TEST ?= ./...
 
@@ -42,7 +42,7 @@ test: bootstrap build ## sets up what is missing, then everything: Go, BPF, name
 	$(SUDO) go test $(TEST_FLAGS) $(TEST)
 
 demo: bootstrap build ## the lab town hall, the main job, then the web pages; ONCE=1 stops after the main job
-	$(SUDO) out/bin/demo $(if $(filter 1,$(ONCE)),--once)
+	@$(SUDO) out/bin/demo $(if $(filter 1,$(ONCE)),--once)
 
 clean: ## remove what was built
 	rm -rf out
