@@ -1,0 +1,207 @@
+package proof
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/packet"
+)
+
+// own marks records that the gate makes for itself; they never join two zones.
+const own = "gate:"
+
+// cells walks every cell once.
+func (c *checker) cells() {
+	type pair struct{ src, dst uint16 }
+	type key struct{ src, dst, port uint16 }
+	seen := make(map[key]bool, len(c.t.Cells))
+	rules := map[pair][]uint32{} // rules by direction
+	for i := range c.t.Cells {
+		cell := &c.t.Cells[i]
+		k := key{cell.Src, cell.Dst, cell.Port}
+		src, dst := c.class[cell.Src], c.class[cell.Dst]
+		switch {
+		case seen[k]:
+			c.fault(Tables, "the cell of classes %d -> %d and port class %d is entered twice", cell.Src, cell.Dst, cell.Port)
+			continue
+		case src == nil || dst == nil || len(c.port[cell.Port]) == 0 || c.rule[cell.Rule] == nil:
+			c.fault(Tables, "the cell of classes %d -> %d, port class %d, rule %d names something that does not exist", cell.Src, cell.Dst, cell.Port, cell.Rule)
+			continue
+		case cell.BWClass > 63:
+			c.fault(Tables, "the cell of classes %d -> %d has bandwidth class %d: want 0 to 63", cell.Src, cell.Dst, cell.BWClass)
+		}
+		seen[k] = true
+		p := pair{cell.Src, cell.Dst}
+		if !slices.Contains(rules[p], cell.Rule) {
+			rules[p] = append(rules[p], cell.Rule)
+		}
+		c.zones(cell, src, dst)
+		c.initiator(cell, src, dst)
+	}
+	for i := range c.t.Cells {
+		cell := &c.t.Cells[i]
+		for _, back := range rules[pair{cell.Dst, cell.Src}] {
+			if record, ok := c.shared(cell.Rule, back); ok {
+				c.violate("I5", cell, "record %q lets both sides open: only the side that it names as initiator may", record)
+			}
+		}
+	}
+}
+
+// shared finds a record that both rules name.
+func (c *checker) shared(x, y uint32) (string, bool) {
+	a, b := c.rule[x], c.rule[y]
+	if a == nil || b == nil {
+		return "", false
+	}
+	for _, r := range a.Records {
+		if slices.Contains(b.Records, r) {
+			return r, true
+		}
+	}
+	return "", false
+}
+
+// zones: I1, I2, I3, I13, and that an uplink joins nothing.
+func (c *checker) zones(cell *packet.Cell, src, dst *member) {
+	for x := anchors.None; x < anchors.Zones; x++ {
+		for y := anchors.None; y < anchors.Zones; y++ {
+			if src.zones.has(x) && dst.zones.has(y) {
+				c.zonePair(cell, src, dst, x, y)
+			}
+		}
+	}
+}
+
+func (c *checker) zonePair(cell *packet.Cell, src, dst *member, x, y anchors.Zone) {
+	either := func(a, b anchors.Zone) bool { return x == a && y == b || x == b && y == a }
+	switch {
+	case x == anchors.None || y == anchors.None:
+		c.violate("I10", cell, "a cell joins addresses that the anchors give to no zone")
+	case either(anchors.MyNumber, anchors.Internet):
+		c.violate("I1", cell, "a cell joins My Number and internet (%s -> %s)", x, y)
+	case x != y && (x == anchors.Management || y == anchors.Management):
+		c.violate("I13", cell, "a cell joins the management zone to another (%s -> %s)", x, y)
+	case x != y && (x == anchors.Uplink || y == anchors.Uplink):
+		c.violate("I10", cell, "a cell joins an uplink to a zone (%s -> %s): a line carries only the gate's tunnel", x, y)
+	case x == anchors.Uplink && src.Kind != packet.KindLocal && dst.Kind != packet.KindLocal:
+		c.violate("I10", cell, "a cell forwards on an uplink: a line carries only the gate's tunnel")
+	case either(anchors.MyNumber, anchors.LGWAN):
+		c.single(cell, src, dst)
+		c.recorded(cell, x, y)
+	case either(anchors.LGWAN, anchors.Internet):
+		c.recorded(cell, x, y)
+	}
+}
+
+// single: I2. Both sides are registered single addresses, and every port is named one by one.
+func (c *checker) single(cell *packet.Cell, src, dst *member) {
+	for _, m := range []*member{src, dst} {
+		if len(m.prefixes) > 0 {
+			c.violate("I2", cell, "between My Number and LGWAN only single stations may be named; class %d holds the prefix %s", m.ID, c.t.Prefixes[m.prefixes[0]].Prefix)
+		}
+	}
+	for _, i := range src.hosts {
+		h := c.t.Hosts[i]
+		if a := c.anchorOf(h.Segment); h.MAC.IsZero() && (a == nil || a.Attach != anchors.AttachTunnel) {
+			c.violate("I2", cell, "between My Number and LGWAN a station is named by MAC and IP; %s has no registered MAC", h.Addr)
+		}
+	}
+	for _, r := range c.port[cell.Port] {
+		if r.Lo != r.Hi {
+			c.violate("I2", cell, "between My Number and LGWAN only single services may be named; ports %s to %d are a range", service(r.Proto, r.Lo), r.Hi)
+		}
+	}
+}
+
+// recorded: I3. What crosses zones stands on a designated communication, not on a record that the gate makes for itself.
+func (c *checker) recorded(cell *packet.Cell, x, y anchors.Zone) {
+	r := c.rule[cell.Rule]
+	if !slices.ContainsFunc(r.Records, func(s string) bool { return s != "" && !strings.HasPrefix(s, own) }) {
+		c.violate("I3", cell, "a cell joins %s and %s without a designated communication", x, y)
+	}
+}
+
+// initiator: I5 for the ends that may never open, or be opened, freely: the gate itself and the portals.
+func (c *checker) initiator(cell *packet.Cell, src, dst *member) {
+	switch {
+	case src.Kind == packet.KindLocal && dst.Kind == packet.KindLocal:
+		c.violate("I5", cell, "a cell joins the gate to itself")
+	case src.Kind == packet.KindLocal:
+		if why := c.offered(cell, src, dst, true); why != "" {
+			c.violate("I5", cell, "the gate itself would open: %s", why)
+		}
+	case dst.Kind == packet.KindLocal:
+		if why := c.offered(cell, dst, src, false); why != "" {
+			c.violate("I5", cell, "the gate itself would be opened: %s", why)
+		}
+	}
+	if src.Kind != packet.KindLocal {
+		if a := c.anchorOf(src.Segment); a != nil && a.Attach == anchors.AttachPortal {
+			c.violate("I5", cell, "a portal would open: a portal answers only")
+		}
+	}
+}
+
+// offered tells why a cell of the gate itself is no local service of the anchors; "" when it is one.
+func (c *checker) offered(cell *packet.Cell, gate, peer *member, out bool) string {
+	if gate.Segment != peer.Segment {
+		return fmt.Sprintf("its address and the peer lie in segments %d and %d; a local service serves its own segment", gate.Segment, peer.Segment)
+	}
+	a := c.anchorOf(gate.Segment)
+	if a == nil {
+		return "its segment is unknown"
+	}
+	for _, r := range c.port[cell.Port] {
+		if r.Lo != r.Hi || !slices.ContainsFunc(c.a.Services, func(s anchors.Service) bool {
+			return s.Segment == a.ID && s.Out == out && protocols[s.Proto] == r.Proto && s.Port == r.Lo && c.admits(s, peer)
+		}) {
+			return fmt.Sprintf("the anchors name no such local service (%s) in segment %q for these peers", service(r.Proto, r.Lo), a.ID)
+		}
+	}
+	return ""
+}
+
+var protocols = map[string]uint8{"icmp": 1, "tcp": 6, "udp": 17, "icmp6": 58}
+
+// admits tells whether every member of the peer class is among the service's peers.
+func (c *checker) admits(s anchors.Service, peer *member) bool {
+	if len(s.From) == 0 {
+		return !s.Out
+	}
+	covers := func(p netip.Prefix) bool {
+		return slices.ContainsFunc(s.From, func(f netip.Prefix) bool { return f.Bits() <= p.Bits() && f.Contains(p.Addr()) })
+	}
+	for _, i := range peer.hosts {
+		h := c.t.Hosts[i].Addr
+		if !covers(netip.PrefixFrom(h, h.BitLen())) {
+			return false
+		}
+	}
+	for _, i := range peer.prefixes {
+		if !covers(c.t.Prefixes[i].Prefix) {
+			return false
+		}
+	}
+	return true
+}
+
+// violate reports a cell, once per rule and message.
+func (c *checker) violate(invariant string, cell *packet.Cell, format string, args ...any) {
+	m := fmt.Sprintf(format, args...)
+	key := fmt.Sprintf("%d %s", cell.Rule, m)
+	if c.seen[invariant+" "+key] {
+		return
+	}
+	c.report(key, Violation{Invariant: invariant, Message: m, Counterexample: c.example(cell), Records: c.records(cell)})
+}
+
+func (c *checker) records(cell *packet.Cell) []string {
+	if r := c.rule[cell.Rule]; r != nil {
+		return r.Records
+	}
+	return nil
+}

@@ -1,0 +1,235 @@
+// Package proof checks that tables keep the zones apart, whoever made them.
+//
+// Problem: a compiler can err and a control process can lie; neither may join two networks. Mechanism: the tables are
+// finite, so every entry and every cell is looked at, over the tables as they were decoded from what will be loaded, and
+// against the anchors alone; nothing of the compiler or of the configuration is used. Life cycle: a function; control
+// calls it before it asks, the dataplane calls it before it swaps. Invariant: if Check is silent, then no packet that the
+// contract's decision would admit over these tables breaks I1-I5, I7, I10 or I13. (That the loaded programs implement that
+// decision is tested, not proven.)
+//
+// Zones come from the anchors, by segment and once more by each address, so that an entry in the wrong place is found
+// twice. What is contradictory or dangling is refused before any invariant is asked: two readers could read it differently.
+package proof
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/packet"
+)
+
+// Tables is the name under which broken tables are reported: duplicate, contradictory or dangling entries.
+const Tables = "tables"
+
+// MaxViolations bounds the answer. A violation stands for all cells of its rule between the same zones.
+const MaxViolations = 100
+
+// Violation is one broken invariant.
+type Violation struct {
+	Invariant      string          `json:"invariant"` // "I1" ... or "tables"
+	Message        string          `json:"message"`
+	Counterexample *Counterexample `json:"counterexample,omitempty"` // a packet that would be let through; nil when none can be named
+	Records        []string        `json:"records,omitempty"`        // what permits it
+}
+
+// Counterexample is the first packet of a flow.
+type Counterexample struct {
+	Port    string       `json:"port"` // where it comes in; "" = the gate itself sends it
+	VLAN    uint16       `json:"vlan,omitempty"`
+	SMAC    packet.MAC   `json:"smac,omitzero"` // zero in tunnels
+	Src     netip.Addr   `json:"src"`
+	Dst     netip.Addr   `json:"dst"`
+	Proto   uint8        `json:"proto"` // IANA number
+	DPort   uint16       `json:"dport"` // ICMP: the type
+	SrcZone anchors.Zone `json:"src_zone"`
+	DstZone anchors.Zone `json:"dst_zone"`
+}
+
+// String writes the packet on one line.
+func (c Counterexample) String() string {
+	from := "the gate"
+	if c.Port != "" {
+		from = "port " + c.Port
+		if c.VLAN != 0 {
+			from += fmt.Sprintf(" VLAN %d", c.VLAN)
+		}
+		if !c.SMAC.IsZero() {
+			from += " MAC " + c.SMAC.String()
+		}
+	}
+	return fmt.Sprintf("%s: %s (%s) -> %s (%s) %s", from, c.Src, c.SrcZone, c.Dst, c.DstZone, service(c.Proto, c.DPort))
+}
+
+func service(proto uint8, port uint16) string {
+	switch proto {
+	case 1:
+		return fmt.Sprintf("icmp type %d", port)
+	case 6:
+		return fmt.Sprintf("tcp/%d", port)
+	case 17:
+		return fmt.Sprintf("udp/%d", port)
+	case 58:
+		return fmt.Sprintf("icmpv6 type %d", port)
+	}
+	return fmt.Sprintf("protocol %d", proto)
+}
+
+func (v Violation) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s", v.Invariant, v.Message)
+	if v.Counterexample != nil {
+		fmt.Fprintf(&b, "\n  packet: %s", v.Counterexample)
+	}
+	if len(v.Records) > 0 {
+		fmt.Fprintf(&b, "\n  permitted by: %s", strings.Join(v.Records, ", "))
+	}
+	return b.String()
+}
+
+// Check looks at everything in t. An empty answer means that the invariants hold.
+func Check(t *packet.Tables, a *anchors.Anchors) []Violation {
+	c := newChecker(t, a)
+	c.segments()
+	c.classes()
+	c.hosts()
+	c.prefixes()
+	c.gateAddresses()
+	c.routedPrefixes()
+	c.ports()
+	c.rules()
+	c.cells()
+	if c.dropped > 0 {
+		c.found = append(c.found, Violation{Invariant: Tables, Message: fmt.Sprintf("%d more violations are not listed", c.dropped)})
+	}
+	return c.found
+}
+
+// checker holds the tables by number beside the anchors' view of them.
+type checker struct {
+	t *packet.Tables
+	a *anchors.Anchors
+
+	segment map[uint16]*packet.Segment
+	class   map[uint16]*member
+	byAddr  map[netip.Addr]int // index in t.Hosts
+	port    map[uint16][]packet.PortRange
+	rule    map[uint32]*packet.Rule
+
+	found   []Violation
+	seen    map[string]bool
+	dropped int
+}
+
+// member is a class with what belongs to it.
+type member struct {
+	*packet.Class
+	hosts    []int   // indexes in t.Hosts
+	prefixes []int   // indexes in t.Prefixes
+	zones    zoneSet // of its segment and of every address, by the anchors
+}
+
+// zoneSet is a bit set of zones.
+type zoneSet uint8
+
+func (z zoneSet) has(zone anchors.Zone) bool { return z&(1<<zone) != 0 }
+func (z *zoneSet) add(zone anchors.Zone)     { *z |= 1 << zone }
+
+func newChecker(t *packet.Tables, a *anchors.Anchors) *checker {
+	c := &checker{
+		t: t, a: a,
+		segment: map[uint16]*packet.Segment{},
+		class:   make(map[uint16]*member, len(t.Classes)),
+		byAddr:  make(map[netip.Addr]int, len(t.Hosts)),
+		port:    map[uint16][]packet.PortRange{},
+		rule:    make(map[uint32]*packet.Rule, len(t.Rules)),
+		seen:    map[string]bool{},
+	}
+	for i := range t.Segments {
+		c.segment[t.Segments[i].ID] = &t.Segments[i]
+	}
+	for i := range t.Classes {
+		k := &t.Classes[i]
+		m := &member{Class: k}
+		m.zones.add(c.zoneOf(k.Segment))
+		c.class[k.ID] = m
+	}
+	for i, h := range t.Hosts {
+		if _, twice := c.byAddr[h.Addr]; !twice {
+			c.byAddr[h.Addr] = i
+		}
+		if m := c.class[h.Class]; m != nil {
+			m.hosts = append(m.hosts, i)
+			m.zones.add(c.zoneOfAddr(h.Addr))
+			m.zones.add(c.zoneOf(h.Segment))
+		}
+	}
+	for i, p := range t.Prefixes {
+		if m := c.class[p.Class]; m != nil {
+			m.prefixes = append(m.prefixes, i)
+			m.zones.add(c.zoneOf(p.Segment))
+			for j := range a.Segments { // a wide prefix may reach into several
+				for _, q := range a.Segments[j].Prefixes {
+					if q.Overlaps(p.Prefix) {
+						m.zones.add(a.Segments[j].Zone)
+					}
+				}
+			}
+		}
+	}
+	for _, r := range t.Ports {
+		c.port[r.Class] = append(c.port[r.Class], r)
+	}
+	for i := range t.Rules {
+		c.rule[t.Rules[i].ID] = &t.Rules[i]
+	}
+	return c
+}
+
+// anchorOf is the anchors' segment that a number of the tables stands for; nil when there is none.
+func (c *checker) anchorOf(number uint16) *anchors.Segment {
+	s := c.segment[number]
+	if s == nil {
+		return nil
+	}
+	a, ok := c.a.Segment(s.Name)
+	if !ok {
+		return nil
+	}
+	return a
+}
+
+func (c *checker) zoneOf(number uint16) anchors.Zone {
+	if s := c.anchorOf(number); s != nil && s.Zone < anchors.Zones {
+		return s.Zone
+	}
+	return anchors.None
+}
+
+func (c *checker) zoneOfAddr(addr netip.Addr) anchors.Zone {
+	if s, ok := c.a.SegmentOf(addr); ok && s.Zone < anchors.Zones {
+		return s.Zone
+	}
+	return anchors.None
+}
+
+// report adds a violation once per key.
+func (c *checker) report(key string, v Violation) {
+	key = v.Invariant + " " + key
+	if c.seen[key] {
+		return
+	}
+	c.seen[key] = true
+	if len(c.found) >= MaxViolations {
+		c.dropped++
+		return
+	}
+	c.found = append(c.found, v)
+}
+
+// fault reports something about an entry, without a packet.
+func (c *checker) fault(invariant, format string, args ...any) {
+	m := fmt.Sprintf(format, args...)
+	c.report(m, Violation{Invariant: invariant, Message: m})
+}
