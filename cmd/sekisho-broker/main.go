@@ -1,0 +1,112 @@
+// Command sekisho-broker starts every sandbox and signs what the verifier passed; see package broker.
+//
+//	sekisho-broker prepare --name N              as root, before each start: key, directories, control group
+//	sekisho-broker --name N [--worker FILE]      as user sekisho-broker: serve
+//	sekisho-broker forget --name N               as root: remove the control group
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/sekisho/sekisho/dataplane/place"
+	"github.com/sekisho/sekisho/dataplane/release"
+	"github.com/sekisho/sekisho/dataplane/sandbox"
+	"github.com/sekisho/sekisho/dataplane/sandbox/broker"
+	"github.com/sekisho/sekisho/dataplane/socket"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "sekisho-broker:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	verb := ""
+	if len(args) > 0 && (args[0] == "prepare" || args[0] == "forget") {
+		verb, args = args[0], args[1:]
+	}
+	flags := flag.NewFlagSet("sekisho-broker", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	name := flags.String("name", "sekisho", "name of the gate on this machine")
+	worker := flags.String("worker", "", "the sanitize worker; by default sekisho-sanitize beside this program")
+	parallel := flags.Int("parallel", 2, "files worked on at once")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	i := place.Instance(*name)
+	switch verb {
+	case "prepare":
+		group, err := broker.Prepare(i)
+		if err == nil {
+			fmt.Fprintln(stdout, group)
+		}
+		return err
+	case "forget":
+		return sandbox.Undelegate(*name)
+	}
+	if *worker == "" {
+		exe, err := os.Executable()
+		if err != nil {
+			return fmt.Errorf("find the worker: %w", err)
+		}
+		*worker = filepath.Join(filepath.Dir(exe), "sekisho-sanitize")
+	}
+	return serve(ctx, i, *worker, *parallel, slog.New(slog.NewTextHandler(stderr, nil)))
+}
+
+func serve(ctx context.Context, i place.Instance, worker string, parallel int, log *slog.Logger) error {
+	worker, err := filepath.Abs(worker)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(worker); err != nil {
+		return fmt.Errorf("find the worker: %w", err)
+	}
+	key, err := broker.LoadKey(i)
+	if err != nil {
+		return err
+	}
+	group, err := sandbox.OpenGroup(string(i))
+	if err != nil {
+		return err
+	}
+	box := &sandbox.Worker{Box: &sandbox.Box{Group: group}, Binary: worker}
+	b := broker.New(box, release.NewClient(i.ReleaseSocket()), key, parallel, log)
+	l, err := socket.Listen(i.BrokerSocket())
+	if err != nil {
+		return err
+	}
+	srv := socket.Server(b.Handler())
+	srv.ReadHeaderTimeout = 10 * time.Second
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(l) }()
+	log.Info("serving", "socket", i.BrokerSocket(), "worker", worker, "parallel", parallel)
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	if err := srv.Shutdown(end); err != nil { // a file that takes longer is given again by control
+		return errors.Join(srv.Close())
+	}
+	return nil
+}

@@ -1,0 +1,55 @@
+package sandbox
+
+import (
+	"math"
+	"os/exec"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// Numbers under which the child sees what Run hands over.
+const (
+	fdFilter = 3 // reads the seccomp filter
+	fdInfo   = 4 // writes {"child-pid": N}
+	fdGate   = 5 // blocks until the program may start
+)
+
+// inside is where the program lies in its sandbox.
+const inside = "/worker"
+
+// command is the whole command line. prlimit (util-linux) sets what a process inherits and is replaced by bubblewrap; no shell
+// is involved, and nothing from a user is in it.
+func (b *Box) command(j Job) *exec.Cmd {
+	seconds := max(1, int64(math.Ceil(j.Budget.CPU.Seconds())))
+	args := []string{
+		"--core=0", "--cpu=" + strconv.FormatInt(seconds, 10), "--fsize=0", "--nofile=64", "--memlock=0", "--msgqueue=0",
+	}
+	if b.Group == nil {
+		args = append(args, "--data="+strconv.FormatInt(j.Budget.Memory, 10))
+	}
+	args = append(args, "bwrap",
+		"--unshare-all", "--unshare-user", "--disable-userns", "--unshare-cgroup",
+		"--die-with-parent", "--new-session", "--as-pid-1",
+		"--uid", "65534", "--gid", "65534", "--hostname", "sandbox", "--cap-drop", "ALL",
+		"--clearenv", "--ro-bind", j.Binary, inside, "--remount-ro", "/", "--chdir", "/",
+		"--seccomp", strconv.Itoa(fdFilter), "--info-fd", strconv.Itoa(fdInfo), "--block-fd", strconv.Itoa(fdGate),
+		"--", inside)
+	cmd := exec.Command("prlimit", append(args, j.Args...)...)
+	cmd.Env = []string{"PATH=/usr/bin:/bin"}
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Credential: b.Credential}
+	return cmd
+}
+
+// Scaled is the budget of a job on a file of that many bytes: fixed limits break large honest files.
+func Scaled(size, output int64) Budget {
+	mib := time.Duration(size>>20 + 1)
+	return Budget{
+		Time:   20*time.Second + 2*time.Second*mib,
+		CPU:    15*time.Second + 2*time.Second*mib,
+		Memory: min(512<<20+16*size, 1536<<20),
+		Output: output,
+		Tasks:  64,
+	}
+}

@@ -1,0 +1,349 @@
+package sandbox
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Group is a delegated control group under which each job gets a cell of its own. Both hierarchies are known: version 1 with
+// a memory controller (and pids, where there is one), version 2 with both in one tree.
+type Group struct {
+	version int
+	memory  string // v1: under the memory controller; v2: the whole
+	pids    string // v1 only; empty where there is no such controller
+}
+
+// Root names the delegated group of an instance under each hierarchy.
+func groupName(instance string) string { return filepath.Join("sekisho", instance) }
+
+// OpenGroup finds what `sekisho-broker prepare` delegated to an instance, or, for root, makes it. It clears away cells that a
+// killed broker left behind. An error means: run nothing.
+func OpenGroup(instance string) (*Group, error) {
+	g, err := locate(instance)
+	if err != nil {
+		return nil, err
+	}
+	if os.Geteuid() == 0 {
+		if err := g.make(); err != nil {
+			return nil, err
+		}
+	}
+	for _, dir := range g.dirs() {
+		probe := filepath.Join(dir, "cell-"+random())
+		if err := os.Mkdir(probe, 0o755); err != nil {
+			return nil, fmt.Errorf("control group %s is not delegated to this user; run `sekisho-broker prepare --name %s` as root: %w", dir, instance, err)
+		}
+		if err := os.Remove(probe); err != nil {
+			return nil, fmt.Errorf("control group %s: %w", dir, err)
+		}
+	}
+	g.clear()
+	return g, nil
+}
+
+// Delegate makes the group of an instance and gives it to a user. Called by root before the broker starts. On version 2 the
+// broker itself must be started inside the group (systemd: Delegate=memory pids); the path is answered.
+func Delegate(instance string, uid, gid int) (string, error) {
+	g, err := locate(instance)
+	if err != nil {
+		return "", err
+	}
+	if err := g.make(); err != nil {
+		return "", err
+	}
+	for _, dir := range g.dirs() {
+		files := []string{dir, filepath.Join(dir, "cgroup.procs")}
+		if g.version == 2 {
+			files = append(files, filepath.Join(dir, "cgroup.subtree_control"), filepath.Join(dir, "cgroup.threads"))
+		}
+		for _, f := range files {
+			if err := os.Chown(f, uid, gid); err != nil {
+				return "", fmt.Errorf("delegate the control group: %w", err)
+			}
+		}
+	}
+	return g.memory, nil
+}
+
+// Undelegate removes the group of an instance, with every cell in it.
+func Undelegate(instance string) error {
+	g, err := locate(instance)
+	if err != nil {
+		return err
+	}
+	g.clear()
+	var errs []error
+	for _, dir := range g.dirs() {
+		if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("remove the control group: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// locate reads which hierarchies this machine has.
+func locate(instance string) (*Group, error) {
+	b, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return nil, fmt.Errorf("look for control groups: %w", err)
+	}
+	v1, v2 := hierarchies(string(b))
+	if at, ok := v1["memory"]; ok {
+		g := &Group{version: 1, memory: filepath.Join(at, groupName(instance))}
+		if at, ok := v1["pids"]; ok {
+			g.pids = filepath.Join(at, groupName(instance))
+		}
+		return g, nil
+	}
+	if v2 == "" {
+		return nil, errors.New("look for control groups: no memory controller is mounted")
+	}
+	controllers, err := os.ReadFile(filepath.Join(v2, "cgroup.controllers"))
+	if err != nil || !strings.Contains(string(controllers), "memory") {
+		return nil, fmt.Errorf("look for control groups: %s has no memory controller (%v)", v2, err)
+	}
+	if os.Geteuid() != 0 {
+		own, err := ownGroup(v2)
+		if err != nil {
+			return nil, err
+		}
+		return &Group{version: 2, memory: own}, nil
+	}
+	return &Group{version: 2, memory: filepath.Join(v2, groupName(instance))}, nil
+}
+
+// hierarchies maps controllers of version 1 to where they are mounted, and gives the mount point of version 2.
+func hierarchies(mountinfo string) (v1 map[string]string, v2 string) {
+	v1 = map[string]string{}
+	for line := range strings.Lines(mountinfo) {
+		left, right, ok := strings.Cut(line, " - ")
+		l, r := strings.Fields(left), strings.Fields(right)
+		if !ok || len(l) < 5 || len(r) < 3 {
+			continue
+		}
+		switch r[0] {
+		case "cgroup2":
+			v2 = l[4]
+		case "cgroup":
+			for _, c := range strings.Split(r[2], ",") {
+				v1[c] = l[4]
+			}
+		}
+	}
+	return v1, v2
+}
+
+// ownGroup makes the group that this process was started in the parent of its cells: version 2 wants processes in leaves only,
+// so the daemon moves into a leaf of its own.
+func ownGroup(mount string) (string, error) {
+	b, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return "", fmt.Errorf("own control group: %w", err)
+	}
+	for line := range strings.Lines(string(b)) {
+		path, ok := strings.CutPrefix(strings.TrimSpace(line), "0::")
+		if !ok {
+			continue
+		}
+		dir := filepath.Join(mount, path)
+		if filepath.Base(dir) == "daemon" {
+			return filepath.Dir(dir), nil
+		}
+		leaf := filepath.Join(dir, "daemon")
+		if err := os.Mkdir(leaf, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+			return "", fmt.Errorf("own control group: not delegated (systemd: Delegate=memory pids): %w", err)
+		}
+		if err := write(leaf, "cgroup.procs", strconv.Itoa(os.Getpid())); err != nil {
+			return "", err
+		}
+		return dir, write(dir, "cgroup.subtree_control", "+memory +pids")
+	}
+	return "", errors.New("own control group: none in /proc/self/cgroup")
+}
+
+func (g *Group) make() error {
+	for _, dir := range g.dirs() {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return fmt.Errorf("make the control group: %w", err)
+		}
+	}
+	if g.version == 2 { // the controllers are handed down level by level
+		top := filepath.Dir(filepath.Dir(g.memory))
+		for _, dir := range []string{top, filepath.Dir(g.memory), g.memory} {
+			if err := write(dir, "cgroup.subtree_control", "+memory +pids"); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (g *Group) dirs() []string {
+	if g.pids == "" {
+		return []string{g.memory}
+	}
+	return []string{g.memory, g.pids}
+}
+
+// clear ends and removes cells that were left behind.
+func (g *Group) clear() {
+	left := map[string]bool{}
+	for _, dir := range g.dirs() {
+		cells, err := filepath.Glob(filepath.Join(dir, "cell-*"))
+		if err != nil {
+			continue
+		}
+		for _, c := range cells {
+			left[filepath.Base(c)] = true
+		}
+	}
+	for name := range left {
+		c := &cell{g: g, name: name}
+		c.kill()
+		c.remove()
+	}
+}
+
+// cell is one job's group. A nil cell bounds nothing and is never full.
+type cell struct {
+	g    *Group
+	name string
+}
+
+func (g *Group) cell(memory int64, tasks int) (*cell, error) {
+	c := &cell{g: g, name: "cell-" + random()}
+	for _, dir := range c.dirs() {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			c.remove()
+			return nil, fmt.Errorf("make a control group: %w", err)
+		}
+	}
+	if err := c.limit(memory, tasks); err != nil {
+		c.remove()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *cell) limit(memory int64, tasks int) error {
+	mem, n := c.dirs()[0], strconv.FormatInt(memory, 10)
+	if c.g.version == 2 {
+		for file, v := range map[string]string{"memory.max": n, "memory.oom.group": "1", "pids.max": strconv.Itoa(tasks)} {
+			if err := write(mem, file, v); err != nil {
+				return err
+			}
+		}
+		if err := write(mem, "memory.swap.max", "0"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
+	if err := write(mem, "memory.limit_in_bytes", n); err != nil {
+		return err
+	}
+	if err := write(mem, "memory.memsw.limit_in_bytes", n); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err // absent where swap is not accounted
+	}
+	if c.g.pids != "" {
+		return write(c.dirs()[1], "pids.max", strconv.Itoa(tasks))
+	}
+	return nil
+}
+
+func (c *cell) dirs() []string {
+	var out []string
+	for _, d := range c.g.dirs() {
+		out = append(out, filepath.Join(d, c.name))
+	}
+	return out
+}
+
+func (c *cell) add(pid int) error {
+	for _, dir := range c.dirs() {
+		if err := write(dir, "cgroup.procs", strconv.Itoa(pid)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// oom tells whether the kernel killed for memory.
+func (c *cell) oom() bool {
+	if c == nil {
+		return false
+	}
+	file := "memory.oom_control"
+	if c.g.version == 2 {
+		file = "memory.events"
+	}
+	b, err := os.ReadFile(filepath.Join(c.dirs()[0], file))
+	if err != nil {
+		return true // unknown is never "fine"
+	}
+	for line := range strings.Lines(string(b)) {
+		if n, ok := strings.CutPrefix(line, "oom_kill "); ok {
+			return strings.TrimSpace(n) != "0"
+		}
+	}
+	return false
+}
+
+// kill ends every process of the cell.
+func (c *cell) kill() {
+	if c == nil {
+		return
+	}
+	b, err := os.ReadFile(filepath.Join(c.dirs()[0], "cgroup.procs"))
+	if err != nil {
+		return
+	}
+	for line := range strings.Lines(string(b)) {
+		if pid, err := strconv.Atoi(strings.TrimSpace(line)); err == nil && pid > 1 {
+			syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
+}
+
+// remove takes the cell away; a dying process may hold it for a moment. What stays is cleared at the next start.
+func (c *cell) remove() {
+	if c == nil {
+		return
+	}
+	for _, dir := range c.dirs() {
+		for end := time.Now().Add(2 * time.Second); ; {
+			err := os.Remove(dir)
+			if err == nil || errors.Is(err, fs.ErrNotExist) || time.Now().After(end) {
+				break
+			}
+			c.kill()
+			time.Sleep(2 * time.Millisecond)
+		}
+	}
+}
+
+func write(dir, file, value string) error {
+	f, err := os.OpenFile(filepath.Join(dir, file), os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("control group: %w", err)
+	}
+	_, err = f.WriteString(value)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("control group: %s = %s: %w", filepath.Join(dir, file), value, err)
+	}
+	return nil
+}
+
+func random() string {
+	b := make([]byte, 8)
+	rand.Read(b)
+	return hex.EncodeToString(b)
+}

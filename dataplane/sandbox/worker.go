@@ -1,0 +1,190 @@
+package sandbox
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/sekisho/sekisho/dataplane/verdict"
+)
+
+// Worker runs sekisho-sanitize, each time in a sandbox of its own.
+type Worker struct {
+	Box    *Box
+	Binary string
+	// Limit lets a caller change the budget of a job on that many bytes; nil means Scaled.
+	Limit func(size, output int64) Budget
+}
+
+// Result of one file: Bytes only when sanitizer and verifier, in two sandboxes, both called it clean.
+type Result struct {
+	Report   verdict.Report  // the sanitizer's
+	Verified *verdict.Report // the verifier's, when it was asked
+	Bytes    []byte
+}
+
+// Clean tells whether there is something to release.
+func (r Result) Clean() bool {
+	return r.Report.Outcome == verdict.Clean && r.Verified != nil && r.Verified.Outcome == verdict.Clean && r.Bytes != nil
+}
+
+// DefaultMaxOut bounds a rebuilt file, in bytes, when the caller does not.
+const DefaultMaxOut = 256 << 20
+
+// Pass sends a file through both. It always answers: what goes wrong is a block with the reason as a finding (F4).
+func (w *Worker) Pass(ctx context.Context, j verdict.Job, body []byte) Result {
+	if j.MaxOut <= 0 {
+		j.MaxOut = DefaultMaxOut
+	}
+	report, out, err := w.sanitize(ctx, j, body)
+	if err != nil {
+		return Result{Report: blocked(j.Name, body, "sanitize", err)}
+	}
+	if report.Outcome != verdict.Clean {
+		return Result{Report: report}
+	}
+	name := report.OutName
+	if name == "" {
+		name = j.Name
+	}
+	verified, err := w.verify(ctx, verdict.Job{Name: name, Formats: j.Formats}, out)
+	if err != nil {
+		verified = blocked(name, out, "verify", err)
+	}
+	if verified.Outcome != verdict.Clean {
+		return Result{Report: report, Verified: &verified}
+	}
+	return Result{Report: report, Verified: &verified, Bytes: out}
+}
+
+func (w *Worker) sanitize(ctx context.Context, j verdict.Job, body []byte) (verdict.Report, []byte, error) {
+	raw, err := w.run(ctx, "sanitize", j, body, j.MaxOut+verdict.MaxReportLine)
+	if err != nil {
+		return verdict.Report{}, nil, err
+	}
+	r, out, err := verdict.ReadReport(bytes.NewReader(raw), j.MaxOut, true)
+	if err != nil {
+		return verdict.Report{}, nil, fail(Answer, "%v", err)
+	}
+	if err := tidy(&r, j.Name, body); err != nil {
+		return verdict.Report{}, nil, err
+	}
+	if r.Outcome == verdict.Clean && (r.After == nil || *r.After != Digest(out)) {
+		return verdict.Report{}, nil, fail(Answer, "the report does not describe the bytes that came with it")
+	}
+	return r, out, nil
+}
+
+func (w *Worker) verify(ctx context.Context, j verdict.Job, body []byte) (verdict.Report, error) {
+	raw, err := w.run(ctx, "verify", j, body, verdict.MaxReportLine)
+	if err != nil {
+		return verdict.Report{}, err
+	}
+	r, _, err := verdict.ReadReport(bytes.NewReader(raw), 0, false)
+	if err != nil {
+		return verdict.Report{}, fail(Answer, "%v", err)
+	}
+	return r, tidy(&r, j.Name, body)
+}
+
+func (w *Worker) run(ctx context.Context, verb string, j verdict.Job, body []byte, output int64) ([]byte, error) {
+	var head bytes.Buffer
+	j.Size = int64(len(body))
+	if err := verdict.WriteJob(&head, j, body); err != nil {
+		return nil, fail(Start, "%v", err)
+	}
+	limit := w.Limit
+	if limit == nil {
+		limit = Scaled
+	}
+	return w.Box.Run(ctx, Job{Binary: w.Binary, Args: []string{verb}, Stdin: &head, Budget: limit(j.Size, output)})
+}
+
+// Bounds of a report from inside a sandbox.
+const (
+	maxFindings    = 500
+	maxPreviewEdge = 256
+	maxPreviewText = 4000
+)
+
+// tidy holds a report to the bytes that were sent, and makes its text fit to be stored and shown.
+func tidy(r *verdict.Report, name string, body []byte) error {
+	if r.Version != 1 || r.Outcome != verdict.Clean && r.Outcome != verdict.Blocked {
+		return fail(Answer, "report of version %d with outcome %q", r.Version, r.Outcome)
+	}
+	if r.Before != Digest(body) {
+		return fail(Answer, "the report is about other bytes than were sent")
+	}
+	r.Name, r.Engine, r.Family = name, escape(r.Engine, 80), escape(r.Family, 20)
+	if r.OutName != "" && !plainName(r.OutName) {
+		return fail(Answer, "out name %q", r.OutName)
+	}
+	if len(r.Findings) > maxFindings {
+		r.Findings = append(r.Findings[:maxFindings:maxFindings], verdict.Finding{Code: "report.cut", Action: verdict.Reported, Count: len(r.Findings) - maxFindings})
+	}
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		f.Code, f.Place, f.Detail = escape(f.Code, 60), escape(f.Place, 200), escape(f.Detail, 200)
+		switch f.Action {
+		case verdict.Removed, verdict.Changed, verdict.Reported, verdict.Refused:
+		default:
+			return fail(Answer, "finding with action %q", f.Action)
+		}
+	}
+	for _, p := range []*verdict.Preview{r.Original, r.Result} {
+		if err := tidyPreview(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func tidyPreview(p *verdict.Preview) error {
+	if p == nil {
+		return nil
+	}
+	if p.Width < 0 || p.Height < 0 || p.Width > maxPreviewEdge || p.Height > maxPreviewEdge || len(p.RGBA) != p.Width*p.Height*4 {
+		return fail(Answer, "preview of %d x %d with %d bytes", p.Width, p.Height, len(p.RGBA))
+	}
+	if utf8.RuneCountInString(p.Text) > maxPreviewText {
+		return fail(Answer, "preview of more than %d characters", maxPreviewText)
+	}
+	p.Text = strings.Map(func(r rune) rune {
+		if r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)) {
+			return utf8.RuneError
+		}
+		return r
+	}, p.Text)
+	return nil
+}
+
+// plainName tells whether a name is one path element of ordinary characters.
+func plainName(s string) bool {
+	if s == "." || s == ".." || len(s) > 255 || !utf8.ValidString(s) {
+		return false
+	}
+	return !strings.ContainsFunc(s, func(r rune) bool {
+		return r == '/' || r == '\\' || unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == utf8.RuneError
+	})
+}
+
+// blocked is the report of a job that has none of its own.
+func blocked(name string, body []byte, place string, err error) verdict.Report {
+	f := &Failure{}
+	if !errors.As(err, &f) {
+		f = fail(Crash, "%v", err)
+	}
+	return verdict.Report{Version: 1, Name: name, Outcome: verdict.Blocked, Before: Digest(body), Engine: "sandbox",
+		Findings: []verdict.Finding{{Code: string(f.Kind), Place: place, Action: verdict.Refused, Detail: escape(f.Detail, 200)}}}
+}
+
+// Digest names bytes.
+func Digest(b []byte) verdict.Digest {
+	sum := sha256.Sum256(b)
+	return verdict.Digest{SHA256: hex.EncodeToString(sum[:]), Size: int64(len(b))}
+}
