@@ -22,9 +22,12 @@ var textUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
 
 // value decodes n into v; what names v in messages.
 func (d *decoder) value(n ast.Node, v reflect.Value, what string) {
-	if v.CanAddr() {
-		d.mark(v, n)
-	}
+	before := len(d.errs) + d.more
+	d.fill(n, v, what)
+	d.mark(v, n, len(d.errs)+d.more > before)
+}
+
+func (d *decoder) fill(n ast.Node, v reflect.Value, what string) {
 	if v.Addr().Type().Implements(textUnmarshaler) {
 		d.textual(n, v, what)
 		return
@@ -50,14 +53,14 @@ func (d *decoder) value(n ast.Node, v reflect.Value, what string) {
 }
 
 // mark remembers where v stood, under a pointer to it.
-func (d *decoder) mark(v reflect.Value, n ast.Node) {
+func (d *decoder) mark(v reflect.Value, n ast.Node, bad bool) {
 	t := first(n)
 	text := t.Value
 	switch n.(type) {
 	case *ast.MappingNode, *ast.MappingValueNode, *ast.SequenceNode:
 		text = ""
 	}
-	d.marks[v.Addr().Interface()] = mark{place(t), text}
+	d.marks[v.Addr().Interface()] = mark{place(t), text, bad}
 }
 
 // first is the token a person would point at: for a block map its first key, for a block list its first dash.

@@ -30,6 +30,7 @@ type Pos struct{ Line, Column int }
 type mark struct {
 	Pos
 	text string
+	bad  bool // something in it could not be decoded, and was reported
 }
 
 // source remembers the document beside its decoded form: marks are keyed by pointer to the decoded value.
@@ -100,6 +101,9 @@ func (s *source) at(p any, format string, args ...any) {
 
 // has tells whether a field was written in the document.
 func (s *source) has(p any) bool { _, ok := s.marks[p]; return ok }
+
+// good tells whether a field was written and could be decoded.
+func (s *source) good(p any) bool { m, ok := s.marks[p]; return ok && !m.bad }
 
 // line tells where a value stood, for "first used in line 12".
 func (s *source) line(p any) int { return s.marks[p].Line }

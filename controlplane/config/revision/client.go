@@ -1,0 +1,74 @@
+package revision
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/sekisho/sekisho/dataplane/gate"
+	"github.com/sekisho/sekisho/dataplane/packet/proof"
+	"github.com/sekisho/sekisho/dataplane/socket"
+)
+
+// At is the dataplane behind a socket.
+type At string
+
+func (a At) Apply(ctx context.Context, g gate.Generation) error {
+	b, err := json.Marshal(g)
+	if err != nil {
+		return fmt.Errorf("apply %s: %w", g.Revision, err)
+	}
+	var no struct {
+		Error      string            `json:"error"`
+		Violations []proof.Violation `json:"violations"`
+	}
+	code, err := a.call(ctx, http.MethodPost, "/generation", b, &no)
+	if err != nil {
+		return fmt.Errorf("apply %s: %w", g.Revision, err)
+	}
+	switch {
+	case code == http.StatusOK:
+		return nil
+	case len(no.Violations) > 0:
+		return &Unproven{"dataplane", no.Violations}
+	}
+	return fmt.Errorf("apply %s: the dataplane answered %d: %s", g.Revision, code, no.Error)
+}
+
+func (a At) InForce(ctx context.Context) (string, error) {
+	var s struct {
+		Revision string `json:"revision"`
+		Error    string `json:"error"`
+	}
+	code, err := a.call(ctx, http.MethodGet, "/status", nil, &s)
+	if err == nil && code != http.StatusOK {
+		err = fmt.Errorf("the dataplane answered %d: %s", code, s.Error)
+	}
+	if err != nil {
+		return "", fmt.Errorf("ask what is in force: %w", err)
+	}
+	return s.Revision, nil
+}
+
+func (a At) call(ctx context.Context, method, path string, body []byte, into any) (int, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://gate"+path, bytes.NewReader(body))
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	c := socket.Client(string(a))
+	defer c.CloseIdleConnections()
+	resp, err := c.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(io.LimitReader(resp.Body, 8<<20)).Decode(into); err != nil && !errors.Is(err, io.EOF) {
+		return 0, fmt.Errorf("status %d, answer: %w", resp.StatusCode, err)
+	}
+	return resp.StatusCode, nil
+}
