@@ -5,7 +5,7 @@ export CGO_ENABLED := 0
 
 # Namespaces, BPF and daemons of other users need root.
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=PATH,HOME,GOPATH,GOCACHE,GOMODCACHE,GOPROXY,GOFLAGS,GOTOOLCHAIN,CGO_ENABLED)
-SHELL_SCRIPTS := hack/bootstrap .ci/run
+SHELL_SCRIPTS := hack/bootstrap .ci/run controlplane/web/assets/generate.sh
 GO_FILES = $(shell git ls-files --cached --others --exclude-standard '*.go')
 C_FILES = $(wildcard bpf/*.c bpf/*.h)
 
@@ -25,8 +25,9 @@ build: ## all programs into out/bin
 	@mkdir -p out/bin
 	go build -trimpath -ldflags '-s -w' -o out/bin/ ./cmd/... ./hack/lab ./hack/demo
 
-generate: bootstrap ## packet core objects from bpf/
+generate: bootstrap ## packet core objects from bpf/, browser assets from npm packages
 	go generate ./...
+	controlplane/web/assets/generate.sh
 
 check-generated: generate ## fails when a committed generated file is stale
 	git diff --exit-code
