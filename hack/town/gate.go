@@ -129,10 +129,12 @@ func (t *Town) daemon(name string) Program {
 		p.Ready = dials(i.DataplaneSocket())
 	case "release":
 		p.User = place.ReleaseUser
+		p.Prepare = program("sekisho-release", "prepare", "--name", string(t.Name))
 		p.Args = program("sekisho-release", "--name", string(t.Name))
 		p.Ready = dials(i.ReleaseSocket())
 	case "broker":
 		p.User = place.BrokerUser
+		p.Prepare = program("sekisho-broker", "prepare", "--name", string(t.Name))
 		p.Args = program("sekisho-broker", "--name", string(t.Name))
 		p.Ready = dials(i.BrokerSocket())
 	case "control":

@@ -10,6 +10,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -21,6 +22,8 @@ type Program struct {
 	User string // empty: root
 	Args []string
 	Caps []uintptr // capabilities that User keeps
+	// Prepare is run as root before each start. If it prints the folder of a version 2 control group, the program starts inside.
+	Prepare []string
 	// Ready tells whether it does its work yet; nil: it is ready at once.
 	Ready func(ctx context.Context) error
 }
@@ -55,6 +58,18 @@ func (n Name) start(p Program) (*Running, error) {
 		}
 		cmd.SysProcAttr.Credential = cred
 	}
+	if len(p.Prepare) > 0 {
+		out, err := exec.Command(p.Prepare[0], p.Prepare[1:]...).Output()
+		if err != nil {
+			return fail(fmt.Errorf("prepare: %w: %s", err, said(err)))
+		}
+		if group, err := delegated(string(out)); err != nil {
+			return fail(err)
+		} else if group != nil {
+			defer group.Close()
+			cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(group.Fd())
+		}
+	}
 	if err := In(n.Netns(p.Host), cmd.Start); err != nil {
 		return fail(err)
 	}
@@ -64,6 +79,27 @@ func (n Name) start(p Program) (*Running, error) {
 		close(r.done)
 	}()
 	return r, nil
+}
+
+// delegated opens the control group that a preparation printed, when it is one of version 2.
+func delegated(printed string) (*os.File, error) {
+	dir := strings.TrimSpace(printed)
+	if dir == "" {
+		return nil, nil
+	}
+	if _, err := os.Stat(filepath.Join(dir, "cgroup.controllers")); err != nil {
+		return nil, nil // version 1: the program moves its children itself
+	}
+	return os.Open(dir)
+}
+
+// said is what a failed command wrote to standard error.
+func said(err error) string {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return strings.TrimSpace(string(exit.Stderr))
+	}
+	return ""
 }
 
 // wait polls until the program is ready, gives up, or ended.
