@@ -1,0 +1,123 @@
+package monitor
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Metrics serves everything in Prometheus' form: base units (bytes, seconds), `_total` on counters and on nothing else, the
+// handshake as the time it happened. Counters come from the dataplane's maps and survive restarts of every daemon.
+func (m *Monitor) Metrics() http.Handler {
+	r := prometheus.NewRegistry()
+	r.MustRegister(m, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return promhttp.HandlerFor(r, promhttp.HandlerOpts{})
+}
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("sekisho_"+name, help, labels, nil)
+}
+
+var (
+	dataplaneUp    = desc("dataplane_up", "1 when the dataplane answered the last poll.")
+	daemonUp       = desc("daemon_up", "1 when the daemon accepts on its socket.", "daemon")
+	policyInfo     = desc("policy_info", "Policy in force; always 1.", "revision", "hash")
+	policyEpoch    = desc("policy_epoch", "Number of the tables in force.")
+	policyProven   = desc("policy_proven", "1 when control proved the very tables that are in force.")
+	records        = desc("designated_communications", "Records in the configuration.")
+	droppedPackets = desc("dropped_packets_total", "Packets dropped, by reason.", "reason")
+	droppedBytes   = desc("dropped_bytes_total", "Bytes of the packets dropped, by reason.", "reason")
+	passedPackets  = desc("passed_packets_total", "Packets passed, by zones.", "from", "to")
+	passedBytes    = desc("passed_bytes_total", "Bytes passed, by zones.", "from", "to")
+	flowsAdmitted  = desc("flows_admitted_total", "Flows admitted.")
+	eventsLost     = desc("events_lost_total", "Sampled drop events that found no room.")
+	portUp         = desc("port_up", "1 when the port is up.", "port", "zone")
+	portNative     = desc("port_native_xdp", "1 when native XDP guards the port.", "port", "zone")
+	tunnelUp       = desc("tunnel_up", "1 when probe and handshake say that the region is reached.", "device", "region")
+	tunnelRTT      = desc("tunnel_probe_rtt_seconds", "Round trip of the last probe inside the tunnel.", "device", "region")
+	handshake      = desc("tunnel_handshake_timestamp_seconds", "Time of the last handshake; 0 when there was none.", "device", "region")
+	classGuarantee = desc("class_guarantee_bytes_per_second", "Guaranteed rate of the bandwidth class.", "device", "class")
+	classCeiling   = desc("class_ceiling_bytes_per_second", "Highest rate of the bandwidth class.", "device", "class")
+	classRate      = desc("class_delivered_bytes_per_second", "Rate delivered over the last seconds.", "device", "class")
+	classSent      = desc("class_sent_bytes_total", "Bytes sent in the bandwidth class.", "device", "class")
+	classDrops     = desc("class_dropped_packets_total", "Packets dropped in the bandwidth class.", "device", "class")
+	auditEvents    = desc("audit_events_total", "Events recorded and sealed.")
+	auditSealed    = desc("audit_checkpoint_timestamp_seconds", "Time of the newest checkpoint.")
+)
+
+// Describe makes the monitor a prometheus.Collector.
+func (m *Monitor) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(m, ch) }
+
+// Collect gives the last poll.
+func (m *Monitor) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	count := func(d *prometheus.Desc, v uint64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+	}
+	st, err := m.Status(context.Background())
+	if err != nil {
+		return
+	}
+	m.mu.RLock()
+	up, s := m.now.up, m.last
+	m.mu.RUnlock()
+	gauge(dataplaneUp, truth(up))
+	for _, d := range st.Daemons {
+		gauge(daemonUp, truth(d.Up), d.Name)
+	}
+	gauge(policyProven, truth(st.Proven))
+	gauge(records, float64(st.Records))
+	if up {
+		gauge(policyInfo, 1, st.Revision, st.Hash)
+		gauge(policyEpoch, float64(st.Epoch))
+	}
+	for _, p := range st.Ports {
+		gauge(portUp, truth(p.Up), p.ID, p.Zone.String())
+		gauge(portNative, truth(p.Native), p.ID, p.Zone.String())
+	}
+	for _, t := range st.Tunnels {
+		gauge(tunnelUp, truth(t.Up), t.Device, t.Region)
+		gauge(tunnelRTT, t.RTT.Seconds(), t.Device, t.Region)
+		at := 0.0
+		if !t.Handshake.IsZero() {
+			at = float64(t.Handshake.UnixMilli()) / 1000
+		}
+		gauge(handshake, at, t.Device, t.Region)
+	}
+	if size, sealed := m.o.AuditSize(); !sealed.IsZero() {
+		count(auditEvents, uint64(size))
+		gauge(auditSealed, float64(sealed.UnixMilli())/1000)
+	}
+	if !s.up {
+		return
+	}
+	for reason, c := range s.counters.Reasons {
+		count(droppedPackets, c.Packets, reason)
+		count(droppedBytes, c.Bytes, reason)
+	}
+	for _, p := range s.counters.Pairs {
+		count(passedPackets, p.Packets, p.From.String(), p.To.String())
+		count(passedBytes, p.Bytes, p.From.String(), p.To.String())
+	}
+	count(flowsAdmitted, admitted(s))
+	count(eventsLost, s.counters.EventsLost)
+	for _, c := range s.status.Classes {
+		gauge(classGuarantee, float64(c.Guarantee)/8, c.Device, c.Name)
+		gauge(classCeiling, float64(c.Ceiling)/8, c.Device, c.Name)
+		gauge(classRate, c.Rate/8, c.Device, c.Name)
+		count(classSent, c.SentBytes, c.Device, c.Name)
+		count(classDrops, c.Drops, c.Device, c.Name)
+	}
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
