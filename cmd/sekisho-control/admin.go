@@ -1,0 +1,186 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+
+	"github.com/sekisho/sekisho/controlplane/config"
+	"github.com/sekisho/sekisho/controlplane/config/revision"
+	"github.com/sekisho/sekisho/controlplane/identity"
+	"github.com/sekisho/sekisho/controlplane/monitor"
+	"github.com/sekisho/sekisho/controlplane/office"
+	"github.com/sekisho/sekisho/controlplane/store"
+	"github.com/sekisho/sekisho/dataplane/packet/proof"
+)
+
+// admin answers root's command line.
+type admin struct {
+	office *office.Office
+	eye    *monitor.Monitor
+}
+
+// root is who acts on this socket.
+const root = "root"
+
+const maxDocument = 8 << 20 // bytes
+
+func (a *admin) handler(metrics http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", metrics)
+	mux.HandleFunc("GET /status", a.status)
+	mux.HandleFunc("POST /revisions", a.commit)
+	mux.HandleFunc("GET /revisions", a.history)
+	mux.HandleFunc("GET /revisions/{number}", a.revision)
+	mux.HandleFunc("GET /people", a.people)
+	mux.HandleFunc("POST /people", a.addPerson)
+	mux.HandleFunc("POST /people/{id}/reset", a.resetPerson)
+	mux.HandleFunc("POST /sections", a.addSection)
+	return mux
+}
+
+// refusal is the form of every error answer. Faults and violations are there for programs, Error says all of it.
+type refusal struct {
+	Error      string            `json:"error"`
+	Faults     config.Errors     `json:"faults,omitempty"`
+	Violations []proof.Violation `json:"violations,omitempty"`
+}
+
+func fail(w http.ResponseWriter, err error) {
+	r, code := refusal{Error: err.Error()}, http.StatusInternalServerError
+	var unproven *revision.Unproven
+	switch {
+	case errors.As(err, &r.Faults):
+		code = http.StatusUnprocessableEntity
+	case errors.As(err, &unproven):
+		r.Violations, code = unproven.Violations, http.StatusConflict
+	case errors.Is(err, store.ErrNotFound):
+		code = http.StatusNotFound
+	case errors.Is(err, identity.ErrExists), errors.Is(err, store.ErrConflict):
+		code = http.StatusConflict
+	}
+	answer(w, code, r)
+}
+
+func answer(w http.ResponseWriter, code int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	json.NewEncoder(w).Encode(v) // the caller may have gone
+}
+
+func (a *admin) commit(w http.ResponseWriter, r *http.Request) {
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxDocument))
+	if err != nil {
+		answer(w, http.StatusBadRequest, refusal{Error: "read the configuration: " + err.Error()})
+		return
+	}
+	author := r.URL.Query().Get("author")
+	if author == "" {
+		author = root
+	}
+	rev, err := a.office.Book.Commit(r.Context(), author, r.URL.Query().Get("comment"), text)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	answer(w, http.StatusOK, rev)
+}
+
+func (a *admin) history(w http.ResponseWriter, r *http.Request) {
+	most, err := strconv.Atoi(r.URL.Query().Get("max"))
+	if err != nil || most < 0 {
+		most = 0
+	}
+	revs, err := a.office.Book.History(r.Context(), most)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	answer(w, http.StatusOK, map[string]any{"revisions": revs})
+}
+
+func (a *admin) revision(w http.ResponseWriter, r *http.Request) {
+	n, err := strconv.Atoi(r.PathValue("number"))
+	if h := a.office.Book.Head(); r.PathValue("number") == "head" && h != nil {
+		n, err = h.Number, nil
+	}
+	if err != nil {
+		answer(w, http.StatusBadRequest, refusal{Error: "revision: want a number or head"})
+		return
+	}
+	rev, text, err := a.office.Book.Read(r.Context(), n)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	answer(w, http.StatusOK, map[string]any{"revision": rev, "text": string(text)})
+}
+
+func (a *admin) status(w http.ResponseWriter, r *http.Request) {
+	s, err := a.eye.Status(r.Context())
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	c := a.office.Log.Last()
+	out := map[string]any{"gate": s, "audit": map[string]any{"events": c.Tree.N, "root": c.Tree.Hash.String(), "checkpoint": c.Time}}
+	if h := a.office.Book.Head(); h != nil {
+		out["head"] = h.Revision
+	}
+	answer(w, http.StatusOK, out)
+}
+
+func (a *admin) people(w http.ResponseWriter, r *http.Request) {
+	ps, err := a.office.People.Everybody(r.Context())
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	answer(w, http.StatusOK, map[string]any{"people": ps})
+}
+
+func (a *admin) addPerson(w http.ResponseWriter, r *http.Request) {
+	var p identity.Person
+	if !read(w, r, &p) {
+		return
+	}
+	password, err := a.office.People.Add(r.Context(), root, p)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	answer(w, http.StatusOK, map[string]string{"password": password})
+}
+
+func (a *admin) resetPerson(w http.ResponseWriter, r *http.Request) {
+	password, err := a.office.People.Reset(r.Context(), root, r.PathValue("id"))
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	answer(w, http.StatusOK, map[string]string{"password": password})
+}
+
+func (a *admin) addSection(w http.ResponseWriter, r *http.Request) {
+	var s identity.Section
+	if !read(w, r, &s) {
+		return
+	}
+	if err := a.office.People.AddSection(r.Context(), root, s); err != nil {
+		fail(w, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func read(w http.ResponseWriter, r *http.Request, v any) bool {
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		answer(w, http.StatusBadRequest, refusal{Error: "read the request: " + err.Error()})
+		return false
+	}
+	return true
+}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/sekisho/sekisho/controlplane/config/revision"
+	"github.com/sekisho/sekisho/controlplane/monitor"
+	"github.com/sekisho/sekisho/controlplane/office"
+	"github.com/sekisho/sekisho/controlplane/transfer"
+	"github.com/sekisho/sekisho/controlplane/web"
+	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/place"
+	"github.com/sekisho/sekisho/dataplane/release"
+	"github.com/sekisho/sekisho/dataplane/socket"
+)
+
+const (
+	headerTime = 10 * time.Second
+	idleTime   = 2 * time.Minute
+	stopTime   = 20 * time.Second // for requests under way
+	watchEvery = 2 * time.Second  // what is in force, against the head
+)
+
+// serve runs until ctx ends or a listener fails.
+func serve(ctx context.Context, i place.Instance, log *slog.Logger) (err error) {
+	o, err := office.Open(ctx, i, revision.At(i.DataplaneSocket()), time.Now)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, o.Close()) }()
+	if o.Replayed > 0 {
+		log.Info("recorded events that the last stop had kept back", "events", o.Replayed)
+	}
+	if err := o.Book.Load(ctx); err != nil {
+		// The rest goes on without it: the dataplane keeps what it has, and a new commit mends it.
+		log.Error("the head revision cannot be used; commit one that can", "error", err)
+	}
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer stopWork()
+
+	eye := monitor.New(monitor.Options{
+		Dataplane: i.DataplaneSocket(),
+		Daemons:   map[string]string{"dataplane": i.DataplaneSocket(), "broker": i.BrokerSocket(), "release": i.ReleaseSocket()},
+		Head:      o.Book.Head,
+		AuditSize: func() (int64, time.Time) { return o.Log.Size(), o.Log.Last().Time },
+		Now:       time.Now,
+	})
+	desk := transfer.New(transfer.Options{
+		Store: o.Store, Journal: o.Journal, People: o.People,
+		Release: release.NewClient(i.ReleaseSocket()), Broker: transfer.BrokerAt(i.BrokerSocket()),
+		Sheets: filepath.Join(i.StateOf("control"), "sheets"),
+		Routes: i.Routes(), ReleaseKey: i.ReleaseKey(), VerifierKey: i.VerifierKey(),
+		Revision: func() string {
+			if h := o.Book.Head(); h != nil {
+				return h.Policy
+			}
+			return "none"
+		},
+		Now: time.Now, Log: log,
+	})
+
+	failed := make(chan error, len(place.PortalZones)+2)
+	var servers []*http.Server
+	listen := func(path string, h http.Handler) error {
+		l, err := socket.Listen(path)
+		if err != nil {
+			return err
+		}
+		s := socket.Server(h)
+		s.ReadHeaderTimeout, s.IdleTimeout = headerTime, idleTime
+		servers = append(servers, s)
+		go func() {
+			if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("serve %s: %w", path, err)
+			}
+		}()
+		return nil
+	}
+	defer func() {
+		// The listeners close at once; what is under way has stopTime.
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
+		defer cancel()
+		for _, s := range servers {
+			err = errors.Join(err, s.Shutdown(end))
+		}
+	}()
+	auditor := &auditor{log: o.Log, journal: o.Journal, desk: desk, dir: i.AuditLog(), key: i.AuditKey(), now: time.Now}
+	for _, z := range place.PortalZones {
+		services := web.Services{People: o.People, Transfers: desk}
+		opts := web.Options{Log: log.With("zone", z)}
+		if h := o.Book.Head(); h != nil {
+			opts.Town = web.Name{JA: h.Config.Town.JA, EN: h.Config.Town.EN}
+		}
+		if z == anchors.Management {
+			services.Monitor, services.Audit = eye, auditor
+		}
+		h := web.New(z, services, opts)
+		if z == anchors.Management {
+			h = withMetrics(h, eye.Metrics())
+		}
+		if err := listen(i.ControlSocket(z), only(place.PortalUser(z), h)); err != nil {
+			return err
+		}
+	}
+
+	wg.Go(func() { eye.Run(work) })
+	wg.Go(func() {
+		if err := desk.Run(work); err != nil && work.Err() == nil {
+			failed <- err
+		}
+	})
+	wg.Go(func() { keepInForce(work, o.Book, log) })
+
+	// Last, because who waits for control waits for this socket.
+	if err := listen(i.AdminSocket(), socket.Admit((&admin{office: o, eye: eye}).handler(eye.Metrics()))); err != nil {
+		return err
+	}
+	log.Info("serving", "admin", i.AdminSocket())
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+		log.Info("stopping")
+		return nil
+	}
+}
+
+// only admits one user, and not even root: a portal's socket has exactly one caller.
+func only(user string, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p, ok := socket.PeerOf(r); !ok || !p.Is(user) {
+			http.Error(w, "this socket is for "+user, http.StatusForbidden)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// withMetrics puts /metrics beside the console: whoever may reach the management zone's portal may read numbers.
+func withMetrics(pages, metrics http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", metrics)
+	mux.Handle("/", pages)
+	return mux
+}
+
+// keepInForce hands the head to the dataplane whenever that has another policy in force, patiently: it may not be up yet.
+func keepInForce(ctx context.Context, b *revision.Book, log *slog.Logger) {
+	wait := watchEvery
+	for {
+		done, err := b.Restore(ctx)
+		var down *net.OpError
+		switch {
+		case ctx.Err() != nil:
+			return
+		case errors.As(err, &down):
+			wait = watchEvery // not there; look again soon
+		case err != nil:
+			wait = min(2*wait, time.Minute)
+			log.Error("the dataplane does not take the head revision", "error", err, "again_in", wait)
+		default:
+			wait = watchEvery
+			if done {
+				log.Info("handed the head revision to the dataplane")
+			}
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
