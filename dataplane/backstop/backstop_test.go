@@ -1,0 +1,433 @@
+package backstop
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"os/user"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/place"
+	"github.com/sekisho/sekisho/dataplane/tunnel/netlab"
+)
+
+func TestMain(m *testing.M) { os.Exit(netlab.Main(m)) }
+
+const magic = 0xa5c3
+
+// One segment and one station a zone; x is the third byte of the prefix, 2 the station.
+type net1 struct {
+	zone   anchors.Zone
+	port   string
+	v4, v6 string // prefix with %d for the host
+}
+
+var nets = []net1{
+	{anchors.MyNumber, "mn0", "198.18.10.%d", "2001:db8:10::%d"},
+	{anchors.LGWAN, "lg0", "198.18.20.%d", "2001:db8:20::%d"},
+	{anchors.Internet, "in0", "198.18.30.%d", "2001:db8:30::%d"},
+	{anchors.Management, "mg0", "198.18.40.%d", "2001:db8:40::%d"},
+	{anchors.Uplink, "wan0", "192.0.2.%d", "2001:db8:50::%d"},
+}
+
+func (n net1) addr(v, host int) string {
+	if v == 6 {
+		return fmt.Sprintf(n.v6, host)
+	}
+	return fmt.Sprintf(n.v4, host)
+}
+
+func (n net1) ns() string { return n.zone.Short() }
+
+func options(t *testing.T) Options {
+	t.Helper()
+	a := &anchors.Anchors{Version: 1}
+	for _, n := range nets {
+		s := anchors.Segment{ID: n.zone.Short(), Zone: n.zone, Attach: anchors.AttachPort, Port: n.port}
+		s.Prefixes = []netip.Prefix{netip.MustParsePrefix(n.addr(4, 0) + "/24"), netip.MustParsePrefix(n.addr(6, 0) + "/64")}
+		s.Gate = []netip.Addr{netip.MustParseAddr(n.addr(4, 1)), netip.MustParseAddr(n.addr(6, 1))}
+		a.Segments = append(a.Segments, s)
+	}
+	region := netip.MustParsePrefix("198.51.100.0/26")
+	a.Segments = append(a.Segments, anchors.Segment{ID: "tokyo", Zone: anchors.MyNumber, Attach: anchors.AttachTunnel, Port: "wg0",
+		Prefixes: []netip.Prefix{region}, Gate: []netip.Addr{netip.MustParseAddr("198.51.100.62")}})
+	a.Tunnels = []anchors.Tunnel{{Device: "wg0", Line: "up", Listen: 51820, Peers: []anchors.Peer{{ID: "tokyo", Segment: "tokyo",
+		PublicKey: "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", Endpoint: netip.MustParseAddrPort("192.0.2.2:51821"),
+		Allowed: []netip.Prefix{region}, Probe: netip.MustParseAddr("198.51.100.1")}}}}
+	a.Services = []anchors.Service{
+		{ID: "wireguard", Segment: "up", Proto: "udp", Port: 51820, From: []netip.Prefix{netip.MustParsePrefix("192.0.2.2/32")}},
+		{ID: "probe", Segment: "tokyo", Proto: "udp", Port: 7, From: []netip.Prefix{netip.MustParsePrefix("198.51.100.1/32")}, Out: true},
+		{ID: "syslog", Segment: "mg", Proto: "udp", Port: 514, From: []netip.Prefix{netip.MustParsePrefix("198.18.40.2/32")}, Out: true},
+	}
+	if err := a.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	uid, _ := ids(t, place.TunnelUser)
+	return Options{Anchors: a, Magic: magic, Tunnel: uid}
+}
+
+func ids(t *testing.T, name string) (uid, gid uint32) {
+	t.Helper()
+	u, err := user.Lookup(name)
+	if err != nil {
+		t.Fatalf("%v: run hack/bootstrap", err)
+	}
+	n, err1 := strconv.Atoi(u.Uid)
+	m, err2 := strconv.Atoi(u.Gid)
+	if err1 != nil || err2 != nil {
+		t.Fatal(err1, err2)
+	}
+	return uint32(n), uint32(m)
+}
+
+// newTown joins a station of every zone to the gate (the test's own namespace), which forwards everything, and gives packets
+// the mark that mark says, as the packet core would.
+func newTown(t *testing.T, mark uint32) {
+	t.Helper()
+	netlab.Run(t, "", "sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0")
+	for _, n := range nets {
+		ns := netlab.New(t, n.ns())
+		netlab.Veth(t, "", n.port, ns, "eth0")
+		for _, v := range []int{4, 6} {
+			bits := map[int]string{4: "/24", 6: "/64"}[v]
+			netlab.Run(t, "", "ip", "addr", "add", n.addr(v, 1)+bits, "dev", n.port, "nodad")
+			netlab.Run(t, ns, "ip", "addr", "add", n.addr(v, 2)+bits, "dev", "eth0", "nodad")
+			netlab.Run(t, ns, "ip", "route", "add", "default", "via", n.addr(v, 1))
+		}
+		netlab.Run(t, "", "sysctl", "-qw", "net.ipv4.conf."+n.port+".rp_filter=0")
+	}
+	netlab.Run(t, "", "sysctl", "-qw", "net.ipv4.conf.all.rp_filter=0", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
+	netlab.Run(t, "", "nft", "add table inet core; add chain inet core in { type filter hook prerouting priority -300; }; "+
+		fmt.Sprintf("add rule inet core in meta mark set 0x%08x", mark))
+	t.Cleanup(func() {
+		netlab.Run(t, "", "nft", "delete table inet core")
+		if err := Remove(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// arrives sends a UDP packet between two namespaces and tells whether it came. It is patient when it should.
+func arrives(t *testing.T, want bool, from, src, to, dst string) bool {
+	t.Helper()
+	var r *net.UDPConn
+	open := func() (err error) {
+		r, err = net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(dst), Port: 9000})
+		return err
+	}
+	if to == "" {
+		if err := open(); err != nil {
+			t.Fatal(err)
+		}
+	} else {
+		netlab.Do(t, to, open)
+	}
+	defer r.Close()
+	netlab.Do(t, from, func() error {
+		d := net.Dialer{}
+		if src != "" {
+			d.LocalAddr = &net.UDPAddr{IP: net.ParseIP(src)}
+		}
+		c, err := d.Dial("udp", net.JoinHostPort(dst, "9000"))
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		for range 3 { // the first may be lost to address resolution
+			if _, err = c.Write([]byte("x")); err != nil && !strings.Contains(err.Error(), "refused") {
+				return err
+			}
+		}
+		return nil
+	})
+	patience := 60 * time.Millisecond
+	if want {
+		patience = 3 * time.Second
+	}
+	if err := r.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := r.ReadFrom(make([]byte, 10))
+	return err == nil
+}
+
+func install(t *testing.T, o Options) {
+	t.Helper()
+	if err := Install(o); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func count(t *testing.T, name string) uint64 {
+	t.Helper()
+	c, err := Counters()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, ok := c[name]
+	if !ok {
+		t.Fatalf("no counter %s in %v", name, c)
+	}
+	return n.Packets
+}
+
+func TestForward(t *testing.T) {
+	joined := map[[2]anchors.Zone]bool{ // what a mark may open at all; the packet core decides the rest
+		{anchors.MyNumber, anchors.LGWAN}: true, {anchors.LGWAN, anchors.MyNumber}: true,
+		{anchors.LGWAN, anchors.Internet}: true, {anchors.Internet, anchors.LGWAN}: true,
+	}
+	for _, c := range []struct {
+		name   string
+		mark   uint32
+		marked bool
+	}{
+		{"marked", magic<<16 | 3<<6, true},
+		{"unmarked", 0, false},
+		{"mark of another boot", 0x1111<<16 | 3<<6, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			newTown(t, c.mark)
+			install(t, options(t))
+			for _, from := range nets {
+				for _, to := range nets {
+					if from == to {
+						continue
+					}
+					for _, v := range []int{4, 6} {
+						want := c.marked && joined[[2]anchors.Zone{from.zone, to.zone}]
+						if got := arrives(t, want, from.ns(), "", to.ns(), to.addr(v, 2)); got != want {
+							t.Errorf("IPv%d %s -> %s arrives = %v, want %v", v, from.zone, to.zone, got, want)
+						}
+					}
+				}
+			}
+			if pair, un := count(t, forwardPair), count(t, forwardUnmarked); c.marked != (pair > 0) || c.marked == (un > 0) {
+				t.Errorf("counted %d as forbidden pair, %d as unmarked", pair, un)
+			}
+		})
+	}
+}
+
+// A wrong device or a wrong route does not help: the zone is also told by the address.
+func TestForbiddenPairIsToldByPrefixToo(t *testing.T) {
+	for _, v := range []int{4, 6} {
+		t.Run(fmt.Sprintf("IPv%d", v), func(t *testing.T) {
+			newTown(t, magic<<16)
+			install(t, options(t))
+			mn, lg, in := nets[0], nets[1], nets[2]
+			bits := map[int]string{4: "/32", 6: "/128"}[v]
+			// A My Number address behind the LGWAN port.
+			netlab.Run(t, lg.ns(), "ip", "addr", "add", mn.addr(v, 99)+bits, "dev", "eth0", "nodad")
+			if arrives(t, false, lg.ns(), mn.addr(v, 99), in.ns(), in.addr(v, 2)) {
+				t.Error("a My Number source reached the internet zone from the LGWAN port")
+			}
+			// An internet address routed to the LGWAN port.
+			netlab.Run(t, "", "ip", "route", "add", in.addr(v, 98)+bits, "via", lg.addr(v, 2))
+			netlab.Run(t, lg.ns(), "ip", "addr", "add", in.addr(v, 98)+bits, "dev", "eth0", "nodad")
+			if arrives(t, false, mn.ns(), "", lg.ns(), in.addr(v, 98)) {
+				t.Error("My Number reached an internet address behind the LGWAN port")
+			}
+			if n := count(t, forwardPair); n < 2 {
+				t.Errorf("counted %d as forbidden pair, want both", n)
+			}
+		})
+	}
+}
+
+// A device that the anchors do not name joins nothing.
+func TestUnknownDeviceForwardsNothing(t *testing.T) {
+	newTown(t, magic<<16)
+	o := options(t)
+	o.Anchors.Segments = append([]anchors.Segment(nil), o.Anchors.Segments...)
+	for i := range o.Anchors.Segments {
+		if o.Anchors.Segments[i].Port == "lg0" {
+			o.Anchors.Segments[i].Port = "lg9"
+		}
+	}
+	install(t, o)
+	if arrives(t, false, "mn", "", "lg", nets[1].addr(4, 2)) || arrives(t, false, "lg", "", "in", nets[2].addr(4, 2)) {
+		t.Error("an unnamed device took part in forwarding")
+	}
+}
+
+func TestInput(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		mark uint32
+		zone int
+		want bool
+	}{
+		{"marked", magic << 16, 0, true},
+		{"unmarked", 0, 0, false},
+		{"marked, from the line, no WireGuard", magic << 16, 4, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			newTown(t, c.mark)
+			install(t, options(t))
+			n := nets[c.zone]
+			if got := arrives(t, c.want, n.ns(), "", "", n.addr(4, 1)); got != c.want {
+				t.Errorf("arrives = %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestOutputByUser(t *testing.T) {
+	newTown(t, magic<<16)
+	netlab.Run(t, "", "ip", "link", "add", "wg0", "type", "veth", "peer", "name", "far0")
+	netlab.Run(t, "", "ip", "link", "set", "far0", "up")
+	netlab.Run(t, "", "ip", "link", "set", "wg0", "up")
+	netlab.Run(t, "", "ip", "addr", "add", "198.51.100.62/32", "dev", "wg0")
+	netlab.Run(t, "", "ip", "route", "add", "198.51.100.0/26", "dev", "wg0", "src", "198.51.100.62")
+	netlab.Run(t, "", "ip", "neigh", "add", "198.51.100.1", "lladdr", "02:00:00:00:00:01", "dev", "wg0")
+	netlab.Run(t, "", "ip", "neigh", "add", "198.51.100.2", "lladdr", "02:00:00:00:00:01", "dev", "wg0")
+	t.Cleanup(func() { netlab.Run(t, "", "ip", "link", "del", "wg0") })
+	netlab.Run(t, "", "ip", "addr", "add", "192.0.2.9/32", "dev", "wan0")
+	install(t, options(t))
+	cases := []struct {
+		name, user, to, options, counter string
+	}{
+		{"engine to its endpoint", place.TunnelUser, "192.0.2.2:51821", "sourceport=51820", outputAllowed},
+		{"engine from another port", place.TunnelUser, "192.0.2.2:51821", "sourceport=40000", outputTunnel},
+		{"engine to another port", place.TunnelUser, "192.0.2.2:53", "sourceport=51820", outputTunnel},
+		{"engine to another host", place.TunnelUser, "192.0.2.3:51821", "sourceport=51820", outputTunnel},
+		{"engine into a zone", place.TunnelUser, "198.18.10.2:51821", "sourceport=51820", outputTunnel},
+		{"engine into the tunnel", place.TunnelUser, "198.51.100.1:7", "", outputTunnel},
+		{"root as the engine", "root", "192.0.2.2:51821", "sourceport=51820", outputRoot},
+		{"root to the probe", "root", "198.51.100.1:7", "", outputAllowed},
+		{"root to another host of the region", "root", "198.51.100.2:7", "", outputRoot},
+		{"root to another port of the probe", "root", "198.51.100.1:8", "", outputRoot},
+		{"root to a declared service", "root", "198.18.40.2:514", "", outputAllowed},
+		{"root to the declared service from another address", "root", "198.18.40.2:514", "bind=198.18.10.1", outputRoot},
+		{"root into a zone", "root", "198.18.10.2:514", "", outputRoot},
+		{"another user to a declared service", place.ControlUser, "198.18.40.2:514", "", outputUser},
+		{"another user to the endpoint", place.ControlUser, "192.0.2.2:51821", "sourceport=51820", outputUser},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			before, err := Counters()
+			if err != nil {
+				t.Fatal(err)
+			}
+			uid, gid := ids(t, c.user)
+			arg := "UDP4-SENDTO:" + c.to
+			if c.options != "" {
+				arg += "," + c.options
+			}
+			cmd := exec.Command("socat", "-u", "-", arg)
+			cmd.Stdin = strings.NewReader("x")
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: gid}}
+			_, _ = cmd.CombinedOutput() // a dropped packet is an error to its sender
+			after, err := Counters()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, n := range []string{outputAllowed, outputTunnel, outputRoot, outputUser} {
+				want := uint64(0)
+				if n == c.counter {
+					want = 1
+				}
+				if got := after[n].Packets - before[n].Packets; got != want {
+					t.Errorf("%s counted %d, want %d", n, got, want)
+				}
+			}
+		})
+	}
+}
+
+// Answers of the kernel itself pass: the gate is pinged, and neighbours find it.
+func TestKernelAnswers(t *testing.T) {
+	newTown(t, magic<<16)
+	install(t, options(t))
+	for _, v := range []string{"198.18.10.1", "2001:db8:10::1"} {
+		netlab.Run(t, "mn", "ping", "-n", "-c", "1", "-W", "2", v)
+	}
+}
+
+func TestMSSIsClampedToTheTunnel(t *testing.T) {
+	newTown(t, magic<<16)
+	netlab.Run(t, "", "ip", "link", "add", "wg0", "mtu", "1420", "type", "veth", "peer", "name", "far0")
+	t.Cleanup(func() { netlab.Run(t, "", "ip", "link", "del", "wg0") })
+	netlab.Run(t, "", "ip", "link", "set", "far0", "up")
+	netlab.Run(t, "", "ip", "link", "set", "wg0", "up")
+	netlab.Run(t, "", "ip", "route", "add", "198.51.100.0/26", "dev", "wg0")
+	netlab.Run(t, "", "ip", "neigh", "add", "198.51.100.11", "lladdr", "02:00:00:00:00:01", "dev", "wg0")
+	install(t, options(t))
+	far := netlab.Listen(t, "", "far0")
+	_, _ = netlab.Try("mn", "timeout", "0.5", "bash", "-c", "echo >/dev/tcp/198.51.100.11/443") // nobody answers
+	for _, f := range far.Frames() {
+		const ip, tcp = 14, 34
+		if len(f) < tcp+24 || f[ip+9] != syscall.IPPROTO_TCP || f[tcp+13]&0x02 == 0 {
+			continue
+		}
+		if i := bytes.Index(f[tcp+20:], []byte{2, 4}); i >= 0 {
+			if mss := binary.BigEndian.Uint16(f[tcp+20+i+2:]); mss != 1380 {
+				t.Errorf("SYN announces segments of %d bytes, want 1380", mss)
+			}
+			return
+		}
+	}
+	t.Error("no SYN came out of the tunnel device")
+}
+
+// Replacing the rules opens nothing, not for one packet.
+func TestInstallHasNoGap(t *testing.T) {
+	newTown(t, 0)
+	o := options(t)
+	install(t, o)
+	lg := nets[1]
+	seen := netlab.Listen(t, lg.ns(), "eth0")
+	stop := make(chan struct{})
+	done := make(chan int)
+	netlab.Do(t, "mn", func() error {
+		c, err := net.Dial("udp4", lg.addr(4, 2)+":9000")
+		if err != nil {
+			return err
+		}
+		go func() {
+			defer c.Close()
+			n := 0
+			for {
+				select {
+				case <-stop:
+					done <- n
+					return
+				default:
+					_, _ = c.Write([]byte("must not pass"))
+					n++
+				}
+			}
+		}()
+		return nil
+	})
+	for range 60 {
+		install(t, o)
+	}
+	close(stop)
+	n := <-done
+	for _, f := range seen.Frames() {
+		if bytes.Contains(f, []byte("must not pass")) {
+			t.Fatal("a packet passed while the rules were replaced")
+		}
+	}
+	if got := count(t, forwardUnmarked); got < uint64(n)/2 {
+		t.Errorf("counted %d of %d dropped packets: want the counters to go on across replacements", got, n)
+	}
+}
+
+func TestInstallRefusesWithoutMagic(t *testing.T) {
+	o := options(t)
+	o.Magic = 0
+	if err := Install(o); err == nil {
+		t.Error("installed rules that unmarked packets would pass")
+	}
+}
