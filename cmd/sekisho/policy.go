@@ -1,0 +1,312 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"strings"
+
+	"github.com/sekisho/sekisho/controlplane/config"
+	"github.com/sekisho/sekisho/controlplane/policy"
+	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/gate"
+	"github.com/sekisho/sekisho/dataplane/packet"
+	"github.com/sekisho/sekisho/dataplane/packet/model"
+	"github.com/sekisho/sekisho/dataplane/packet/proof"
+)
+
+// compiled is a configuration that was read, checked and compiled.
+type compiled struct {
+	file    string
+	cfg     *config.Config
+	anchors *anchors.Anchors
+	derived bool // the anchors come from the configuration itself
+	gate.Generation
+}
+
+// runCheck validates a configuration, compiles it and proves the result.
+func runCheck(_ context.Context, args []string, stdout, stderr io.Writer) int {
+	fs, anchorsFile := policyFlags("check FILE [--anchors FILE]", stderr)
+	file, ok := oneFile(fs, args)
+	if !ok {
+		return exitUsage
+	}
+	c, ok := compile(file, *anchorsFile, stderr)
+	if !ok {
+		return exitFailed
+	}
+	if c.derived {
+		fmt.Fprintf(stdout, "%s: no --anchors given: proven against the anchors that the file itself would need\n", file)
+	}
+	if !c.proven(stderr) {
+		return exitFailed
+	}
+	t := &c.Tables
+	fmt.Fprintf(stdout, "%s: valid and proven: %d segments, %d records, %d classes, %d cells, hash %s\n",
+		file, len(t.Segments), len(c.cfg.Communications), len(t.Classes), len(t.Cells), packet.Hash(*t))
+	return exitOK
+}
+
+// runAnchors prints the anchors that a configuration needs, for root to put into force.
+func runAnchors(_ context.Context, args []string, stdout, stderr io.Writer) int {
+	return derive("anchors FILE", args, stdout, stderr, func(cfg *config.Config) ([]byte, error) {
+		a := policy.Anchors(cfg)
+		if err := a.Validate(); err != nil {
+			return nil, err
+		}
+		return a.YAML()
+	})
+}
+
+// runRoutes prints the file routes of a configuration, for root to put into force.
+func runRoutes(_ context.Context, args []string, stdout, stderr io.Writer) int {
+	return derive("routes FILE", args, stdout, stderr, func(cfg *config.Config) ([]byte, error) {
+		return policy.Routes(cfg).YAML()
+	})
+}
+
+// derive prints what root owns and a configuration implies.
+func derive(usage string, args []string, stdout, stderr io.Writer, from func(*config.Config) ([]byte, error)) int {
+	fs := flags(usage, stderr)
+	file, ok := oneFile(fs, args)
+	if !ok {
+		return exitUsage
+	}
+	cfg, ok := parse(file, stderr)
+	if !ok {
+		return exitFailed
+	}
+	b, err := from(cfg)
+	if err != nil {
+		fmt.Fprintf(stderr, "%s: %v\n", file, err)
+		return exitFailed
+	}
+	fmt.Fprintf(stdout, "# Made by `sekisho %s`. Owned by root; what stands here binds every later configuration.\n%s", strings.Fields(usage)[0], b)
+	return exitOK
+}
+
+// runTrace tells what becomes of the first packet of a flow, and why. Exit code 0: it passes; 1: it is dropped.
+func runTrace(_ context.Context, args []string, stdout, stderr io.Writer) int {
+	fs, anchorsFile := policyFlags("trace FILE --from ZONE --src A --dst B --proto tcp --dport N [--mac M] [--anchors FILE]", stderr)
+	var q query
+	fs.StringVar(&q.from, "from", "", "zone that the packet enters from: my-number, lgwan, internet, management, uplink")
+	fs.StringVar(&q.src, "src", "", "source address")
+	fs.StringVar(&q.dst, "dst", "", "destination address")
+	fs.StringVar(&q.proto, "proto", "tcp", "tcp, udp, icmp or icmp6")
+	fs.IntVar(&q.dport, "dport", -1, "destination port; for icmp the type (default: echo request)")
+	fs.StringVar(&q.mac, "mac", "", "source MAC (default: the registered one)")
+	file, ok := oneFile(fs, args)
+	if !ok {
+		return exitUsage
+	}
+	mq, err := q.parse()
+	if err != nil {
+		fmt.Fprintf(stderr, "sekisho trace: %v\n", err)
+		return exitUsage
+	}
+	c, ok := compile(file, *anchorsFile, stderr)
+	if !ok {
+		return exitFailed
+	}
+	return c.trace(mq, stdout)
+}
+
+// query is a packet as a person types it.
+type query struct {
+	from, src, dst, proto, mac string
+	dport                      int
+}
+
+func (q query) parse() (model.Query, error) {
+	var m model.Query
+	var err, errs error
+	if m.From, err = anchors.ParseZone(q.from); err != nil {
+		errs = errors.Join(errs, fmt.Errorf("--from: %w", err))
+	}
+	if m.Src, err = netip.ParseAddr(q.src); err != nil {
+		errs = errors.Join(errs, fmt.Errorf("--src %q: want an IP address", q.src))
+	}
+	if m.Dst, err = netip.ParseAddr(q.dst); err != nil {
+		errs = errors.Join(errs, fmt.Errorf("--dst %q: want an IP address", q.dst))
+	}
+	if errs == nil && m.Src.Is4() != m.Dst.Is4() {
+		errs = fmt.Errorf("--src %s and --dst %s are of different IP versions", m.Src, m.Dst)
+	}
+	if q.mac != "" {
+		if m.MAC, err = packet.ParseMAC(q.mac); err != nil {
+			errs = errors.Join(errs, fmt.Errorf("--mac: %w", err))
+		}
+	}
+	limit := 65535
+	switch q.proto {
+	case "tcp":
+		m.Proto = config.ProtoTCP
+	case "udp":
+		m.Proto = config.ProtoUDP
+	case "icmp", "icmp6", "icmpv6":
+		limit = 255
+		m.Proto = config.ProtoICMP
+		if m.Src.Is6() {
+			m.Proto = config.ProtoICMPv6
+		}
+		if q.dport < 0 {
+			q.dport = config.EchoV4
+			if m.Src.Is6() {
+				q.dport = config.EchoV6
+			}
+		}
+	default:
+		errs = errors.Join(errs, fmt.Errorf("--proto %q: want tcp, udp, icmp or icmp6", q.proto))
+	}
+	if q.dport < 0 || q.dport > limit {
+		errs = errors.Join(errs, fmt.Errorf("--dport %d: want 0 to %d", q.dport, limit))
+		q.dport = 0
+	}
+	m.DPort = uint16(q.dport)
+	return m, errs
+}
+
+func (c *compiled) trace(q model.Query, stdout io.Writer) int {
+	e := policy.Explain(c.cfg, &c.Tables, c.anchors, q)
+	for i, s := range e.Steps {
+		word := "pass"
+		if !s.OK {
+			word = "DROP"
+		}
+		fmt.Fprintf(stdout, "%d  %-8s %s  %s\n", i+1, s.Name, word, s.Text)
+	}
+	if e.Allowed {
+		fmt.Fprintf(stdout, "=> passes, decided by %s\n   change: %s\n", strings.Join(c.places(e.Records), ", "), e.Advice)
+		return exitOK
+	}
+	fmt.Fprintf(stdout, "=> dropped: %s, decided by step %s\n   change: %s\n", e.Reason, e.Steps[len(e.Steps)-1].Name, e.Advice)
+	return exitFailed
+}
+
+// flags makes a flag set that prints the subcommand's usage.
+func flags(usage string, stderr io.Writer) *flag.FlagSet {
+	fs := flag.NewFlagSet(strings.Fields(usage)[0], flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.Usage = func() {
+		fmt.Fprintf(stderr, "usage: sekisho %s\n", usage)
+		fs.PrintDefaults()
+	}
+	return fs
+}
+
+func policyFlags(usage string, stderr io.Writer) (*flag.FlagSet, *string) {
+	fs := flags(usage, stderr)
+	return fs, fs.String("anchors", "", "anchors file to prove against (default: derived from the configuration)")
+}
+
+// oneFile parses flags before and after the one file name.
+func oneFile(fs *flag.FlagSet, args []string) (string, bool) {
+	var files []string
+	for {
+		if err := fs.Parse(args); err != nil {
+			return "", false
+		}
+		if fs.NArg() == 0 {
+			break
+		}
+		files = append(files, fs.Arg(0))
+		args = fs.Args()[1:]
+	}
+	if len(files) != 1 {
+		fmt.Fprintf(fs.Output(), "sekisho %s: want one configuration file, got %d\n", fs.Name(), len(files))
+		fs.Usage()
+		return "", false
+	}
+	return files[0], true
+}
+
+// parse reads a configuration and prints its faults.
+func parse(file string, stderr io.Writer) (*config.Config, bool) {
+	doc, err := readConfig(file)
+	if err != nil {
+		fmt.Fprintf(stderr, "sekisho: %v\n", err)
+		return nil, false
+	}
+	cfg, errs := config.Parse(doc)
+	if errs != nil {
+		errs.Print(stderr, file)
+		fmt.Fprintf(stderr, "%s: %d errors\n", file, len(errs))
+		return nil, false
+	}
+	return cfg, true
+}
+
+func readConfig(file string) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	doc, err := io.ReadAll(io.LimitReader(f, config.MaxBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", file, err)
+	}
+	return doc, nil
+}
+
+// compile reads and compiles a configuration against the anchors of a file, or against its own.
+func compile(file, anchorsFile string, stderr io.Writer) (*compiled, bool) {
+	cfg, ok := parse(file, stderr)
+	if !ok {
+		return nil, false
+	}
+	c := &compiled{file: file, cfg: cfg, derived: anchorsFile == ""}
+	var err error
+	if c.derived {
+		c.anchors = policy.Anchors(cfg)
+		err = c.anchors.Validate()
+	} else {
+		c.anchors, err = anchors.Load(anchorsFile, anchors.AnyOwner())
+	}
+	if err == nil {
+		c.Generation, err = policy.Compile(cfg, c.anchors)
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "%s: %v\n", file, err)
+		return nil, false
+	}
+	return c, true
+}
+
+// proven prints every violation with its packet and the lines of its records.
+func (c *compiled) proven(stderr io.Writer) bool {
+	violations := proof.Check(&c.Tables, c.anchors)
+	for _, v := range violations {
+		fmt.Fprintf(stderr, "%s: refused: %s: %s\n", c.file, v.Invariant, v.Message)
+		if v.Counterexample != nil {
+			fmt.Fprintf(stderr, "    counterexample: %s\n", v.Counterexample)
+		}
+		if len(v.Records) > 0 {
+			fmt.Fprintf(stderr, "    permitted by:   %s\n", strings.Join(c.places(v.Records), ", "))
+		}
+	}
+	return len(violations) == 0
+}
+
+// places names records with the place where they are written.
+func (c *compiled) places(records []string) []string {
+	at := make(map[string]string, len(c.cfg.Communications))
+	for i := range c.cfg.Communications {
+		r := &c.cfg.Communications[i]
+		if p, ok := c.cfg.PosOf(r); ok {
+			at[r.ID] = fmt.Sprintf("%s (%s:%d)", r.ID, c.file, p.Line)
+		}
+	}
+	out := make([]string, len(records))
+	for i, r := range records {
+		out[i] = r
+		if p, ok := at[r]; ok {
+			out[i] = p
+		}
+	}
+	return out
+}
