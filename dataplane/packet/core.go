@@ -11,9 +11,17 @@ package packet
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
-	"time"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"github.com/sekisho/sekisho/dataplane/anchors"
 )
@@ -27,65 +35,186 @@ type Options struct {
 }
 
 // Core is the packet core of one gate. Its methods may be called from several goroutines.
-type Core struct{}
+type Core struct {
+	dir     string // PinDir/v1
+	log     *slog.Logger
+	anchors *anchors.Anchors
+	spec    *ebpf.CollectionSpec
+	objects programsObjects
+	page    []byte // of the table switch
+	magic   uint16
 
-// Staged is a policy that lies in frozen maps beside the current one.
-type Staged struct{}
-
-// PortStatus is how one device is guarded.
-type PortStatus struct {
-	Name    string `json:"name"`
-	Index   int    `json:"index"`  // 0: the device does not exist
-	Tunnel  bool   `json:"tunnel"` // layer 3 device: tcx only
-	Native  bool   `json:"native"` // the XDP program is attached in driver mode (ports only)
-	Ingress bool   `json:"ingress"`
-	Egress  bool   `json:"egress"`
-	Up      bool   `json:"up"`              // administratively up
-	Error   string `json:"error,omitempty"` // why it is not guarded (and was taken down)
+	mu      sync.Mutex
+	active  *Tables
+	devices *devices
+	status  []PortStatus
 }
 
-// Guarded tells whether every program that the device needs is attached.
-func (p PortStatus) Guarded() bool {
-	return p.Index != 0 && p.Ingress && p.Egress && (p.Tunnel || p.Native)
-}
+// layoutVersion names the folder of the pins: programs of another layout do not see these maps.
+const layoutVersion = "v1"
 
 // Open loads the programs, or re-opens those that are pinned, in the caller's network namespace, and guards every device
 // of the anchors that exists. A device that cannot be guarded is taken down and reported by Status; that is not an error
 // of Open.
 func Open(ctx context.Context, o Options) (*Core, error) {
-	return nil, errors.ErrUnsupported
+	c := &Core{dir: filepath.Join(o.PinDir, layoutVersion), log: o.Log, anchors: o.Anchors}
+	if c.log == nil {
+		c.log = slog.Default()
+	}
+	if err := c.open(ctx, o); err != nil {
+		c.Close()
+		return nil, fmt.Errorf("open the packet core under %s: %w", o.PinDir, err)
+	}
+	return c, nil
 }
 
-// Rescan guards devices that appeared or were recreated since, and tells how every device stands. Call it after making a
-// device and periodically.
-func (c *Core) Rescan(ctx context.Context) ([]PortStatus, error) { return nil, errors.ErrUnsupported }
+func (c *Core) open(ctx context.Context, o Options) error {
+	if o.Anchors == nil {
+		return errors.New("no anchors given")
+	}
+	var st unix.Statfs_t
+	if err := unix.Statfs(o.PinDir, &st); err != nil {
+		return fmt.Errorf("look at the pin directory: %w", err)
+	}
+	if st.Type != unix.BPF_FS_MAGIC {
+		return errors.New("not on a bpffs; mount one there first (mount -t bpf bpf DIR)")
+	}
+	for _, d := range []string{c.dir, c.path("maps"), c.path("programs"), c.path("links")} {
+		if err := os.Mkdir(d, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("make a folder for pins: %w", err)
+		}
+	}
+	steps := []func() error{
+		func() error { return c.load(o.Flows) },
+		c.pinPrograms,
+		c.settleMagic,
+		c.settleZonePairs,
+		c.openDevices,
+		c.settlePrefixes,
+		c.recall,
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	_, err := c.Rescan(ctx)
+	return err
+}
 
-// Status tells how every device of the anchors stood at the last scan.
-func (c *Core) Status() []PortStatus { return nil }
+func (c *Core) path(elem ...string) string { return filepath.Join(append([]string{c.dir}, elem...)...) }
 
-// Load puts tables into new maps, freezes them and reads them back. The epoch is set by Load: one more than the current.
-func (c *Core) Load(t Tables) (*Staged, error) { return nil, errors.ErrUnsupported }
+// load brings the programs into the kernel, over the pinned maps where they exist. Links are moved to these programs by
+// the scan that follows.
+func (c *Core) load(flows uint32) error {
+	spec, err := loadPrograms()
+	if err != nil {
+		return fmt.Errorf("read the built-in programs: %w", err)
+	}
+	for name, m := range spec.Maps {
+		if name != programsMapVerdicts && name[0] != '.' {
+			m.Pinning = ebpf.PinByName
+		}
+	}
+	if flows != 0 {
+		spec.Maps[programsMapFlows].MaxEntries = flows
+	}
+	if m, err := ebpf.LoadPinnedMap(c.path("maps", programsMapFlows), nil); err == nil {
+		spec.Maps[programsMapFlows].MaxEntries = m.MaxEntries()
+		m.Close()
+	}
+	c.spec = spec
+	opts := &ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: c.path("maps")}}
+	if err := spec.LoadAndAssign(&c.objects, opts); err != nil {
+		return fmt.Errorf("load programs and maps (pins of another version are removed with the folder %s): %w", c.dir, err)
+	}
+	c.page, err = mapSwitch(c.objects.CurrentTables)
+	return err
+}
 
-// Decoded is what the frozen maps hold.
-func (s *Staged) Decoded() Tables { return Tables{} }
+// pinPrograms keeps the programs nameable for whoever looks from outside; the links alone would keep them alive.
+func (c *Core) pinPrograms() error {
+	for name, p := range map[string]*ebpf.Program{
+		"classify": c.objects.Classify, "leave": c.objects.Leave, "port_in": c.objects.PortIn,
+		"port_out": c.objects.PortOut, "tunnel_in": c.objects.TunnelIn, "tunnel_out": c.objects.TunnelOut,
+	} {
+		path := c.path("programs", name)
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("replace the pin of program %s: %w", name, err)
+		}
+		if err := p.Pin(path); err != nil {
+			return fmt.Errorf("pin program %s: %w", name, err)
+		}
+	}
+	return nil
+}
 
-// Swap makes the staged tables current by one atomic write.
-func (s *Staged) Swap() error { return errors.ErrUnsupported }
+// settleMagic draws the magic when the pins are new and reads it back otherwise.
+func (c *Core) settleMagic() error {
+	var v uint32
+	if err := c.objects.Boot.Lookup(uint32(0), &v); err != nil {
+		return fmt.Errorf("read the magic: %w", err)
+	}
+	for v == 0 {
+		var b [2]byte
+		if _, err := rand.Read(b[:]); err != nil {
+			return fmt.Errorf("draw the magic: %w", err)
+		}
+		v = uint32(le.Uint16(b[:]))
+		if err := c.objects.Boot.Put(uint32(0), v); err != nil {
+			return fmt.Errorf("store the magic: %w", err)
+		}
+	}
+	c.magic = uint16(v)
+	return freeze(c.objects.Boot)
+}
 
-// Discard frees staged tables that are not to become current.
-func (s *Staged) Discard() {}
-
-// Active is the current policy, false before the first Swap.
-func (c *Core) Active() (Tables, bool) { return Tables{}, false }
+// freeze is Freeze that does not mind a frozen map.
+func freeze(m *ebpf.Map) error {
+	info, err := m.Info()
+	if err != nil {
+		return fmt.Errorf("freeze %s: %w", m, err)
+	}
+	if info.Frozen() {
+		return nil
+	}
+	if err := m.Freeze(); err != nil {
+		return fmt.Errorf("freeze %s: %w", m, err)
+	}
+	return nil
+}
 
 // Magic is the upper half of the mark on every packet that the programs let up the stack; random per pin directory, never 0.
-func (c *Core) Magic() uint16 { return 0 }
+func (c *Core) Magic() uint16 { return c.magic }
 
-// Collect removes flows that are over: idle beyond their protocol's limit, closed, or refused by the current policy.
-func (c *Core) Collect(now time.Time) (expired int, err error) { return 0, errors.ErrUnsupported }
+// outer gives an array of maps by name.
+func (c *Core) outer(name string) *ebpf.Map {
+	o := &c.objects
+	return map[string]*ebpf.Map{
+		tSegmentIndex: o.SegmentIndex, tSegments: o.Segments, tHosts: o.Hosts, tPrefixes: o.Prefixes, tStations: o.Stations,
+		tPorts: o.Ports, tClasses: o.Classes, tCells: o.Cells, tNotes: o.Notes, tRuleCounts: o.RuleCounts,
+	}[name]
+}
 
 // Close releases handles; everything pinned goes on working.
-func (c *Core) Close() error { return nil }
+func (c *Core) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var err error
+	if c.page != nil {
+		err = unix.Munmap(c.page)
+		c.page = nil
+	}
+	if c.objects.Classify != nil {
+		err = errors.Join(err, c.objects.Close())
+	}
+	return err
+}
 
-// Remove detaches and unpins all that Open made under pinDir. For labs and tests.
-func Remove(pinDir string) error { return errors.ErrUnsupported }
+// Remove detaches and unpins all that Open made under pinDir. For labs and tests: the ports are unguarded afterwards.
+func Remove(pinDir string) error {
+	if err := os.RemoveAll(filepath.Join(pinDir, layoutVersion)); err != nil {
+		return fmt.Errorf("remove the packet core under %s: %w", pinDir, err)
+	}
+	return nil
+}

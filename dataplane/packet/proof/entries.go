@@ -261,13 +261,24 @@ func (c *checker) ports() {
 		return s[i].Lo < s[j].Lo
 	})
 	for i, r := range s {
-		if r.Class == 0 || r.Lo > r.Hi {
-			c.fault(Tables, "port range %s to %d of class %d runs backwards or has no class", service(r.Proto, r.Lo), r.Hi, r.Class)
+		if r.Class == 0 || r.Lo > r.Hi || r.Hi > highest(r.Proto) {
+			c.fault(Tables, "port range %s to %d of class %d runs backwards, beyond its protocol, or has no class", service(r.Proto, r.Lo), r.Hi, r.Class)
 		}
 		if i > 0 && s[i-1].Proto == r.Proto && s[i-1].Hi >= r.Lo {
 			c.fault(Tables, "port %s is in class %d and in class %d", service(r.Proto, r.Lo), s[i-1].Class, r.Class)
 		}
 	}
+}
+
+// highest port of a protocol; for ICMP, type.
+func highest(proto uint8) uint16 {
+	switch proto {
+	case 6, 17:
+		return 65535
+	case 1, 58:
+		return 255
+	}
+	return 0
 }
 
 func (c *checker) rules() {

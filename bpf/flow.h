@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Step 5: flow. What the policy allowed once is remembered for both directions; a remembered flow permits exactly what the
+ * policy of the same epoch would permit to its initiator, and the answers. Created only after an allow, by the initiator.
+ * The table is preallocated and never evicts: full means that new flows are refused.
+ *
+ * A flow of an older epoch asks the policy again, as its initiator. A flow that was idle for too long counts as none, also
+ * when nobody has removed it yet: expiry holds while every daemon is dead.
+ */
+#ifndef SEKISHO_FLOW_H
+#define SEKISHO_FLOW_H
+
+#include "policy.h"
+
+/* Both directions of a flow share one entry. Programs insert and update in place, the loader removes what is over. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct flow_key);
+	__type(value, struct flow);
+} flows SEC(".maps");
+
+#define SECOND 1000000000ULL
+#define TIMEOUT_TCP (7200 * SECOND)
+#define TIMEOUT_TCP_OPENING (30 * SECOND)
+#define TIMEOUT_TCP_CLOSED (10 * SECOND)
+#define TIMEOUT_UDP (180 * SECOND)
+#define TIMEOUT_UDP_OPENING (30 * SECOND)
+#define TIMEOUT_ICMP (30 * SECOND)
+#define TIMEOUT_OTHER (600 * SECOND)
+
+/* Who speaks to whom, and what the policy says. */
+struct decision {
+	__u32 src_class;
+	__u32 dst_class;
+	__u32 src_segment;
+	__u32 dst_segment;
+	__u32 rule;
+	__u8 bwclass;
+	__u8 opened;
+};
+
+INLINE __u64 flow_timeout(const struct flow *f, __u8 proto)
+{
+	if (proto == PROTO_TCP) {
+		if (f->state & FLOW_RST || (f->state & (FLOW_FIN_A | FLOW_FIN_B)) == (FLOW_FIN_A | FLOW_FIN_B))
+			return TIMEOUT_TCP_CLOSED;
+		return f->state & FLOW_ANSWERED ? TIMEOUT_TCP : TIMEOUT_TCP_OPENING;
+	}
+	if (proto == PROTO_UDP)
+		return f->state & FLOW_ANSWERED ? TIMEOUT_UDP : TIMEOUT_UDP_OPENING;
+	if (proto == PROTO_ICMP || proto == PROTO_ICMP6)
+		return TIMEOUT_ICMP;
+	return TIMEOUT_OTHER;
+}
+
+INLINE int is_request(const struct packet *p)
+{
+	return p->type == (p->proto == PROTO_ICMP ? ICMP_REQUEST : ICMP6_REQUEST);
+}
+
+INLINE int is_reply(const struct packet *p)
+{
+	return p->type == (p->proto == PROTO_ICMP ? ICMP_REPLY : ICMP6_REPLY);
+}
+
+INLINE int is_icmp(const struct packet *p)
+{
+	return p->proto == PROTO_ICMP || p->proto == PROTO_ICMP6;
+}
+
+/* Is the source the A end? Ends are ordered by segment, address, port. */
+INLINE int source_is_a(const struct packet *p, const struct decision *d)
+{
+	int i;
+
+	if (d->src_segment != d->dst_segment)
+		return d->src_segment < d->dst_segment;
+#pragma unroll
+	for (i = 0; i < 4; i++) {
+		if (p->src.w[i] != p->dst.w[i])
+			return bpf_ntohl(p->src.w[i]) < bpf_ntohl(p->dst.w[i]);
+	}
+	return p->sport <= p->dport;
+}
+
+/* Returns the direction: 0 when A sends, 1 when B sends. */
+INLINE int flow_key_of(const struct packet *p, const struct decision *d, struct flow_key *k)
+{
+	int by_b = !source_is_a(p, d);
+
+	k->a = by_b ? p->dst : p->src;
+	k->b = by_b ? p->src : p->dst;
+	k->segment_a = by_b ? d->dst_segment : d->src_segment;
+	k->segment_b = by_b ? d->src_segment : d->dst_segment;
+	k->port_a = by_b ? p->dport : p->sport;
+	k->port_b = by_b ? p->sport : p->dport;
+	k->proto = p->proto;
+	if (is_icmp(p))
+		k->asker = is_request(p) ? 1 + by_b : 2 - by_b;
+	return by_b;
+}
+
+INLINE int is_opening(const struct packet *p)
+{
+	return (p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
+}
+
+/* Books one packet of a permitted flow. */
+INLINE void flow_touch(struct flow *f, const struct packet *p, int by_b, __u64 now)
+{
+	f->last = now;
+	f->packets[by_b & 1]++;
+	f->bytes[by_b & 1] += p->length;
+	if (by_b != f->from_b)
+		f->state |= FLOW_ANSWERED;
+	if (p->proto != PROTO_TCP)
+		return;
+	if (is_opening(p))
+		f->state = 0; /* the initiator reuses its ports */
+	if (p->tcp_flags & TCP_FIN)
+		f->state |= by_b ? FLOW_FIN_B : FLOW_FIN_A;
+	if (p->tcp_flags & TCP_RST)
+		f->state |= FLOW_RST;
+}
+
+/* Writes a flow that the policy has just allowed its initiator. */
+INLINE void flow_begin(struct flow *f, const struct tables *t, const struct packet *p, const struct decision *d, __u16 port,
+		       int by_b, __u64 now)
+{
+	__builtin_memset(f, 0, sizeof(*f));
+	f->last = now;
+	f->packets[by_b & 1] = 1;
+	f->bytes[by_b & 1] = p->length;
+	f->epoch = t->epoch;
+	f->rule = d->rule;
+	f->bwclass = d->bwclass;
+	f->port = port;
+	f->from_b = by_b;
+	f->version = FLOW_VERSION;
+}
+
+/* A flow that is known: may this packet use it? */
+INLINE int flow_known(struct flow *f, const struct tables *t, const struct packet *p, struct decision *d, int by_b, __u64 now)
+{
+	int answering = by_b != f->from_b;
+
+	if (f->epoch != t->epoch) {
+		struct cell *cell = answering ? policy(t, d->dst_class, d->src_class, p->proto, f->port)
+					      : policy(t, d->src_class, d->dst_class, p->proto, f->port);
+
+		if (!cell)
+			return DROP_NO_CELL;
+		f->rule = cell->rule;
+		f->bwclass = cell->bwclass;
+		f->epoch = t->epoch;
+	}
+	if (answering && p->proto == PROTO_TCP && is_opening(p))
+		return DROP_FLOW_DIRECTION;
+	d->rule = f->rule;
+	d->bwclass = f->bwclass;
+	flow_touch(f, p, by_b, now);
+	return PASS;
+}
+
+/* Steps 5 and 6 together: a live flow, or the policy and then a new flow. */
+INLINE int admit(const struct tables *t, const struct packet *p, struct decision *d)
+{
+	struct flow_key key = {};
+	struct flow *f, fresh;
+	struct cell *cell;
+	__u64 now = bpf_ktime_get_coarse_ns();
+	__u16 port = p->dport;
+	long error;
+	int by_b;
+
+	if (is_icmp(p)) {
+		if (!is_request(p) && !is_reply(p))
+			return DROP_ICMP_TYPE;
+		port = p->type;
+	}
+	by_b = flow_key_of(p, d, &key);
+	f = bpf_map_lookup_elem(&flows, &key);
+	if (f && now - f->last > flow_timeout(f, p->proto))
+		f = 0;
+	if (f)
+		return flow_known(f, t, p, d, by_b, now);
+	if (is_icmp(p) && !is_request(p))
+		return DROP_ICMP_NO_FLOW;
+	cell = policy(t, d->src_class, d->dst_class, p->proto, port);
+	if (!cell)
+		return DROP_NO_CELL;
+	if (p->proto == PROTO_TCP && !is_opening(p))
+		return DROP_TCP_NOT_SYN;
+	d->rule = cell->rule;
+	d->bwclass = cell->bwclass;
+	d->opened = 1;
+	flow_begin(&fresh, t, p, d, port, by_b, now);
+	error = bpf_map_update_elem(&flows, &key, &fresh, BPF_ANY);
+	if (error == -7 /* E2BIG */)
+		return DROP_FLOW_TABLE_FULL;
+	return error ? DROP_FLOW_TABLE_BUSY : PASS;
+}
+
+#endif

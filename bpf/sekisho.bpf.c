@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/*
+ * The packet core. One agreed set of steps serves five places:
+ *
+ *   classify    XDP on every port: the whole decision
+ *   leave       XDP in every DEVMAP entry: the second engine, see egress.h
+ *   port_in     tcx ingress on ports: only what XDP let up enters the stack; metadata becomes the mark
+ *   port_out    tcx egress on ports: only marked or the gate's own packets leave the stack
+ *   tunnel_in   tcx ingress on tunnel devices: the whole decision, without Ethernet
+ *   tunnel_out  tcx egress on tunnel devices: as port_out, and the bandwidth class
+ */
+#include "types.h"
+
+#include "tables.h"
+
+#include "event.h"
+#include "parse.h"
+#include "segment.h"
+#include "station.h"
+
+#include "neighbour.h"
+#include "policy.h"
+
+#include "flow.h"
+#include "forward.h"
+
+#include "egress.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#define TCX_PASS 0
+#define TCX_DROP 2
+
+/* Enough for every header that is read: Ethernet, tag, IPv6, neighbour discovery with its options. */
+#define HEADERS 160
+
+/* Source and destination of the packet become classes and segments. */
+INLINE int classes_of(const struct tables *t, const struct ingress *in, const struct packet *p, struct decision *d,
+		      struct class **to)
+{
+	struct binding *dst;
+	int reason;
+
+	if (special_addr(&p->src, p->family))
+		return DROP_SOURCE_ADDRESS;
+	if (special_addr(&p->dst, p->family))
+		return DROP_DESTINATION_ADDRESS;
+	reason = station(t, in, p, &d->src_class);
+	if (reason)
+		return reason;
+	dst = locate(t, &p->dst, p->family);
+	if (!dst)
+		return DROP_DESTINATION_UNKNOWN;
+	*to = class_of(t, dst->class);
+	if (!*to)
+		return DROP_DESTINATION_UNKNOWN;
+	d->dst_class = dst->class;
+	d->src_segment = in->number;
+	d->dst_segment = dst->segment;
+	return PASS;
+}
+
+INLINE void count_allowed(const struct tables *t, const struct ingress *in, const struct packet *p, const struct decision *d)
+{
+	struct segment *to = segment_of(t, d->dst_segment);
+
+	record(PASS, d->rule, d->opened);
+	passed(t, d->rule, in->segment->zone, to ? to->zone : 0, p->length);
+}
+
+/* Everything up to the verdict; PASS with act and fib set, or the reason. */
+INLINE int decide(struct xdp_md *ctx, struct packet *p, struct ingress *in, int *act)
+{
+	struct cursor c = {
+		.pos = (void *)(long)ctx->data,
+		.end = (void *)(long)ctx->data_end,
+		.left = ctx->data_end - ctx->data,
+	};
+	struct bpf_fib_lookup fib = {};
+	struct decision d = {};
+	struct tables t;
+	struct class *to;
+	int reason;
+
+	reason = parse_frame(&c, p);
+	if (reason)
+		return reason;
+	reason = tables_now(&t);
+	if (reason)
+		return reason;
+	reason = segment_of_port(&t, ctx->ingress_ifindex, p->vlan, in);
+	if (reason)
+		return reason;
+	*act = XDP_PASS;
+	if (p->family == FAMILY_ARP || is_nd(p)) {
+		reason = p->family == FAMILY_ARP ? neighbour_arp(&t, in, p) : neighbour_nd(&t, in, &c, p);
+		if (reason)
+			return reason;
+		record(PASS, 0, 0);
+		return up_the_stack(ctx, p, in->number, 0);
+	}
+	if (is_dhcp(p))
+		return DROP_DHCP_REFUSED;
+	reason = addressed(in, p);
+	if (reason)
+		return reason;
+	reason = classes_of(&t, in, p, &d, &to);
+	if (reason)
+		return reason;
+	reason = admit(&t, p, &d);
+	if (reason)
+		return reason;
+	reason = to->kind == KIND_FORWARD ? route(ctx, p, to, &fib) : TO_STACK;
+	if (reason == TO_STACK) {
+		reason = up_the_stack(ctx, p, in->number, d.bwclass);
+		if (reason)
+			return reason;
+	} else {
+		if (reason)
+			return reason;
+		reason = rewrite(ctx, p, &fib);
+		if (reason)
+			return reason;
+		*act = bpf_redirect_map(&egress_ports, fib.ifindex, XDP_DROP);
+		if (*act != XDP_REDIRECT)
+			return DROP_EGRESS_UNGUARDED;
+	}
+	count_allowed(&t, in, p, &d);
+	return PASS;
+}
+
+SEC("xdp")
+int classify(struct xdp_md *ctx)
+{
+	struct packet p = {.length = ctx->data_end - ctx->data};
+	struct ingress in = {};
+	int act = XDP_DROP;
+	int reason = decide(ctx, &p, &in, &act);
+
+	if (!reason)
+		return act;
+	dropped(reason, HOOK_XDP, ctx->ingress_ifindex, in.number, &p);
+	return XDP_DROP;
+}
+
+INLINE void packet_of_leaving(const struct leaving *l, struct packet *p)
+{
+	__builtin_memcpy(&p->src, l->src, sizeof(p->src));
+	__builtin_memcpy(&p->dst, l->dst, sizeof(p->dst));
+	p->family = l->version;
+	p->vlan = l->vlan;
+}
+
+SEC("xdp/devmap")
+int leave(struct xdp_md *ctx)
+{
+	struct packet p = {.length = ctx->data_end - ctx->data};
+	struct leaving l = {};
+	int reason = DROP_EGRESS_MALFORMED;
+
+	if (leaving_frame((void *)(long)ctx->data, (void *)(long)ctx->data_end, &l))
+		reason = may_leave(&l, ctx->ingress_ifindex, ctx->egress_ifindex, BY_FORWARDING);
+	if (!reason)
+		return XDP_PASS;
+	packet_of_leaving(&l, &p);
+	dropped(reason, HOOK_DEVMAP, ctx->egress_ifindex, 0, &p);
+	return XDP_DROP;
+}
+
+INLINE __u16 tag_of(const struct __sk_buff *skb)
+{
+	return skb->vlan_present ? skb->vlan_tci & 0x0fff : 0;
+}
+
+SEC("tcx/ingress")
+int port_in(struct __sk_buff *skb)
+{
+	struct metadata *m = (void *)(long)skb->data_meta;
+	struct packet p = {.length = skb->len, .vlan = tag_of(skb)};
+	__u16 magic = boot_magic();
+	int reason = PASS;
+
+	if ((void *)(m + 1) > (void *)(long)skb->data || !magic || m->mark >> 16 != magic)
+		reason = DROP_METADATA_MISSING;
+	else if (m->vlan != p.vlan)
+		reason = DROP_VLAN_MISMATCH;
+	if (reason) {
+		dropped(reason, HOOK_PORT_IN, skb->ifindex, 0, &p);
+		return TCX_DROP;
+	}
+	skb->mark = m->mark;
+	return TCX_PASS;
+}
+
+/* ICMP errors that the gate itself sends about packets it could not forward. */
+INLINE int is_icmp_error(const struct packet *p)
+{
+	if (p->proto == PROTO_ICMP)
+		return p->type == 3 || p->type == 11 || p->type == 12;
+	return p->proto == PROTO_ICMP6 && p->type >= 1 && p->type <= 4;
+}
+
+/* A packet of the gate itself: its own address must be one of a segment that hangs here, and a record must allow it. */
+INLINE int gate_packet(const struct tables *t, const struct ingress *in, const struct packet *p, const struct binding *src,
+		       struct decision *d)
+{
+	struct binding *dst;
+	struct class *to;
+
+	if (!in->segment || in->segment->device != in->device || in->segment->vlan != p->vlan)
+		return DROP_EGRESS_WRONG_PORT;
+	if (special_addr(&p->dst, p->family))
+		return DROP_GATE_REFUSED;
+	dst = locate(t, &p->dst, p->family);
+	to = dst ? class_of(t, dst->class) : 0;
+	if (!to || to->kind == KIND_LOCAL)
+		return DROP_DESTINATION_UNKNOWN;
+	if (to->device != in->device || to->vlan != p->vlan)
+		return DROP_EGRESS_MISMATCH;
+	d->src_class = src->class;
+	d->dst_class = dst->class;
+	d->src_segment = in->number;
+	d->dst_segment = dst->segment;
+	if (is_icmp_error(p))
+		return dst->segment == src->segment ? PASS : DROP_EGRESS_MISMATCH;
+	return admit(t, p, d);
+}
+
+/* ARP and neighbour discovery of the gate. A hop limit of 255 proves that nobody forwarded it. */
+INLINE int gate_neighbour(const struct tables *t, const struct ingress *in, const struct packet *p)
+{
+	struct binding *src;
+	struct segment *segment;
+
+	if (p->family == FAMILY_IP6)
+		return (p->type == ND_NS || p->type == ND_NA) && p->ttl == 255 && !p->code ? PASS : DROP_GATE_REFUSED;
+	src = locate(t, &p->src, FAMILY_IP4);
+	segment = src ? segment_of(t, src->segment) : 0;
+	if (!segment || segment->device != in->device || segment->vlan != p->vlan ||
+	    !is_gate(t, src->segment, &p->src, FAMILY_IP4))
+		return DROP_GATE_REFUSED;
+	return PASS;
+}
+
+/* Forwarded by the stack: it must carry our mark, and the anchors must agree. */
+INLINE int forwarded(const struct tables *t, const struct __sk_buff *skb, const struct leaving *l, __u16 magic)
+{
+	struct segment *from;
+	struct anchor *src;
+	int reason;
+
+	if (!magic || skb->mark >> 16 != magic)
+		return DROP_MARK_MISSING;
+	reason = may_leave(l, 0, skb->ifindex, BY_FORWARDING);
+	if (reason)
+		return reason;
+	from = segment_of(t, skb->mark >> 6 & 0x3ff);
+	src = anchor_of(l->src, l->version);
+	return from && src && from->zone == src->zone ? PASS : DROP_EGRESS_WRONG_SOURCE;
+}
+
+/* tcx egress. layer2: the frame begins with Ethernet. bwclass: what the packet may claim in a tunnel. */
+INLINE int leave_stack(struct __sk_buff *skb, int layer2, struct packet *p, __u8 *bwclass)
+{
+	struct leaving l = {};
+	struct ingress in = {};
+	struct decision d = {};
+	struct cursor c;
+	struct tables t;
+	struct binding *src;
+	struct class *class;
+	void *data, *end;
+	int reason, readable;
+
+	reason = tables_now(&t);
+	if (reason)
+		return reason;
+	bpf_skb_pull_data(skb, skb->len < HEADERS ? skb->len : HEADERS);
+	reason = device_of(skb->ifindex, &in);
+	if (reason)
+		return reason;
+	data = (void *)(long)skb->data;
+	end = (void *)(long)skb->data_end;
+	l.vlan = tag_of(skb);
+	readable = layer2 ? leaving_frame(data, end, &l) : leaving_network(data, end, &l);
+	src = readable ? locate(&t, (union addr *)l.src, l.version) : 0;
+	class = src ? class_of(&t, src->class) : 0;
+	if (src && !(class && class->kind == KIND_LOCAL)) {
+		packet_of_leaving(&l, p);
+		*bwclass = skb->mark & 0x3f;
+		return forwarded(&t, skb, &l, boot_magic());
+	}
+	/* The gate's own: its addresses, ARP, and IPv6 from a link-local address. */
+	c.pos = data;
+	c.end = end;
+	c.left = skb->len;
+	reason = layer2 ? parse_frame(&c, p) : parse_bare(&c, p);
+	if (skb->vlan_present)
+		p->vlan = tag_of(skb);
+	if (reason)
+		return reason;
+	if (p->family == FAMILY_ARP || is_nd(p))
+		return layer2 ? gate_neighbour(&t, &in, p) : DROP_GATE_REFUSED;
+	if (!src)
+		return DROP_GATE_REFUSED;
+	in.number = src->segment;
+	in.segment = segment_of(&t, in.number);
+	reason = gate_packet(&t, &in, p, src, &d);
+	if (reason)
+		return reason;
+	*bwclass = d.bwclass;
+	return may_leave(&l, 0, skb->ifindex, BY_THE_GATE);
+}
+
+SEC("tcx/egress")
+int port_out(struct __sk_buff *skb)
+{
+	struct packet p = {.length = skb->len};
+	__u8 bwclass = 0;
+	int reason = leave_stack(skb, 1, &p, &bwclass);
+
+	if (!reason)
+		return TCX_PASS;
+	dropped(reason, HOOK_PORT_OUT, skb->ifindex, 0, &p);
+	return TCX_DROP;
+}
+
+#define HTB_MAJOR 1
+#define HTB_LEAF 0x10
+
+SEC("tcx/egress")
+int tunnel_out(struct __sk_buff *skb)
+{
+	struct packet p = {.length = skb->len};
+	__u8 bwclass = 0;
+	int reason = leave_stack(skb, 0, &p, &bwclass);
+
+	if (reason) {
+		dropped(reason, HOOK_TUNNEL_OUT, skb->ifindex, 0, &p);
+		return TCX_DROP;
+	}
+	skb->priority = bwclass ? HTB_MAJOR << 16 | (HTB_LEAF + bwclass) : 0; /* 0: the tree's default class */
+	return TCX_PASS;
+}
+
+/* A tunnel's segment is that of the source: WireGuard has bound the source to its peer. */
+INLINE int decide_bare(struct __sk_buff *skb, struct packet *p, struct ingress *in, struct decision *d)
+{
+	struct cursor c;
+	struct binding *src;
+	struct class *to;
+	struct tables t;
+	int reason;
+
+	bpf_skb_pull_data(skb, skb->len < HEADERS ? skb->len : HEADERS);
+	c.pos = (void *)(long)skb->data;
+	c.end = (void *)(long)skb->data_end;
+	c.left = skb->len;
+	reason = parse_bare(&c, p);
+	if (reason)
+		return reason;
+	reason = tables_now(&t);
+	if (reason)
+		return reason;
+	reason = device_of(skb->ifindex, in);
+	if (reason)
+		return reason;
+	if (is_dhcp(p))
+		return DROP_DHCP_REFUSED;
+	if (special_addr(&p->src, p->family))
+		return DROP_SOURCE_ADDRESS;
+	src = locate(&t, &p->src, p->family);
+	if (!src)
+		return DROP_SOURCE_NOT_IN_SEGMENT;
+	in->segment = segment_of(&t, src->segment);
+	if (!in->segment || !in->segment->tunnel || in->segment->device != in->device)
+		return DROP_SOURCE_NOT_IN_SEGMENT;
+	in->number = src->segment;
+	reason = classes_of(&t, in, p, d, &to);
+	if (reason)
+		return reason;
+	reason = admit(&t, p, d);
+	if (reason)
+		return reason;
+	count_allowed(&t, in, p, d);
+	return PASS;
+}
+
+SEC("tcx/ingress")
+int tunnel_in(struct __sk_buff *skb)
+{
+	struct packet p = {.length = skb->len};
+	struct ingress in = {};
+	struct decision d = {};
+	__u16 magic = boot_magic();
+	int reason = decide_bare(skb, &p, &in, &d);
+
+	if (!reason && !magic)
+		reason = DROP_METADATA_FAILED;
+	if (reason) {
+		dropped(reason, HOOK_TUNNEL_IN, skb->ifindex, in.number, &p);
+		return TCX_DROP;
+	}
+	skb->mark = mark_of(magic, in.number, d.bwclass);
+	return TCX_PASS;
+}

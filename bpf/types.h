@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * What the steps share: addresses, keys and values of the maps, and one packet as the parser understood it.
+ *
+ * Return convention of every step: PASS (0) means go on, anything else is the reason to drop.
+ */
+#ifndef SEKISHO_TYPES_H
+#define SEKISHO_TYPES_H
+
+#include <linux/bpf.h>
+#include <linux/types.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "reason.h"
+
+#define INLINE static __always_inline
+
+#define SLOTS 2	      /* generations of tables that exist at once */
+#define MAX_DEVICES 256
+#define MAX_SEGMENTS 1024
+#define MAX_ZONES 8 /* anchors.Zone, rounded up */
+#define MAC_LEN 6
+
+/* Protocols by IANA number, and the few fields of theirs that decide. */
+#define ETHERTYPE_IP4 0x0800
+#define ETHERTYPE_ARP 0x0806
+#define ETHERTYPE_VLAN 0x8100
+#define ETHERTYPE_SVLAN 0x88a8
+#define ETHERTYPE_IP6 0x86dd
+
+#define PROTO_ICMP 1
+#define PROTO_TCP 6
+#define PROTO_UDP 17
+#define PROTO_ICMP6 58
+
+#define TCP_FIN 0x01
+#define TCP_SYN 0x02
+#define TCP_RST 0x04
+#define TCP_ACK 0x10
+
+#define ICMP_REPLY 0
+#define ICMP_REQUEST 8
+#define ICMP6_REQUEST 128
+#define ICMP6_REPLY 129
+#define ND_FIRST 133 /* router solicitation */
+#define ND_NS 135
+#define ND_NA 136
+#define ND_LAST 137 /* redirect */
+
+/* An address; IPv4 as ::ffff:a.b.c.d. Network order. */
+union addr {
+	__u8 b[16];
+	__u32 w[4];
+};
+
+/* Key of every longest-prefix table. The family keeps ::/0 from catching IPv4. length = 32 + bits of addr. */
+struct prefix_key {
+	__u32 length;
+	__u8 family[4]; /* 0, 0, 0, 4 or 6 */
+	union addr addr;
+};
+
+/* Which port and VLAN: key of segment_index. */
+struct segment_key {
+	__u16 device;
+	__u16 vlan;
+};
+
+struct segment {
+	__u16 device; /* 0: this number is not used */
+	__u16 vlan;
+	__u8 zone;
+	__u8 strict;
+	__u8 tunnel;
+	__u8 pad;
+};
+
+/* What is known of an address: value of hosts and prefixes. */
+struct binding {
+	__u16 class;
+	__u16 segment;
+	__u8 mac[MAC_LEN]; /* zero: none registered */
+	__u8 pad[6];
+};
+
+/* A registered MAC of a segment, derived from hosts and prefixes: key of stations. */
+struct station_key {
+	__u16 segment;
+	__u8 mac[MAC_LEN];
+};
+
+enum kind {
+	KIND_FORWARD = 1,
+	KIND_TUNNEL = 2,
+	KIND_LOCAL = 3,
+};
+
+struct class {
+	__u16 segment;
+	__u8 kind; /* 0: this number is not used */
+	__u8 onlink;
+	__u16 device;
+	__u16 vlan;
+	union addr via4; /* zero: none */
+	union addr via6;
+};
+
+struct cell_key {
+	__u16 src;
+	__u16 dst;
+	__u16 port;
+	__u16 pad;
+};
+
+struct cell {
+	__u32 rule;
+	__u8 bwclass;
+	__u8 pad[3];
+};
+
+struct count {
+	__u64 packets;
+	__u64 bytes;
+};
+
+/* A guarded device of the anchors, by its number. Written by the loader at each scan. */
+struct device {
+	char name[16];
+	__u32 ifindex; /* 0: not there or not guarded */
+	__u8 mac[MAC_LEN];
+	__u8 tunnel;
+	__u8 pad;
+};
+
+/* One flow for both directions: the lower (segment, address, port) end is A. */
+struct flow_key {
+	union addr a;
+	union addr b;
+	__u16 segment_a;
+	__u16 segment_b;
+	__u16 port_a; /* ICMP echo: the identifier, at both ends */
+	__u16 port_b;
+	__u8 proto;
+	__u8 asker; /* ICMP echo: 1 when A asks, 2 when B asks; so a reply never shares a flow with a question back */
+	__u8 pad[2];
+};
+
+#define FLOW_VERSION 1
+#define FLOW_FIN_A 1
+#define FLOW_FIN_B 2
+#define FLOW_RST 4
+#define FLOW_ANSWERED 8
+
+/* 64 bytes. Counters and last are written without atomics by both directions: the worst case is that two CPUs lose each
+ * other's increment of one packet, or that the flow seems idle for one packet longer. */
+struct flow {
+	__u64 last;	  /* bpf_ktime_get_coarse_ns of the last packet */
+	__u64 packets[2]; /* sent by A, by B */
+	__u64 bytes[2];
+	__u32 epoch; /* of the tables that permitted it last */
+	__u32 rule;
+	__u16 port; /* what the policy was asked for: destination port or ICMP type of the first packet */
+	__u8 from_b; /* 1: B is the initiator */
+	__u8 bwclass;
+	__u8 state; /* FLOW_* */
+	__u8 version;
+	__u8 pad[10];
+};
+
+/* In front of a packet that XDP lets up the stack. */
+struct metadata {
+	__u32 mark;
+	__u16 vlan;
+	__u16 pad;
+};
+
+/* mark = magic << 16 | ingress segment << 6 | bandwidth class */
+INLINE __u32 mark_of(__u16 magic, __u16 segment, __u8 bwclass)
+{
+	return (__u32)magic << 16 | (segment & 0x3ff) << 6 | (bwclass & 0x3f);
+}
+
+enum family {
+	FAMILY_ARP = 1,
+	FAMILY_IP4 = 4,
+	FAMILY_IP6 = 6,
+};
+
+/* One packet as the parser understood it. Numbers in host order, addresses in network order. */
+struct packet {
+	union addr src; /* ARP: sender's */
+	union addr dst; /* ARP: target's */
+	__u32 length;	/* bytes of the frame */
+	__u32 l3;	/* offset of the network header in the frame */
+	__u32 l3_length;
+	__u32 l4_length; /* by the IP header, without padding of the frame */
+	__u16 vlan;
+	__u16 sport; /* ICMP echo: the identifier */
+	__u16 dport; /* ICMP echo: the identifier */
+	__u8 smac[MAC_LEN];
+	__u8 dmac[MAC_LEN];
+	__u8 family;
+	__u8 proto;
+	__u8 ttl;
+	__u8 tos;
+	__u8 tcp_flags;
+	__u8 type; /* ICMP type; ARP operation */
+	__u8 code;
+	__u8 arp_mac_ok; /* ARP: hardware sender equals the frame's */
+};
+
+INLINE int same_addr(const union addr *a, const union addr *b)
+{
+	return a->w[0] == b->w[0] && a->w[1] == b->w[1] && a->w[2] == b->w[2] && a->w[3] == b->w[3];
+}
+
+INLINE int no_addr(const union addr *a)
+{
+	return !(a->w[0] | a->w[1] | a->w[2] | a->w[3]);
+}
+
+INLINE void map_ip4(union addr *a, __u32 ip)
+{
+	a->w[0] = 0;
+	a->w[1] = 0;
+	a->w[2] = bpf_htonl(0xffff);
+	a->w[3] = ip;
+}
+
+INLINE int same_mac(const __u8 *a, const __u8 *b)
+{
+	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3] && a[4] == b[4] && a[5] == b[5];
+}
+
+INLINE int no_mac(const __u8 *a)
+{
+	return !(a[0] | a[1] | a[2] | a[3] | a[4] | a[5]);
+}
+
+#endif

@@ -1,0 +1,139 @@
+package packet
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/sekisho/sekisho/dataplane/anchors"
+)
+
+// devices gives every device name of the anchors a number that stays its own as long as the pins: tables name devices by
+// number, so that a recreated device needs no new tables.
+type devices struct {
+	numbers map[string]uint16
+	names   map[uint16]string
+	tunnel  map[string]bool
+	wanted  []string // of the anchors, in their order
+}
+
+const (
+	maxDevices = 256
+	nameSize   = 15 // IFNAMSIZ - 1
+)
+
+func (d *devices) number(name string) (uint16, bool) {
+	n, ok := d.numbers[name]
+	return n, ok
+}
+
+func (d *devices) name(n uint16) string { return d.names[n] }
+
+// openDevices numbers the devices of the anchors; those that the pins know keep their numbers.
+func (c *Core) openDevices() error {
+	d := &devices{numbers: map[string]uint16{}, names: map[uint16]string{}, tunnel: map[string]bool{}}
+	pinned, err := values[programsDevice](c.objects.Devices)
+	if err != nil {
+		return err
+	}
+	for n, v := range pinned {
+		if name := cString(v.Name); name != "" {
+			d.numbers[name], d.names[uint16(n)] = uint16(n), name
+		}
+	}
+	add := func(name string, tunnel bool) error {
+		if name == "" || len(name) > nameSize {
+			return fmt.Errorf("anchors: device name %q: want 1 to %d characters", name, nameSize)
+		}
+		if known, ok := d.tunnel[name]; ok {
+			if known != tunnel {
+				return fmt.Errorf("anchors: device %s is both a port and a tunnel", name)
+			}
+			return nil
+		}
+		d.tunnel[name] = tunnel
+		d.wanted = append(d.wanted, name)
+		if _, ok := d.numbers[name]; ok {
+			return nil
+		}
+		for n := uint16(1); n < maxDevices; n++ {
+			if d.names[n] == "" {
+				d.numbers[name], d.names[n] = n, name
+				return nil
+			}
+		}
+		return fmt.Errorf("anchors: device %s: more than %d devices; remove the pins to forget old ones", name, maxDevices-1)
+	}
+	for _, s := range c.anchors.Segments {
+		if err := add(s.Port, s.Attach == anchors.AttachTunnel); err != nil {
+			return err
+		}
+	}
+	for _, t := range c.anchors.Tunnels {
+		if err := add(t.Device, true); err != nil {
+			return err
+		}
+	}
+	c.devices = d
+	return nil
+}
+
+// showDevice tells the programs about a device; ifindex 0 hides it.
+func (c *Core) showDevice(name string, ifindex int, mac MAC) error {
+	n, ok := c.devices.number(name)
+	if !ok {
+		return fmt.Errorf("device %s has no number", name)
+	}
+	v := programsDevice{Ifindex: uint32(ifindex), Mac: mac, Tunnel: flag(c.devices.tunnel[name])}
+	for i := range len(name) {
+		v.Name[i] = int8(name[i])
+	}
+	var old programsDevice
+	if err := c.objects.Devices.Lookup(uint32(n), &old); err != nil {
+		return fmt.Errorf("look up device %s: %w", name, err)
+	}
+	if old.Ifindex != 0 && old.Ifindex != v.Ifindex {
+		if err := c.forgetIndex(old.Ifindex, n); err != nil {
+			return err
+		}
+	}
+	if old != v {
+		if err := c.objects.Devices.Put(uint32(n), v); err != nil {
+			return fmt.Errorf("write device %s: %w", name, err)
+		}
+	}
+	if ifindex == 0 {
+		return nil
+	}
+	if err := c.objects.DeviceIndex.Put(uint32(ifindex), uint32(n)); err != nil {
+		return fmt.Errorf("write the index of device %s: %w", name, err)
+	}
+	return nil
+}
+
+// forgetIndex removes what was known of an ifindex, if it still stands for device n.
+func (c *Core) forgetIndex(ifindex uint32, n uint16) error {
+	var now uint32
+	err := c.objects.DeviceIndex.Lookup(ifindex, &now)
+	if err == nil && now == uint32(n) {
+		err = c.objects.DeviceIndex.Delete(ifindex)
+	}
+	if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return fmt.Errorf("forget device index %d: %w", ifindex, err)
+	}
+	if err := c.objects.EgressPorts.Delete(ifindex); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return fmt.Errorf("forget egress port %d: %w", ifindex, err)
+	}
+	return nil
+}
+
+func cString(in [16]int8) string {
+	var b [16]byte
+	for i, v := range in {
+		b[i] = byte(v)
+	}
+	s, _, _ := bytes.Cut(b[:], []byte{0})
+	return string(s)
+}

@@ -1,0 +1,231 @@
+package packet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"slices"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// PortStatus is how one device is guarded.
+type PortStatus struct {
+	Name    string `json:"name"`
+	Index   int    `json:"index"`   // 0: the device does not exist
+	Tunnel  bool   `json:"tunnel"`  // layer 3 device: tcx only
+	Native  bool   `json:"native"`  // the XDP program is attached in driver mode (ports only)
+	Ingress bool   `json:"ingress"` // tcx ingress is attached
+	Egress  bool   `json:"egress"`
+	Up      bool   `json:"up"`              // administratively up
+	Error   string `json:"error,omitempty"` // why it is not guarded (and was taken down)
+}
+
+// Guarded tells whether every program that the device needs is attached.
+func (p PortStatus) Guarded() bool {
+	return p.Index != 0 && p.Ingress && p.Egress && (p.Tunnel || p.Native)
+}
+
+// Status tells how every device of the anchors stood at the last scan.
+func (c *Core) Status() []PortStatus {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.status)
+}
+
+// Rescan guards devices that appeared, were recreated or changed their MAC since, and tells how every device stands. Call
+// it after making a device, and every few seconds. It never sets a device up: whoever makes a device sets it up once
+// Rescan says that it is guarded.
+func (c *Core) Rescan(ctx context.Context) ([]PortStatus, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.status = nil
+	bound := map[programsAnchorPortKey]bool{}
+	var failed error
+	for _, name := range c.devices.wanted {
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("scan devices: %w", err)
+		}
+		s, err := c.guard(name)
+		if err != nil {
+			s.Error = err.Error()
+			c.log.Error("device is not guarded and stays down", "device", name, "error", err)
+			if s.Index != 0 {
+				failed = errors.Join(failed, c.takeDown(&s))
+			}
+			failed = errors.Join(failed, c.showDevice(name, 0, MAC{}))
+		}
+		c.status = append(c.status, s)
+		if !s.Guarded() {
+			continue
+		}
+		for i, segment := range c.anchors.Segments {
+			if segment.Port == name {
+				bound[programsAnchorPortKey{Ifindex: uint32(s.Index), Vlan: segment.VLAN, Segment: anchorNumber(i)}] = true
+			}
+		}
+	}
+	if err := c.bindPorts(bound); err != nil {
+		return nil, errors.Join(failed, err)
+	}
+	return slices.Clone(c.status), failed
+}
+
+func (c *Core) takeDown(s *PortStatus) error {
+	l, err := netlink.LinkByIndex(s.Index)
+	if err == nil {
+		err = netlink.LinkSetDown(l)
+	}
+	if err != nil {
+		return fmt.Errorf("take down unguarded device %s: %w; pull its cable", s.Name, err)
+	}
+	s.Up = false
+	return nil
+}
+
+// guard attaches what the device needs and lets the programs know it. A device that does not exist is no error.
+func (c *Core) guard(name string) (PortStatus, error) {
+	s := PortStatus{Name: name, Tunnel: c.devices.tunnel[name]}
+	l, err := netlink.LinkByName(name)
+	var missing netlink.LinkNotFoundError
+	if errors.As(err, &missing) {
+		return s, c.showDevice(name, 0, MAC{})
+	}
+	if err != nil {
+		return s, fmt.Errorf("look for device %s: %w", name, err)
+	}
+	attrs := l.Attrs()
+	s.Index, s.Up = attrs.Index, attrs.Flags&net.FlagUp != 0
+	ingress, egress := c.objects.PortIn, c.objects.PortOut
+	if s.Tunnel {
+		ingress, egress = c.objects.TunnelIn, c.objects.TunnelOut
+	} else if len(attrs.HardwareAddr) != 6 {
+		return s, fmt.Errorf("guard port %s: no Ethernet device (hardware address %q)", name, attrs.HardwareAddr)
+	}
+	if err := c.hold(name, "egress", s.Index, egress, attachTCX(egress, s.Index, ebpf.AttachTCXEgress)); err != nil {
+		return s, err
+	}
+	s.Egress = true
+	if err := c.hold(name, "ingress", s.Index, ingress, attachTCX(ingress, s.Index, ebpf.AttachTCXIngress)); err != nil {
+		return s, err
+	}
+	s.Ingress = true
+	if s.Tunnel {
+		return s, c.showDevice(name, s.Index, MAC{})
+	}
+	if err := plainFrames(name); err != nil {
+		return s, err
+	}
+	if err := c.hold(name, "xdp", s.Index, c.objects.Classify, attachXDP(c.objects.Classify, s.Index)); err != nil {
+		return s, err
+	}
+	if err := isNative(name); err != nil {
+		return s, err
+	}
+	if err := plainFrames(name); err != nil { // attaching turns GRO on again on a veth
+		return s, err
+	}
+	if err := c.showDevice(name, s.Index, MAC(attrs.HardwareAddr)); err != nil {
+		return s, err
+	}
+	exit := programsBpfDevmapVal{Ifindex: uint32(s.Index)}
+	exit.BpfProg.Fd = int32(c.objects.Leave.FD())
+	if err := c.objects.EgressPorts.Put(uint32(s.Index), exit); err != nil {
+		return s, fmt.Errorf("let packets be redirected to port %s: %w", name, err)
+	}
+	s.Native = true
+	return s, nil
+}
+
+func attachXDP(p *ebpf.Program, ifindex int) func() (link.Link, error) {
+	return func() (link.Link, error) {
+		return link.AttachXDP(link.XDPOptions{Program: p, Interface: ifindex, Flags: link.XDPDriverMode})
+	}
+}
+
+// attachTCX puts p first in the device's chain.
+func attachTCX(p *ebpf.Program, ifindex int, at ebpf.AttachType) func() (link.Link, error) {
+	return func() (link.Link, error) {
+		return link.AttachTCX(link.TCXOptions{Program: p, Interface: ifindex, Attach: at, Anchor: link.Head()})
+	}
+}
+
+// hold makes the pinned link of a device run program p. A link of a device that was since deleted is severed: it is replaced.
+func (c *Core) hold(device, hook string, ifindex int, p *ebpf.Program, attach func() (link.Link, error)) error {
+	pin := c.path("links", device+"-"+hook)
+	l, err := link.LoadPinnedLink(pin, nil)
+	if err == nil {
+		defer l.Close()
+		done, err := adopt(l, ifindex, p)
+		if err != nil {
+			return fmt.Errorf("renew %s program of %s: %w", hook, device, err)
+		}
+		if done {
+			return nil
+		}
+		if err := os.Remove(pin); err != nil {
+			return fmt.Errorf("forget the severed %s link of %s: %w", hook, device, err)
+		}
+		l.Close()
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("re-open %s link of %s: %w", hook, device, err)
+	}
+	fresh, err := attach()
+	if err != nil {
+		return fmt.Errorf("attach %s program to %s: %w; the driver must do it natively, and nobody else may hold the place", hook, device, err)
+	}
+	defer fresh.Close()
+	if err := fresh.Pin(pin); err != nil {
+		return fmt.Errorf("pin %s link of %s: %w", hook, device, err)
+	}
+	return nil
+}
+
+// adopt moves a pinned link to program p; false when the link no longer belongs to the device.
+func adopt(l link.Link, ifindex int, p *ebpf.Program) (bool, error) {
+	info, err := l.Info()
+	if err != nil {
+		return false, err
+	}
+	on := -1
+	if x := info.XDP(); x != nil {
+		on = int(x.Ifindex)
+	} else if x := info.TCX(); x != nil {
+		on = int(x.Ifindex)
+	}
+	if on != ifindex {
+		return false, nil
+	}
+	mine, err := p.Info()
+	if err != nil {
+		return false, err
+	}
+	if id, ok := mine.ID(); ok && id == info.Program {
+		return true, nil
+	}
+	if err := l.Update(p); errors.Is(err, unix.ENOLINK) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	return true, nil
+}
+
+// isNative refuses anything but driver mode.
+func isNative(name string) error {
+	l, err := netlink.LinkByName(name)
+	if err != nil {
+		return fmt.Errorf("look at the XDP program of %s: %w", name, err)
+	}
+	if x := l.Attrs().Xdp; x == nil || !x.Attached || x.AttachMode != nl.XDP_ATTACHED_DRV {
+		return fmt.Errorf("guard port %s: its XDP program does not run in the driver", name)
+	}
+	return nil
+}
