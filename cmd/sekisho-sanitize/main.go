@@ -19,6 +19,7 @@ import (
 // workers by name. Each reads one job and writes one report; an error means that no report was written.
 var workers = map[string]func(stdin io.Reader, stdout io.Writer) error{
 	"sanitize": runSanitize,
+	"verify":   runVerify,
 }
 
 func main() {

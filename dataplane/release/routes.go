@@ -3,12 +3,12 @@ package release
 import (
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
 // Routes is the root-owned file that says between which zones files may go and who must have agreed before.
@@ -116,13 +116,7 @@ func (rs Routes) find(from, to anchors.Zone) (Route, error) {
 }
 
 // admits tells whether the route lets a file of that name out, by its family.
-func (r Route) admits(name string) bool {
-	ext := strings.ToLower(strings.TrimPrefix(filepath.Ext(name), "."))
-	if ext == "jpg" {
-		ext = "jpeg"
-	}
-	return slices.Contains(r.Formats, ext)
-}
+func (r Route) admits(name string) bool { return verdict.Admits(r.Formats, verdict.FamilyOf(name)) }
 
 // expires is when a file that came at that time is no longer given out.
 func (r Route) expires(created time.Time) time.Time { return created.AddDate(0, 0, r.KeepDays) }

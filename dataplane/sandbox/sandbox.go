@@ -107,6 +107,9 @@ func (b *Box) Run(ctx context.Context, j Job) (out []byte, err error) {
 	if b.Group == nil && !b.DataLimit {
 		return nil, fail(Start, "no control group is delegated; run `sekisho-broker prepare` as root first")
 	}
+	if _, err := os.Stat(j.Binary); err != nil {
+		return nil, fail(Start, "%v", err)
+	}
 	filter, err := Filter()
 	if err != nil {
 		return nil, fail(Start, "seccomp filter: %v", err)

@@ -1,0 +1,178 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+)
+
+// reader gives the next character of b and its length, 0 when there is none. Which one reads a file is decided once, for all of it.
+type reader func(b []byte) (rune, int)
+
+// checkText accepts text in UTF-8, UTF-16 with a mark, or CP932, that holds nothing but characters a person can see, spaces,
+// tabs and line ends.
+func checkText(ctx context.Context, in []byte, csv bool) error {
+	next, body := encodingOf(in)
+	runes := make([]rune, 0, len(body))
+	line := 1
+	for i := 0; i < len(body); {
+		r, n := next(body[i:])
+		if n == 0 {
+			return refuse(codeText, fmt.Sprintf("L%d", line), "no character at byte %d", i)
+		}
+		switch {
+		case r == '\n':
+			line++
+			if line%4096 == 0 && ctx.Err() != nil {
+				return ctx.Err()
+			}
+		case r == '\t' || r == '\r':
+		case r < 0x20 || r == 0x7F || invisible(r):
+			return refuse(codeText, fmt.Sprintf("L%d", line), "character %U", r)
+		}
+		runes = append(runes, r)
+		i += n
+	}
+	if csv {
+		return checkCells(ctx, runes)
+	}
+	return nil
+}
+
+func encodingOf(in []byte) (reader, []byte) {
+	has := func(mark string) bool { return len(in) >= len(mark) && string(in[:len(mark)]) == mark }
+	switch {
+	case has("\xEF\xBB\xBF"):
+		return readUTF8, in[3:]
+	case has("\xFF\xFE"):
+		return readUTF16(0, 1), in[2:]
+	case has("\xFE\xFF"):
+		return readUTF16(1, 0), in[2:]
+	}
+	for i := 0; i < len(in); {
+		_, n := readUTF8(in[i:])
+		if n == 0 {
+			return readCP932, in
+		}
+		i += n
+	}
+	return readUTF8, in
+}
+
+// readUTF8 follows table 3-7 of the Unicode Standard (well-formed byte sequences).
+func readUTF8(b []byte) (rune, int) {
+	c := b[0]
+	need, low, high, r := 0, byte(0x80), byte(0xBF), rune(0)
+	switch {
+	case c <= 0x7F:
+		return rune(c), 1
+	case 0xC2 <= c && c <= 0xDF:
+		need, r = 1, rune(c&0x1F)
+	case c == 0xE0:
+		need, low, r = 2, 0xA0, 0
+	case c == 0xED:
+		need, high, r = 2, 0x9F, rune(c&0x0F)
+	case 0xE1 <= c && c <= 0xEF:
+		need, r = 2, rune(c&0x0F)
+	case c == 0xF0:
+		need, low, r = 3, 0x90, 0
+	case c == 0xF4:
+		need, high, r = 3, 0x8F, rune(c&0x07)
+	case 0xF1 <= c && c <= 0xF3:
+		need, r = 3, rune(c&0x07)
+	default:
+		return 0, 0
+	}
+	if len(b) <= need {
+		return 0, 0
+	}
+	for _, t := range b[1 : 1+need] {
+		if t < low || t > high {
+			return 0, 0
+		}
+		r, low, high = r<<6|rune(t&0x3F), 0x80, 0xBF
+	}
+	return r, 1 + need
+}
+
+// readUTF16 takes the places of the low and the high byte of a unit.
+func readUTF16(low, high int) reader {
+	unit := func(b []byte) rune { return rune(b[low]) | rune(b[high])<<8 }
+	return func(b []byte) (rune, int) {
+		if len(b) < 2 {
+			return 0, 0
+		}
+		r := unit(b)
+		switch {
+		case r&0xF800 != 0xD800:
+			return r, 2
+		case r >= 0xDC00 || len(b) < 4:
+			return 0, 0
+		}
+		s := unit(b[2:])
+		if s&0xFC00 != 0xDC00 {
+			return 0, 0
+		}
+		return 0x10000 + (r-0xD800)<<10 + (s - 0xDC00), 4
+	}
+}
+
+// unassigned rows of CP932, by lead byte: no font and no program agrees on what they are.
+var unassigned = map[byte]bool{0x85: true, 0x86: true, 0xEB: true, 0xEC: true, 0xEF: true}
+
+// readCP932 knows the shape of the code, not its characters: bytes below 0x80 are themselves, half-width katakana are named,
+// user-defined codes are the private use area, and any other pair is one visible ideograph. Full-width ASCII (row 0x82, and
+// the signs of row 0x81 that begin formulas) is named, because cells are judged by it.
+func readCP932(b []byte) (rune, int) {
+	c := b[0]
+	switch {
+	case c <= 0x7F:
+		return rune(c), 1
+	case 0xA1 <= c && c <= 0xDF:
+		return 0xFF61 + rune(c-0xA1), 1
+	case c == 0x80 || c == 0xA0 || c >= 0xFD || len(b) < 2 || unassigned[c]:
+		return 0, 0
+	}
+	t := b[1]
+	if t < 0x40 || t == 0x7F || t > 0xFC || c == 0xFC && t > 0x4B {
+		return 0, 0
+	}
+	column := rune(t - 0x40)
+	if t > 0x7F {
+		column--
+	}
+	switch {
+	case 0xF0 <= c && c <= 0xF9:
+		return 0xE000 + rune(c-0xF0)*188 + column, 2
+	case c == 0x82 && 0x4F <= t && t <= 0x58:
+		return '０' + rune(t-0x4F), 2
+	case c == 0x82 && 0x60 <= t && t <= 0x79:
+		return 'Ａ' + rune(t-0x60), 2
+	case c == 0x82 && 0x81 <= t && t <= 0x9A:
+		return 'ａ' + rune(t-0x81), 2
+	case c == 0x81:
+		if r, ok := signs81[t]; ok {
+			return r, 2
+		}
+	}
+	return '字', 2
+}
+
+// signs81 are the signs of row 0x81 that matter to a reader of cells.
+var signs81 = map[byte]rune{
+	0x40: '\u3000', 0x43: '，', 0x44: '．', 0x46: '：', 0x47: '；', 0x5C: '\u2015', 0x5E: '／', 0x69: '（', 0x6A: '）',
+	0x7B: '＋', 0x7C: '\u2212', 0x81: '＝', 0x93: '％', 0x97: '＠',
+}
+
+// invisible tells characters that a reader does not see and that change what he sees. Joiners and variation selectors are needed
+// by names and gaiji and are not among them.
+func invisible(r rune) bool {
+	for _, span := range [...][2]rune{
+		{0x80, 0x9F}, {0x061C, 0x061C}, {0x200E, 0x200F}, {0x202A, 0x202E}, {0x2060, 0x2064}, {0x2066, 0x206F},
+		{0xFEFF, 0xFEFF}, {0xFFF9, 0xFFFB}, {0xFDD0, 0xFDEF}, {0xE0000, 0xE007F},
+	} {
+		if span[0] <= r && r <= span[1] {
+			return true
+		}
+	}
+	return r&0xFFFF >= 0xFFFE || 0xD800 <= r && r <= 0xDFFF || r > 0x10FFFF
+}

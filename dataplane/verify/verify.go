@@ -1,0 +1,148 @@
+// Package verify is the second opinion on a rebuilt file.
+//
+// Problem: a rebuilder is a parser and a writer, and one day one of them is wrong; what it then lets through looks clean to
+// itself. Mechanism: other eyes. This package reads the result with parsers of its own, shares none with the rebuilder, and
+// asks one question of every byte: is this something that a rebuilder of ours writes? Whatever it does not know, it blocks.
+// It repairs nothing and has no opinion about the original.
+//
+// Life cycle: one call of Check in one process in a sandbox of its own. Invariant: clean means that the whole file was
+// read to its last byte and everything in it is on the allow-list of its family.
+//
+// The two sides, kept apart by a test over the imports of both packages:
+//
+//	family            rebuilder reads with                      verifier reads with
+//	text, csv         own walk, table from x/text/japanese      own state machines for UTF-8 and UTF-16, row table for CP932
+//	png               own chunk walk, image/png                 own chunk walk, klauspost zlib, own filter and size arithmetic
+//	jpeg              own marker walk, image/jpeg               own marker walk, own Huffman table checks, no decoding
+//	docx, xlsx, pptx  archive/zip, own tokenizer                own directory walk, klauspost flate, encoding/xml, own rules
+package verify
+
+import (
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/sekisho/sekisho/dataplane/verdict"
+)
+
+// Engine names these rules and their version in every report and attestation.
+const Engine = "sekisho-verify/1"
+
+// MaxIn bounds a file, in bytes.
+const MaxIn = 512 << 20
+
+//go:embed codes.json
+var codesJSON []byte
+
+// Sentences tell a clerk what the codes of this package mean.
+var Sentences = verdict.NewCatalogue(codesJSON)
+
+// Codes of refusals.
+const (
+	codeName    = "verify.name"    // the name is no kind that a rebuilder writes
+	codeEmpty   = "verify.empty"   // nothing in it
+	codeLimit   = "verify.limit"   // larger than this package reads
+	codeTime    = "verify.time"    // ended from outside
+	codeFault   = "verify.fault"   // this package failed
+	codeText    = "verify.text"    // encoding or character
+	codeCSV     = "verify.csv"     // a cell that would be calculated
+	codeImage   = "verify.image"   // structure of a picture
+	codePackage = "verify.package" // structure of the ZIP
+	codePart    = "verify.part"    // a part or content type that does not belong
+	codeLink    = "verify.link"    // a relationship that leads out or nowhere
+	codeActive  = "verify.active"  // macro, OLE, ActiveX, field, action: something that acts
+	codeMarkup  = "verify.markup"  // XML that is not on the list
+)
+
+// refusal is why a file is blocked.
+type refusal struct{ code, place, detail string }
+
+func (r *refusal) Error() string { return r.code + " " + r.place + ": " + r.detail }
+
+func refuse(code, place, format string, args ...any) error {
+	return &refusal{code, place, fmt.Sprintf(format, args...)}
+}
+
+// Check reads a rebuilt file that is to be released under the name. It never panics. Blocked unless everything was understood.
+func Check(ctx context.Context, name string, in []byte) verdict.Report {
+	sum := sha256.Sum256(in)
+	d := verdict.Digest{SHA256: hex.EncodeToString(sum[:]), Size: int64(len(in))}
+	r := verdict.Report{Version: 1, Name: name, Family: verdict.FamilyOf(name), Before: d, Engine: Engine, Findings: []verdict.Finding{}}
+	err := check(ctx, name, r.Family, in)
+	if err == nil {
+		r.Outcome, r.After = verdict.Clean, &d
+		return r
+	}
+	no := &refusal{code: codeFault, detail: err.Error()}
+	switch {
+	case errors.As(err, &no):
+	case ctx.Err() != nil:
+		no = &refusal{code: codeTime, detail: "ended from outside"}
+	}
+	r.Outcome = verdict.Blocked
+	r.Findings = append(r.Findings, verdict.Finding{Code: no.code, Place: bounded(no.place), Action: verdict.Refused, Detail: bounded(no.detail)})
+	return r
+}
+
+func check(ctx context.Context, name, family string, in []byte) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = refuse(codeFault, "", "%v", p)
+		}
+	}()
+	switch {
+	case len(in) == 0:
+		return refuse(codeEmpty, "", "no bytes")
+	case len(in) > MaxIn:
+		return refuse(codeLimit, "", "%d bytes, limit %d", len(in), MaxIn)
+	}
+	if err := checkName(name); err != nil {
+		return err
+	}
+	switch family {
+	case "text", "csv":
+		return checkText(ctx, in, family == "csv")
+	case "png":
+		return checkPNG(ctx, in, "")
+	case "jpeg":
+		return checkJPEG(ctx, in, "")
+	case "docx", "xlsx", "pptx":
+		return checkOffice(ctx, family, name, in)
+	}
+	return refuse(codeName, "", "%q is not the name of a kind that is rebuilt", name)
+}
+
+// checkName holds the name to one plain path element: it becomes a file name in another zone.
+func checkName(name string) error {
+	if name == "" || len(name) > 255 || !utf8.ValidString(name) || strings.TrimRight(name, " .") != name {
+		return refuse(codeName, "", "%q", name)
+	}
+	for _, r := range name {
+		if strings.ContainsRune(`<>:"|?*\/`, r) || r < 0x20 || r == 0x7F || invisible(r) {
+			return refuse(codeName, "", "character %U", r)
+		}
+	}
+	return nil
+}
+
+// bounded makes words that may be an attacker's fit for a report.
+func bounded(s string) string {
+	var b strings.Builder
+	n := 0
+	for _, r := range s {
+		if n++; n > 200 {
+			break
+		}
+		if !strconv.IsPrint(r) || r == utf8.RuneError {
+			r = '·'
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
