@@ -61,6 +61,10 @@ func (s *site) changePassword(w http.ResponseWriter, r *http.Request, p Person) 
 			err = Refuse(codePasswordAgain, nil)
 		} else if fresh, err = s.People.ChangePassword(r.Context(), s.zone, token(r), r.PostForm.Get("current"), r.PostForm.Get("new")); err == nil {
 			setSession(w, fresh)
+			if wantsJSON(r) {
+				w.WriteHeader(http.StatusNoContent)
+				return
+			}
 			http.Redirect(w, r, "/?done=password", http.StatusSeeOther)
 			return
 		}

@@ -71,16 +71,22 @@ type site struct {
 
 // start leads a person to the first page of the role.
 func (s *site) start(w http.ResponseWriter, r *http.Request, p Person) {
+	first := ""
 	switch {
 	case s.zone == anchors.Management && p.Role == ITAdmin:
-		http.Redirect(w, r, "/console", http.StatusSeeOther)
+		first = "/console"
 	case s.zone == anchors.Management && p.Role == Auditor:
-		http.Redirect(w, r, "/audit", http.StatusSeeOther)
+		first = "/audit"
 	case s.zone != anchors.Management && (p.Role == Staff || p.Role == SectionHead):
-		http.Redirect(w, r, "/transfers", http.StatusSeeOther)
+		first = "/transfers"
 	default:
 		s.fail(w, r, Refuse(CodeForbidden, nil))
+		return
 	}
+	if d := r.URL.Query().Get("done"); lang(r).Has("done." + d) {
+		first += "?done=" + d
+	}
+	http.Redirect(w, r, first, http.StatusSeeOther)
 }
 
 func (s *site) lost(w http.ResponseWriter, r *http.Request) { s.fail(w, r, Refuse(CodeNotFound, nil)) }
