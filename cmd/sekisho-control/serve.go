@@ -19,6 +19,7 @@ import (
 	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/place"
 	"github.com/sekisho/sekisho/dataplane/release"
+	"github.com/sekisho/sekisho/dataplane/sandbox/broker"
 	"github.com/sekisho/sekisho/dataplane/socket"
 )
 
@@ -58,7 +59,7 @@ func serve(ctx context.Context, i place.Instance, log *slog.Logger) (err error) 
 	})
 	desk := transfer.New(transfer.Options{
 		Store: o.Store, Journal: o.Journal, People: o.People,
-		Release: release.NewClient(i.ReleaseSocket()), Broker: transfer.BrokerAt(i.BrokerSocket()),
+		Release: release.NewClient(i.ReleaseSocket()), Broker: broker.NewClient(i.BrokerSocket()),
 		Sheets: filepath.Join(i.StateOf("control"), "sheets"),
 		Routes: i.Routes(), ReleaseKey: i.ReleaseKey(), VerifierKey: i.VerifierKey(),
 		Revision: func() string {

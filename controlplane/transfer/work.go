@@ -1,13 +1,9 @@
 package transfer
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,73 +13,19 @@ import (
 	"github.com/sekisho/sekisho/controlplane/web"
 	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/release"
-	"github.com/sekisho/sekisho/dataplane/socket"
+	"github.com/sekisho/sekisho/dataplane/sandbox/broker"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
-// Job is what the broker is told of a file; the bytes it gets from release.
-type Job struct {
-	Transfer       string       `json:"transfer"`
-	Name           string       `json:"name"`
-	From           anchors.Zone `json:"from"`
-	To             anchors.Zone `json:"to"`
-	PolicyRevision string       `json:"policy_revision"`
-	Formats        []string     `json:"formats"`
-	MaxSize        int64        `json:"max_size"`
-}
-
-// Outcome is the broker's answer: what the sanitizer and the verifier said, and the verifier's signature when both agreed.
-type Outcome struct {
-	Report      verdict.Report  `json:"report"`
-	Verified    *verdict.Report `json:"verified,omitempty"`
-	Attestation *verdict.Signed `json:"attestation,omitempty"`
-}
-
-// Broker runs a job to its end.
+// Broker has a file rebuilt and verified; *broker.Client is one.
 type Broker interface {
-	Run(ctx context.Context, j Job) (Outcome, error)
-}
-
-// BrokerAt asks the broker behind a socket.
-type BrokerAt string
-
-// errAnswered marks an error that the broker itself answered, as against one of reaching it.
-var errAnswered = errors.New("broker answered")
-
-// maxOutcome bounds an answer: two previews of at most 4 million pixels in base64, and the findings.
-const maxOutcome = 64 << 20
-
-func (b BrokerAt) Run(ctx context.Context, j Job) (Outcome, error) {
-	var out Outcome
-	body, err := json.Marshal(j)
-	if err != nil {
-		return out, err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://broker/jobs", bytes.NewReader(body))
-	if err != nil {
-		return out, err
-	}
-	c := socket.Client(string(b))
-	defer c.CloseIdleConnections()
-	resp, err := c.Do(req)
-	if err != nil {
-		return out, fmt.Errorf("ask broker: %w", err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		text, err := io.ReadAll(io.LimitReader(resp.Body, 4096))
-		return out, errors.Join(fmt.Errorf("%w %s: %q", errAnswered, resp.Status, text), err)
-	}
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxOutcome)).Decode(&out); err != nil {
-		return out, fmt.Errorf("%w what cannot be read: %w", errAnswered, err)
-	}
-	return out, nil
+	Run(ctx context.Context, o broker.Order) (broker.Outcome, error)
 }
 
 const (
 	workers   = 2
 	jobTime   = 20 * time.Minute // beyond every budget of the broker
-	maxTries  = 3                // errors answered by the broker until a file is blocked (F4)
+	maxTries  = 3                // failures until a file is blocked (F4)
 	firstWait = 500 * time.Millisecond
 	maxWait   = 30 * time.Second
 	tendEvery = 30 * time.Second
@@ -152,8 +94,8 @@ func (d *Desk) enqueue(id string) {
 	}
 }
 
-// sanitize has one file rebuilt and verified. While the broker cannot be reached it waits; an error that the broker answers
-// is tried again a few times and then blocks the file.
+// sanitize has one file rebuilt and verified. While the broker or release cannot be reached it waits; any other error is
+// tried again a few times and then blocks the file.
 func (d *Desk) sanitize(ctx context.Context, id string) {
 	if _, busy := d.busy.LoadOrStore(id, true); busy {
 		return // Tend found it again while another worker has it
@@ -190,7 +132,7 @@ func (d *Desk) round(ctx context.Context, r record, rev uint64) error {
 	if err != nil {
 		return err
 	}
-	j := Job{Transfer: r.ID, Name: s.Name, From: r.From, To: r.To, PolicyRevision: d.o.Revision()}
+	j := broker.Order{Transfer: r.ID, Name: s.Name, From: r.From, To: r.To, PolicyRevision: d.o.Revision()}
 	for _, way := range routes.Routes {
 		if way.From == r.From && way.To == r.To {
 			j.Formats, j.MaxSize = way.Formats, way.MaxSize
@@ -203,7 +145,7 @@ func (d *Desk) round(ctx context.Context, r record, rev uint64) error {
 	defer cancel()
 	out, err := d.o.Broker.Run(work, j)
 	switch {
-	case errors.Is(err, errAnswered) || work.Err() == context.DeadlineExceeded:
+	case err != nil && ctx.Err() == nil && (work.Err() != nil || d.counts(ctx, r.ID, err)):
 		d.o.Log.Warn("sanitize", "transfer", r.ID, "error", err)
 		if r.Tries++; r.Tries >= maxTries {
 			return d.block(ctx, r, rev, s, failed(s.Name, "gate.broker"))
@@ -218,8 +160,17 @@ func (d *Desk) round(ctx context.Context, r record, rev uint64) error {
 	return d.settle(ctx, r, rev, s, out)
 }
 
+// counts tells whether an error is the file's, as against a broker or release that is down: then the file waits.
+func (d *Desk) counts(ctx context.Context, id string, err error) bool {
+	if !errors.As(err, new(*release.Refusal)) {
+		return false // the broker was not reached
+	}
+	_, err = d.o.Release.State(ctx, id)
+	return err == nil || errors.As(err, new(*release.Refusal))
+}
+
 // settle records what the broker found. Anything short of a clean report with the verifier's signature is a block.
-func (d *Desk) settle(ctx context.Context, r record, rev uint64, s sheet, out Outcome) error {
+func (d *Desk) settle(ctx context.Context, r record, rev uint64, s sheet, out broker.Outcome) error {
 	if out.Report.Outcome != verdict.Clean {
 		return d.block(ctx, r, rev, s, out.Report)
 	}
