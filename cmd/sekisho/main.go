@@ -33,7 +33,15 @@ var commands = []command{
 	{"check", "check FILE [--anchors FILE]   validate a configuration, compile it and prove that the zones stay apart", runCheck},
 	{"trace", "trace FILE --from ZONE --src A --dst B --proto tcp --dport N [--mac M]   which step decides, and by which record", runTrace},
 	{"anchors", "anchors FILE   print the anchors that a configuration needs, for root to put into force", runAnchors},
+	{"sanitize", "sanitize FILE... --out DIR [--report FILE.json]   sanitize and verify files in their sandboxes", runSanitize},
 	{"routes", "routes FILE   print the file routes of a configuration, for root to put into force", runRoutes},
+	{"commit", "commit --name N [--comment TEXT] FILE   prove a configuration and bring it into force", runCommit},
+	{"history", "history --name N [--max N]   revisions, newest first", runHistory},
+	{"diff", "diff --name N FILE|REVISION [FILE|REVISION]   what differs between two texts, or one and the head", runDiff},
+	{"status", "status --name N   what control sees, as JSON", runStatus},
+	{"person", "person add|reset --name N --id ID ...   enter a person, or give a new one-time password", runPerson},
+	{"approver", "approver add --name N --id ID ...   enter a person in release's own list of those who may approve", runApprover},
+	{"audit", "audit verify|show DIR   verify or read an audit log, offline", runAudit},
 }
 
 func main() {
@@ -52,6 +60,9 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 	if args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
 		usage(stdout)
 		return exitOK
+	}
+	if args[0] == "enter" { // the child of init and person; not for people
+		return runEnter(ctx, args[1:], os.Stdin, stdout, stderr)
 	}
 	for _, c := range commands {
 		if c.name == args[0] {

@@ -16,9 +16,18 @@
 package release
 
 import (
+	_ "embed"
 	"fmt"
 	"net/http"
+
+	"github.com/sekisho/sekisho/dataplane/verdict"
 )
+
+//go:embed codes.json
+var codesJSON []byte
+
+// Sentences tell a clerk what the codes of this package mean.
+var Sentences = verdict.NewCatalogue(codesJSON)
 
 // Refusal is a "no" with a code for the message catalogue.
 type Refusal struct {
@@ -54,6 +63,7 @@ const (
 	CodeNotSectionMember = "release.not-section-head" // approver of another section
 	CodeSetting          = "release.setting"          // a root-owned file is missing, wrong or writable by others
 	CodeZone             = "release.zone"             // that portal serves another zone
+	CodeError            = "release.error"            // a fault of release or of the disk
 )
 
 func refuse(status int, code, format string, args ...any) *Refusal {

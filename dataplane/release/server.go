@@ -589,7 +589,7 @@ func answer(w http.ResponseWriter, status int, v any) error {
 }
 
 func (s *Server) answerError(w http.ResponseWriter, r *http.Request, err error) {
-	no := &Refusal{Code: "release.error", Status: http.StatusInternalServerError, Text: "release could not do that; see its log"}
+	no := &Refusal{Code: CodeError, Status: http.StatusInternalServerError, Text: "release could not do that; see its log"}
 	if known := (*Refusal)(nil); errors.As(err, &known) {
 		no = known
 	}

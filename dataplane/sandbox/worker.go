@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	_ "embed"
 	"encoding/hex"
 	"errors"
 	"strings"
@@ -12,6 +13,12 @@ import (
 
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
+
+//go:embed codes.json
+var codesJSON []byte
+
+// Sentences tell a clerk what the codes of this package mean.
+var Sentences = verdict.NewCatalogue(codesJSON)
 
 // Worker runs sekisho-sanitize, each time in a sandbox of its own.
 type Worker struct {
