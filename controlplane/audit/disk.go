@@ -204,3 +204,35 @@ func syncDir(dir string) error {
 	defer f.Close()
 	return f.Sync()
 }
+
+// Each reads the events of a log from index from on, at most max (0 = all), without verifying them. It needs only the directory.
+func Each(dir string, from, max int64, f func(Record) error) error {
+	d := disk{dir}
+	for n := from; max == 0 || n < from+max; {
+		lines, _, err := d.lines(leafFile(n))
+		if errors.Is(err, fs.ErrNotExist) && n > 0 {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read event %d: %w", n, err)
+		}
+		end := n - n%width + int64(len(lines))
+		if max > 0 {
+			end = min(end, from+max)
+		}
+		rs, err := d.read(n, end)
+		if err != nil {
+			return err
+		}
+		for _, r := range rs {
+			if err := f(r); err != nil {
+				return err
+			}
+		}
+		if len(lines) < width {
+			return nil
+		}
+		n = end
+	}
+	return nil
+}
