@@ -170,7 +170,7 @@ func (d *desk) approve(ctx context.Context, p *paper) (string, bool, error) {
 	if digest(b) != t.Report.After.SHA256 {
 		return "the bytes are not those of the report", false, nil
 	}
-	fields := url.Values{"passphrase": {d.person.Phrase}, "reason": {"内容を確認した"}, "sha256": {digest(b)}}
+	fields := url.Values{"passphrase": {d.person.Passphrase}, "reason": {"内容を確認した"}, "sha256": {digest(b)}}
 	if err := d.form(ctx, "/transfers/"+p.id+"/approve", fields, nil); err != nil {
 		return "", false, err
 	}

@@ -44,8 +44,8 @@ func (j *job) serve(ctx context.Context) error {
 	fmt.Fprintln(j.out, "\nSign in as (passwords of this run only):")
 	for _, p := range record.People {
 		fmt.Fprintf(j.out, "  %-10s %-28s %-13s %s\n", p.ID, p.Password, p.Role, strings.Join(p.Zones, ", "))
-		if p.Phrase != "" {
-			fmt.Fprintf(j.out, "  %-10s %-28s passphrase for approvals\n", "", p.Phrase)
+		if p.Passphrase != "" {
+			fmt.Fprintf(j.out, "  %-10s %-28s passphrase for approvals\n", "", p.Passphrase)
 		}
 	}
 	fmt.Fprintf(j.out, "\nLook around: out/bin/lab status --name %s; out/bin/lab exec --name %s mn-pc1 -- ping -c1 198.18.10.1\nCtrl-C ends it and removes everything.\n", j.name, j.name)

@@ -91,9 +91,48 @@ func (t *Town) install(ctx context.Context, keys map[string]wgtypes.Key) error {
 	if err := os.WriteFile(file, doc, 0o644); err != nil {
 		return err
 	}
+	people := filepath.Join(filepath.Dir(file), "people.yaml")
+	if err := os.WriteFile(people, roll, 0o644); err != nil {
+		return err
+	}
+	if err := t.copyPrograms(); err != nil {
+		return err
+	}
 	t.say("installing the gate %s", t.Name)
-	_, err = t.Sekisho(ctx, "init", "--name", string(t.Name), "--config", file)
-	return err
+	out, err := t.Sekisho(ctx, "init", "--name", string(t.Name), "--config", file, "--people", people)
+	if err != nil {
+		return err
+	}
+	var installed struct {
+		People []Person `json:"people"`
+	}
+	if err := json.Unmarshal([]byte(out), &installed); err != nil {
+		return fmt.Errorf("sekisho init: %w", err)
+	}
+	return t.Name.note(func(r *Record) { r.People = installed.People })
+}
+
+// copyPrograms puts the programs where every daemon's user may execute them; a checkout may lie below a home that is closed.
+func (t *Town) copyPrograms() error {
+	to := filepath.Join(t.Name.Instance().State(), "bin")
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return err
+	}
+	programs, err := filepath.Glob(filepath.Join(t.bin, "sekisho*"))
+	if err != nil || len(programs) < 7 {
+		return fmt.Errorf("programs in %s: %d found; make build makes them (%v)", t.bin, len(programs), err)
+	}
+	for _, from := range programs {
+		b, err := os.ReadFile(from)
+		if err != nil {
+			return fmt.Errorf("install a program: %w", err)
+		}
+		if err := os.WriteFile(filepath.Join(to, filepath.Base(from)), b, 0o755); err != nil {
+			return fmt.Errorf("install a program: %w", err)
+		}
+	}
+	t.bin = to
+	return nil
 }
 
 // Sekisho runs the operator's command line as root in the gate's namespace and gives what it wrote to standard output.

@@ -2,12 +2,16 @@ package town
 
 import (
 	"crypto/rand"
+	_ "embed"
 	"crypto/x509"
 	"fmt"
 	"os"
 
 	"github.com/sekisho/sekisho/dataplane/anchors"
 )
+
+//go:embed people.yaml
+var roll []byte
 
 // PortalOf finds a zone's portal.
 func PortalOf(z anchors.Zone) (Portal, error) {

@@ -24,14 +24,15 @@ type Record struct {
 	Outcome string    `json:"outcome"` // "starting", "up"
 }
 
-// Person is somebody who can sign in.
+// Person is somebody who can sign in, as `sekisho init` says.
 type Person struct {
-	ID       string   `json:"id"`
-	Password string   `json:"password"`
-	Role     string   `json:"role"`
-	Section  string   `json:"section"`
-	Zones    []string `json:"zones"`
-	Phrase   string   `json:"passphrase,omitempty"` // for approvals
+	ID         string   `json:"id"`
+	Name       string   `json:"name"`
+	Section    string   `json:"section"`
+	Role       string   `json:"role"`
+	Zones      []string `json:"zones"`
+	Password   string   `json:"password"`
+	Passphrase string   `json:"passphrase,omitempty"` // for approvals
 }
 
 func (n Name) recordPath() string { return filepath.Join(recordDir, string(n)+".json") }

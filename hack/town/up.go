@@ -55,6 +55,7 @@ func (t *Town) build(ctx context.Context, o Options) error {
 	if err := os.MkdirAll(filepath.Dir(t.Name.Log("x")), 0o755); err != nil {
 		return err
 	}
+	t.say("making %d hosts", len(Hosts())+1)
 	if err := t.hosts(ctx); err != nil {
 		return err
 	}
