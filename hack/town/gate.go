@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -34,6 +35,7 @@ func (t *Town) gate(ctx context.Context) error {
 	if err := t.install(ctx, keys); err != nil {
 		return err
 	}
+	t.say("starting dataplane, both regions, %s", strings.Join(Daemons()[1:], ", "))
 	if err := t.Start(ctx, t.daemon("dataplane")); err != nil {
 		return err
 	}

@@ -2,8 +2,8 @@ package town
 
 import (
 	"crypto/rand"
-	_ "embed"
 	"crypto/x509"
+	_ "embed"
 	"fmt"
 	"os"
 
