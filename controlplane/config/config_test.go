@@ -6,7 +6,7 @@ import (
 )
 
 func TestExamplesAreClean(t *testing.T) {
-	for _, name := range []string{"lab"} {
+	for _, name := range []string{"lab", "town", "city"} {
 		t.Run(name, func(t *testing.T) {
 			doc, err := os.ReadFile("examples/" + name + ".yaml")
 			if err != nil {

@@ -338,7 +338,9 @@ type portClasses struct {
 	of     [][]uint16 // by permit: its port classes
 }
 
-// classifyPorts puts two ports into one class exactly when every list of ports treats them alike.
+// classifyPorts puts two ports into one class when every list of ports treats them alike. Only single ports beside each other
+// take turns between two classes: one class would make them a range in the tables, and between My Number and LGWAN a range
+// is refused (I2) where ports that were named one by one are not.
 func classifyPorts(permits []permit) portClasses {
 	var lists [][]config.Range
 	listOf := make([]int, len(permits))
@@ -361,8 +363,13 @@ func classifyPorts(permits []permit) portClasses {
 	out := portClasses{of: make([][]uint16, len(permits))}
 	members := make([][]uint16, len(lists))
 	known := map[string]uint16{}
+	last, lastKey := piece{}, ""
 	for _, piece := range elementary(lists) {
 		key := fmt.Sprint(piece.lists)
+		if piece.single() && last.single() && last.proto == piece.proto && int(last.hi)+1 == int(piece.lo) && lastKey == key {
+			key += "'"
+		}
+		last, lastKey = piece, key
 		n, ok := known[key]
 		if !ok {
 			out.count++
@@ -386,6 +393,9 @@ type piece struct {
 	lo, hi uint16
 	lists  []int
 }
+
+// single tells a run of one port; the zero piece is none.
+func (p piece) single() bool { return p.lo == p.hi && p.lists != nil }
 
 // elementary cuts all ranges at each other's ends.
 func elementary(lists [][]config.Range) []piece {

@@ -1,0 +1,3 @@
+package config
+
+//go:generate go run ./examples/generate -city examples/city.yaml
