@@ -33,7 +33,7 @@ const replayWindow = 8192
 // NewJournal joins state and log. Call Replay before the first Commit.
 func NewJournal(s store.Store, l Recorder) *Journal { return &Journal{store: s, log: l} }
 
-// Commit makes the change and records the events. After an error of the transaction nothing has happened; after an error of
+// Commit makes the change and records the events, if any. After an error of the transaction nothing has happened; after an error of
 // the log the change stands and its events are recorded at the next start, but nobody may be told that it was done.
 func (j *Journal) Commit(ctx context.Context, t store.Txn, events ...Event) error {
 	keys := make([]string, len(events))
@@ -53,6 +53,9 @@ func (j *Journal) Commit(ctx context.Context, t store.Txn, events ...Event) erro
 	if _, err := j.store.Commit(ctx, t); err != nil {
 		j.remember(done)
 		return err
+	}
+	if len(events) == 0 {
+		return nil
 	}
 	// From here on the act stands: it must be recorded even when its caller has gone.
 	if _, err := j.log.Append(context.WithoutCancel(ctx), events...); err != nil {

@@ -316,7 +316,7 @@ func (d *Desk) collect(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if r.State != web.Awaiting || d.o.Now().Sub(r.Created) < tendEvery {
+		if r.State != web.Awaiting {
 			continue
 		}
 		st, err := d.o.Release.State(ctx, r.ID)
