@@ -11,7 +11,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"syscall"
@@ -36,8 +35,8 @@ func run(ctx context.Context, args []string) error {
 	name := fs.String("name", "sekisho", "instance of the gate")
 	zoneName := fs.String("zone", "", "zone to stand in: my-number, lgwan, internet or management")
 	listen := fs.String("listen", ":443", "address to listen on, inside the zone's namespace; unused when the service manager passes a socket")
-	certFile := fs.String("cert", "", "certificate chain, PEM (default: cert.pem in the portal's state directory)")
-	keyFile := fs.String("key", "", "private key, PEM (default: key.pem in the portal's state directory)")
+	certFile := fs.String("cert", "", "certificate chain, PEM (default: tls.pem in the portal's state directory)")
+	keyFile := fs.String("key", "", "private key, PEM (default: tls.key in the portal's state directory)")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -49,12 +48,11 @@ func run(ctx context.Context, args []string) error {
 		return fmt.Errorf("--zone %s: no portal stands there; want one of %v", zone, place.PortalZones)
 	}
 	at := place.Instance(*name)
-	state := at.StateOf("portal-" + zone.Short())
 	if *certFile == "" {
-		*certFile = filepath.Join(state, "cert.pem")
+		*certFile = at.PortalCert(zone)
 	}
 	if *keyFile == "" {
-		*keyFile = filepath.Join(state, "key.pem")
+		*keyFile = at.PortalKey(zone)
 	}
 	cert, err := tls.LoadX509KeyPair(*certFile, *keyFile)
 	if err != nil {
