@@ -36,7 +36,7 @@ type probe struct {
 
 // restartProbes makes the probes fit spec; those that stay the same go on. The slice is parallel to spec.Peers; nil where a
 // region has no probe.
-func (r *running) restartProbes(_ context.Context, spec Spec, o Options) {
+func (r *running) restartProbes(spec Spec, o Options) {
 	old := r.probes
 	r.probes = make([]*probe, len(spec.Peers))
 	for i, p := range spec.Peers {

@@ -46,6 +46,7 @@ type running struct {
 	spec   Spec
 	engine engine
 	kernel bool
+	start  func()
 	stop   context.CancelFunc
 	done   chan struct{}
 	probes []*probe
@@ -99,10 +100,10 @@ func (s *Set) PublicKeys(devices []string) (map[string]string, error) {
 	return keys, nil
 }
 
-// Prepare makes the device of a tunnel, addressless and up, so that it can be guarded before anything is configured on it.
-func (s *Set) Prepare(device string) error {
-	_, err := makeDevice(device)
-	return err
+// Prepare makes the device of a tunnel, addressless and up, so that it can be guarded before anything is configured on it,
+// and tells whether WireGuard is the kernel's.
+func (s *Set) Prepare(device string) (kernel bool, err error) {
+	return makeDevice(device)
 }
 
 // Apply makes the set carry exactly specs. Devices that stay keep their engines and sessions. Devices that go lose their
@@ -152,30 +153,37 @@ func (s *Set) applyOne(ctx context.Context, spec Spec) error {
 		return err
 	}
 	r := s.tunnels[spec.Device]
-	if r == nil {
+	known := r != nil
+	if !known {
 		r = s.open(spec.Device, kernel)
 		s.tunnels[spec.Device] = r
 	}
 	r.spec = spec
-	r.restartProbes(ctx, spec, s.o)
-	return r.engine.configure(spec, key)
+	r.restartProbes(spec, s.o)
+	err = r.engine.configure(spec, key)
+	if !known {
+		r.start() // knowing what to do: an engine that is adopted must not lose its peers for a moment
+	}
+	return err
 }
 
-// open starts the engine of a device.
+// open readies the engine of a device.
 func (s *Set) open(device string, kernel bool) *running {
 	ctx, stop := context.WithCancel(context.Background())
 	r := &running{kernel: kernel, stop: stop, done: make(chan struct{})}
 	if kernel {
 		r.engine = kernelEngine{device}
-		close(r.done)
+		r.start = func() { close(r.done) }
 		return r
 	}
 	e := newEmbedded(s.o.Control, device, s.o.User, s.o.Log)
 	r.engine = e
-	go func() {
-		defer close(r.done)
-		e.supervise(ctx)
-	}()
+	r.start = func() {
+		go func() {
+			defer close(r.done)
+			e.supervise(ctx)
+		}()
+	}
 	return r
 }
 

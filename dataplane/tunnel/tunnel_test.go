@@ -220,6 +220,7 @@ func TestNextDaemonAdoptsTheEngine(t *testing.T) {
 	first := b.open(t)
 	b.waitUp(t, first, true)
 	pid := enginePID(t)
+	keys := first.Status()[0].Handshake
 	first.Close()
 	if now := enginePID(t); now != pid || pid == 0 {
 		t.Fatalf("engine process %d after the daemon closed, want %d", now, pid)
@@ -228,6 +229,9 @@ func TestNextDaemonAdoptsTheEngine(t *testing.T) {
 	b.waitUp(t, second, true)
 	if now := enginePID(t); now != pid {
 		t.Errorf("engine process %d after adoption, want %d", now, pid)
+	}
+	if st := second.Status()[0]; !st.Handshake.Equal(keys) {
+		t.Errorf("handshake at %s after adoption, want the one at %s still to serve", st.Handshake, keys)
 	}
 	// An engine that cannot be reached holds the device; it must give way.
 	second.Close()

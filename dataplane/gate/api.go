@@ -1,0 +1,189 @@
+package gate
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/sekisho/sekisho/dataplane/backstop"
+	"github.com/sekisho/sekisho/dataplane/bandwidth"
+	"github.com/sekisho/sekisho/dataplane/packet"
+	"github.com/sekisho/sekisho/dataplane/packet/proof"
+	"github.com/sekisho/sekisho/dataplane/tunnel"
+)
+
+// maxGeneration bounds a request: a designated city's tables take about 20 MB of JSON.
+const maxGeneration = 128 << 20
+
+// Status is the answer to GET /status.
+type Status struct {
+	Result
+	Magic    uint16                    `json:"magic"`
+	Ports    []packet.PortStatus       `json:"ports"`
+	Tunnels  []tunnel.Status           `json:"tunnels"`
+	Classes  []bandwidth.ClassStatus   `json:"classes"`
+	Backstop map[string]backstop.Count `json:"backstop"` // by counter
+}
+
+// Handler is the gate's HTTP interface. Whoever may reach it is the socket's business.
+func (g *Gate) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /generation", g.postGeneration)
+	mux.HandleFunc("GET /status", g.getStatus)
+	mux.HandleFunc("GET /counters", func(w http.ResponseWriter, r *http.Request) {
+		c, err := g.core.Counters()
+		reply(w, c, err)
+	})
+	mux.HandleFunc("GET /flows", g.getFlows)
+	mux.HandleFunc("GET /events", g.getEvents)
+	mux.HandleFunc("GET /anchors", func(w http.ResponseWriter, r *http.Request) { reply(w, g.anchors, nil) })
+	mux.HandleFunc("GET /tunnel-keys", func(w http.ResponseWriter, r *http.Request) {
+		var devices []string
+		for _, t := range g.anchors.Tunnels {
+			devices = append(devices, t.Device)
+		}
+		keys, err := g.tunnels.PublicKeys(devices)
+		reply(w, keys, err)
+	})
+	return mux
+}
+
+func (g *Gate) postGeneration(w http.ResponseWriter, r *http.Request) {
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxGeneration))
+	d.DisallowUnknownFields()
+	var n Generation
+	if err := d.Decode(&n); err != nil {
+		answer(w, http.StatusBadRequest, failure{Error: "generation: " + err.Error()})
+		return
+	}
+	// A caller that hangs up must not leave a change half done.
+	result, err := g.Apply(context.WithoutCancel(r.Context()), n)
+	var no *Refusal
+	switch {
+	case err == nil:
+		answer(w, http.StatusOK, result)
+	case errors.As(err, &no):
+		g.log.Warn("generation refused", "revision", n.Revision, "error", err)
+		answer(w, http.StatusConflict, failure{Error: err.Error(), Violations: no.Violations})
+	default:
+		g.log.Error("generation failed", "revision", n.Revision, "error", err)
+		answer(w, http.StatusInternalServerError, failure{Error: err.Error()})
+	}
+}
+
+func (g *Gate) getStatus(w http.ResponseWriter, r *http.Request) {
+	s := Status{Magic: g.core.Magic(), Ports: g.core.Status(), Tunnels: g.tunnels.Status(), Classes: g.meter.Classes()}
+	g.mu.Lock()
+	s.Result = g.result()
+	g.mu.Unlock()
+	var err error
+	s.Backstop, err = backstop.Counters()
+	reply(w, s, err)
+}
+
+func (g *Gate) getFlows(w http.ResponseWriter, r *http.Request) {
+	n := 1000
+	if v := r.URL.Query().Get("max"); v != "" {
+		var err error
+		if n, err = strconv.Atoi(v); err != nil || n < 1 || n > 100_000 {
+			answer(w, http.StatusBadRequest, failure{Error: "max: want 1 to 100000"})
+			return
+		}
+	}
+	flows, err := g.core.Flows(n)
+	reply(w, flows, err)
+}
+
+// getEvents streams one JSON object a line until the caller hangs up. A reader that is too slow misses events.
+func (g *Gate) getEvents(w http.ResponseWriter, r *http.Request) {
+	ch, leave := g.events.join()
+	defer leave()
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	c := http.NewResponseController(w)
+	enc := json.NewEncoder(w)
+	if c.Flush() != nil {
+		return
+	}
+	for {
+		select {
+		case <-r.Context().Done():
+			return
+		case e, ok := <-ch:
+			if !ok || enc.Encode(e) != nil || c.Flush() != nil {
+				return
+			}
+		}
+	}
+}
+
+type failure struct {
+	Error      string            `json:"error"`
+	Violations []proof.Violation `json:"violations,omitempty"`
+}
+
+func reply(w http.ResponseWriter, v any, err error) {
+	if err != nil {
+		answer(w, http.StatusInternalServerError, failure{Error: err.Error()})
+		return
+	}
+	answer(w, http.StatusOK, v)
+}
+
+func answer(w http.ResponseWriter, code int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(v) // the caller has gone
+}
+
+// hub hands the packet core's events, which only one may read, to everybody who asks.
+type hub struct {
+	mu      sync.Mutex
+	readers map[chan packet.Event]bool
+}
+
+func newHub() *hub { return &hub{readers: map[chan packet.Event]bool{}} }
+
+func (h *hub) join() (<-chan packet.Event, func()) {
+	ch := make(chan packet.Event, 256)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.readers[ch] = true
+	return ch, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		delete(h.readers, ch)
+	}
+}
+
+func (h *hub) run(ctx context.Context, core *packet.Core, log *slog.Logger) {
+	for ctx.Err() == nil {
+		events, err := core.Events(ctx)
+		if err != nil {
+			log.Error("read events", "error", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(5 * time.Second):
+			}
+			continue
+		}
+		for e := range events {
+			h.spread(e)
+		}
+	}
+}
+
+func (h *hub) spread(e packet.Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for ch := range h.readers {
+		select {
+		case ch <- e:
+		default: // too slow
+		}
+	}
+}

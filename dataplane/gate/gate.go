@@ -1,0 +1,487 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/backstop"
+	"github.com/sekisho/sekisho/dataplane/bandwidth"
+	"github.com/sekisho/sekisho/dataplane/packet"
+	"github.com/sekisho/sekisho/dataplane/packet/proof"
+	"github.com/sekisho/sekisho/dataplane/place"
+	"github.com/sekisho/sekisho/dataplane/tunnel"
+)
+
+// Gate holds the network of one instance, in the process's network namespace.
+type Gate struct {
+	instance place.Instance
+	anchors  *anchors.Anchors
+	core     *packet.Core
+	tunnels  *tunnel.Set
+	meter    bandwidth.Meter
+	events   *hub
+	log      *slog.Logger
+	backstop backstop.Options
+
+	mu      sync.Mutex  // one change at a time
+	current *Generation // in force; nil before the first
+	indexes map[string]int
+}
+
+// Result of an accepted generation.
+type Result struct {
+	Revision string `json:"revision"`
+	Hash     string `json:"hash"` // of the tables
+	Epoch    uint32 `json:"epoch"`
+}
+
+// Refusal is why a generation was not installed. What was running runs on.
+type Refusal struct {
+	Violations []proof.Violation // of the tables
+	Problems   error             // of everything else
+}
+
+func (r *Refusal) Error() string {
+	if r.Problems != nil {
+		return "refused: " + r.Problems.Error()
+	}
+	return fmt.Sprintf("refused: %d violations, the first: %s", len(r.Violations), r.Violations[0])
+}
+
+// Open takes hold of the network: it makes the portals' namespaces and tunnel devices, guards every device, installs the
+// backstop, sets addresses and puts the last accepted generation back into force. Packets that were allowed before go on
+// being allowed meanwhile, none that was forbidden is let through.
+func Open(ctx context.Context, instance place.Instance, log *slog.Logger) (*Gate, error) {
+	a, err := anchors.Load(instance.Anchors())
+	if err != nil {
+		return nil, fmt.Errorf("open the gate: %w", err)
+	}
+	g := &Gate{instance: instance, anchors: a, log: log, events: newHub(), indexes: map[string]int{}}
+	if err := g.open(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the gate: %w", err), g.Close())
+	}
+	return g, nil
+}
+
+func (g *Gate) open(ctx context.Context) error {
+	uid, err := userID(place.TunnelUser)
+	if err != nil {
+		return err
+	}
+	g.backstop = backstop.Options{Anchors: g.anchors, Tunnel: uid}
+	g.tunnels = tunnel.New(tunnelOptions(g.instance, g.log))
+	if err := apply(stackSettings); err != nil {
+		return err
+	}
+	if err := layBeneath(g.anchors); err != nil {
+		return err
+	}
+	if err := makePortals(g.instance, g.anchors); err != nil {
+		return err
+	}
+	var devices []string
+	for _, t := range g.anchors.Tunnels {
+		kernel, err := g.tunnels.Prepare(t.Device)
+		if err != nil {
+			return err
+		}
+		g.backstop.Kernel = g.backstop.Kernel || kernel
+		devices = append(devices, t.Device)
+	}
+	if _, err := g.tunnels.PublicKeys(devices); err != nil {
+		return err
+	}
+	if err := mountBPF(g.instance.BPF()); err != nil {
+		return err
+	}
+	g.core, err = packet.Open(ctx, packet.Options{PinDir: g.instance.BPF(), Anchors: g.anchors, Log: g.log})
+	if err != nil {
+		return err
+	}
+	g.backstop.Magic = g.core.Magic()
+	if err := backstop.Install(g.backstop); err != nil {
+		return err
+	}
+	if err := apply(forwarding); err != nil {
+		return err
+	}
+	if err := settlePorts(g.anchors, g.core.Status()); err != nil {
+		return err
+	}
+	return g.restore(ctx)
+}
+
+func tunnelOptions(i place.Instance, log *slog.Logger) tunnel.Options {
+	return tunnel.Options{Control: filepath.Join(i.Run(), "tunnel"), Keys: i.StateOf("dataplane"), User: place.TunnelUser, Log: log}
+}
+
+// restore puts the last accepted generation back. When the anchors have changed so that it is refused now, tables that
+// permit nothing take the place of those that are still pinned.
+func (g *Gate) restore(ctx context.Context) error {
+	last, err := readGeneration(g.path())
+	if err != nil {
+		return err
+	}
+	if last == nil {
+		_, pinned := g.core.Active()
+		if !pinned {
+			g.log.Info("no generation was ever accepted: everything is closed")
+			return nil
+		}
+		g.log.Error("tables are pinned, but no accepted generation is kept: closing everything")
+		return g.closeAll(ctx)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	_, err = g.apply(ctx, *last, false)
+	var no *Refusal
+	if errors.As(err, &no) {
+		g.log.Error("the last accepted generation does not fit the anchors any more: closing everything", "revision", last.Revision, "error", err)
+		return g.closeAll(ctx)
+	}
+	return err
+}
+
+// closeAll swaps to tables that permit nothing, and takes routes and regions away.
+func (g *Gate) closeAll(ctx context.Context) error {
+	staged, err := g.core.Load(packet.Tables{Revision: "closed"})
+	if err == nil {
+		err = staged.Swap()
+	}
+	if err != nil {
+		return fmt.Errorf("close everything: %w", err)
+	}
+	var bare []tunnel.Spec // engines that a former daemon left running lose their peers too
+	for _, t := range g.anchors.Tunnels {
+		if line, ok := g.anchors.Segment(t.Line); ok {
+			bare = append(bare, tunnel.Spec{Device: t.Device, Line: deviceOf(line), Listen: t.Listen, MTU: 1280})
+		}
+	}
+	plan, _, err := planRoutes(nil, g.anchors)
+	if err == nil {
+		err = errors.Join(withdrawRoutes(plan), g.tunnels.Apply(ctx, bare))
+	}
+	if err != nil {
+		return fmt.Errorf("close everything: tables are closed, but: %w", err)
+	}
+	return nil
+}
+
+func (g *Gate) path() string {
+	return filepath.Join(g.instance.StateOf("dataplane"), "generation.json")
+}
+
+// Apply checks a whole generation and swaps to it; a *Refusal, or any other error, leaves the former one in force.
+func (g *Gate) Apply(ctx context.Context, n Generation) (Result, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.apply(ctx, n, true)
+}
+
+func (g *Gate) apply(ctx context.Context, n Generation, keep bool) (Result, error) {
+	if err := checkObjects(&n, g.anchors); err != nil {
+		return Result{}, &Refusal{Problems: err}
+	}
+	swap, discard, err := g.stage(n.Tables)
+	if err != nil {
+		return Result{}, err
+	}
+	defer discard()
+	kept := func() error { return nil }
+	if keep {
+		if kept, err = prepareGeneration(g.path(), n); err != nil {
+			return Result{}, err
+		}
+	}
+	old := g.current
+	err = g.install(ctx, &n, swap)
+	if err == nil {
+		err = kept()
+	}
+	if err != nil {
+		err = fmt.Errorf("install revision %s: %w", n.Revision, err)
+		if back := g.back(ctx, old); back != nil {
+			err = errors.Join(err, fmt.Errorf("and going back failed: %w", back))
+		}
+		return Result{}, err
+	}
+	g.current = &n
+	g.log.Info("generation in force", "revision", n.Revision, "hash", packet.Hash(n.Tables))
+	return g.result(), nil
+}
+
+// stage loads tables beside the current ones, reads them back and proves what it reads. Tables that are current already are
+// proven where they lie.
+func (g *Gate) stage(t packet.Tables) (swap func() error, discard func(), err error) {
+	nothing := func() {}
+	if active, ok := g.core.Active(); ok && packet.Hash(active) == packet.Hash(t) {
+		if v := proof.Check(&active, g.anchors); len(v) > 0 {
+			return nil, nothing, &Refusal{Violations: v}
+		}
+		return func() error { return nil }, nothing, nil
+	}
+	staged, err := g.core.Load(t)
+	if err != nil {
+		return nil, nothing, &Refusal{Problems: err}
+	}
+	decoded := staged.Decoded()
+	if packet.Hash(decoded) != packet.Hash(t) {
+		staged.Discard()
+		return nil, nothing, errors.New("the kernel's tables differ from those that were sent")
+	}
+	if v := proof.Check(&decoded, g.anchors); len(v) > 0 {
+		staged.Discard()
+		return nil, nothing, &Refusal{Violations: v}
+	}
+	swapped := false
+	swap = func() error {
+		swapped = true
+		return staged.Swap()
+	}
+	discard = func() {
+		if !swapped {
+			staged.Discard()
+		}
+	}
+	return swap, discard, nil
+}
+
+// install changes the network in the order that never opens more than either generation alone: what the new one lacks goes
+// first, then the tables change, then what it adds comes.
+func (g *Gate) install(ctx context.Context, n *Generation, swap func() error) error {
+	if err := g.tighten(ctx, n); err != nil {
+		return err
+	}
+	if err := swap(); err != nil {
+		return err
+	}
+	return g.loosen(ctx, n)
+}
+
+func (g *Gate) tighten(ctx context.Context, n *Generation) error {
+	plan, _, err := planRoutes(n.Routes, g.anchors)
+	if err != nil {
+		return err
+	}
+	if err := withdrawRoutes(plan); err != nil {
+		return err
+	}
+	return g.tunnels.Apply(ctx, common(g.tunnels.Specs(), n.Tunnels))
+}
+
+func (g *Gate) loosen(ctx context.Context, n *Generation) error {
+	if err := g.tunnels.Apply(ctx, n.Tunnels); err != nil {
+		return err
+	}
+	if err := shape(g.anchors, n.Bandwidth); err != nil {
+		return err
+	}
+	return g.settleRoutes(n)
+}
+
+// shape makes every tunnel device carry its plan; one without a plan is not shaped.
+func shape(a *anchors.Anchors, plans []bandwidth.Tree) error {
+	for _, t := range a.Tunnels {
+		i := slices.IndexFunc(plans, func(p bandwidth.Tree) bool { return p.Device == t.Device })
+		if i < 0 {
+			if err := bandwidth.Remove(t.Device); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := bandwidth.Apply(plans[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *Gate) settleRoutes(n *Generation) error {
+	plan, missing, err := planRoutes(n.Routes, g.anchors)
+	if err != nil {
+		return err
+	}
+	if len(missing) > 0 {
+		g.log.Debug("routes wait for their ports", "prefixes", missing)
+	}
+	if err := withdrawRoutes(plan); err != nil {
+		return err
+	}
+	return addRoutes(plan)
+}
+
+// back restores the former generation after a failure on the way. Its tables are loaded again: they were proven.
+func (g *Gate) back(ctx context.Context, old *Generation) error {
+	if old == nil {
+		return g.closeAll(ctx)
+	}
+	active, _ := g.core.Active()
+	swap := func() error { return nil }
+	if packet.Hash(active) != packet.Hash(old.Tables) {
+		staged, err := g.core.Load(old.Tables)
+		if err != nil {
+			return err
+		}
+		swap = staged.Swap
+	}
+	return g.install(ctx, old, swap)
+}
+
+// common is what both have: the devices and peers of a that b keeps unchanged.
+func common(a, b []tunnel.Spec) []tunnel.Spec {
+	var out []tunnel.Spec
+	for _, x := range a {
+		for _, y := range b {
+			if x.Device != y.Device {
+				continue
+			}
+			var peers []tunnel.Peer
+			for _, p := range x.Peers {
+				for _, q := range y.Peers {
+					if p.PublicKey == q.PublicKey && p.Endpoint == q.Endpoint && samePrefixes(p.Allowed, q.Allowed) {
+						peers = append(peers, p)
+					}
+				}
+			}
+			x.Peers = peers
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+func (g *Gate) result() Result {
+	r := Result{}
+	if g.current != nil {
+		r.Revision = g.current.Revision
+	}
+	if t, ok := g.core.Active(); ok {
+		r.Hash, r.Epoch = packet.Hash(t), t.Epoch
+	}
+	return r
+}
+
+// Run keeps the network as it should be until ctx ends: it ends flows that are over, measures classes, guards devices that
+// come or come back, and puts back what somebody took away.
+func (g *Gate) Run(ctx context.Context) {
+	go g.events.run(ctx, g.core, g.log)
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for n := 0; ; n++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if _, err := g.core.Collect(time.Now()); err != nil {
+			g.log.Error("collect flows", "error", err)
+		}
+		g.measure()
+		if n%2 == 0 {
+			if err := g.settle(ctx); err != nil && ctx.Err() == nil {
+				g.log.Error("settle the network", "error", err)
+			}
+		}
+	}
+}
+
+func (g *Gate) measure() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.current == nil {
+		return
+	}
+	if err := g.meter.Sample(g.current.Bandwidth, time.Now()); err != nil {
+		g.log.Error("measure bandwidth", "error", err)
+	}
+}
+
+// settle repairs what changed outside: ports plugged in, devices recreated, rules or routes removed.
+func (g *Gate) settle(ctx context.Context) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	errs := []error{makePortals(g.instance, g.anchors)}
+	changed := false
+	for _, t := range g.anchors.Tunnels {
+		if l, err := netlink.LinkByName(t.Device); err != nil || g.indexes[t.Device] != l.Attrs().Index {
+			_, err := g.tunnels.Prepare(t.Device)
+			errs = append(errs, err)
+			changed = true
+		}
+	}
+	status, err := g.core.Rescan(ctx)
+	errs = append(errs, err, settlePorts(g.anchors, status))
+	have, err := backstop.Counters()
+	if err == nil && len(have) == 0 {
+		g.log.Error("the backstop was gone: installing it again")
+		err = backstop.Install(g.backstop)
+	}
+	errs = append(errs, err)
+	if g.current == nil {
+		return errors.Join(errs...)
+	}
+	if changed {
+		errs = append(errs, g.loosen(ctx, g.current))
+	} else {
+		errs = append(errs, g.settleRoutes(g.current))
+	}
+	for _, p := range status {
+		g.indexes[p.Name] = p.Index
+	}
+	return errors.Join(errs...)
+}
+
+// Close lets go of everything and changes nothing: programs, rules, routes and engines go on.
+func (g *Gate) Close() error {
+	var errs []error
+	if g.tunnels != nil {
+		errs = append(errs, g.tunnels.Close())
+	}
+	if g.core != nil {
+		errs = append(errs, g.core.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Remove takes away all that Open made. For labs and tests: afterwards nothing is guarded.
+func Remove(instance place.Instance, log *slog.Logger) error {
+	var devices []string
+	a, err := anchors.Load(instance.Anchors(), anchors.AnyOwner())
+	if err == nil {
+		for _, t := range a.Tunnels {
+			devices = append(devices, t.Device)
+		}
+	}
+	return errors.Join(
+		apply([]setting{{"ipv4/conf/all/forwarding", "0"}, {"ipv6/conf/all/forwarding", "0"}}),
+		tunnel.Remove(tunnelOptions(instance, log), devices),
+		removePortals(instance),
+		removeRoutes(),
+		packet.Remove(instance.BPF()),
+		unmountBPF(instance.BPF()),
+		backstop.Remove(),
+	)
+}
+
+func userID(name string) (uint32, error) {
+	u, err := user.Lookup(name)
+	if err != nil {
+		return 0, fmt.Errorf("%w; run hack/bootstrap or add the system user", err)
+	}
+	n, err := strconv.ParseUint(u.Uid, 10, 32)
+	if err != nil || n == 0 {
+		return 0, fmt.Errorf("user %s has id %s", name, u.Uid)
+	}
+	return uint32(n), nil
+}
