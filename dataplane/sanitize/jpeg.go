@@ -45,7 +45,7 @@ func (j *job) rebuildJPEG(in []byte, place string) ([]byte, image.Image, error) 
 		img = fromCMYK(cmyk)
 		j.found.add("image.color", place, verdict.Changed, "CMYK -> RGB")
 	}
-	if orientation != 1 {
+	if orientation != 1 && !j.asIs {
 		img = oriented(img, orientation)
 		j.found.add("image.orientation", place, verdict.Changed, fmt.Sprint(orientation))
 	}

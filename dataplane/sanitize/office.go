@@ -1,5 +1,483 @@
 package sanitize
 
+import (
+	"bytes"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/sekisho/sekisho/dataplane/verdict"
+)
+
+// office rebuilds a Word, Excel or PowerPoint document: from the main part it follows the relationships that rules.go allows,
+// filters each part that it reaches token by token, rebuilds each picture, and writes a new package of those. A part that no
+// allowed relationship reaches does not exist for it.
 func (j *job) office(ext string) (result, error) {
-	return result{}, refuse("type.unsupported", "", ext)
+	if !bytes.HasPrefix(j.in, []byte("PK\x03\x04")) {
+		return result{}, broken("ZIP does not begin with a member")
+	}
+	a, err := openArchive(j.ctx, j.in)
+	if err != nil {
+		return result{}, err
+	}
+	o := &office{job: j, archive: a, parts: map[string]*part{}, outNames: map[string]bool{}, before: &excerptWriter{}, after: &excerptWriter{}}
+	main, err := o.mainPart()
+	if err != nil {
+		return result{}, err
+	}
+	k := mainKinds[main.contentType]
+	if want := expected[ext]; !slices.Contains(want, k) {
+		return result{}, refuse("type.mismatch", "", string(k)+" / "+ext)
+	}
+	outExt := ext
+	if p, macro := plain[ext]; macro {
+		outExt = p
+	}
+	main.contentType = mainTypes[outExt]
+	if err := o.follow(main); err != nil {
+		return result{}, err
+	}
+	o.unreached()
+	if err := o.write(main); err != nil {
+		return result{}, err
+	}
+	var out limited
+	out.ctx, out.max = j.ctx, j.maxOut
+	if err := writeArchive(&out, o.out); err != nil {
+		return result{}, err
+	}
+	return result{body: out.Bytes(), original: &verdict.Preview{Text: o.before.String()}, result: &verdict.Preview{Text: o.after.String()}}, nil
 }
+
+// office is one document on its way.
+type office struct {
+	*job
+	*archive
+	order    []*part          // in order of discovery
+	parts    map[string]*part // by key of the original
+	outNames map[string]bool  // keys of the names given out
+	out      []outPart
+
+	books         *workbook // of a spreadsheet
+	blank         *part     // placeholder picture, once it is needed
+	before, after *excerptWriter
+	noPivots      bool // some pivot cache lives on outside data
+}
+
+// part is one that will be in the result.
+type part struct {
+	name        string // in the result
+	key         string // of the original; empty for the placeholder
+	contentType string // lower case as read, for the main part as it will be written
+	picture     bool
+	links       []link
+	byID        map[string]*link
+}
+
+// link is a relationship of a part. to is nil when it was removed, or when the target is an address (keepTarget).
+type link struct {
+	rel
+	to         *part
+	keepTarget bool
+	blank      bool // an outside picture, now the placeholder
+}
+
+func (l *link) kept() bool { return l != nil && (l.to != nil || l.keepTarget) }
+
+// shortType brings a relationship type into the form of the rules.
+func shortType(typ string) string {
+	for _, prefix := range []string{
+		"http://schemas.openxmlformats.org/officeDocument/2006/relationships/",
+		"http://purl.oclc.org/ooxml/officeDocument/relationships/",
+		"http://schemas.microsoft.com/office/",
+		"http://schemas.openxmlformats.org/package/2006/relationships/",
+		"http://schemas.openxmlformats.org/officeDocument/2006/",
+	} {
+		if tail, ok := strings.CutPrefix(typ, prefix); ok {
+			return tail
+		}
+	}
+	return "?"
+}
+
+// mainPart finds the one part that the package is about, and reports what else hangs on the package.
+func (o *office) mainPart() (*part, error) {
+	rels, err := o.relsOf("")
+	if err != nil {
+		return nil, err
+	}
+	var main *part
+	for _, r := range rels {
+		short := shortType(r.typ)
+		if short != "officeDocument" {
+			if rule, ok := relations[short]; ok && rule.code != "" {
+				o.found.add(rule.code, "", verdict.Removed, "")
+			} else if !ok {
+				o.found.add("ooxml.unknown-part", "", verdict.Removed, path.Base(r.typ))
+			}
+			continue
+		}
+		key := o.resolve("", r.target)
+		if r.external || key == "" || main != nil {
+			return nil, broken("main part")
+		}
+		ct := o.typeOf(key)
+		if mainKinds[ct] == "" {
+			return nil, refuse("type.mismatch", "", ct)
+		}
+		main = o.add(key, ct)
+	}
+	if main == nil {
+		return nil, broken("no main part")
+	}
+	return main, nil
+}
+
+// add takes a part into the result under its own name.
+func (o *office) add(key, contentType string) *part {
+	name := strings.TrimPrefix(strings.ReplaceAll(o.members[key].Name, `\`, "/"), "/")
+	p := &part{name: name, key: key, contentType: contentType}
+	o.parts[key] = p
+	o.order = append(o.order, p)
+	o.outNames[partKey(name)] = true
+	return p
+}
+
+// follow decides on every relationship of every part that is reached from main.
+func (o *office) follow(main *part) error {
+	if err := o.checkPivots(); err != nil {
+		return err
+	}
+	for i := 0; i < len(o.order); i++ {
+		p := o.order[i]
+		if p.picture {
+			continue
+		}
+		rels, err := o.relsOf(p.key)
+		if err != nil {
+			return err
+		}
+		p.links = make([]link, 0, len(rels))
+		p.byID = make(map[string]*link, len(rels))
+		for _, r := range rels {
+			l, code, err := o.decide(p, r)
+			if err != nil {
+				return err
+			}
+			if code != "" {
+				o.found.add(code, p.name, verdict.Removed, detailOf(r))
+			}
+			p.links = append(p.links, l)
+		}
+		for i := range p.links {
+			p.byID[p.links[i].id] = &p.links[i]
+		}
+		if p == main && strings.Contains(main.contentType, "spreadsheetml") {
+			if err := o.readWorkbook(main); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func detailOf(r rel) string {
+	if r.external {
+		return r.target
+	}
+	return path.Base(r.target)
+}
+
+// decide answers what becomes of a relationship, and the code to report when it goes.
+func (o *office) decide(from *part, r rel) (link, string, error) {
+	l := link{rel: r}
+	short := shortType(r.typ)
+	rule, known := relations[short]
+	switch {
+	case short == "hyperlink":
+		if safeURL(r.target) && (r.external || strings.HasPrefix(r.target, "#")) {
+			l.keepTarget = true
+			return l, "", nil
+		}
+		return l, "ooxml.link", nil
+	case r.external && short == "image":
+		l.to, l.blank = o.placeholder(), true
+		return l, "ooxml.external", nil
+	case known && rule.parts == nil:
+		return l, rule.code, nil
+	case r.external:
+		return l, "ooxml.external", nil
+	case !known && short != "image":
+		return l, "ooxml.unknown-part", nil
+	}
+	key := o.resolve(from.name, r.target)
+	if key == "" {
+		if short == "image" {
+			l.to = o.placeholder()
+		}
+		return l, "", nil // it led nowhere before
+	}
+	ct := o.typeOf(key)
+	if p := o.parts[key]; p != nil {
+		if p.picture == (short == "image") && (p.picture || slices.Contains(rule.parts, ct)) {
+			l.to = p
+		}
+		return l, "", nil
+	}
+	if short == "image" {
+		p, code, err := o.picture(key)
+		l.to = p
+		return l, code, err
+	}
+	if !slices.Contains(rule.parts, ct) {
+		return l, "ooxml.unknown-part", nil
+	}
+	if o.noPivots && (strings.Contains(short, "ivot") || strings.Contains(short, "slicer") || strings.Contains(short, "timeline")) {
+		return l, "ooxml.pivot", nil
+	}
+	if ct == ctVML && !o.wellFormed(key) {
+		return l, "ooxml.unknown-part", nil // Excel writes <br> into it
+	}
+	l.to = o.add(key, ct)
+	return l, "", nil
+}
+
+func (o *office) wellFormed(key string) bool {
+	b, err := o.read(o.members[key])
+	return err == nil && eachElement(b, "", func(*xmlReader, *xmlToken) error { return nil }) == nil
+}
+
+// checkPivots looks for pivot caches that are fed from outside the workbook: then no pivot table stays alive, only its values.
+func (o *office) checkPivots() error {
+	for key, f := range o.members {
+		if o.typeOf(key) != ctPivot {
+			continue
+		}
+		b, err := o.read(f)
+		if err != nil {
+			return err
+		}
+		err = eachElement(b, f.Name, func(x *xmlReader, t *xmlToken) error {
+			switch (element{t.ns, t.local}) {
+			case element{"x", "cacheSource"}:
+				if attr(t, "type") != "worksheet" {
+					o.noPivots = true
+				}
+			case element{"x", "worksheetSource"}, element{"x", "rangeSet"}:
+				for _, a := range t.attrs {
+					if ns, _, err := x.attrName(a); err == nil && ns == "r" {
+						o.noPivots = true
+					}
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unreached reports parts that nothing allowed leads to and that no finding speaks of yet.
+func (o *office) unreached() {
+	count := 0
+	for key := range o.members {
+		ct := o.typeOf(key)
+		switch {
+		case key == partKey(typesName), strings.HasSuffix(key, ".rels"), o.parts[key] != nil:
+		case strings.Contains(ct, "vbaproject"):
+			if !o.found.reported("ooxml.vba") {
+				o.found.add("ooxml.vba", "", verdict.Removed, "")
+			}
+		case strings.Contains(ct, "docprops"), strings.Contains(ct, "-properties+xml"):
+		default:
+			count++
+		}
+	}
+	if count > 0 && len(o.found.list) == 0 {
+		o.found.add("ooxml.unknown-part", "", verdict.Removed, fmt.Sprint(count))
+	}
+}
+
+func (f *findings) reported(code string) bool {
+	return slices.ContainsFunc(f.list, func(x verdict.Finding) bool { return x.Code == code })
+}
+
+// write filters and packs every part, then writes the relationships and the content types anew.
+func (o *office) write(main *part) error {
+	for _, p := range o.order {
+		if err := o.ctx.Err(); err != nil {
+			return err
+		}
+		if p.picture {
+			continue // packed when it was rebuilt
+		}
+		b, err := o.read(o.members[p.key])
+		if err != nil {
+			return err
+		}
+		if b, err = o.filter(p, b); err != nil {
+			return at0(err, p.name)
+		}
+		if err := o.emit(p.name, b); err != nil {
+			return err
+		}
+		if rels := relationships(p); rels != nil {
+			if err := o.emit(path.Join(path.Dir(p.name), "_rels", path.Base(p.name)+".rels"), rels); err != nil {
+				return err
+			}
+		}
+	}
+	root := fmt.Sprintf(xmlHead+`<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="rId1" Type="%s" Target="%s"/></Relationships>`,
+		o.rootType(), escapeText([]byte(main.name)))
+	if err := o.emit("_rels/.rels", []byte(root)); err != nil {
+		return err
+	}
+	return o.emit(typesName, o.contentTypes())
+}
+
+const xmlHead = `<?xml version="1.0" encoding="UTF-8" standalone="yes"?>` + "\r\n"
+
+// rootType is the relationship type of the main part: strict documents have their own.
+func (o *office) rootType() string {
+	if rels, err := o.relsOf(""); err == nil {
+		for _, r := range rels {
+			if shortType(r.typ) == "officeDocument" {
+				return string(escapeText([]byte(r.typ)))
+			}
+		}
+	}
+	return "http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument"
+}
+
+func (o *office) emit(name string, b []byte) error {
+	p, err := pack(name, b)
+	if err != nil {
+		return err
+	}
+	o.out = append(o.out, p)
+	return nil
+}
+
+func relationships(p *part) []byte {
+	var b bytes.Buffer
+	n := 0
+	b.WriteString(xmlHead + `<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">`)
+	for i := range p.links {
+		l := &p.links[i]
+		if !l.kept() {
+			continue
+		}
+		n++
+		target, mode := l.target, ""
+		if l.to != nil {
+			target = relative(p.name, l.to.name)
+		} else if l.external {
+			mode = ` TargetMode="External"`
+		}
+		fmt.Fprintf(&b, `<Relationship Id="%s" Type="%s" Target="%s"%s/>`, escapeText([]byte(l.id)), escapeText([]byte(l.typ)), escapeText([]byte(target)), mode)
+	}
+	if n == 0 {
+		return nil
+	}
+	b.WriteString(`</Relationships>`)
+	return b.Bytes()
+}
+
+// relative is the way from one part to another.
+func relative(from, to string) string {
+	f, t := strings.Split(path.Dir(from), "/"), strings.Split(to, "/")
+	if f[0] == "." {
+		f = nil
+	}
+	for len(f) > 0 && len(t) > 1 && f[0] == t[0] {
+		f, t = f[1:], t[1:]
+	}
+	return strings.Repeat("../", len(f)) + strings.Join(t, "/")
+}
+
+// contentTypes gives content types back the spelling of the standard; they are compared in lower case.
+func (o *office) contentTypes() []byte {
+	names := map[string]string{} // lower case -> as the document spells it
+	if b, err := o.read(o.members[partKey(typesName)]); err == nil {
+		_ = eachElement(b, typesName, func(x *xmlReader, t *xmlToken) error {
+			ct := attr(t, "ContentType")
+			names[mediaType(ct)] = strings.TrimSpace(ct)
+			return nil
+		})
+	}
+	spell := func(ct string) string {
+		if s, ok := names[ct]; ok {
+			return s
+		}
+		return ct
+	}
+	var b bytes.Buffer
+	b.WriteString(xmlHead + `<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">`)
+	b.WriteString(`<Default Extension="jpeg" ContentType="image/jpeg"/><Default Extension="png" ContentType="image/png"/>`)
+	b.WriteString(`<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/><Default Extension="vml" ContentType="application/vnd.openxmlformats-officedocument.vmlDrawing"/>`)
+	b.WriteString(`<Default Extension="xml" ContentType="application/xml"/>`)
+	ps := slices.Clone(o.order)
+	slices.SortFunc(ps, func(a, b *part) int { return strings.Compare(a.name, b.name) })
+	for _, p := range ps {
+		if p.picture || p.contentType == ctVML && strings.HasSuffix(p.name, ".vml") {
+			continue
+		}
+		fmt.Fprintf(&b, `<Override PartName="/%s" ContentType="%s"/>`, escapeText([]byte(p.name)), escapeText([]byte(spell(p.contentType))))
+	}
+	b.WriteString(`</Types>`)
+	return b.Bytes()
+}
+
+// safeURL tells links that a person may follow: web and mail addresses, and places in the same document.
+func safeURL(s string) bool {
+	if len(s) > 4096 || !utf8.ValidString(s) {
+		return false
+	}
+	for _, r := range s {
+		if r < 0x20 || r == 0x7F || hidden(r) {
+			return false
+		}
+	}
+	if strings.HasPrefix(s, "#") {
+		return true
+	}
+	lower := strings.ToLower(s)
+	for _, scheme := range []string{"http://", "https://"} {
+		if rest, ok := strings.CutPrefix(lower, scheme); ok {
+			host, _, _ := strings.Cut(rest, "/")
+			return host != "" && !strings.Contains(host, `\`)
+		}
+	}
+	return strings.HasPrefix(lower, "mailto:") && len(s) > len("mailto:")
+}
+
+// excerptWriter keeps the first characters of a text.
+type excerptWriter struct {
+	b     []byte
+	count int
+}
+
+func (e *excerptWriter) add(escaped []byte) {
+	if e.count >= previewChars {
+		return
+	}
+	for _, r := range string(unescape(escaped)) {
+		if e.count >= previewChars {
+			return
+		}
+		e.b = utf8.AppendRune(e.b, visible(r))
+		e.count++
+	}
+}
+
+func (e *excerptWriter) line() {
+	if n := len(e.b); n > 0 && e.b[n-1] != '\n' {
+		e.add([]byte("\n"))
+	}
+}
+
+func (e *excerptWriter) String() string { return strings.TrimRight(string(e.b), "\n") }

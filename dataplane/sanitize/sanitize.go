@@ -138,6 +138,7 @@ type job struct {
 	in     []byte
 	found  *findings
 	maxOut int64
+	asIs   bool // a picture inside a document is not turned upright
 }
 
 func admitted(family string, formats []string) bool {

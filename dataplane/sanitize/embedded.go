@@ -1,0 +1,136 @@
+package sanitize
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"image/gif"
+	"image/png"
+	"path"
+	"strings"
+	"sync"
+
+	"github.com/sekisho/sekisho/dataplane/verdict"
+)
+
+// picture rebuilds one embedded picture and takes it into the result. What cannot be rebuilt becomes the placeholder: the
+// document stays readable, and the report says where something is missing. SVG goes without one, because an ordinary picture
+// always stands beside it.
+func (o *office) picture(key string) (p *part, code string, err error) {
+	b, err := o.read(o.members[key])
+	if err != nil {
+		return nil, "", err
+	}
+	name := o.members[key].Name
+	marks := len(o.found.list)
+	var out []byte
+	ext := ".png"
+	switch {
+	case bytes.HasPrefix(b, []byte(pngMagic)):
+		out, _, err = o.rebuildPNG(b, name)
+	case bytes.HasPrefix(b, []byte("\xFF\xD8\xFF")):
+		ext = ".jpeg"
+		out, err = o.embeddedJPEG(b, name)
+	case bytes.HasPrefix(b, []byte("GIF8")):
+		if out, err = o.fromGIF(b, name); err == nil {
+			o.found.add("image.converted", name, verdict.Changed, "GIF -> PNG")
+		}
+	case strings.Contains(o.typeOf(key), "svg"):
+		return nil, "image.svg", nil
+	default:
+		err = refuse("image.unsupported", name, "")
+	}
+	if o.ctx.Err() != nil || errors.Is(err, context.Canceled) {
+		return nil, "", o.ctx.Err()
+	}
+	if err != nil {
+		var r *refusal
+		if !errors.As(err, &r) {
+			return nil, "", err
+		}
+		o.found.list = o.found.list[:min(marks, len(o.found.list))]
+		o.found.add("image.replaced", name, verdict.Changed, r.detail)
+		p = o.placeholder()
+		o.parts[key] = p
+		return p, "", nil
+	}
+	p = o.add(key, "image/"+strings.TrimPrefix(ext, "."))
+	p.picture = true
+	p.name = o.freeName(strings.TrimSuffix(p.name, path.Ext(p.name)), ext, key)
+	return p, "", o.emit(p.name, out)
+}
+
+// embeddedJPEG keeps the pixels as they lie: the document already says how the picture is turned.
+func (o *office) embeddedJPEG(b []byte, name string) ([]byte, error) {
+	upright := *o.job
+	upright.asIs = true
+	out, _, err := upright.rebuildJPEG(b, name)
+	return out, err
+}
+
+// fromGIF keeps the first frame. The header is checked before a pixel is decoded.
+func (o *office) fromGIF(b []byte, place string) ([]byte, error) {
+	c, err := gif.DecodeConfig(bytes.NewReader(b))
+	if err != nil {
+		return nil, refuse("image.broken", place, err.Error())
+	}
+	if err := checkSize(c.Width, c.Height); err != nil {
+		return nil, at0(err, place)
+	}
+	img, err := gif.Decode(patient{o.ctx, bytes.NewReader(b)})
+	if err != nil {
+		return nil, o.pictureError(err, place)
+	}
+	var out limited
+	out.ctx, out.max = o.ctx, o.maxOut
+	if err := png.Encode(&out, img); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}
+
+// freeName finds a name that no other part has or may take later; own is the key of the part that is renamed.
+func (o *office) freeName(stem, ext, own string) string {
+	delete(o.outNames, own)
+	for n := 0; ; n++ {
+		name := stem + ext
+		if n > 0 {
+			name = fmt.Sprintf("%s-%d%s", stem, n, ext)
+		}
+		key := partKey(name)
+		if !o.outNames[key] && (o.members[key] == nil || key == own) {
+			o.outNames[key] = true
+			return name
+		}
+	}
+}
+
+// placeholder is the picture that stands for a missing one.
+func (o *office) placeholder() *part {
+	if o.blank == nil {
+		o.blank = &part{name: o.freeName("media/sekisho-blank", ".png", ""), contentType: "image/png", picture: true}
+		o.order = append(o.order, o.blank)
+		if err := o.emit(o.blank.name, blankPNG()); err != nil {
+			panic(err) // recovered by rebuild: packing from memory cannot fail
+		}
+	}
+	return o.blank
+}
+
+// blankPNG is a light square with a frame and a diagonal, the usual sign for a picture that is not shown.
+var blankPNG = sync.OnceValue(func() []byte {
+	img := image.NewPaletted(image.Rect(0, 0, 64, 64), color.Palette{color.Gray{0xF2}, color.Gray{0xB0}})
+	for i := range 64 {
+		for _, p := range [][2]int{{i, 0}, {i, 63}, {0, i}, {63, i}, {i, i}} {
+			img.SetColorIndex(p[0], p[1], 1)
+		}
+	}
+	var b bytes.Buffer
+	if err := png.Encode(&b, img); err != nil {
+		return nil
+	}
+	return b.Bytes()
+})

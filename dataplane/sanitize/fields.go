@@ -1,0 +1,246 @@
+package sanitize
+
+import (
+	"bytes"
+	"strings"
+)
+
+// Word keeps a field as a run of marks: begin, instruction, separate, result, end; instructions can be split over any number of
+// runs and fields nest in instructions and in results. Only a whole instruction can be judged, so a part with fields is read
+// twice: fieldPlan reads the instructions, and the filter then drops the marks and the instruction of each field that is not
+// harmless. The result, which is what a reader sees, stays.
+
+// harmlessFields calculate from the document itself. (ECMA-376 part 1, 17.16.5; LINK, DDE, INCLUDE..., MACROBUTTON, IMPORT, DATABASE,
+// EMBED, AUTOTEXT, PRINT, RD, ADDIN and their like are missing on purpose.)
+var harmlessFields = set(`= ADDRESSBLOCK ADVANCE ASK AUTHOR AUTONUM AUTONUMLGL AUTONUMOUT BARCODE BIBLIOGRAPHY BIDIOUTLINE CITATION COMMENTS COMPARE
+	CREATEDATE DATE DISPLAYBARCODE DOCPROPERTY DOCVARIABLE EDITTIME EQ FILENAME FILESIZE FILLIN FORMCHECKBOX FORMDROPDOWN FORMTEXT GOTOBUTTON
+	GREETINGLINE HYPERLINK IF INDEX INFO KEYWORDS LASTSAVEDBY LISTNUM MERGEBARCODE MERGEFIELD MERGEREC MERGESEQ NEXT NEXTIF NOTEREF NUMCHARS NUMPAGES NUMWORDS
+	PAGE PAGEREF PRINTDATE QUOTE REF REVNUM SAVEDATE SECTION SECTIONPAGES SEQ SET SHAPE SKIPIF STYLEREF SUBJECT SYMBOL TA TC TEMPLATE TIME
+	TITLE TOA TOC USERADDRESS USERINITIALS USERNAME XE`)
+
+// nestedField stands in an instruction for the result of a field inside it, which nobody can foresee.
+const nestedField = '\x01'
+
+// harmlessField judges a whole instruction.
+func harmlessField(instr string) bool {
+	instr = strings.TrimLeft(instr, " \t\r\n\u00a0\u3000")
+	if strings.HasPrefix(instr, "=") {
+		return true
+	}
+	name, args := instr, ""
+	if i := strings.IndexAny(instr, " \t\r\n\u00a0\u3000\\\""); i >= 0 {
+		name, args = instr[:i], instr[i:]
+	}
+	name = strings.ToUpper(name)
+	if !harmlessFields[name] {
+		return false
+	}
+	if name == "HYPERLINK" {
+		return harmlessLink(args)
+	}
+	return true
+}
+
+// harmlessLink reads the arguments of HYPERLINK: an address that safeURL allows, or only a place in this document (\l).
+func harmlessLink(args string) bool {
+	url, place := "", false
+	for args = strings.TrimSpace(args); args != ""; args = strings.TrimSpace(args) {
+		var word string
+		if args[0] == '"' {
+			var b strings.Builder
+			i := 1
+			for ; i < len(args) && args[i] != '"'; i++ {
+				if args[i] == '\\' && i+1 < len(args) {
+					i++
+				}
+				b.WriteByte(args[i])
+			}
+			word, args = b.String(), args[min(i+1, len(args)):]
+		} else {
+			i := strings.IndexAny(args, " \t\r\n\"")
+			if i < 0 {
+				i = len(args)
+			}
+			word, args = args[:i], args[i:]
+			switch strings.ToLower(word) {
+			case `\l`:
+				place = true
+				fallthrough
+			case `\o`, `\t`, `\s`:
+				args = skipWord(strings.TrimSpace(args))
+				continue
+			case `\n`, `\m`, `\h`:
+				continue
+			}
+		}
+		if url != "" || word == "" {
+			if word == "" {
+				continue
+			}
+			return false
+		}
+		url = word
+	}
+	if url == "" {
+		return place
+	}
+	return safeURL(url) && !strings.ContainsRune(url, nestedField)
+}
+
+func skipWord(s string) string {
+	if strings.HasPrefix(s, `"`) {
+		if i := strings.IndexByte(s[1:], '"'); i >= 0 {
+			return s[i+2:]
+		}
+		return ""
+	}
+	if i := strings.IndexAny(s, " \t\r\n"); i >= 0 {
+		return s[i:]
+	}
+	return ""
+}
+
+// plannedField is one field of a part, in order of its begin mark.
+type plannedField struct {
+	instr  []byte
+	closed bool
+	bad    bool
+}
+
+// fieldPlan reads the instructions of all fields of a part.
+func fieldPlan(b []byte) ([]plannedField, error) {
+	if !bytes.Contains(b, []byte("fldChar")) {
+		return nil, nil
+	}
+	x, err := newXML(b)
+	if err != nil {
+		return nil, err
+	}
+	var plan []plannedField
+	var open []openField
+	var t xmlToken
+	inText := 0
+	for {
+		if err := x.next(&t); err != nil {
+			return nil, err
+		}
+		switch t.kind {
+		case xmlEOF:
+			for i := range plan {
+				plan[i].bad = !plan[i].closed || !harmlessField(string(plan[i].instr))
+			}
+			return plan, nil
+		case xmlStart:
+			if t.ns != "w" {
+				continue
+			}
+			switch t.local {
+			case "instrText", "delInstrText", "t":
+				inText++
+			case "fldChar":
+				switch attrW(x, &t, "fldCharType") {
+				case "begin":
+					if n := len(open); n > 0 && !open[n-1].separated {
+						plan[open[n-1].index].instr = append(plan[open[n-1].index].instr, nestedField)
+					}
+					open = append(open, openField{index: len(plan)})
+					plan = append(plan, plannedField{})
+				case "separate":
+					if n := len(open); n > 0 {
+						open[n-1].separated = true
+					}
+				case "end":
+					if n := len(open); n > 0 {
+						plan[open[n-1].index].closed = true
+						open = open[:n-1]
+					}
+				}
+			}
+		case xmlEnd:
+			if t.ns == "w" && (t.local == "instrText" || t.local == "delInstrText" || t.local == "t") {
+				inText--
+			}
+		case xmlText:
+			if n := len(open); inText > 0 && n > 0 && !open[n-1].separated {
+				p := &plan[open[n-1].index]
+				if len(p.instr) < 16<<10 {
+					p.instr = append(p.instr, unescape(t.text)...)
+				}
+			}
+		}
+	}
+}
+
+type openField struct {
+	index     int
+	separated bool
+}
+
+// attrW is an attribute of the namespace of Word, which may also stand without prefix.
+func attrW(x *xmlReader, t *xmlToken, name string) string {
+	for _, a := range t.attrs {
+		if ns, local, err := x.attrName(a); err == nil && string(local) == name && (ns == "w" || ns == "") {
+			return string(unescape(a.value))
+		}
+	}
+	return ""
+}
+
+// fieldWalk follows the plan while the filter writes the part.
+type fieldWalk struct {
+	plan []plannedField
+	next int
+	open []openField
+}
+
+// mark handles a fldChar and answers whether it goes, and the field when it begins one that goes.
+func (w *fieldWalk) mark(kind string) (drop bool, began *plannedField) {
+	inside := w.inBadInstruction()
+	switch kind {
+	case "begin":
+		if w.next >= len(w.plan) {
+			return true, nil
+		}
+		w.open = append(w.open, openField{index: w.next})
+		p := &w.plan[w.next]
+		w.next++
+		if p.bad {
+			began = p
+		}
+		return inside || p.bad, began
+	case "separate", "end":
+		n := len(w.open)
+		if n == 0 {
+			return true, nil
+		}
+		drop = w.plan[w.open[n-1].index].bad
+		if kind == "separate" {
+			w.open[n-1].separated = true
+		} else {
+			w.open = w.open[:n-1]
+			inside = w.inBadInstruction()
+		}
+		return drop || inside, nil
+	}
+	return inside, nil
+}
+
+// inBadInstruction tells whether what comes now belongs to the instruction of a field that goes.
+func (w *fieldWalk) inBadInstruction() bool {
+	for _, o := range w.open {
+		if w.plan[o.index].bad && !o.separated {
+			return true
+		}
+	}
+	return false
+}
+
+// hidesText tells whether even plain text here is part of such an instruction; that of a field which never ends is not.
+func (w *fieldWalk) hidesText() bool {
+	for _, o := range w.open {
+		if p := w.plan[o.index]; p.bad && p.closed && !o.separated {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,727 @@
+package sanitize
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/sekisho/sekisho/dataplane/verdict"
+)
+
+// filter writes one XML part again, token by token: what the rules name passes as it was written, the rest stays behind.
+func (o *office) filter(p *part, b []byte) ([]byte, error) {
+	f := &partFilter{office: o, part: p}
+	f.out.Grow(len(b))
+	plan, err := fieldPlan(b)
+	if err != nil {
+		return nil, err
+	}
+	f.fields.plan = plan
+	if f.x, err = newXML(b); err != nil {
+		return nil, err
+	}
+	f.out.WriteString(xmlHead)
+	var t xmlToken
+	for n := 0; ; n++ {
+		if n&0xFFF == 0 && o.ctx.Err() != nil {
+			return nil, o.ctx.Err()
+		}
+		if err := f.x.next(&t); err != nil {
+			return nil, err
+		}
+		switch t.kind {
+		case xmlEOF:
+			return f.out.Bytes(), nil
+		case xmlStart:
+			if err := f.start(&t); err != nil {
+				return nil, err
+			}
+		case xmlEnd:
+			f.end()
+		case xmlText:
+			f.text(&t)
+		}
+	}
+}
+
+type partFilter struct {
+	*office
+	part   *part
+	x      *xmlReader
+	out    bytes.Buffer
+	frames []frame
+	fields fieldWalk
+
+	sharedGone map[string]bool // shared formulas of this sheet whose text was removed
+	ole        []oleFrame
+	madeShown  bool // a hidden sheet was shown because no other was left
+}
+
+// frame is an open element of the source.
+type frame struct {
+	element
+	silent  bool      // its own tags are not written
+	name    []byte    // as written
+	before  int       // length of the output before its start tag
+	after   int       // and after it
+	removed bool      // something inside was removed
+	carry   []xmlAttr // namespace declarations of tags that were not written, owed by the children
+	alt     *alternate
+}
+
+// alternate is an open mc:AlternateContent: its tag is written with the first choice that stays. When none does, the
+// fallback's content takes its place.
+type alternate struct {
+	tag     []byte
+	written bool
+	done    bool // the fallback has come
+}
+
+// oleFrame is a graphic frame with an OLE object; only its preview picture is written, with the frame's identity.
+type oleFrame struct {
+	depth    int // of the frame in f.frames
+	id, name []byte
+	done     bool
+}
+
+func (f *partFilter) top() *frame {
+	if len(f.frames) == 0 {
+		return &frame{}
+	}
+	return &f.frames[len(f.frames)-1]
+}
+
+func (f *partFilter) note(code, detail string) {
+	if code != "" {
+		f.found.add(code, f.part.name, verdict.Removed, detail)
+	}
+}
+
+// drop skips the element whose start was just read. Its text belongs to what the original showed, and its field marks to the
+// plan.
+func (f *partFilter) drop(t *xmlToken, code, detail string) error {
+	f.note(code, detail)
+	f.top().removed = true
+	inText := textElement(element{t.ns, t.local})
+	return f.x.skip(func(t *xmlToken) {
+		switch t.kind {
+		case xmlStart:
+			inText = textElement(element{t.ns, t.local})
+			if t.ns == "w" && t.local == "fldChar" {
+				f.fields.mark(attrW(f.x, t, "fldCharType"))
+			}
+		case xmlEnd:
+			inText = false
+		case xmlText:
+			if inText {
+				f.office.before.add(t.text)
+			}
+		}
+	})
+}
+
+// textElement tells elements that hold what a reader sees.
+func textElement(e element) bool {
+	return e.local == "t" && (e.ns == "w" || e.ns == "a" || e.ns == "x")
+}
+
+func (f *partFilter) start(t *xmlToken) error {
+	e := element{t.ns, t.local}
+	markup := t.ns == "" && f.part.contentType == ctVML && markupInVML[t.local] && (t.local == "xml") == (len(f.frames) == 0)
+	if strings.HasPrefix(t.ns, unknownSpace) || t.ns == "" && !markup || t.ns == "rel" || t.ns == "ct" {
+		if len(f.frames) == 0 {
+			return broken("document element " + t.local)
+		}
+		uri := strings.TrimPrefix(t.ns, unknownSpace)
+		if code, ok := removedSpaces[uri]; ok {
+			return f.drop(t, code, "")
+		}
+		return f.drop(t, "ooxml.unknown-element", uri+" "+t.local)
+	}
+	if code, ok := removedElements[e]; ok && !(e == element{"p", "oleObj"} && len(f.ole) > 0) {
+		return f.drop(t, code, "")
+	}
+	if n := len(f.ole); n > 0 {
+		if handled, err := f.insideOLE(&f.ole[n-1], t); handled || err != nil {
+			return err
+		}
+	}
+	switch e.ns {
+	case "mc":
+		return f.alternateContent(t)
+	case "w":
+		if handled, err := f.word(t); handled || err != nil {
+			return err
+		}
+	case "x":
+		if handled, err := f.sheet(t); handled || err != nil {
+			return err
+		}
+	case "p":
+		if t.local == "graphicFrame" {
+			if o, ok, err := f.oleInside(); err != nil {
+				return err
+			} else if ok {
+				f.note("ooxml.ole", "")
+				f.top().removed = true
+				o.depth = len(f.frames)
+				f.ole = append(f.ole, o)
+				f.open(t, true)
+				return nil
+			}
+		}
+	}
+	if formulaElement(e) {
+		return f.formula(t)
+	}
+	return f.write(t, t.name)
+}
+
+// write passes the element with the attributes that may pass, or drops it when it needs a relationship that is gone.
+func (f *partFilter) write(t *xmlToken, name []byte) error {
+	attrs, gone, err := f.attributes(t)
+	if err != nil {
+		return err
+	}
+	if gone {
+		return f.drop(t, "", "")
+	}
+	f.begin(t, name, attrs)
+	return nil
+}
+
+func (f *partFilter) begin(t *xmlToken, name []byte, attrs []xmlAttr) {
+	before := f.out.Len()
+	carry := f.top().carry
+	f.out.WriteByte('<')
+	f.out.Write(name)
+	for _, a := range attrs {
+		writeAttr(&f.out, a)
+	}
+	for _, c := range carry {
+		if !declares(attrs, c.name) {
+			writeAttr(&f.out, c)
+		}
+	}
+	if t.empty {
+		f.out.WriteByte('/')
+	}
+	f.out.WriteByte('>')
+	f.frames = append(f.frames, frame{element: element{t.ns, t.local}, silent: t.empty, name: bytes.Clone(name), before: before, after: f.out.Len()})
+}
+
+// open takes an element whose tags are not written; its namespace declarations go to its children.
+func (f *partFilter) open(t *xmlToken, silent bool) {
+	carry := f.top().carry
+	for _, a := range t.attrs {
+		if isDeclaration(a.name) {
+			carry = append(carry[:len(carry):len(carry)], xmlAttr{bytes.Clone(a.name), bytes.Clone(a.value)})
+		}
+	}
+	f.frames = append(f.frames, frame{element: element{t.ns, t.local}, silent: silent, before: f.out.Len(), after: f.out.Len(), carry: carry})
+}
+
+func writeAttr(b *bytes.Buffer, a xmlAttr) {
+	b.WriteByte(' ')
+	b.Write(a.name)
+	b.WriteString(`="`)
+	b.Write(a.value)
+	b.WriteByte('"')
+}
+
+func isDeclaration(name []byte) bool {
+	return string(name) == "xmlns" || bytes.HasPrefix(name, []byte("xmlns:"))
+}
+
+func declares(attrs []xmlAttr, name []byte) bool {
+	for _, a := range attrs {
+		if bytes.Equal(a.name, name) {
+			return true
+		}
+	}
+	return false
+}
+
+func (f *partFilter) end() {
+	fr := f.frames[len(f.frames)-1]
+	f.frames = f.frames[:len(f.frames)-1]
+	if n := len(f.ole); n > 0 && f.ole[n-1].depth == len(f.frames) {
+		f.ole = f.ole[:n-1]
+	}
+	if fr.alt != nil {
+		if fr.alt.written {
+			f.out.WriteString("</")
+			f.out.Write(fr.name)
+			f.out.WriteByte('>')
+		} else if fr.removed {
+			f.top().removed = true
+		}
+		return
+	}
+	if fr.silent {
+		if fr.removed {
+			f.top().removed = true
+		}
+		return
+	}
+	if fr.removed && fr.element == (element{"p", "timing"}) || // its nodes refer to what was removed
+		fr.removed && prunedWhenEmptied[fr.local] && len(bytes.TrimSpace(f.out.Bytes()[fr.after:])) == 0 {
+		f.out.Truncate(fr.before)
+		f.top().removed = true
+		if alt := f.top().alt; alt != nil && fr.local == "Choice" && bytes.HasSuffix(f.out.Bytes(), alt.tag) {
+			f.out.Truncate(f.out.Len() - len(alt.tag)) // the first choice had brought the tag
+			alt.written = false
+		}
+		return
+	}
+	f.out.WriteString("</")
+	f.out.Write(fr.name)
+	f.out.WriteByte('>')
+	switch fr.element {
+	case element{"w", "p"}, element{"a", "p"}, element{"x", "si"}, element{"w", "br"}:
+		f.before.line()
+		f.after.line()
+	}
+}
+
+func (f *partFilter) text(t *xmlToken) {
+	fr := f.top()
+	shown := textElement(fr.element)
+	if shown {
+		f.office.before.add(t.text)
+	}
+	if fr.silent {
+		return
+	}
+	f.out.Write(t.text)
+	if shown {
+		f.office.after.add(t.text)
+	}
+}
+
+// alternateContent keeps of mc:AlternateContent the choices whose namespaces all may pass (ECMA-376 part 3).
+func (f *partFilter) alternateContent(t *xmlToken) error {
+	switch t.local {
+	case "AlternateContent":
+		var tag bytes.Buffer
+		tag.WriteByte('<')
+		tag.Write(t.name)
+		var carry []xmlAttr
+		for _, a := range t.attrs {
+			if isDeclaration(a.name) {
+				writeAttr(&tag, a)
+				carry = append(carry, xmlAttr{bytes.Clone(a.name), bytes.Clone(a.value)})
+			}
+		}
+		for _, c := range f.top().carry {
+			if !declares(carry, c.name) {
+				writeAttr(&tag, c)
+				carry = append(carry, c)
+			}
+		}
+		tag.WriteByte('>')
+		f.frames = append(f.frames, frame{element: element{t.ns, t.local}, silent: true, name: bytes.Clone(t.name), before: f.out.Len(), after: f.out.Len(),
+			carry: carry, alt: &alternate{tag: tag.Bytes()}})
+		return nil
+	case "Choice":
+		alt := f.top().alt
+		if alt == nil || alt.done {
+			return f.drop(t, "", "")
+		}
+		for _, prefix := range strings.Fields(attr(t, "Requires")) {
+			ns, ok := f.x.lookup([]byte(prefix))
+			if !ok || strings.HasPrefix(ns, unknownSpace) {
+				return f.drop(t, removedSpaces[strings.TrimPrefix(ns, unknownSpace)], "")
+			}
+		}
+		if !alt.written {
+			f.out.Write(alt.tag)
+			alt.written = true
+		}
+		return f.write(t, t.name)
+	case "Fallback":
+		alt := f.top().alt
+		if alt == nil || alt.done {
+			return f.drop(t, "", "")
+		}
+		alt.done = true
+		if alt.written {
+			return f.write(t, t.name)
+		}
+		f.open(t, true)
+		return nil
+	}
+	return f.drop(t, "ooxml.unknown-element", "mc "+t.local)
+}
+
+// oleInside looks ahead into a graphic frame: does it show an OLE object, and what are the frame's number and name?
+func (f *partFilter) oleInside() (o oleFrame, found bool, err error) {
+	ahead := *f.x
+	ahead.open = f.x.open[:len(f.x.open):len(f.x.open)]
+	ahead.bindings = f.x.bindings[:len(f.x.bindings):len(f.x.bindings)]
+	ahead.attrs = nil
+	err = ahead.skip(func(t *xmlToken) {
+		if t.kind != xmlStart || t.ns != "p" {
+			return
+		}
+		switch t.local {
+		case "oleObj":
+			found = true
+		case "cNvPr":
+			if o.id == nil {
+				for _, a := range t.attrs {
+					switch string(a.name) {
+					case "id":
+						o.id = bytes.Clone(a.value)
+					case "name":
+						o.name = bytes.Clone(a.value)
+					}
+				}
+			}
+		}
+	})
+	return o, found, err
+}
+
+// insideOLE passes only the first picture inside a graphic frame of an OLE object.
+func (f *partFilter) insideOLE(o *oleFrame, t *xmlToken) (handled bool, err error) {
+	inPicture := false
+	for _, fr := range f.frames[o.depth:] {
+		inPicture = inPicture || fr.element == element{"p", "pic"}
+	}
+	switch {
+	case inPicture && t.ns == "p" && t.local == "cNvPr" && o.id != nil:
+		for i := range t.attrs {
+			switch string(t.attrs[i].name) {
+			case "id":
+				t.attrs[i].value = o.id
+			case "name":
+				t.attrs[i].value = o.name
+			}
+		}
+		o.id = nil
+		return false, nil
+	case inPicture:
+		return false, nil
+	case t.ns == "p" && t.local == "pic" && !o.done:
+		o.done = true
+		return false, nil
+	case t.ns == "p" && (t.local == "pic" || t.local == "nvGraphicFramePr"):
+		return true, f.drop(t, "", "")
+	}
+	f.open(t, true)
+	return true, nil
+}
+
+// word holds what is special in WordprocessingML: fields, and the frame of an OLE object, which becomes a picture's.
+func (f *partFilter) word(t *xmlToken) (handled bool, err error) {
+	switch t.local {
+	case "fldSimple":
+		if instr := attrW(f.x, t, "instr"); !harmlessField(instr) {
+			f.note("ooxml.field", fieldName(instr))
+			f.open(t, true)
+			return true, nil
+		}
+	case "fldChar":
+		drop, began := f.fields.mark(attrW(f.x, t, "fldCharType"))
+		if began != nil {
+			f.note("ooxml.field", fieldName(string(began.instr)))
+		}
+		if drop {
+			return true, f.drop(t, "", "")
+		}
+	case "instrText", "delInstrText":
+		if f.fields.inBadInstruction() || len(f.fields.open) == 0 {
+			return true, f.drop(t, "", "")
+		}
+	case "t", "delText":
+		if f.fields.hidesText() {
+			return true, f.drop(t, "", "")
+		}
+	case "object":
+		prefix, _ := cut(t.name)
+		name := []byte("pict")
+		if prefix != nil {
+			name = append(append(bytes.Clone(prefix), ':'), name...)
+		}
+		kept := t.attrs[:0:0]
+		for _, a := range t.attrs {
+			if isDeclaration(a.name) {
+				kept = append(kept, a)
+			}
+		}
+		t.attrs = kept
+		return true, f.write(t, name)
+	}
+	return false, nil
+}
+
+// fieldName is the first word of an instruction, for the report.
+func fieldName(instr string) string {
+	if w := strings.Fields(instr); len(w) > 0 {
+		return w[0]
+	}
+	return ""
+}
+
+// sheet holds what is special in SpreadsheetML: positions of sheets, names that start macros.
+func (f *partFilter) sheet(t *xmlToken) (handled bool, err error) {
+	w := f.books
+	if w == nil {
+		return false, nil
+	}
+	switch t.local {
+	case "sheet":
+		if w.visible == 0 && !f.madeShown && len(f.frames) == 2 {
+			f.madeShown = true
+			t.attrs = without(t.attrs, "state")
+		}
+	case "workbookView":
+		for i := range t.attrs {
+			switch string(t.attrs[i].name) {
+			case "activeTab", "firstSheet":
+				v, _ := w.move(string(t.attrs[i].value))
+				t.attrs[i].value = []byte(v)
+			}
+		}
+	case "definedName":
+		for _, flag := range []string{"function", "vbProcedure", "xlm"} {
+			if v := attr(t, flag); v == "1" || strings.EqualFold(v, "true") {
+				return true, f.drop(t, "ooxml.macro-call", attr(t, "name"))
+			}
+		}
+		name := strings.TrimPrefix(strings.ToLower(attr(t, "name")), "_xlnm.")
+		for _, auto := range []string{"auto_open", "auto_close", "auto_activate", "auto_deactivate"} {
+			if strings.HasPrefix(name, auto) {
+				return true, f.drop(t, "ooxml.macro-call", name)
+			}
+		}
+		for i := range t.attrs {
+			if string(t.attrs[i].name) == "localSheetId" {
+				v, ok := w.move(string(t.attrs[i].value))
+				if !ok {
+					return true, f.drop(t, "", "")
+				}
+				t.attrs[i].value = []byte(v)
+			}
+		}
+	case "table":
+		t.attrs = without(t.attrs, "connectionId")
+		if v := attr(t, "tableType"); v == "queryTable" || v == "xml" {
+			t.attrs = without(t.attrs, "tableType")
+		}
+	case "tableColumn":
+		t.attrs = without(t.attrs, "queryTableFieldId")
+	case "tableParts":
+		t.attrs = without(t.attrs, "count")
+	}
+	return false, nil
+}
+
+func without(attrs []xmlAttr, name string) []xmlAttr {
+	for i := range attrs {
+		if string(attrs[i].name) == name {
+			return append(attrs[:i:i], attrs[i+1:]...)
+		}
+	}
+	return attrs
+}
+
+// formulaElement tells elements whose text is a formula.
+func formulaElement(e element) bool {
+	switch e.local {
+	case "f":
+		return e.ns == "x" || e.ns == "xm" || e.ns == "c" || strings.HasPrefix(e.ns, "ms:")
+	case "formula", "formula1", "formula2", "definedName", "calculatedColumnFormula", "totalsRowFormula":
+		return e.ns == "x"
+	}
+	return e.ns == "xvml" && strings.HasPrefix(e.local, "Fmla")
+}
+
+// formula passes a formula, or what stands for it: a cell keeps its value, a name or a rule points nowhere.
+func (f *partFilter) formula(t *xmlToken) error {
+	e := element{t.ns, t.local}
+	cell := e == element{"x", "f"}
+	shared := ""
+	if cell && attr(t, "t") == "shared" {
+		shared = attr(t, "si")
+	}
+	attrs, gone, err := f.attributes(t)
+	if err != nil {
+		return err
+	}
+	if gone {
+		return f.drop(t, "", "")
+	}
+	start := *t
+	var raw []byte
+	if err := f.x.skip(func(t *xmlToken) { raw = append(raw, t.text...) }); err != nil {
+		return err
+	}
+	if shared != "" && len(raw) == 0 && f.sharedGone[shared] {
+		f.top().removed = true
+		return nil
+	}
+	var sheetsGone []string
+	if f.books != nil {
+		sheetsGone = f.books.removed
+	}
+	if dangerous(string(unescape(raw)), sheetsGone) {
+		f.note("ooxml.formula", "")
+		if cell || e.local == "calculatedColumnFormula" || e.local == "totalsRowFormula" || e.ns == "xvml" {
+			if shared != "" {
+				if f.sharedGone == nil {
+					f.sharedGone = map[string]bool{}
+				}
+				f.sharedGone[shared] = true
+			}
+			f.top().removed = true
+			return nil
+		}
+		raw = []byte("#REF!")
+	}
+	start.empty = len(raw) == 0
+	f.begin(&start, start.name, attrs)
+	f.out.Write(raw)
+	f.end()
+	return nil
+}
+
+// attributes answers those that may pass. gone says that the element needs a relationship that is gone.
+func (f *partFilter) attributes(t *xmlToken) (kept []xmlAttr, gone bool, err error) {
+	kept = make([]xmlAttr, 0, len(t.attrs))
+	e := element{t.ns, t.local}
+	if strings.HasPrefix(e.local, "hlink") && e.ns == "a" && !harmlessAction(attr(t, "action")) {
+		f.note("ooxml.macro-call", attr(t, "action"))
+		return nil, true, nil
+	}
+	embedded := false
+	for _, a := range t.attrs {
+		if ns, local, err := f.x.attrName(a); err == nil && ns == "r" && string(local) == "embed" && len(a.value) > 0 {
+			embedded = true
+		}
+	}
+	for _, a := range t.attrs {
+		if isDeclaration(a.name) {
+			kept = append(kept, a)
+			continue
+		}
+		ns, local, err := f.x.attrName(a)
+		if err != nil {
+			return nil, false, err
+		}
+		name := string(local)
+		switch {
+		case ns == "":
+			if !f.plainAttribute(e, name, &a) {
+				continue
+			}
+		case ns == "r" || ns == "o" && name == "relid":
+			l := f.part.byID[string(unescape(a.value))]
+			switch {
+			case len(a.value) == 0:
+			case !l.kept():
+				if name == "id" && !keptWithoutRelation[e] {
+					return nil, true, nil
+				}
+				continue
+			case name == "link":
+				if embedded || !l.blank {
+					continue
+				}
+				prefix, _ := cut(a.name)
+				a.name = append(append([]byte{}, prefix...), ":embed"...)
+			case l.keepTarget && name != "id":
+				continue
+			}
+		case ns == "mc":
+			a.value = f.declared(name, a.value)
+			if len(a.value) == 0 {
+				continue
+			}
+		case ns == "xml":
+			if name == "base" {
+				continue
+			}
+		case ns == "o" && (name == "href" || name == "althref"):
+			if !safeURL(string(unescape(a.value))) {
+				f.note("ooxml.link", string(a.value))
+				continue
+			}
+		case ns == "w" && name == "url", ns == "o" && name == "oleid":
+			continue
+		case strings.HasPrefix(ns, unknownSpace):
+			continue
+		}
+		kept = append(kept, a)
+	}
+	return kept, false, nil
+}
+
+// plainAttribute judges an attribute without prefix; false takes it out.
+func (f *partFilter) plainAttribute(e element, name string, a *xmlAttr) bool {
+	value := string(unescape(a.value))
+	if e.ns == "" && strings.HasPrefix(strings.ToLower(name), "on") {
+		return false
+	}
+	switch name {
+	case "src", "href", "althref":
+		if e.ns == "v" || e.ns == "o" || e.ns == "pvml" || e.ns == "xvml" {
+			if value == "" || strings.HasPrefix(value, "#") || name == "href" && safeURL(value) {
+				return true
+			}
+			f.note("ooxml.external", value)
+			return false
+		}
+	case "macro", "fmlaMacro", "macroName":
+		if value != "" {
+			f.note("ooxml.macro-call", value)
+			a.value = nil
+		}
+	case "textlink":
+		if dangerous(value, nil) {
+			f.note("ooxml.formula", "")
+			return false
+		}
+	case "invalidUrl":
+		return false
+	case "style":
+		if lower := strings.ToLower(value); strings.Contains(lower, "url(") || strings.Contains(lower, "expression(") {
+			return false
+		}
+	case "userId", "providerId":
+		if strings.Contains(e.ns, "threadedcomments") && name == "userId" {
+			return false
+		}
+	}
+	return true
+}
+
+// harmlessAction tells what a click in a presentation may do by itself: move inside the show.
+func harmlessAction(action string) bool {
+	if action == "" {
+		return true
+	}
+	verb, _, _ := strings.Cut(strings.ToLower(action), "?")
+	switch verb {
+	case "ppaction://hlinkshowjump", "ppaction://hlinksldjump", "ppaction://noaction", "ppaction://customshow":
+		return true
+	}
+	return false
+}
+
+// declared keeps of a list of prefixes (mc:Ignorable and its kin) those that are declared here.
+func (f *partFilter) declared(name string, value []byte) []byte {
+	if name == "Requires" {
+		return value
+	}
+	var keep []string
+	for _, w := range strings.Fields(string(value)) {
+		prefix, _, _ := strings.Cut(w, ":")
+		ns, ok := f.x.lookup([]byte(prefix))
+		if !ok || name == "MustUnderstand" && strings.HasPrefix(ns, unknownSpace) {
+			continue
+		}
+		keep = append(keep, w)
+	}
+	return []byte(strings.Join(keep, " "))
+}

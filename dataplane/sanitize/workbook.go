@@ -1,0 +1,77 @@
+package sanitize
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/sekisho/sekisho/dataplane/verdict"
+)
+
+// workbook is what must be known of a spreadsheet before its parts are filtered: which sheets stay, and how their indexes
+// move. Names, views and print areas count sheets by position.
+type workbook struct {
+	index   []int    // old position -> new one, -1 when the sheet goes
+	removed []string // names of sheets that go
+	visible int      // sheets that stay and are not hidden
+	kept    int
+}
+
+func (o *office) readWorkbook(main *part) error {
+	b, err := o.read(o.members[main.key])
+	if err != nil {
+		return err
+	}
+	w := &workbook{}
+	hiddenSheets := 0
+	err = eachElement(b, main.name, func(x *xmlReader, t *xmlToken) error {
+		if t.ns != "x" || t.local != "sheet" || len(x.open) != 3 {
+			return nil
+		}
+		id := ""
+		for _, a := range t.attrs {
+			if ns, local, err := x.attrName(a); err == nil && ns == "r" && string(local) == "id" {
+				id = string(unescape(a.value))
+			}
+		}
+		if !main.byID[id].kept() {
+			w.index = append(w.index, -1)
+			w.removed = append(w.removed, attr(t, "name"))
+			return nil
+		}
+		w.index = append(w.index, w.kept)
+		w.kept++
+		if s := attr(t, "state"); s == "" || s == "visible" {
+			w.visible++
+		} else {
+			hiddenSheets++
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if w.kept == 0 {
+		if len(w.removed) > 0 {
+			return refuse("ooxml.macro-sheet", main.name, "")
+		}
+		return broken("workbook without sheets")
+	}
+	for range hiddenSheets {
+		o.found.first("ooxml.hidden-sheet", main.name, verdict.Reported, "")
+	}
+	o.books = w
+	return nil
+}
+
+// move answers the new position of the sheet that a number names, or false when that sheet is gone. A number beyond the sheets
+// stays as it is.
+func (w *workbook) move(value string) (string, bool) {
+	n, err := strconv.Atoi(strings.TrimSpace(value))
+	if err != nil || n < 0 || n >= len(w.index) {
+		return value, true
+	}
+	if w.index[n] < 0 {
+		return "0", false
+	}
+	return strconv.Itoa(w.index[n]), true
+}
