@@ -12,6 +12,7 @@ import (
 	"github.com/google/gopacket/layers"
 
 	"github.com/sekisho/sekisho/controlplane/web"
+	"github.com/sekisho/sekisho/dataplane/gate"
 	"github.com/sekisho/sekisho/hack/town"
 )
 
@@ -67,7 +68,7 @@ func (j *job) crash(ctx context.Context) error {
 		if err := j.town.RestartGate(ctx); err != nil {
 			return "", false, err
 		}
-		var s gateStatus
+		var s gate.Status
 		err := j.town.Poll(ctx, 30*time.Second, "the gate to be whole again", func(ctx context.Context) (err error) {
 			if s, err = j.status(ctx); err != nil {
 				return err
@@ -79,7 +80,7 @@ func (j *job) crash(ctx context.Context) error {
 			}
 			for _, u := range s.Tunnels {
 				if !u.Up {
-					return fmt.Errorf("region %s is not up", u.Region)
+					return fmt.Errorf("region %s is not up: %s", u.Region, u.Reason)
 				}
 			}
 			return nil
@@ -108,7 +109,7 @@ func (j *job) crash(ctx context.Context) error {
 
 // memory is what must be there after the restart as it was before.
 type memory struct {
-	status    gateStatus
+	status    gate.Status
 	noCell    uint64
 	transfers map[string]web.State
 	audit     []byte

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sekisho/sekisho/dataplane/gate"
 	"github.com/sekisho/sekisho/dataplane/packet"
 	"github.com/sekisho/sekisho/hack/town"
 )
@@ -24,7 +25,7 @@ func (j *job) proven(ctx context.Context) error {
 		return err
 	}
 	j.check("programs on the gate's ports", "native XDP and tcx on every port", func() (string, bool, error) {
-		var s gateStatus
+		var s gate.Status
 		// The tunnel device appears with the first revision and is guarded by the scan that follows.
 		err := j.town.Poll(ctx, 5*time.Second, "every port to be guarded", func(ctx context.Context) (err error) {
 			if s, err = j.status(ctx); err != nil {

@@ -34,9 +34,9 @@ func (j *job) tunnel(ctx context.Context) error {
 			seen = nil
 			for _, t := range s.Tunnels {
 				if !t.Up || t.Handshake.IsZero() {
-					return fmt.Errorf("region %s is not up", t.Region)
+					return fmt.Errorf("region %s is not up: %s", t.Region, t.Reason)
 				}
-				seen = append(seen, fmt.Sprintf("%s up, probe %.1f ms", t.Region, t.ProbeRTTms))
+				seen = append(seen, fmt.Sprintf("%s up, probe %.1f ms", t.Region, t.ProbeRTT))
 			}
 			if len(seen) < 2 {
 				return fmt.Errorf("%d tunnels, want 2", len(seen))

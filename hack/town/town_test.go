@@ -117,6 +117,30 @@ func TestFoldersOfAnApplianceAreNotTouched(t *testing.T) {
 	os.RemoveAll(etc)
 }
 
+func TestCtrlCWhileItIsBeingMade(t *testing.T) {
+	n := fresh(t, "f")
+	cmd := exec.Command(filepath.Join(bin, "lab"), "up", "--net-only", "--name", string(n))
+	progress, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(progress)
+	for lines.Scan() && !strings.HasPrefix(lines.Text(), "making") {
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	for lines.Scan() {
+	}
+	if err := cmd.Wait(); err == nil {
+		t.Error("an interrupted up says that all is well")
+	}
+	wantNothing(t, n)
+}
+
 // The owner is killed at a moment when it holds a complete town and has not dismissed its janitor.
 func TestAKilledOwnerLeavesNothing(t *testing.T) {
 	n := fresh(t, "e")
