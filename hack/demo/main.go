@@ -68,7 +68,7 @@ func run(ctx context.Context, name string, once bool, out io.Writer) (held bool,
 	}
 	held = err == nil && j.held()
 	if !held {
-		j.logs()
+		n.TailLogs(out)
 	}
 	if once || ctx.Err() != nil {
 		return held, err
@@ -89,19 +89,4 @@ func (j *job) run(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// logs shows the end of every daemon's log, for whoever must find out why a line did not hold.
-func (j *job) logs() {
-	files, err := filepath.Glob(j.name.Log("*"))
-	if err != nil {
-		return
-	}
-	for _, f := range files {
-		b, err := os.ReadFile(f)
-		if err != nil || len(b) == 0 {
-			continue
-		}
-		fmt.Fprintf(j.out, "\n--- end of %s\n%s", filepath.Base(f), b[max(0, len(b)-2000):])
-	}
 }

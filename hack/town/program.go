@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -127,6 +128,19 @@ func (r *Running) wait(ctx context.Context, limit time.Duration) error {
 // Log is the file that a program's output goes to.
 func (n Name) Log(program string) string {
 	return filepath.Join(n.Instance().Run(), "log", program+".log")
+}
+
+// TailLogs shows the end of every program's log, for whoever must find out why something did not come about.
+func (n Name) TailLogs(w io.Writer) {
+	files, err := filepath.Glob(n.Log("*"))
+	if err != nil {
+		return // the pattern is ours
+	}
+	for _, f := range files {
+		if b, err := os.ReadFile(f); err == nil && len(b) > 0 {
+			fmt.Fprintf(w, "\n--- end of %s\n%s", filepath.Base(f), b[max(0, len(b)-2000):])
+		}
+	}
 }
 
 // Credential is the user that a daemon runs as, without any further group.

@@ -39,6 +39,7 @@ func Up(ctx context.Context, n Name, o Options) (*Town, error) {
 		err = t.Name.note(func(r *Record) { r.Outcome = "up" })
 	}
 	if err != nil {
+		n.TailLogs(o.Progress)
 		if derr := t.Down(); derr != nil {
 			err = fmt.Errorf("%w; %w", err, derr)
 		}
