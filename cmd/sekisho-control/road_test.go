@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/sekisho/sekisho/controlplane/web"
 	"github.com/sekisho/sekisho/dataplane/anchors"
@@ -102,6 +103,9 @@ func TestRoadOfAFile(t *testing.T) {
 			t.Errorf("the requester does not learn why: %+v", tr.History)
 		}
 		inbox.get("/api/transfers/"+sent.ID+"/may-download", http.StatusConflict, nil)
+		g.eventually(10*time.Second, "release to have erased it", func() bool {
+			return inbox.release(http.MethodGet, "/released/"+sent.ID, nil).Status == http.StatusGone
+		})
 	})
 
 	t.Run("nobody decides about their own request, nor another section's", func(t *testing.T) {

@@ -64,13 +64,14 @@ type Options struct {
 type Desk struct {
 	o      Options
 	sheets sheets
-	work   chan string // transfers to sanitize
-	busy   sync.Map    // ids that a worker has
+	work   chan string   // transfers to sanitize
+	busy   sync.Map      // ids that a worker has
+	due    chan struct{} // something is to be erased
 }
 
 // New makes a desk. Run does its work in the background.
 func New(o Options) *Desk {
-	return &Desk{o: o, sheets: sheets{o.Sheets}, work: make(chan string, 1024)}
+	return &Desk{o: o, sheets: sheets{o.Sheets}, work: make(chan string, 1024), due: make(chan struct{}, 1)}
 }
 
 // record is what the store holds of a transfer: nothing that a person typed.
@@ -322,6 +323,7 @@ func (d *Desk) Reject(ctx context.Context, p web.Person, zone anchors.Zone, id, 
 	if err != nil {
 		return err
 	}
+	defer d.tendSoon()
 	return d.save(ctx, r, rev, store.Txn{Put: []store.Put{{Key: eraseKey + id}}},
 		d.event(r, zone, p.ID, "transfer.reject", map[string]string{"reason": word, "sanitized_sha256": r.Sanitized}))
 }

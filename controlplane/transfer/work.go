@@ -58,6 +58,7 @@ func (d *Desk) Run(ctx context.Context) error {
 			}
 			select {
 			case <-tick.C:
+			case <-d.due:
 			case <-ctx.Done():
 				return
 			}
@@ -91,6 +92,14 @@ func (d *Desk) enqueue(id string) {
 	select {
 	case d.work <- id:
 	default:
+	}
+}
+
+// tendSoon has release erase a file at once, not at the next tick.
+func (d *Desk) tendSoon() {
+	select {
+	case d.due <- struct{}{}:
+	default: // it is due already
 	}
 }
 
@@ -218,6 +227,7 @@ func (d *Desk) block(ctx context.Context, r record, rev uint64, s sheet, rep ver
 		return err
 	}
 	r.advance(web.Blocked, d.o.Now(), "")
+	defer d.tendSoon()
 	return d.save(ctx, r, rev, store.Txn{Delete: []string{pendingKey + r.ID}, Put: []store.Put{{Key: eraseKey + r.ID}}},
 		d.event(r, anchors.None, "sekisho-broker", "transfer.block", map[string]string{"original_sha256": r.SHA256, "findings": codes(rep), "engine": rep.Engine}))
 }
