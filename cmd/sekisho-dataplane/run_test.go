@@ -1,0 +1,362 @@
+package main
+
+import (
+	"bytes"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/gate"
+	"github.com/sekisho/sekisho/dataplane/packet"
+	"github.com/sekisho/sekisho/dataplane/place"
+	"github.com/sekisho/sekisho/dataplane/tunnel/netlab"
+)
+
+// One town for the story from the first start to the removal: each part needs what the former left.
+func TestLifeOfAGate(t *testing.T) {
+	w := newTown(t)
+	serveTCP(t, "lg-asp", "198.18.21.11:443")
+	serveTCP(t, "in-web", "203.0.113.11:443")
+	w.start(t)
+
+	t.Run("closed before the first generation", func(t *testing.T) {
+		if reaches(t, "mn-pc1", "198.18.21.11:443") {
+			t.Error("traffic passes without any generation")
+		}
+	})
+
+	w.mustApply(t, w.compile(t))
+	w.startRegion(t)
+	w.waitRegion(t)
+	netlab.Run(t, "region1", "ip", "route") // for the log of a failure
+	serveTCP(t, "region1", "198.51.100.11:443")
+	check := func(t *testing.T) {
+		t.Helper()
+		for addr, want := range map[string]bool{
+			"198.18.21.11:443":  true,  // designated: eLTAX
+			"198.51.100.11:443": true,  // designated: resident records, through the tunnel
+			"203.0.113.11:443":  false, // My Number -> internet
+			"198.18.21.11:80":   false, // another port
+		} {
+			if got := reaches(t, "mn-pc1", addr); got != want {
+				t.Errorf("mn-pc1 reaches %s = %v, want %v", addr, got, want)
+			}
+		}
+	}
+	t.Run("designated communications pass, others do not", check)
+	t.Run("status", func(t *testing.T) { w.checkStatus(t) })
+	t.Run("portals", func(t *testing.T) { w.checkPortals(t) })
+	t.Run("lies are refused", func(t *testing.T) { w.checkLies(t) })
+	t.Run("after the lies", check)
+	t.Run("failure goes back", func(t *testing.T) { w.checkFailure(t) })
+	t.Run("after the failure", check)
+
+	before := w.status(t)
+	line := netlab.Listen(t, "", "wan0")
+	w.stop(t) // kill -9
+	t.Run("daemon dead", check)
+	w.start(t)
+	t.Run("daemon back", check)
+	if now := w.status(t); now.Revision != before.Revision || now.Hash != before.Hash || now.Magic != before.Magic {
+		t.Errorf("after a restart %+v, want revision, hash and magic of %+v", now.Result, before.Result)
+	}
+	for _, f := range line.Frames() {
+		if bytes.Contains(f, []byte{198, 51, 100}) {
+			t.Error("a packet for the region left the line in clear")
+			break
+		}
+	}
+
+	t.Run("what was taken away comes back", func(t *testing.T) { w.checkSettling(t) })
+	t.Run("settled", check)
+	t.Run("anchors changed", func(t *testing.T) { w.checkAnchorsChanged(t) })
+	t.Run("removed", func(t *testing.T) { w.checkRemoved(t) })
+}
+
+func (w *town) checkStatus(t *testing.T) {
+	s := w.status(t)
+	for _, p := range s.Ports {
+		// Only the ports of this town's hosts are plugged in.
+		if p.Index != 0 && (!p.Guarded() || !p.Up) {
+			t.Errorf("port %+v: want it guarded and up", p)
+		}
+		if strings.HasPrefix(p.Name, "pt-") && !p.Native {
+			t.Errorf("portal port %+v: want native XDP", p)
+		}
+	}
+	if s.Revision == "" || s.Hash == "" || s.Magic == 0 || len(s.Classes) != 3 || s.Backstop["input-allowed"].Packets == 0 {
+		t.Errorf("status %+v: want revision, hash, magic, three classes, counters of the backstop", s)
+	}
+	for _, path := range []string{"/counters", "/flows?max=10", "/anchors", "/tunnel-keys"} {
+		if code, err := w.ask(http.MethodGet, path, nil, nil); err != nil || code != http.StatusOK {
+			t.Errorf("GET %s: %d, %v", path, code, err)
+		}
+	}
+	if code, _ := w.ask(http.MethodGet, "/flows?max=many", nil, nil); code != http.StatusBadRequest {
+		t.Errorf("GET /flows?max=many: %d, want 400", code)
+	}
+	for key, want := range map[string]string{"net.ipv4.conf.all.forwarding": "1", "net.ipv6.conf.all.forwarding": "1",
+		"net.ipv4.conf.mn0.rp_filter": "1", "net.ipv6.conf.mn0.accept_ra": "0", "net.ipv4.conf.mn0.send_redirects": "0"} {
+		if got := strings.TrimSpace(netlab.Run(t, "", "sysctl", "-n", key)); got != want {
+			t.Errorf("%s = %s, want %s", key, got, want)
+		}
+	}
+	fi, err := os.Stat(filepath.Join(w.instance.StateOf("dataplane"), "wireguard-wg0.key"))
+	if err != nil || fi.Mode().Perm() != 0o600 {
+		t.Errorf("tunnel key: %v, %v: want mode 0600", fi, err)
+	}
+}
+
+// A portal is reached from where it should be, and reaches nobody.
+func (w *town) checkPortals(t *testing.T) {
+	mn := w.instance.PortalNetns(anchors.MyNumber)
+	serveTCP(t, mn, "198.18.110.2:443")
+	serveTCP(t, mn, "198.18.110.2:80")
+	serveTCP(t, "mn-pc1", "198.18.10.11:443")
+	for addr, want := range map[string]bool{"198.18.110.2:443": true, "198.18.110.2:80": false} {
+		if got := reaches(t, "mn-pc1", addr); got != want {
+			t.Errorf("mn-pc1 reaches the portal at %s = %v, want %v", addr, got, want)
+		}
+	}
+	if reaches(t, "noc", "198.18.110.2:443") {
+		t.Error("the management zone reaches the My Number portal")
+	}
+	for _, z := range place.PortalZones {
+		ns := w.instance.PortalNetns(z)
+		for _, addr := range []string{"198.18.10.11:443", "198.18.21.11:443", "203.0.113.11:443", "198.18.40.11:443", "198.51.100.11:443"} {
+			if reaches(t, ns, addr) {
+				t.Errorf("the portal of zone %s opens a connection to %s", z, addr)
+			}
+		}
+	}
+}
+
+// Each lie changes one object of an honest generation.
+func (w *town) checkLies(t *testing.T) {
+	honest := w.status(t)
+	last, err := os.ReadFile(filepath.Join(w.instance.StateOf("dataplane"), "generation.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	routeOf := func(g *gate.Generation, prefix string) *gate.Route {
+		for i := range g.Routes {
+			if g.Routes[i].Prefix == netip.MustParsePrefix(prefix) && !g.Routes[i].Unreachable {
+				return &g.Routes[i]
+			}
+		}
+		t.Fatalf("no route %s", prefix)
+		return nil
+	}
+	segmentOf := func(g *gate.Generation, name string) *packet.Segment {
+		for i := range g.Tables.Segments {
+			if g.Tables.Segments[i].Name == name {
+				return &g.Tables.Segments[i]
+			}
+		}
+		t.Fatalf("no segment %s", name)
+		return nil
+	}
+	lies := []struct {
+		name string
+		tell func(g *gate.Generation)
+		want string // in the error or in a violation
+	}{
+		{"segment relabelled", func(g *gate.Generation) { segmentOf(g, "in-net").Zone = anchors.MyNumber }, ""},
+		{"segments' ports swapped", func(g *gate.Generation) {
+			a, b := segmentOf(g, "mn-office"), segmentOf(g, "in-net")
+			a.Port, b.Port = b.Port, a.Port
+		}, ""},
+		{"prefix stolen", func(g *gate.Generation) {
+			for i := range g.Tables.Prefixes {
+				if g.Tables.Prefixes[i].Prefix == netip.MustParsePrefix("203.0.113.0/24") {
+					g.Tables.Prefixes[i].Segment = segmentOf(g, "mn-office").ID
+				}
+			}
+		}, ""},
+		{"cell from My Number to the internet", func(g *gate.Generation) {
+			classOf := func(addr string) uint16 {
+				for _, h := range g.Tables.Hosts {
+					if h.Addr == netip.MustParseAddr(addr) {
+						return h.Class
+					}
+				}
+				t.Fatalf("no host %s", addr)
+				return 0
+			}
+			c := g.Tables.Cells[0]
+			c.Src, c.Dst = classOf("198.18.10.11"), classOf("203.0.113.11")
+			g.Tables.Cells = append(g.Tables.Cells, c)
+		}, "I1"},
+		{"route to the wrong port", func(g *gate.Generation) { routeOf(g, "198.18.10.0/24").Port = "inw0" }, "inw0"},
+		{"region's route to the line, in clear", func(g *gate.Generation) { routeOf(g, "198.51.100.0/26").Port = "wan0" }, "wan0"},
+		{"default route to the internet", func(g *gate.Generation) {
+			g.Routes = append(g.Routes, gate.Route{Prefix: netip.MustParsePrefix("0.0.0.0/0"), Port: "inw0"})
+		}, "no segment"},
+		{"more specific route", func(g *gate.Generation) {
+			g.Routes = append(g.Routes, gate.Route{Prefix: netip.MustParsePrefix("198.18.10.128/25"), Port: "lg0"})
+		}, "mn0"},
+		{"route via a stranger", func(g *gate.Generation) {
+			routeOf(g, "198.18.10.0/24").Via = netip.MustParseAddr("198.18.10.66")
+		}, "no router"},
+		{"route given twice", func(g *gate.Generation) { g.Routes = append(g.Routes, *routeOf(g, "198.18.10.0/24")) }, "twice"},
+		{"foreign peer", func(g *gate.Generation) {
+			g.Tunnels[0].Peers[0].PublicKey = "c2VraXNobyBmb3JlaWduIHBlZXIgcHVibGljIGtleSE="
+		}, "public key"},
+		{"unknown region", func(g *gate.Generation) { g.Tunnels[0].Peers[0].ID = "elsewhere" }, "no peer"},
+		{"wrong endpoint", func(g *gate.Generation) {
+			g.Tunnels[0].Peers[0].Endpoint = netip.MustParseAddrPort("203.0.113.66:51820")
+		}, "endpoint"},
+		{"region with more addresses", func(g *gate.Generation) {
+			g.Tunnels[0].Peers[0].Allowed = append(g.Tunnels[0].Peers[0].Allowed, netip.MustParsePrefix("203.0.113.0/24"))
+		}, "may send from"},
+		{"regions exchanged", func(g *gate.Generation) {
+			p := g.Tunnels[0].Peers
+			p[0].Allowed, p[1].Allowed = p[1].Allowed, p[0].Allowed
+		}, "may send from"},
+		{"region twice", func(g *gate.Generation) { g.Tunnels[0].Peers = append(g.Tunnels[0].Peers, g.Tunnels[0].Peers[0]) }, "twice"},
+		{"tunnel by another line", func(g *gate.Generation) { g.Tunnels[0].Line = "inw0" }, "line"},
+		{"tunnel on another port number", func(g *gate.Generation) { g.Tunnels[0].Listen = 53 }, "port 53"},
+		{"tunnel on a port's device", func(g *gate.Generation) { g.Tunnels[0].Device = "in0" }, "no tunnel"},
+		{"tunnel with a station's address", func(g *gate.Generation) {
+			g.Tunnels[0].Addrs = append(g.Tunnels[0].Addrs, netip.MustParseAddr("198.18.10.11"))
+		}, "not the gate's"},
+		{"tunnel MTU", func(g *gate.Generation) { g.Tunnels[0].MTU = 65535 }, "MTU"},
+		{"probe to a stranger", func(g *gate.Generation) {
+			g.Tunnels[0].Peers[0].Probe = netip.MustParseAddrPort("203.0.113.11:53")
+		}, "probe"},
+		{"guarantees over the line", func(g *gate.Generation) { g.Bandwidth[0].Classes[0].Guarantee = g.Bandwidth[0].Rate }, "exceed"},
+		{"bandwidth on a port", func(g *gate.Generation) { g.Bandwidth[0].Device = "mn0" }, "no tunnel"},
+		{"no revision", func(g *gate.Generation) { g.Revision = "" }, "revision"},
+	}
+	for _, l := range lies {
+		t.Run(l.name, func(t *testing.T) {
+			g := w.compile(t)
+			l.tell(&g)
+			code, v := w.apply(t, g)
+			if code != http.StatusConflict {
+				t.Fatalf("answered with %d %+v, want 409", code, v)
+			}
+			all := v.Error
+			for _, x := range v.Violations {
+				all += "\n" + x.Invariant + " " + x.Message
+			}
+			if !strings.Contains(all, l.want) {
+				t.Errorf("answer %q: want %q in it", all, l.want)
+			}
+		})
+	}
+	if now := w.status(t); now.Result != honest.Result {
+		t.Errorf("in force after the lies: %+v, want %+v", now.Result, honest.Result)
+	}
+	if now, err := os.ReadFile(filepath.Join(w.instance.StateOf("dataplane"), "generation.json")); err != nil || !bytes.Equal(now, last) {
+		t.Errorf("the kept generation changed (%v)", err)
+	}
+	if code, err := w.ask(http.MethodPost, "/generation", map[string]any{"revision": "x", "backstop": "none"}, nil); code != http.StatusBadRequest {
+		t.Errorf("a generation with an unknown key: %d, %v, want 400", code, err)
+	}
+}
+
+// When keeping the generation fails, after everything was changed, the former one is put back.
+func (w *town) checkFailure(t *testing.T) {
+	path := filepath.Join(w.instance.StateOf("dataplane"), "generation.json")
+	before := w.status(t)
+	if err := os.Rename(path, path+".aside"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(path, "in the way"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	next := w.compile(t)
+	next.Revision, next.Tables.Revision = "next", "next"
+	next.Tunnels[0].Peers = nil
+	next.Bandwidth = nil
+	next.Routes = next.Routes[:2]
+	if code, v := w.apply(t, next); code != http.StatusInternalServerError {
+		t.Errorf("answered with %d %+v, want 500", code, v)
+	}
+	if err := os.RemoveAll(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".aside", path); err != nil {
+		t.Fatal(err)
+	}
+	if now := w.status(t); now.Revision != before.Revision || now.Hash != before.Hash || len(now.Tunnels) != len(before.Tunnels) || len(now.Classes) != 3 {
+		t.Errorf("after the failure %+v, want %+v", now, before)
+	}
+	w.waitRegion(t)
+}
+
+// Devices and rules that somebody removes are put back, and are never open in between.
+func (w *town) checkSettling(t *testing.T) {
+	netlab.Run(t, "", "ip", "link", "del", "wg0")
+	netlab.Run(t, "", "nft", "delete", "table", "inet", "sekisho")
+	netlab.Run(t, "", "ip", "link", "del", "pt-mn")
+	netlab.Until(t, 10*time.Second, "the backstop", func() bool {
+		_, err := netlab.Try("", "nft", "list", "table", "inet", "sekisho")
+		return err == nil
+	})
+	netlab.Until(t, 10*time.Second, "every device guarded", func() bool {
+		for _, p := range w.status(t).Ports {
+			if (p.Name == "wg0" || p.Name == "pt-mn") && (!p.Guarded() || !p.Up) {
+				return false
+			}
+		}
+		return true
+	})
+	w.waitRegion(t)
+}
+
+// Anchors that forbid what is in force close everything at the next start.
+func (w *town) checkAnchorsChanged(t *testing.T) {
+	w.stop(t)
+	changed := *w.cfg
+	changed.Segments = append(changed.Segments[:0:0], w.cfg.Segments...)
+	for i := range changed.Segments {
+		if changed.Segments[i].ID == "lg-asp-net" {
+			changed.Segments[i].Zone = anchors.Internet
+		}
+	}
+	w.writeAnchors(t, &changed)
+	w.start(t)
+	for _, addr := range []string{"198.18.21.11:443", "198.51.100.11:443"} {
+		if reaches(t, "mn-pc1", addr) {
+			t.Errorf("mn-pc1 still reaches %s", addr)
+		}
+	}
+	if s := w.status(t); s.Revision != "" {
+		t.Errorf("revision %q in force, want none", s.Revision)
+	}
+}
+
+func (w *town) checkRemoved(t *testing.T) {
+	w.stop(t)
+	w.sub(t, "remove", "--name", string(w.instance))
+	links := netlab.Run(t, "", "ip", "-o", "link")
+	for _, gone := range []string{"wg0", "pt-mn", "pt-lg", "pt-in", "pt-mg"} {
+		if strings.Contains(links, gone) {
+			t.Errorf("device %s is left", gone)
+		}
+	}
+	if strings.Contains(links, "xdp") {
+		t.Errorf("XDP programs are left:\n%s", links)
+	}
+	if out := netlab.Run(t, "", "nft", "list", "tables"); strings.Contains(out, "sekisho") {
+		t.Errorf("rules are left: %s", out)
+	}
+	if out := netlab.Run(t, "", "ip", "route"); strings.Contains(out, "unreachable") {
+		t.Errorf("routes are left: %s", out)
+	}
+	if out := netlab.Run(t, "", "ip", "netns"); strings.Contains(out, "portal") {
+		t.Errorf("namespaces are left: %s", out)
+	}
+	if b, err := os.ReadFile("/proc/mounts"); err != nil || strings.Contains(string(b), " bpf ") {
+		t.Errorf("a bpffs is left mounted (%v)", err)
+	}
+	// Removing again finds nothing and says so by success.
+	w.sub(t, "remove", "--name", string(w.instance))
+}
