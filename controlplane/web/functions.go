@@ -10,7 +10,6 @@ import (
 
 	"github.com/sekisho/sekisho/controlplane/web/text"
 	"github.com/sekisho/sekisho/dataplane/anchors"
-	"github.com/sekisho/sekisho/dataplane/sanitize"
 )
 
 // japan is the time that every screen shows: the town's, whatever the box's clock is set to.
@@ -19,24 +18,25 @@ var japan = time.FixedZone("JST", 9*60*60)
 // functions are what templates call.
 func functions(l text.Lang) template.FuncMap {
 	return template.FuncMap{
-		"t":        l.T,
-		"has":      l.Has,
-		"asset":    assetURL,
-		"name":     func(n Name) string { return n.in(l) },
-		"zone":     func(z anchors.Zone) string { return l.T("zone." + z.String()) },
-		"when":     func(t time.Time) string { return when(l, t) },
-		"stamp":    func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-		"age":      func(t, now time.Time) string { return age(l, now.Sub(t)) },
-		"bytes":    size,
-		"rate":     rate,
-		"num":      func(f float64) string { return number(f) },
-		"ms":       func(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d)/1e6) },
-		"ext":      extension,
-		"short":    func(s string) string { return s[:min(12, len(s))] },
-		"upper":    strings.ToUpper,
-		"steps":    steps,
-		"sentence": func(code string) string { return sentence(l, code) },
-		"dict":     dict,
+		"t":       l.T,
+		"has":     l.Has,
+		"asset":   assetURL,
+		"name":    func(n Name) string { return n.in(l) },
+		"zone":    func(z anchors.Zone) string { return l.T("zone." + z.String()) },
+		"when":    func(t time.Time) string { return when(l, t) },
+		"stamp":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"age":     func(t, now time.Time) string { return age(l, now.Sub(t)) },
+		"bytes":   size,
+		"rate":    rate,
+		"num":     func(f float64) string { return number(f) },
+		"ms":      func(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d)/1e6) },
+		"ext":     extension,
+		"short":   func(s string) string { return s[:min(12, len(s))] },
+		"upper":   strings.ToUpper,
+		"steps":   steps,
+		"finding": l.Finding,
+		"problem": func(code string) string { s, _ := l.Error(code); return s },
+		"dict":    dict,
 	}
 }
 
@@ -121,16 +121,4 @@ func extension(name string) string {
 		return "–"
 	}
 	return strings.ToUpper(string(e))
-}
-
-// sentence explains a finding. The rebuilder's codes are explained by its own catalogue, those of the verifier and the broker
-// by ours; a code that nobody knows is still shown, so that it can be asked about.
-func sentence(l text.Lang, code string) string {
-	if l.Has("finding." + code) {
-		return l.T("finding." + code)
-	}
-	if s := sanitize.Sentence(code, string(l)); s != code {
-		return s
-	}
-	return l.T("finding-unknown", code)
 }

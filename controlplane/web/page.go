@@ -58,8 +58,10 @@ func (s *site) render(w http.ResponseWriter, r *http.Request, status int, name s
 	if d := r.URL.Query().Get("done"); v.Done == "" && v.Lang.Has("done."+d) {
 		v.Done = d
 	}
-	if e := r.URL.Query().Get("error"); v.Error == "" && v.Lang.Has("error."+e) {
-		v.Error = e
+	if e := r.URL.Query().Get("error"); v.Error == "" && e != "" {
+		if _, known := v.Lang.Error(e); known {
+			v.Error = e
+		}
 	}
 	var b bytes.Buffer
 	root := "layout"
@@ -84,7 +86,7 @@ func (s *site) render(w http.ResponseWriter, r *http.Request, status int, name s
 func (s *site) fail(w http.ResponseWriter, r *http.Request, err error) {
 	code, _ := s.code(r, err)
 	if wantsJSON(r) || strings.HasPrefix(r.URL.Path, "/api/") {
-		writeJSON(w, status(code), problem{Error: lang(r).T("error." + code), Code: code})
+		writeJSON(w, status(code), problem{Error: said(r, code), Code: code})
 		return
 	}
 	live := r.Header.Get("HX-Request") != ""
@@ -106,6 +108,12 @@ func (s *site) fail(w http.ResponseWriter, r *http.Request, err error) {
 		}
 		s.render(w, r, status(code), "error", v)
 	}
+}
+
+// said is the text of a code in the reader's language.
+func said(r *http.Request, code string) string {
+	s, _ := lang(r).Error(code)
+	return s
 }
 
 // problem is how programs are told of an error.
@@ -154,7 +162,7 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Write(append(b, '\n'))
 }
 
-// pages parses every template once for each language, so that a template says {{t "key"}} without naming one.
+// pages parses every template once for each language, so that a template says {{t "nav.home"}} without naming one.
 func pages(l text.Lang) (map[string]*template.Template, error) {
 	if l == text.EN {
 		return pagesEN()

@@ -90,9 +90,11 @@ func visit(t *testing.T, base string) *visitor {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &visitor{t, base, &http.Client{Jar: jar, Timeout: 20 * time.Second,
+	v := &visitor{t, base, &http.Client{Jar: jar, Timeout: 20 * time.Second,
 		Transport:     &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	t.Cleanup(v.http.CloseIdleConnections)
+	return v
 }
 
 func (v *visitor) do(method, path, kind string, body io.Reader, header ...string) (*http.Response, string) {

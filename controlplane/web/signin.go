@@ -85,8 +85,10 @@ type coded interface {
 
 // code finds what to tell the person; ok is false for an error that is ours, which is logged and told as "internal".
 func (s *site) code(r *http.Request, err error) (string, bool) {
-	if c, ok := errors.AsType[coded](err); ok && lang(r).Has("error."+c.Code()) {
-		return c.Code(), true
+	if c, ok := errors.AsType[coded](err); ok {
+		if _, known := lang(r).Error(c.Code()); known {
+			return c.Code(), true
+		}
 	}
 	s.Log.Error("page failed", "zone", s.zone, "method", r.Method, "path", r.URL.Path, "err", err)
 	return codeInternal, false

@@ -70,7 +70,7 @@ func (s *site) upload(w http.ResponseWriter, r *http.Request, p Person) {
 			if t, err = s.take(r, p, routes, o, part); err == nil {
 				out.Sent = append(out.Sent, t)
 			} else if code, ok := s.code(r, err); ok {
-				out.Refused = append(out.Refused, refused{fileName(part), code, lang(r).T("error." + code)})
+				out.Refused = append(out.Refused, refused{fileName(part), code, said(r, code)})
 				err = nil // the other files have their own chance; the rest of this part is skipped
 			}
 		}
@@ -98,7 +98,7 @@ func (s *site) answer(w http.ResponseWriter, r *http.Request, p Person, o order,
 			s.showSend(w, r, status(code), p, code, o)
 			return
 		}
-		out.Refused = append(out.Refused, refused{"", code, lang(r).T("error." + code)})
+		out.Refused = append(out.Refused, refused{"", code, said(r, code)})
 	}
 	st := http.StatusCreated
 	if len(out.Sent) == 0 {

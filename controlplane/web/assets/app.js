@@ -154,8 +154,9 @@
       return;
     }
     document.getElementById("after").hidden = false;
+    submit.hidden = entries.length === 0; // all are on their way: go to the list, or begin a new form
+    drop.hidden = entries.length === 0;
     submit.disabled = false;
     input.disabled = false;
-    input.required = entries.length === 0;
   });
 })();

@@ -28,9 +28,9 @@
         width: box.clientWidth,
         height: 260,
         scales: { y: { range: (u, min, max) => [0, Math.max(5, max * 1.1)] } },
-        axes: [{ grid, stroke: "#4d4d4d", values: (u, ts) => ts.map((t) => new Date(t * 1000).toLocaleTimeString("ja-JP", { hour: "2-digit", minute: "2-digit", second: "2-digit" })) }, { grid, stroke: "#4d4d4d", size: 60 }],
+        axes: [{ grid, stroke: "#4d4d4d", values: (u, ts) => ts.map((t) => new Date(t * 1000).toLocaleTimeString("ja-JP", { hour: "2-digit", minute: "2-digit", second: "2-digit", timeZone: "Asia/Tokyo" })) }, { grid, stroke: "#4d4d4d", size: 60 }],
         series: [
-          { value: (u, t) => (t == null ? "–" : new Date(t * 1000).toLocaleTimeString("ja-JP")) },
+          { label: box.dataset.time, value: (u, t) => (t == null ? "–" : new Date(t * 1000).toLocaleTimeString("ja-JP", { timeZone: "Asia/Tokyo" })) },
           ...d.rows.map((r, i) => ({
             label: r.label,
             stroke: colours[i % colours.length],

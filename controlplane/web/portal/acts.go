@@ -176,8 +176,11 @@ func (p *portal) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	status, code := http.StatusServiceUnavailable, "unavailable"
 	if no, ok := errors.AsType[refusal](err); ok {
 		status, code = no.status, no.code
-	} else if no, ok := errors.AsType[*release.Refusal](err); ok && lang(r).Has("error."+no.Code) {
-		status, code = no.Status, no.Code
+	} else if no, ok := errors.AsType[*release.Refusal](err); ok {
+		if _, known := lang(r).Error(no.Code); known {
+			status, code = no.Status, no.Code
+		}
+		p.Log.Info("release refuses", "path", r.URL.Path, "err", no)
 	} else {
 		p.Log.Warn("act of the portal", "path", r.URL.Path, "err", err)
 	}

@@ -17,13 +17,14 @@ var plainPage = template.Must(template.New("plain").Parse(`<!doctype html>
 // say answers a code's text, to programs as JSON and to people as a plain page.
 func (p *portal) say(w http.ResponseWriter, r *http.Request, status int, code string) {
 	l := lang(r)
+	said, _ := l.Error(code)
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 	if wantsJSON(r) {
 		h.Set("Content-Type", "application/json; charset=utf-8")
 		w.WriteHeader(status)
-		if err := json.NewEncoder(w).Encode(map[string]string{"error": l.T("error." + code), "code": code}); err != nil {
+		if err := json.NewEncoder(w).Encode(map[string]string{"error": said, "code": code}); err != nil {
 			p.Log.Debug("answer a refusal", "err", err)
 		}
 		return
@@ -33,7 +34,7 @@ func (p *portal) say(w http.ResponseWriter, r *http.Request, status int, code st
 	err := plainPage.Execute(w, struct {
 		Lang                   text.Lang
 		Title, App, Text, Home string
-	}{l, l.T("title.error"), l.T("app.name"), l.T("error." + code), l.T("error-page.home")})
+	}{l, l.T("title.error"), l.T("app.name"), said, l.T("error-page.home")})
 	if err != nil {
 		p.Log.Debug("answer a refusal", "err", err)
 	}
