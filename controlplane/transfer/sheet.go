@@ -20,10 +20,10 @@ import (
 // its own, sealed under a key of its own; the key is overwritten in place at the end of the retention, so that nothing of
 // this can be read again from old disk blocks, from the database's free pages or from a copy of either.
 type sheet struct {
-	Name    string          `json:"name"`
-	Note    string          `json:"note,omitempty"`
-	Report  *verdict.Report `json:"report,omitempty"`
-	Reasons map[int]string  `json:"reasons,omitempty"` // by index in the record's history
+	Name    string            `json:"name"`
+	Note    string            `json:"note,omitempty"`
+	Report  *verdict.Report   `json:"report,omitempty"`
+	Reasons map[string]string `json:"reasons,omitempty"` // by step.Words
 }
 
 // sheets keeps ID.sheet and ID.key in one directory. Backups take the sheets and never the keys.

@@ -67,6 +67,8 @@ type Desk struct {
 	work   chan string   // transfers to sanitize
 	busy   sync.Map      // ids that a worker has
 	due    chan struct{} // something is to be erased
+
+	writing sync.Mutex // of sheets that people write to
 }
 
 // New makes a desk. Run does its work in the background.
@@ -97,6 +99,7 @@ type step struct {
 	State  web.State `json:"state"`
 	Time   time.Time `json:"time"`
 	Person string    `json:"person,omitempty"`
+	Words  string    `json:"words,omitempty"` // under which the sheet holds what the person said
 }
 
 const (
@@ -315,10 +318,12 @@ func (d *Desk) Reject(ctx context.Context, p web.Person, zone anchors.Zone, id, 
 	if strings.TrimSpace(reason) == "" || len(reason) > maxText || !utf8.ValidString(reason) {
 		return web.Refuse(web.CodeReason, nil)
 	}
-	if err := d.reason(&r, len(r.History), reason); err != nil {
+	words, err := d.reason(id, reason)
+	if err != nil {
 		return err
 	}
 	r.advance(web.Rejected, d.o.Now(), p.ID)
+	r.History[len(r.History)-1].Words = words
 	word, err := d.sheets.word(id, reason)
 	if err != nil {
 		return err
@@ -376,8 +381,10 @@ func (d *Desk) approve(ctx context.Context, r record, rev uint64, zone anchors.Z
 	}
 	detail := map[string]string{"sanitized_sha256": a.SanitizedSHA256, "role": a.Role, "state": string(next),
 		"receipt": base64.StdEncoding.EncodeToString(signed.Signature)}
+	var words string
 	if a.Reason != "" {
-		if err := d.reason(&r, len(r.History), a.Reason); err != nil {
+		var err error
+		if words, err = d.reason(r.ID, a.Reason); err != nil {
 			return err
 		}
 		word, err := d.sheets.word(r.ID, a.Reason)
@@ -387,6 +394,7 @@ func (d *Desk) approve(ctx context.Context, r record, rev uint64, zone anchors.Z
 		detail["reason"] = word
 	}
 	r.advance(next, d.o.Now(), a.Person)
+	r.History[len(r.History)-1].Words = words
 	return d.save(ctx, r, rev, store.Txn{}, d.event(r, zone, a.Person, "transfer.approve", detail))
 }
 
@@ -486,17 +494,21 @@ func (d *Desk) save(ctx context.Context, r record, rev uint64, t store.Txn, even
 	return err
 }
 
-// reason keeps a person's words for the step that comes next.
-func (d *Desk) reason(r *record, at int, text string) error {
-	s, err := d.sheets.read(r.ID)
+// reason keeps a person's words and answers the name under which a step refers to them. Words of a step that never came to
+// be, because another was quicker, are referred to by none.
+func (d *Desk) reason(id, text string) (string, error) {
+	d.writing.Lock()
+	defer d.writing.Unlock()
+	s, err := d.sheets.read(id)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if s.Reasons == nil {
-		s.Reasons = map[int]string{}
+		s.Reasons = map[string]string{}
 	}
-	s.Reasons[at] = text
-	return d.sheets.write(r.ID, s)
+	name := rand.Text()
+	s.Reasons[name] = text
+	return name, d.sheets.write(id, s)
 }
 
 func (d *Desk) event(r record, zone anchors.Zone, actor, action string, detail map[string]string) audit.Event {
@@ -511,8 +523,8 @@ func (d *Desk) event(r record, zone anchors.Zone, actor, action string, detail m
 func (d *Desk) shown(ctx context.Context, r record, s sheet) web.Transfer {
 	t := web.Transfer{ID: r.ID, From: r.From, To: r.To, Name: s.Name, Note: s.Note, Size: r.Size, State: r.State, Created: r.Created,
 		Expires: r.Expires, Requester: d.person(ctx, r.Requester)}
-	for i, h := range r.History {
-		w := web.Happening{State: h.State, Time: h.Time, Reason: s.Reasons[i]}
+	for _, h := range r.History {
+		w := web.Happening{State: h.State, Time: h.Time, Reason: s.Reasons[h.Words]}
 		if h.Person != "" {
 			p := d.person(ctx, h.Person)
 			w.Person = &p
