@@ -60,7 +60,7 @@ struct {
 	__uint(max_entries, 8);
 	__type(key, __u32);
 	__type(value, __u32);
-	__uint(map_flags, BPF_F_RDONLY_PROG);
+	/* Not BPF_F_RDONLY_PROG: the verifier refuses (ENOTSUPP) to read a frozen array of several entries that has it. */
 } zone_pairs SEC(".maps");
 
 /* The two addresses of a packet, as this parser reads them. */

@@ -181,7 +181,7 @@ INLINE int admit(const struct tables *t, const struct packet *p, struct decision
 	}
 	by_b = flow_key_of(p, d, &key);
 	f = bpf_map_lookup_elem(&flows, &key);
-	if (f && now - f->last > flow_timeout(f, p->proto))
+	if (f && (__s64)(now - f->last) > (__s64)flow_timeout(f, p->proto))
 		f = 0;
 	if (f)
 		return flow_known(f, t, p, d, by_b, now);

@@ -43,7 +43,7 @@ INLINE int classes_of(const struct tables *t, const struct ingress *in, const st
 
 	if (special_addr(&p->src, p->family))
 		return DROP_SOURCE_ADDRESS;
-	if (special_addr(&p->dst, p->family))
+	if (special_addr(&p->dst, p->family) || same_addr(&p->src, &p->dst))
 		return DROP_DESTINATION_ADDRESS;
 	reason = station(t, in, p, &d->src_class);
 	if (reason)

@@ -2,9 +2,9 @@
 // and for readers.
 //
 // Problem: a decision that only exists as C for a verifier can be neither read nor checked. Mechanism: the same decision,
-// written from the contract and not from the C, over the same tables; the outside world (routes, neighbours, flows) is
-// passed in. Life cycle: none, it is a function. Invariant: for the same tables, state and frame, Decide and the loaded
-// program give the same verdict and the same reason.
+// written from the contract and not from the C, over the same tables; the outside world (routes, neighbours, flows, time)
+// is passed in. Life cycle: none, it is a function; New only builds lookup maps. Invariant: for the same tables, state and
+// frame, Decide and the loaded programs give the same verdict and the same reason.
 package model
 
 import (
@@ -28,6 +28,7 @@ const (
 type Packet struct {
 	Port  string
 	Frame []byte // Ethernet on ports, IP on tunnel devices
+	Bare  bool   // Port is a tunnel device
 	Now   time.Time
 }
 
@@ -37,70 +38,160 @@ type Decision struct {
 	Reason  string // why it was dropped
 	Rule    uint32 // rule that permits it, 0 = none (the gate's neighbour discovery)
 	BWClass uint8
-	Segment uint16 // ingress segment, 0 = unknown
-	Egress  string // device, with Redirect
-	NextMAC packet.MAC
-	Mark    uint32 // without magic, with Stack
-	Opened  bool   // a flow was created
+	Segment uint16     // ingress segment, 0 = not known
+	Egress  string     // device, with Redirect
+	NextMAC packet.MAC // with Redirect
+	Mark    uint32     // without the magic, with Stack
+	Opened  bool       // a flow was created
 }
 
 // State is the world around the decision.
 type State struct {
-	Flows map[FlowKey]*Flow
-	Route func(dst netip.Addr) Hop // nil: no route
+	Flows    map[FlowKey]*Flow
+	Capacity int                   // of Flows; 0 = unbounded
+	MACs     map[string]packet.MAC // of the gate's ports
+	Route    func(in string, src, dst netip.Addr) Hop
 }
 
-// FlowKey is a flow, normalized: the lower (segment, address, port) end first.
-type FlowKey struct {
-	Proto        uint8
-	SegA, SegB   uint16
-	AddrA, AddrB netip.Addr
-	PortA, PortB uint16
-}
-
-// Flow is what is remembered of an allowed opening.
-type Flow struct {
-	FromA   bool // the A end opened it
-	Epoch   uint32
-	Rule    uint32
-	BWClass uint8
-}
-
-// Hop is what the routing table and neighbour table say.
+// Hop is what the kernel's routing and neighbour tables say about a destination.
 type Hop struct {
-	Unreachable bool
-	Device      string
-	Via         netip.Addr // the next hop itself; equal to the destination when on link
-	MAC         packet.MAC // zero: neighbour not resolved
-	SrcMAC      packet.MAC // of Device
-	MTU         int
+	Found     bool       // false: no route, or an unreachable one
+	Forbidden bool       // forwarding is switched off on the ingress port
+	Device    string     // it would leave by
+	Next      netip.Addr // next hop; the destination itself when on link
+	MAC       packet.MAC // of the next hop; zero: not resolved
+	MTU       int        // bytes of the packet from its network header on
 }
 
-// Query is what `sekisho trace` asks.
-type Query struct {
-	From  anchors.Zone // only segments of this zone are tried; None: wherever Src lies
-	Src   netip.Addr
-	Dst   netip.Addr
-	Proto uint8
-	SPort uint16
-	DPort uint16     // ICMP: the type
-	MAC   packet.MAC // zero: the registered one
+// Model is a set of tables, ready to be asked.
+type Model struct {
+	tables   *packet.Tables
+	segments map[uint16]packet.Segment
+	ports    map[attachment]uint16
+	hosts    map[netip.Addr]binding
+	prefixes [2][]map[netip.Addr]binding // by family; index: prefix length
+	classes  map[uint16]packet.Class
+	services map[service]uint16 // port class
+	cells    map[crossing]packet.Cell
+	records  map[uint32][]string
 }
 
-// Step is one decision on the way.
-type Step struct {
-	Name    string   `json:"name"` // parse, segment, station, flow, policy, forward, egress
-	OK      bool     `json:"ok"`
-	Reason  string   `json:"reason,omitempty"` // drop reason, when not OK
-	Text    string   `json:"text"`             // facts, in English, for a person of the trade
-	Rule    uint32   `json:"rule,omitempty"`
-	Records []string `json:"records,omitempty"`
+type attachment struct {
+	port string
+	vlan uint16
 }
 
-// Decide says what becomes of a packet. It changes st.Flows as the program changes its flow table.
+type binding struct {
+	class, segment uint16
+	mac            packet.MAC
+	exact          bool
+}
+
+type service struct {
+	proto uint8
+	port  uint16
+}
+
+type crossing struct{ src, dst, port uint16 }
+
+// New prepares tables; they must not change while the model is in use.
+func New(t *packet.Tables) *Model {
+	m := &Model{
+		tables: t, segments: map[uint16]packet.Segment{}, ports: map[attachment]uint16{}, hosts: map[netip.Addr]binding{},
+		classes: map[uint16]packet.Class{}, services: map[service]uint16{}, cells: map[crossing]packet.Cell{},
+		records: map[uint32][]string{},
+	}
+	m.prefixes[0], m.prefixes[1] = make([]map[netip.Addr]binding, 33), make([]map[netip.Addr]binding, 129)
+	for _, s := range t.Segments {
+		m.segments[s.ID] = s
+		if !s.Tunnel {
+			m.ports[attachment{s.Port, s.VLAN}] = s.ID
+		}
+	}
+	for _, h := range t.Hosts {
+		m.hosts[h.Addr] = binding{h.Class, h.Segment, h.MAC, true}
+	}
+	for _, p := range t.Prefixes {
+		byLength := &m.prefixes[family(p.Prefix.Addr())][p.Prefix.Bits()]
+		if *byLength == nil {
+			*byLength = map[netip.Addr]binding{}
+		}
+		(*byLength)[p.Prefix.Addr()] = binding{p.Class, p.Segment, p.MAC, false}
+	}
+	for _, c := range t.Classes {
+		m.classes[c.ID] = c
+	}
+	for _, r := range t.Ports {
+		for n := int(r.Lo); n <= int(r.Hi); n++ {
+			m.services[service{r.Proto, uint16(n)}] = r.Class
+		}
+	}
+	for _, c := range t.Cells {
+		m.cells[crossing{c.Src, c.Dst, c.Port}] = c
+	}
+	for _, r := range t.Rules {
+		m.records[r.ID] = r.Records
+	}
+	return m
+}
+
+func family(a netip.Addr) int {
+	if a.Is4() {
+		return 0
+	}
+	return 1
+}
+
+// find gives what is known of an address: its own entry, else that of the longest prefix that holds it.
+func (m *Model) find(a netip.Addr) (binding, bool) {
+	if b, ok := m.hosts[a]; ok {
+		return b, true
+	}
+	byLength := m.prefixes[family(a)]
+	for bits := len(byLength) - 1; bits >= 0; bits-- {
+		if byLength[bits] == nil {
+			continue
+		}
+		if p, err := a.Prefix(bits); err == nil {
+			if b, ok := byLength[bits][p.Addr()]; ok {
+				return b, true
+			}
+		}
+	}
+	return binding{}, false
+}
+
+// permission is the cell that lets src open towards dst.
+func (m *Model) permission(src, dst uint16, proto uint8, port uint16) (packet.Cell, bool) {
+	switch proto {
+	case tcp, udp, icmp, icmp6:
+	default:
+		port = 0
+	}
+	class := m.services[service{proto, port}]
+	if class == 0 {
+		return packet.Cell{}, false
+	}
+	c, ok := m.cells[crossing{src, dst, class}]
+	return c, ok
+}
+
+// Decide says what becomes of a packet and changes st.Flows accordingly. With anchors, a redirect has to pass the egress
+// program as well.
 func Decide(t *packet.Tables, a *anchors.Anchors, st *State, in Packet) Decision {
-	return Decision{Verdict: Drop, Reason: "segment-unknown"}
+	return New(t).Decide(a, st, in)
 }
 
-// Explain walks the decision for a first packet of a flow, as far as tables and anchors alone can tell.
-func Explain(t *packet.Tables, a *anchors.Anchors, q Query) []Step { return nil }
+// Decide is the function of the same name over prepared tables.
+func (m *Model) Decide(a *anchors.Anchors, st *State, in Packet) Decision {
+	w := walk{m: m, st: st, in: in}
+	reason := w.all()
+	if reason == "" && w.out.Verdict == Redirect && a != nil {
+		reason = Leave(a, w.in.Port, w.p.vlan, w.out.Egress, w.p.vlan, w.p.src, w.p.dst)
+	}
+	w.out.Segment = w.segment.ID
+	if reason != "" {
+		return Decision{Verdict: Drop, Reason: reason, Segment: w.segment.ID}
+	}
+	return w.out
+}

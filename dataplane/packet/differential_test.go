@@ -1,0 +1,398 @@
+package packet_test
+
+import (
+	"bytes"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/netip"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netns"
+
+	"github.com/sekisho/sekisho/dataplane/packet"
+	"github.com/sekisho/sekisho/dataplane/packet/model"
+)
+
+// The program and the model must agree on every packet: verdict, reason, rule, what becomes of the frame, and the flow
+// table afterwards. Rounds: between them the policy changes, flows grow old or are removed.
+
+const (
+	classified   = 1_050_000 // packets through the XDP program
+	tunnelled    = 150_000   // packets through the tunnel's program
+	workers      = 2
+	rounds       = 30
+	flowCapacity = 1500
+	seed         = 20261121
+)
+
+// unreachable are the reasons that one XDP run of a frame cannot end with.
+var unreachable = map[string]string{
+	"flow-table-busy": "needs another CPU in the same bucket from an interrupt", "metadata-failed": "needs a driver without room in front of the frame",
+	"egress-malformed": "egress program", "egress-source": "egress program", "egress-destination": "egress program",
+	"egress-wrong-port": "egress program", "egress-wrong-source": "egress program", "egress-zone-pair": "egress program",
+	"metadata-missing": "tcx", "vlan-mismatch": "tcx", "mark-missing": "tcx", "gate-refused": "tcx egress",
+}
+
+const (
+	xdpDrop     = 1
+	xdpPass     = 2
+	xdpRedirect = 4
+	tcxPass     = 0
+	tcxDrop     = 2
+)
+
+// worker drives one copy of the programs and one model with the same packets.
+type worker struct {
+	trial *packet.Trial
+	gen   *generator
+	st    *model.State
+	m     *model.Model
+	index map[string]int
+	magic uint16
+	bare  bool
+
+	now      time.Time
+	reached  map[string]int
+	passed   int
+	mismatch error
+}
+
+func TestProgramAndModelAgree(t *testing.T) {
+	core, index := world(t)
+	if err := core.Unguard(index["e0"]); err != nil {
+		t.Fatal(err)
+	}
+	reached := differ(t, core, index, classified, false)
+	for _, name := range packet.Reasons() {
+		_, excused := unreachable[name]
+		if reached[name] == 0 && !excused {
+			t.Errorf("no packet was dropped for %q: the generator does not reach it", name)
+		}
+		if reached[name] != 0 && excused {
+			t.Errorf("%q was reached %d times but is listed as unreachable", name, reached[name])
+		}
+	}
+	for _, want := range []model.Verdict{model.Redirect, model.Stack} {
+		if reached[string(want)] < classified/50 {
+			t.Errorf("only %d packets ended with %s", reached[string(want)], want)
+		}
+	}
+}
+
+func TestTunnelProgramAndModelAgree(t *testing.T) {
+	core, index := world(t)
+	reached := differ(t, core, index, tunnelled, true)
+	for _, want := range []string{
+		"stack", "ip-truncated", "ip-header", "fragment", "ip6-extension", "l4-truncated", "l4-header", "no-policy", "dhcp-refused",
+		"source-address", "destination-address", "source-is-gate", "source-not-in-segment", "destination-unknown", "no-cell",
+		"tcp-not-syn", "icmp-type", "icmp-no-flow",
+	} {
+		if reached[want] == 0 {
+			t.Errorf("no packet ended with %q", want)
+		}
+	}
+}
+
+func differ(t *testing.T, core *packet.Core, index map[string]int, total int, bare bool) map[string]int {
+	t.Helper()
+	var team []*worker
+	for i := range workers {
+		trial, err := core.NewTrial(flowCapacity)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer trial.Close()
+		w := &worker{
+			trial: trial, gen: &generator{r: rand.New(rand.NewPCG(seed, uint64(i)))}, index: index, magic: core.Magic(), bare: bare,
+			st:      &model.State{Flows: map[model.FlowKey]*model.Flow{}, Capacity: flowCapacity, MACs: map[string]packet.MAC{}, Route: route},
+			reached: map[string]int{},
+		}
+		for _, p := range ports {
+			w.st.MACs[p] = portMAC(p)
+		}
+		team = append(team, w)
+	}
+	ns, err := netns.Get()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	policies := rand.New(rand.NewPCG(seed, 99))
+	var tables packet.Tables
+	start := time.Now()
+	for round := range rounds {
+		if round > 0 && round%3 == 1 {
+			staged, err := core.Load(worldTables(policies, fmt.Sprint("round ", round)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := staged.Swap(); err != nil {
+				t.Fatal(err)
+			}
+			tables, _ = core.Active()
+		}
+		n := total / rounds / workers
+		if round == 0 {
+			n = 2000 // nothing is loaded yet
+		} else if round == 1 {
+			n += total/rounds/workers - 2000
+		}
+		var wg sync.WaitGroup
+		for _, w := range team {
+			snapshot := tables
+			w.m = model.New(&snapshot)
+			if err := w.age(); err != nil {
+				t.Fatal(err)
+			}
+			wg.Go(func() { w.work(n, ns) })
+		}
+		wg.Wait()
+		for _, w := range team {
+			if w.mismatch == nil {
+				w.mismatch = w.compareFlows()
+			}
+			if w.mismatch != nil {
+				t.Fatalf("round %d: %v", round, w.mismatch)
+			}
+		}
+	}
+	reached, packets := map[string]int{}, 0
+	for _, w := range team {
+		for k, n := range w.reached {
+			reached[k] += n
+			packets += n
+		}
+	}
+	if packets < total-total/100 {
+		t.Errorf("only %d packets were compared, want %d", packets, total)
+	}
+	var table strings.Builder
+	for _, k := range slices.Sorted(maps.Keys(reached)) {
+		fmt.Fprintf(&table, "%9d  %s\n", reached[k], k)
+	}
+	t.Logf("%d packets without a difference in %s:\n%s", packets, time.Since(start).Round(time.Millisecond), table.String())
+	return reached
+}
+
+// work runs n packets on a thread in the world's namespace; the thread ends with the goroutine.
+func (w *worker) work(n int, ns netns.NsHandle) {
+	runtime.LockOSThread()
+	if w.mismatch = netns.Set(ns); w.mismatch != nil {
+		return
+	}
+	for range n {
+		port, frame := w.gen.next(w.bare)
+		if w.bare {
+			port = "wg0"
+		}
+		if len(frame) < 14 {
+			frame = append(frame, make([]byte, 14-len(frame))...) // the kernel runs no program on less
+		}
+		if kind := be.Uint16(frame[12:]); w.bare && (kind == 0x86dd || kind == 0x0800) {
+			continue // the kernel's test run takes these for an EtherType and wants that header behind it
+		}
+		w.mismatch = w.one(port, frame)
+		if w.mismatch != nil {
+			return
+		}
+	}
+}
+
+// one compares one packet.
+func (w *worker) one(port string, frame []byte) error {
+	want := w.m.Decide(nil, w.st, model.Packet{Port: port, Frame: frame, Bare: w.bare, Now: w.now})
+	var answer, expect, mark uint32
+	var out []byte
+	var v packet.RawVerdict
+	var err error
+	if w.bare {
+		answer, mark, v, err = w.trial.TunnelIn(w.index[port], frame)
+		expect = map[model.Verdict]uint32{model.Drop: tcxDrop, model.Stack: tcxPass}[want.Verdict]
+	} else {
+		answer, out, v, err = w.trial.Classify(w.index[port], frame)
+		expect = map[model.Verdict]uint32{model.Drop: xdpDrop, model.Stack: xdpPass, model.Redirect: xdpRedirect}[want.Verdict]
+	}
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, dump(frame))
+	}
+	got := packet.ReasonName(v.Reason)
+	// The model does not know of the DEVMAP; e0 was taken out of it.
+	if want.Verdict == model.Redirect && want.Egress == "e0" {
+		want.Reason, expect, want.Rule, want.Opened = "egress-unguarded", xdpDrop, 0, false
+	}
+	name := want.Reason
+	if name == "" {
+		name = string(want.Verdict)
+		if len(w.gen.recent) < 64 {
+			w.gen.recent = append(w.gen.recent, w.gen.last)
+		} else {
+			w.gen.recent[w.passed%64] = w.gen.last
+		}
+		w.passed++
+	}
+	w.reached[name]++
+	if got != want.Reason || answer != expect || v.Rule != want.Rule || (v.Opened != 0) != want.Opened {
+		return fmt.Errorf("port %s: program: answer %d reason %q rule %d opened %d; model: %s (answer %d) reason %q rule %d opened %v\n%s",
+			port, answer, got, v.Rule, v.Opened, want.Verdict, expect, want.Reason, want.Rule, want.Opened, dump(frame))
+	}
+	if answer == xdpDrop || answer == tcxDrop && w.bare {
+		return nil
+	}
+	if w.bare {
+		if mark != uint32(w.magic)<<16|want.Mark {
+			return fmt.Errorf("mark %#x, want magic %#x and %#x\n%s", mark, w.magic, want.Mark, dump(frame))
+		}
+		return nil
+	}
+	if err := w.compareFrame(want, frame, out); err != nil {
+		return fmt.Errorf("port %s: %s: %w\nin:\n%sout:\n%s", port, want.Verdict, err, dump(frame), dump(out))
+	}
+	return nil
+}
+
+// compareFrame checks what left the program.
+func (w *worker) compareFrame(want model.Decision, in, out []byte) error {
+	l3 := 14
+	if be.Uint16(in[12:]) == 0x8100 {
+		l3 = 18
+	}
+	if want.Verdict == model.Stack {
+		vlan := uint16(0)
+		if l3 == 18 {
+			vlan = be.Uint16(in[14:]) & 0xfff
+		}
+		if len(out) != len(in)+8 || !bytes.Equal(out[8:], in) {
+			return fmt.Errorf("the frame was changed on its way up the stack")
+		}
+		mark, tag := uint32(out[0])|uint32(out[1])<<8|uint32(out[2])<<16|uint32(out[3])<<24, uint16(out[4])|uint16(out[5])<<8
+		if mark != uint32(w.magic)<<16|want.Mark || tag != vlan {
+			return fmt.Errorf("metadata mark %#x VLAN %d, want magic %#x, %#x and VLAN %d", mark, tag, w.magic, want.Mark, vlan)
+		}
+		return nil
+	}
+	expect := bytes.Clone(in)
+	source := portMAC(want.Egress)
+	copy(expect[0:], want.NextMAC[:])
+	copy(expect[6:], source[:])
+	if in[l3]>>4 == 6 {
+		expect[l3+7]--
+	} else {
+		expect[l3+8]--
+		header := int(in[l3]&15) * 4
+		before, after := sum16(in[l3:l3+header]), sum16(out[l3:l3+header])
+		if before == 0xffff && after != 0xffff {
+			return fmt.Errorf("a valid header checksum became invalid")
+		}
+		copy(expect[l3+10:l3+12], out[l3+10:l3+12])
+	}
+	if !bytes.Equal(expect, out) {
+		return fmt.Errorf("the frame left otherwise than expected:\n%s", dump(expect))
+	}
+	return nil
+}
+
+const agesAgo = 24 * time.Hour
+
+// dump shows the headers.
+func dump(b []byte) string {
+	return fmt.Sprintf("%d bytes\n%s", len(b), hex.Dump(b[:min(len(b), 128)]))
+}
+
+// age begins a round: some flows are gone, some too old, the rest fresh, on both sides.
+func (w *worker) age() error {
+	w.now = time.Now()
+	flows := w.trial.Flows()
+	var key packet.RawFlowKey
+	var value packet.RawFlow
+	all := map[packet.RawFlowKey]packet.RawFlow{}
+	it := flows.Iterate()
+	for it.Next(&key, &value) {
+		all[key] = value
+	}
+	if err := it.Err(); err != nil {
+		return err
+	}
+	keys := slices.SortedFunc(maps.Keys(all), func(a, b packet.RawFlowKey) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+	for _, k := range keys {
+		v := all[k]
+		f := w.st.Flows[modelKey(k)]
+		switch n := w.gen.r.IntN(100); {
+		case n < 40:
+			delete(w.st.Flows, modelKey(k))
+			if err := flows.Delete(k); err != nil {
+				return err
+			}
+			continue
+		case n < 50:
+			v.Last = uint64(packet.Monotonic()) - uint64(agesAgo)
+			f.Last = w.now.Add(-agesAgo)
+		default:
+			v.Last = uint64(packet.Monotonic())
+			f.Last = w.now
+		}
+		if err := flows.Put(k, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func modelKey(k packet.RawFlowKey) model.FlowKey {
+	end := func(segment uint16, a [16]byte, port uint16) model.End {
+		return model.End{Segment: segment, Addr: netip.AddrFrom16(a).Unmap(), Port: port}
+	}
+	lo, hi := end(k.SegmentA, packet.Address(k.A.B), k.PortA), end(k.SegmentB, packet.Address(k.B.B), k.PortB)
+	key := model.FlowKey{Proto: k.Proto, Lo: lo, Hi: hi}
+	switch k.Asker {
+	case 1:
+		key.Asker = lo
+	case 2:
+		key.Asker = hi
+	}
+	return key
+}
+
+// compareFlows compares the flow tables.
+func (w *worker) compareFlows() error {
+	var k packet.RawFlowKey
+	var v packet.RawFlow
+	n := 0
+	it := w.trial.Flows().Iterate()
+	for it.Next(&k, &v) {
+		n++
+		f := w.st.Flows[modelKey(k)]
+		if f == nil {
+			return fmt.Errorf("the program holds a flow that the model does not: %+v", k)
+		}
+		opener, state := modelKey(k).Lo, uint8(0)
+		if v.FromB != 0 {
+			opener = modelKey(k).Hi
+		}
+		finOpener, finOther := uint8(1), uint8(2)
+		if v.FromB != 0 {
+			finOpener, finOther = 2, 1
+		}
+		for bit, on := range map[uint8]bool{finOpener: f.Closed[0], finOther: f.Closed[1], 4: f.Reset, 8: f.Answered} {
+			if on {
+				state |= bit
+			}
+		}
+		if opener != f.Opener || v.Epoch != f.Epoch || v.Rule != f.Rule || v.Bwclass != f.BWClass || v.Port != f.Asked || v.State != state {
+			return fmt.Errorf("flow %+v:\nprogram %+v\nmodel   %+v (state %d)", k, v, *f, state)
+		}
+	}
+	if err := it.Err(); err != nil {
+		return err
+	}
+	if n != len(w.st.Flows) {
+		return fmt.Errorf("the program holds %d flows, the model %d", n, len(w.st.Flows))
+	}
+	return nil
+}

@@ -1,0 +1,145 @@
+package packet
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"testing"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// What the tests of this package's outside need from its inside.
+
+func Run(t testing.TB, args ...string) string { return run(t, args...) }
+func Enter(t testing.TB, name string)         { enter(t, name) }
+func NewBPFFS(t testing.TB) string            { return newBPFFS(t) }
+func NeedRoot(t testing.TB)                   { needRoot(t) }
+func ReasonName(n uint32) string              { return reasonName(n) }
+
+type (
+	RawFlowKey = programsFlowKey
+	RawFlow    = programsFlow
+)
+
+func Address(b [16]uint8) (a [16]byte) { return b }
+
+func Monotonic() int64 { return monotonic() }
+
+// Unguard takes a port out of the DEVMAP.
+func (c *Core) Unguard(ifindex int) error { return c.objects.EgressPorts.Delete(uint32(ifindex)) }
+
+// Trial is the classifier loaded once more, over the tables of a core but with flows of its own, writing down its verdicts.
+type Trial struct {
+	objects programsObjects
+	verdict *RawVerdict
+	page    []byte
+	out     [4096]byte
+	context []byte
+}
+
+type RawVerdict struct{ Reason, Rule, Opened, Runs uint32 }
+
+// NewTrial loads it.
+func (c *Core) NewTrial(flows uint32) (*Trial, error) {
+	spec, err := loadPrograms()
+	if err != nil {
+		return nil, err
+	}
+	if err := spec.Variables["record_verdicts"].Set(uint32(1)); err != nil {
+		return nil, err
+	}
+	spec.Maps[programsMapFlows].MaxEntries = flows
+	o := &c.objects
+	shared := map[string]*ebpf.Map{
+		"allowed": o.Allowed, "anchor_ports": o.AnchorPorts, "anchor_prefixes": o.AnchorPrefixes, "boot": o.Boot,
+		"current_tables": o.CurrentTables, "device_index": o.DeviceIndex, "devices": o.Devices, "egress_ports": o.EgressPorts,
+		"zone_pairs": o.ZonePairs,
+	}
+	for _, name := range tableNames {
+		shared[name] = c.outer(name)
+	}
+	t := &Trial{}
+	if err := spec.LoadAndAssign(&t.objects, &ebpf.CollectionOptions{MapReplacements: shared}); err != nil {
+		return nil, err
+	}
+	t.page, err = unix.Mmap(t.objects.Verdicts.FD(), 0, os.Getpagesize(), unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return nil, err
+	}
+	t.verdict = (*RawVerdict)(unsafe.Pointer(&t.page[0]))
+	t.context = make([]byte, 256)
+	return t, nil
+}
+
+func (t *Trial) Close() error {
+	if err := unix.Munmap(t.page); err != nil {
+		return err
+	}
+	return t.objects.Close()
+}
+
+func (t *Trial) Flows() *ebpf.Map { return t.objects.Flows }
+
+// testRun is BPF_PROG_TEST_RUN's part of union bpf_attr.
+type testRun struct {
+	program, answer     uint32
+	sizeIn, sizeOut     uint32
+	in, out             uint64
+	repeat, duration    uint32
+	contextIn, contextO uint32
+	ctxIn, ctxOut       uint64
+	flags, cpu, batch   uint32
+	_                   uint32
+}
+
+const bpfProgTestRun = 10
+
+func (t *Trial) run(p *ebpf.Program, frame []byte, contextSize int) (answer uint32, out []byte, v RawVerdict, err error) {
+	runs := t.verdict.Runs
+	var pin runtime.Pinner
+	pin.Pin(&frame[0])
+	pin.Pin(t)
+	pin.Pin(&t.context[0])
+	defer pin.Unpin()
+	attr := testRun{
+		program: uint32(p.FD()), sizeIn: uint32(len(frame)), sizeOut: uint32(len(t.out)), repeat: 1,
+		in: uint64(uintptr(unsafe.Pointer(&frame[0]))), out: uint64(uintptr(unsafe.Pointer(&t.out[0]))),
+		contextIn: uint32(contextSize), ctxIn: uint64(uintptr(unsafe.Pointer(&t.context[0]))),
+		contextO: uint32(contextSize), ctxOut: uint64(uintptr(unsafe.Pointer(&t.context[0]))),
+	}
+	for {
+		_, _, errno := unix.Syscall(unix.SYS_BPF, bpfProgTestRun, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
+		if errno == unix.EINTR || errno == unix.EAGAIN {
+			continue
+		}
+		if errno != 0 {
+			return 0, nil, v, fmt.Errorf("run the program on %d bytes: %w", len(frame), errno)
+		}
+		break
+	}
+	v = *t.verdict
+	if v.Runs != runs+1 {
+		return 0, nil, v, fmt.Errorf("one packet was judged %d times", v.Runs-runs)
+	}
+	return attr.answer, t.out[:attr.sizeOut], v, nil
+}
+
+// Classify runs the XDP program as if frame came in by ifindex. The output begins with metadata where there is some.
+func (t *Trial) Classify(ifindex int, frame []byte) (answer uint32, out []byte, v RawVerdict, err error) {
+	clear(t.context[:24])
+	le.PutUint32(t.context[4:], uint32(len(frame))) // struct xdp_md: data, data_end, data_meta, ingress_ifindex, queue, egress
+	le.PutUint32(t.context[12:], uint32(ifindex))
+	return t.run(t.objects.Classify, frame, 24)
+}
+
+// TunnelIn runs the tunnel's ingress program; mark is what the packet would carry up the stack.
+func (t *Trial) TunnelIn(ifindex int, frame []byte) (answer, mark uint32, v RawVerdict, err error) {
+	const size = 192 // struct __sk_buff; offsets of mark and ifindex
+	clear(t.context[:size])
+	le.PutUint32(t.context[40:], uint32(ifindex))
+	answer, _, v, err = t.run(t.objects.TunnelIn, frame, size)
+	return answer, le.Uint32(t.context[8:]), v, err
+}

@@ -1,0 +1,399 @@
+package packet_test
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+	"net/netip"
+
+	"github.com/sekisho/sekisho/dataplane/packet"
+)
+
+// A generator that knows what packets are made of: mostly coherent ones, so that the late steps are reached, then bent in
+// one place.
+
+var be = binary.BigEndian
+
+// talk is one packet before it is bytes.
+type talk struct {
+	port         string
+	vlan         int // -1: no tag
+	smac, dmac   packet.MAC
+	src, dst     netip.Addr
+	proto        uint8
+	sport, dport uint16
+	flags        uint8 // TCP
+	typ, code    uint8 // ICMP
+	id           uint16
+	ttl          uint8
+	options      int // IPv4, words
+	payload      []byte
+}
+
+type generator struct {
+	r      *rand.Rand
+	recent []talk // to answer to
+	bytes  [2048]byte
+	last   talk
+}
+
+func (g *generator) chance(percent int) bool { return g.r.IntN(100) < percent }
+
+func pick[T any](g *generator, in ...T) T { return in[g.r.IntN(len(in))] }
+
+var odd4 = []string{"0.0.0.0", "0.1.2.3", "127.0.0.1", "169.254.1.1", "224.0.0.1", "239.1.2.3", "240.0.0.1", "255.255.255.255", "192.0.3.1", "198.18.99.255"}
+var odd6 = []string{"::", "::1", "fe80::1", "febf::1", "fec0::1", "ff02::1", "ff05::2", "::ffff:198.18.1.11", "::198.18.1.11", "2001:db8:ffff::1", "fd00::1"}
+
+// address is one of segment s, mostly.
+func (g *generator) address(s segment, v6 bool) netip.Addr {
+	if g.chance(4) {
+		if v6 {
+			return netip.MustParseAddr(pick(g, odd6...))
+		}
+		return netip.MustParseAddr(pick(g, odd4...))
+	}
+	if g.chance(12) {
+		n := networks[g.r.IntN(len(networks))]
+		if v6 {
+			a := netip.MustParsePrefix(n.v6).Addr().As16()
+			a[15] = byte(1 + g.r.IntN(250))
+			return netip.AddrFrom16(a)
+		}
+		a := netip.MustParsePrefix(n.v4).Addr().As4()
+		a[3] = byte(1 + g.r.IntN(250))
+		return netip.AddrFrom4(a)
+	}
+	n := pick(g, 11, 11, 11, 12, 12, 13, 14, 1, 254, 77)
+	if v6 {
+		return addr6(s, n)
+	}
+	return addr4(s, n)
+}
+
+// owner is the MAC that belongs to an address.
+func owner(a netip.Addr) packet.MAC {
+	for _, s := range segments {
+		for _, n := range []int{11, 12, 13, 14, 254, 77} {
+			if a == addr4(s, n) || a == addr6(s, n) {
+				return hostMAC(s.id, n)
+			}
+		}
+	}
+	return hostMAC(3, 254) // the router
+}
+
+func (g *generator) mac(right packet.MAC) packet.MAC {
+	if g.chance(94) {
+		return right
+	}
+	return pick(g, packet.MAC{}, packet.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, packet.MAC{0x33, 0x33, 0, 0, 0, 1}, packet.MAC{1, 0, 0x5e, 0, 0, 1},
+		hostMAC(uint16(1+g.r.IntN(9)), 11), packet.MAC{2, 0xde, 0xad, 0, 0, 1}, portMAC("a0"))
+}
+
+func (g *generator) tag(s segment) int {
+	if g.chance(95) {
+		if s.vlan == 0 {
+			return pick(g, -1, -1, -1, -1, -1, -1, 0)
+		}
+		return int(s.vlan)
+	}
+	return pick(g, -1, 0, 10, 10, 20, 4095)
+}
+
+// next makes the next packet: a fresh one, or an answer to one that passed.
+func (g *generator) next(bare bool) (port string, frame []byte) {
+	var t talk
+	switch n := g.r.IntN(100); {
+	case n < 25 && len(g.recent) > 0:
+		t = g.answer(g.recent[g.r.IntN(len(g.recent))])
+	case n < 35 && len(g.recent) > 0: // the same again
+		t = g.recent[g.r.IntN(len(g.recent))]
+		g.fill(&t)
+	case n < 43 && !bare:
+		return g.arp()
+	case n < 53:
+		t = g.discovery()
+	default:
+		t = g.fresh(bare)
+	}
+	g.last = t
+	frame = g.write(t, bare)
+	if g.chance(15) {
+		frame = g.bend(frame)
+	}
+	return t.port, frame
+}
+
+func (g *generator) somewhere(bare bool) segment {
+	for {
+		s := segments[g.r.IntN(len(segments))]
+		if s.tunnel == bare {
+			return s
+		}
+	}
+}
+
+func (g *generator) fresh(bare bool) talk {
+	s := g.somewhere(bare)
+	v6 := g.chance(45)
+	to := segments[g.r.IntN(len(segments))]
+	t := talk{port: s.port, vlan: g.tag(s), src: g.address(s, v6), dst: g.address(to, v6)}
+	if g.chance(2) {
+		t.src = g.address(to, v6)
+	}
+	if g.chance(1) {
+		t.dst = t.src
+	}
+	t.smac, t.dmac = g.mac(owner(t.src)), g.mac(portMAC(t.port))
+	if g.chance(1) {
+		t.dmac = hostMAC(1, 77)
+	}
+	switch n := g.r.IntN(100); {
+	case n < 45:
+		t.proto = 6
+		t.dport = pick[uint16](g, 443, 80, 89, 90, 22, 65535)
+		t.flags = pick[uint8](g, 2, 2, 2, 2, 2, 2, 0x10, 0x12, 0x11, 0x04, 0x14, 0xc2, 0x0a, 0x22, 0, 3, 6)
+	case n < 70:
+		t.proto = 17
+		t.dport = pick[uint16](g, 53, 53, 5000, 5010, 5011, 0, 67, 68, 546, 547)
+	case n < 88:
+		t.proto, t.typ = 1, pick[uint8](g, 8, 8, 8, 8, 0, 3, 5, 11, 13)
+		if v6 {
+			t.proto, t.typ = 58, pick[uint8](g, 128, 128, 128, 128, 129, 1, 2, 3, 4, 130, 143)
+		}
+		if g.chance(2) {
+			t.proto = 59 - t.proto // the other family's ICMP
+		}
+	default:
+		t.proto = pick[uint8](g, 47, 47, 50, 59, 2, 132, 0, 43, 44, 51, 60, 135, 139, 140, 253)
+	}
+	t.sport = 40000 + uint16(g.r.IntN(6))
+	t.id = uint16(g.r.IntN(3))
+	g.fill(&t)
+	return t
+}
+
+// fill sets what has no part in a flow.
+func (g *generator) fill(t *talk) {
+	t.ttl = pick[uint8](g, 64, 64, 64, 64, 64, 255, 2, 1, 0)
+	t.options = 0
+	if g.chance(8) {
+		t.options = 1 + g.r.IntN(10)
+	}
+	size := g.r.IntN(40)
+	if g.chance(6) {
+		size = 1340 + g.r.IntN(240)
+	}
+	t.payload = g.bytes[:size]
+}
+
+// answer is a packet of the other side.
+func (g *generator) answer(t talk) talk {
+	t.src, t.dst, t.sport, t.dport = t.dst, t.src, t.dport, t.sport
+	for _, s := range segments {
+		for _, p := range []netip.Prefix{netip.PrefixFrom(addr4(s, 0), 24), netip.PrefixFrom(addr6(s, 0), 64)} {
+			if p.Contains(t.src) {
+				t.port, t.vlan = s.port, int(s.vlan)
+			}
+		}
+	}
+	if t.vlan == 0 {
+		t.vlan = -1
+	}
+	t.smac, t.dmac = g.mac(owner(t.src)), g.mac(portMAC(t.port))
+	switch t.proto {
+	case 6:
+		t.flags = pick[uint8](g, 0x12, 0x10, 0x10, 0x11, 0x14, 2)
+	case 1:
+		t.typ = pick[uint8](g, 0, 0, 0, 8)
+	case 58:
+		t.typ = pick[uint8](g, 129, 129, 129, 128)
+	}
+	g.fill(&t)
+	return t
+}
+
+// write makes bytes of a talk.
+func (g *generator) write(t talk, bare bool) []byte {
+	b := make([]byte, 0, 128+len(t.payload))
+	kind := uint16(0x0800)
+	if t.src.Is6() {
+		kind = 0x86dd
+	}
+	if !bare {
+		b = append(b, t.dmac[:]...)
+		b = append(b, t.smac[:]...)
+		if t.vlan >= 0 {
+			b = be.AppendUint16(b, 0x8100)
+			b = be.AppendUint16(b, uint16(t.vlan)|uint16(g.r.IntN(8))<<13)
+		}
+		b = be.AppendUint16(b, kind)
+	}
+	var l4 []byte
+	switch t.proto {
+	case 6:
+		l4 = make([]byte, 20, 64)
+		be.PutUint16(l4[0:], t.sport)
+		be.PutUint16(l4[2:], t.dport)
+		l4[12], l4[13] = 5<<4, t.flags
+		if g.chance(10) {
+			l4 = l4[:20+4*g.r.IntN(11)]
+			l4[12] = byte(len(l4)/4) << 4
+		}
+	case 17:
+		l4 = make([]byte, 8)
+		be.PutUint16(l4[0:], t.sport)
+		be.PutUint16(l4[2:], t.dport)
+		be.PutUint16(l4[4:], uint16(8+len(t.payload)))
+	case 1, 58:
+		l4 = make([]byte, 8)
+		l4[0], l4[1] = t.typ, t.code
+		be.PutUint16(l4[4:], t.id)
+	}
+	l4 = append(l4, t.payload...)
+	if t.src.Is6() {
+		b = append(b, 0x60|byte(g.r.IntN(16)), byte(g.r.IntN(256)), 0, 0)
+		b = be.AppendUint16(b, uint16(len(l4)))
+		b = append(b, t.proto, t.ttl)
+		b = append(b, t.src.AsSlice()...)
+		b = append(b, t.dst.AsSlice()...)
+		return append(b, l4...)
+	}
+	at := len(b)
+	header := 20 + 4*t.options
+	b = append(b, 0x40|byte(header/4), byte(g.r.IntN(256)))
+	b = be.AppendUint16(b, uint16(header+len(l4)))
+	b = append(b, byte(g.r.IntN(256)), 0, byte(g.r.IntN(2))<<6, 0, t.ttl, t.proto, 0, 0) // perhaps "do not fragment"
+	b = append(b, t.src.AsSlice()...)
+	b = append(b, t.dst.AsSlice()...)
+	b = append(b, g.bytes[:header-20]...)
+	be.PutUint16(b[at+10:], ^sum16(b[at:at+header]))
+	return append(b, l4...)
+}
+
+// sum16 is the ones' complement sum of RFC 1071.
+func sum16(b []byte) uint16 {
+	var s uint32
+	for i := 0; i+1 < len(b); i += 2 {
+		s += uint32(be.Uint16(b[i:]))
+	}
+	for s>>16 != 0 {
+		s = s>>16 + s&0xffff
+	}
+	return uint16(s)
+}
+
+// bend spoils one thing.
+func (g *generator) bend(b []byte) []byte {
+	l3 := 14
+	if len(b) > 18 && be.Uint16(b[12:]) == 0x8100 {
+		l3 = 18
+	}
+	if g.last.port == "wg0" {
+		l3 = 0
+	}
+	if len(b) < l3+20 {
+		return b
+	}
+	switch g.r.IntN(12) {
+	case 0, 1:
+		return b[:max(14, g.r.IntN(len(b)))]
+	case 2:
+		return append(b, g.bytes[:g.r.IntN(60)]...) // padding
+	case 3:
+		b[l3] = byte(g.r.IntN(256)) // version, header length
+	case 4:
+		be.PutUint16(b[l3+2:], uint16(g.r.IntN(len(b)+20)))
+	case 5:
+		be.PutUint16(b[l3+4:], uint16(g.r.IntN(len(b)+20))) // IPv6: payload length
+	case 6:
+		be.PutUint16(b[l3+6:], uint16(g.r.IntN(65536))) // fragment; IPv6: next header
+	case 7:
+		b[g.r.IntN(min(len(b), 90))] ^= 1 << g.r.IntN(8)
+	case 8:
+		if l3 >= 14 {
+			be.PutUint16(b[l3-2:], pick[uint16](g, 0x0800, 0x86dd, 0x0806, 0x8100, 0x88a8, 0x8847, 0x0842))
+		}
+	case 9:
+		if len(b) > l3+40 {
+			b[l3+32] = byte(g.r.IntN(256)) // TCP data offset behind 20 bytes of IPv4
+		}
+	case 10:
+		if len(b) > l3+26 {
+			be.PutUint16(b[l3+24:], uint16(g.r.IntN(80))) // UDP length behind 20 bytes of IPv4
+		}
+	case 11:
+		if len(b) > l3+54 {
+			b[l3+52] = byte(g.r.IntN(256)) // TCP data offset behind IPv6
+		}
+	}
+	return b
+}
+
+func (g *generator) arp() (string, []byte) {
+	s := g.somewhere(false)
+	t := talk{port: s.port, vlan: g.tag(s), src: g.address(s, false), dst: addr4(s, pick(g, 1, 1, 1, 1, 1, 11, 12))}
+	if g.chance(10) {
+		t.dst = t.src
+	}
+	g.last = t
+	claimed := owner(t.src)
+	smac := g.mac(claimed)
+	dmac := pick(g, packet.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, portMAC(s.port))
+	b := append([]byte{}, dmac[:]...)
+	b = append(b, smac[:]...)
+	if t.vlan >= 0 {
+		b = be.AppendUint16(b, 0x8100)
+		b = be.AppendUint16(b, uint16(t.vlan))
+	}
+	b = append(b, 8, 6, 0, 1, 8, 0, 6, 4, 0, pick[byte](g, 1, 1, 1, 2, 2, 3, 0))
+	b = append(b, claimed[:]...)
+	b = append(b, t.src.AsSlice()...)
+	b = append(b, 0, 0, 0, 0, 0, 0)
+	b = append(b, t.dst.AsSlice()...)
+	b = append(b, g.bytes[:g.r.IntN(19)]...)
+	if g.chance(10) {
+		b[14+g.r.IntN(len(b)-14)] ^= byte(g.r.IntN(256))
+	}
+	if g.chance(5) {
+		b = b[:14+g.r.IntN(len(b)-14)]
+	}
+	return t.port, b
+}
+
+// discovery is neighbour discovery, with options.
+func (g *generator) discovery() talk {
+	s := g.somewhere(g.last.port == "wg0")
+	t := talk{port: s.port, vlan: g.tag(s), proto: 58, ttl: pick[uint8](g, 255, 255, 255, 255, 255, 255, 64)}
+	t.typ = pick[uint8](g, 135, 135, 135, 136, 136, 136, 133, 134, 137)
+	t.src = pick(g, addr6(s, 11), addr6(s, 11), addr6(s, 12), addr6(s, 13), addr6(s, 77), addr6(s, 1), netip.MustParseAddr("fe80::11"), netip.MustParseAddr("fe80::11"), netip.IPv6Unspecified())
+	t.dst = pick(g, addr6(s, 1), addr6(s, 1), netip.MustParseAddr("ff02::1:ff00:1"), netip.MustParseAddr("ff02::1"), netip.MustParseAddr("fe80::1"), addr6(s, 11))
+	if g.chance(3) {
+		t.code = 1
+	}
+	t.smac = owner(t.src)
+	if t.src.IsLinkLocalUnicast() {
+		t.smac = hostMAC(s.id, pick(g, 11, 12, 77))
+	}
+	t.smac = g.mac(t.smac)
+	t.dmac = pick(g, portMAC(s.port), packet.MAC{0x33, 0x33, 0xff, 0, 0, 1})
+	target := pick(g, addr6(s, 1), addr6(s, 1), t.src, t.src, addr6(s, 11), netip.MustParseAddr("fe80::1"))
+	t.payload = append([]byte{}, target.AsSlice()...)
+	for range pick(g, 0, 1, 1, 1, 2, 3, 4, 5) {
+		o := append([]byte{pick[byte](g, 1, 2, 2, 14, 3), 1}, t.smac[:]...)
+		if g.chance(4) {
+			o[7] ^= 1
+		}
+		if g.chance(4) {
+			o[1] = byte(g.r.IntN(4))
+		}
+		if g.chance(4) {
+			o[1] = 2
+			o = append(o, 0, 0, 0, 0, 0, 0, 0, 0)
+		}
+		t.payload = append(t.payload, o...)
+	}
+	if g.chance(4) {
+		t.payload = t.payload[:g.r.IntN(len(t.payload))]
+	}
+	return t
+}

@@ -1,0 +1,47 @@
+package model
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/sekisho/sekisho/dataplane/anchors"
+)
+
+// meet are the zones that one forwarded packet may join (I1, I13; the uplink joins nothing).
+var meet = map[anchors.Zone][]anchors.Zone{
+	anchors.MyNumber:   {anchors.MyNumber, anchors.LGWAN},
+	anchors.LGWAN:      {anchors.LGWAN, anchors.MyNumber, anchors.Internet},
+	anchors.Internet:   {anchors.Internet, anchors.LGWAN},
+	anchors.Management: {anchors.Management},
+}
+
+// Leave is the egress program's own decision from the anchors alone: the reason to drop, or "".
+func Leave(a *anchors.Anchors, in string, inVLAN uint16, out string, outVLAN uint16, src, dst netip.Addr) string {
+	from, to := anchored(a, src), anchored(a, dst)
+	switch {
+	case from == nil:
+		return "egress-source"
+	case to == nil:
+		return "egress-destination"
+	case to.Port != out || to.VLAN != outVLAN:
+		return "egress-wrong-port"
+	case in != "" && (from.Port != in || from.VLAN != inVLAN):
+		return "egress-wrong-source"
+	case !slices.Contains(meet[from.Zone], to.Zone):
+		return "egress-zone-pair"
+	}
+	return ""
+}
+
+// anchored is the segment whose prefix holds an address most closely.
+func anchored(a *anchors.Anchors, addr netip.Addr) (best *anchors.Segment) {
+	bits := -1
+	for i := range a.Segments {
+		for _, p := range a.Segments[i].Prefixes {
+			if p.Contains(addr) && p.Bits() > bits {
+				best, bits = &a.Segments[i], p.Bits()
+			}
+		}
+	}
+	return best
+}

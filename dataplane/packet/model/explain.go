@@ -1,0 +1,140 @@
+package model
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/packet"
+)
+
+// Query is what `sekisho trace` asks: may the first packet of such a communication pass?
+type Query struct {
+	From  anchors.Zone // it enters by a segment of this zone; None: by the segment that Src lies in
+	Src   netip.Addr
+	Dst   netip.Addr
+	Proto uint8
+	SPort uint16
+	DPort uint16     // ICMP: the type
+	MAC   packet.MAC // zero: the registered one
+}
+
+// Step is one decision on the way.
+type Step struct {
+	Name    string   `json:"name"` // parse, segment, neighbour, station, destination, flow, policy, forward, egress
+	OK      bool     `json:"ok"`
+	Reason  string   `json:"reason,omitempty"` // drop reason, when not OK
+	Text    string   `json:"text"`             // facts, in English, for a person of the trade
+	Rule    uint32   `json:"rule,omitempty"`
+	Records []string `json:"records,omitempty"` // that permit it
+}
+
+var explained = packet.MAC{2, 0, 0, 0, 0, 1} // of the gate's port, which a query does not know
+
+// Explain walks the decision for the first packet of a flow, as far as tables and anchors alone can tell: routes are taken
+// to be those that the destination's class permits.
+func Explain(t *packet.Tables, a *anchors.Anchors, q Query) []Step {
+	tables := *t
+	if tables.Epoch == 0 {
+		tables.Epoch = 1 // not loaded yet; explain as if it were
+	}
+	m := New(&tables)
+	steps := []Step{}
+	if !q.Src.IsValid() || !q.Dst.IsValid() || q.Src.Is4() != q.Dst.Is4() {
+		return append(steps, Step{Name: "parse", Reason: "ip-header", Text: fmt.Sprintf("%s to %s: want two addresses of one family", q.Src, q.Dst)})
+	}
+	known, _ := m.find(q.Src)
+	enters, ok := m.entrance(q, known)
+	if !ok {
+		return append(steps, Step{Name: "segment", Reason: "segment-unknown", Text: fmt.Sprintf("no segment of zone %s that %s could enter by", q.From, q.Src)})
+	}
+	if q.MAC.IsZero() {
+		q.MAC = known.mac
+	}
+	if q.MAC.IsZero() {
+		q.MAC = packet.MAC{2, 0, 0, 0, 0, 0xee} // some station
+	}
+	st := &State{MACs: map[string]packet.MAC{enters.Port: explained}, Route: m.permitted}
+	w := walk{m: m, st: st, in: Packet{Port: enters.Port, Frame: firstPacket(q, enters), Bare: enters.Tunnel, Now: time.Now()}, told: &steps}
+	if w.all() != "" || w.out.Verdict != Redirect || a == nil {
+		return steps
+	}
+	reason := Leave(a, enters.Port, enters.VLAN, w.out.Egress, w.to.VLAN, q.Src, q.Dst)
+	return append(steps, Step{Name: "egress", OK: reason == "", Reason: reason, Text: fmt.Sprintf("the egress program of %s judges by the anchors", w.out.Egress)})
+}
+
+// entrance is the segment by which a query's packet enters.
+func (m *Model) entrance(q Query, known binding) (packet.Segment, bool) {
+	if s, ok := m.segments[known.segment]; ok && (q.From == anchors.None || s.Zone == q.From) {
+		return s, true
+	}
+	for _, s := range m.tables.Segments {
+		if s.Zone == q.From && !s.Tunnel {
+			return s, true
+		}
+	}
+	return packet.Segment{}, false
+}
+
+// permitted is a routing table that says what the destination's class permits.
+func (m *Model) permitted(_ string, _, dst netip.Addr) Hop {
+	b, _ := m.find(dst)
+	c, ok := m.classes[b.class]
+	hop := Hop{Found: ok, Device: c.Port, Next: dst, MAC: explained, MTU: 1500}
+	if !c.OnLink {
+		for _, via := range c.Via {
+			if via.Is4() == dst.Is4() {
+				hop.Next = via
+			}
+		}
+	}
+	return hop
+}
+
+// firstPacket builds the frame that a query describes.
+func firstPacket(q Query, s packet.Segment) []byte {
+	var l4 []byte
+	switch q.Proto {
+	case tcp:
+		l4 = make([]byte, 20)
+		l4[12], l4[13] = 5<<4, syn
+	case udp:
+		l4 = make([]byte, 8)
+		be.PutUint16(l4[4:], 8)
+	case icmp, icmp6:
+		l4 = make([]byte, 8)
+		l4[0] = byte(q.DPort)
+	}
+	if q.Proto == tcp || q.Proto == udp {
+		be.PutUint16(l4[0:], q.SPort)
+		be.PutUint16(l4[2:], q.DPort)
+	}
+	var b []byte
+	if !s.Tunnel {
+		b = append(b, explained[:]...)
+		b = append(b, q.MAC[:]...)
+		if s.VLAN != 0 {
+			b = be.AppendUint16(b, 0x8100)
+			b = be.AppendUint16(b, s.VLAN)
+		}
+	}
+	if q.Src.Is4() {
+		if !s.Tunnel {
+			b = be.AppendUint16(b, 0x0800)
+		}
+		b = append(b, 0x45, 0)
+		b = be.AppendUint16(b, uint16(20+len(l4)))
+		b = append(b, 0, 0, 0, 0, 64, q.Proto, 0, 0)
+	} else {
+		if !s.Tunnel {
+			b = be.AppendUint16(b, 0x86dd)
+		}
+		b = append(b, 0x60, 0, 0, 0)
+		b = be.AppendUint16(b, uint16(len(l4)))
+		b = append(b, q.Proto, 64)
+	}
+	b = append(b, q.Src.AsSlice()...)
+	b = append(b, q.Dst.AsSlice()...)
+	return append(b, l4...)
+}

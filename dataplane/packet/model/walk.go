@@ -1,0 +1,221 @@
+package model
+
+import (
+	"fmt"
+
+	"github.com/sekisho/sekisho/dataplane/packet"
+)
+
+// walk is one packet on its way through the steps. Each step returns the reason to drop, or "".
+type walk struct {
+	m  *Model
+	st *State
+	in Packet
+
+	p        dissected
+	segment  packet.Segment
+	src, dst binding
+	to       packet.Class
+	out      Decision
+	done     bool // decided before the last step
+
+	told *[]Step // when somebody wants to know
+}
+
+// tell records a step for people; text is only made when it is wanted.
+func (w *walk) tell(step, reason string, text func() string) {
+	if w.told == nil {
+		return
+	}
+	s := Step{Name: step, OK: reason == "", Reason: reason, Text: text()}
+	if step == "policy" || step == "flow" {
+		s.Rule, s.Records = w.out.Rule, w.m.records[w.out.Rule]
+	}
+	*w.told = append(*w.told, s)
+}
+
+func (w *walk) all() string {
+	for _, step := range []func() string{w.parse, w.place, w.neighbour, w.station, w.destination, w.admit, w.forward} {
+		if reason := step(); reason != "" {
+			return reason
+		}
+		if w.done {
+			return ""
+		}
+	}
+	return ""
+}
+
+func (w *walk) parse() (reason string) {
+	w.p, reason = dissect(w.in.Frame, w.in.Bare)
+	w.tell("parse", reason, func() string {
+		return fmt.Sprintf("%d bytes at %s, VLAN %d: protocol %d, %s port %d to %s port %d", len(w.in.Frame), w.in.Port, w.p.vlan,
+			w.p.proto, w.p.src, w.p.sport, w.p.dst, w.p.dport)
+	})
+	return reason
+}
+
+// place finds the ingress segment: by port and VLAN, in a tunnel by the source, which WireGuard has bound to its peer.
+func (w *walk) place() (reason string) {
+	defer func() {
+		w.tell("segment", reason, func() string {
+			if reason != "" {
+				return fmt.Sprintf("%s with VLAN %d and source %s belongs to no segment", w.in.Port, w.p.vlan, w.p.src)
+			}
+			return fmt.Sprintf("segment %s (number %d), zone %s, strict %v", w.segment.Name, w.segment.ID, w.segment.Zone, w.segment.Strict)
+		})
+	}()
+	if w.m.tables.Epoch == 0 {
+		return "no-policy"
+	}
+	if !w.in.Bare {
+		id := w.m.ports[attachment{w.in.Port, w.p.vlan}]
+		if id == 0 {
+			return "segment-unknown"
+		}
+		w.segment = w.m.segments[id]
+		return ""
+	}
+	if w.isDHCP() {
+		return "dhcp-refused"
+	}
+	if never(w.p.src) {
+		return "source-address"
+	}
+	b, ok := w.m.find(w.p.src)
+	if s := w.m.segments[b.segment]; ok && s.Tunnel && s.Port == w.in.Port {
+		w.segment = s
+		return ""
+	}
+	return "source-not-in-segment"
+}
+
+// DHCP: addresses are registered, not leased through the gate.
+func (w *walk) isDHCP() bool {
+	if w.p.arp || w.p.proto != udp {
+		return false
+	}
+	if w.p.src.Is4() {
+		return w.p.dport == 67 || w.p.dport == 68
+	}
+	return w.p.dport == 546 || w.p.dport == 547
+}
+
+// belongs tells whether an address may speak with a MAC in the ingress segment.
+func (w *walk) belongs(b binding, known bool, mac packet.MAC) string {
+	switch {
+	case !known || b.segment != w.segment.ID:
+		return "source-not-in-segment"
+	case w.segment.Tunnel:
+		return ""
+	case b.mac == mac && !mac.IsZero():
+		return ""
+	case !b.mac.IsZero():
+		return "station-mac-mismatch"
+	case w.segment.Strict:
+		return "station-unregistered"
+	}
+	return ""
+}
+
+func (w *walk) local(b binding) bool { return w.m.classes[b.class].Kind == packet.KindLocal }
+
+func (w *walk) station() (reason string) {
+	defer func() {
+		w.tell("station", reason, func() string {
+			return fmt.Sprintf("source %s with MAC %s: registered with MAC %q in segment %d, class %d", w.p.src, w.p.smac, w.src.mac, w.src.segment, w.src.class)
+		})
+	}()
+	if !w.segment.Tunnel {
+		if w.isDHCP() {
+			return "dhcp-refused"
+		}
+		if w.p.dmac[0]&1 == 1 {
+			return "l2-multicast"
+		}
+		if w.p.dmac != w.st.MACs[w.in.Port] {
+			return "l2-not-gate"
+		}
+	}
+	if never(w.p.src) {
+		return "source-address"
+	}
+	if never(w.p.dst) || w.p.src == w.p.dst {
+		return "destination-address"
+	}
+	b, known := w.m.find(w.p.src)
+	w.src = b
+	if reason := w.belongs(b, known, w.p.smac); reason != "" {
+		return reason
+	}
+	if w.local(b) {
+		return "source-is-gate"
+	}
+	return ""
+}
+
+func (w *walk) destination() (reason string) {
+	b, known := w.m.find(w.p.dst)
+	class, ok := w.m.classes[b.class]
+	if !known || !ok {
+		reason = "destination-unknown"
+	}
+	w.dst, w.to = b, class
+	w.tell("destination", reason, func() string {
+		return fmt.Sprintf("%s lies in segment %s, class %d, leaves by %q", w.p.dst, w.m.segments[b.segment].Name, b.class, class.Port)
+	})
+	return reason
+}
+
+// stack lets the packet up with a mark.
+func (w *walk) stack() {
+	w.out.Verdict = Stack
+	w.out.Mark = uint32(w.segment.ID)<<6 | uint32(w.out.BWClass)
+}
+
+// forward binds what the routing table says to what the destination's class permits.
+func (w *walk) forward() (reason string) {
+	text := ""
+	defer func() {
+		w.tell("forward", reason, func() string { return text })
+	}()
+	if w.segment.Tunnel || w.to.Kind != packet.KindForward {
+		text = fmt.Sprintf("up the stack: to %s", map[packet.Kind]string{packet.KindForward: "port " + w.to.Port, packet.KindTunnel: "tunnel " + w.to.Port, packet.KindLocal: "the gate itself"}[w.to.Kind])
+		w.stack()
+		return ""
+	}
+	if w.p.vlan != w.to.VLAN {
+		return "vlan-rewrite"
+	}
+	if w.p.ttl <= 1 {
+		w.stack() // the kernel answers that its time is over
+		return ""
+	}
+	hop := w.st.Route(w.in.Port, w.p.src, w.p.dst)
+	text = fmt.Sprintf("route: %s via %s", hop.Device, hop.Next)
+	switch {
+	case hop.Forbidden:
+		return "forwarding-disabled"
+	case !hop.Found:
+		return "no-route"
+	case hop.Device != w.to.Port || !w.permits(hop):
+		return "egress-mismatch"
+	case hop.MAC.IsZero() || w.p.size > hop.MTU:
+		w.stack() // the kernel resolves the neighbour, or answers that the packet is too big
+		return ""
+	}
+	w.out.Verdict, w.out.Egress, w.out.NextMAC = Redirect, hop.Device, hop.MAC
+	return ""
+}
+
+func (w *walk) permits(hop Hop) bool {
+	if hop.Next == w.p.dst {
+		return w.to.OnLink
+	}
+	for _, via := range w.to.Via {
+		if via == hop.Next {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,286 @@
+package packet_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"strconv"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/packet"
+	"github.com/sekisho/sekisho/dataplane/packet/model"
+)
+
+// The world of the differential test: a gate with every kind of segment, class and route that the decision knows, in a
+// namespace whose routing and neighbour tables are real.
+
+type segment struct {
+	id     uint16
+	port   string
+	vlan   uint16
+	zone   anchors.Zone
+	strict bool
+	tunnel bool
+	v4, v6 string // the first bytes of its addresses: "198.18.1." and "2001:db8:1::"
+}
+
+var segments = []segment{
+	{1, "a0", 0, anchors.MyNumber, true, false, "198.18.1.", "2001:db8:1::"},
+	{2, "a0", 10, anchors.MyNumber, false, false, "198.18.2.", "2001:db8:2::"},
+	{3, "b0", 0, anchors.LGWAN, true, false, "198.18.3.", "2001:db8:3::"},
+	{4, "c0", 0, anchors.Internet, false, false, "203.0.113.", "2001:db8:4::"},
+	{5, "d0", 0, anchors.Management, false, false, "198.18.4.", "2001:db8:5::"},
+	{6, "wg0", 0, anchors.MyNumber, false, true, "198.51.100.", "2001:db8:6::"},
+	{7, "wg0", 0, anchors.MyNumber, false, true, "192.0.2.", "2001:db8:7::"},
+	{8, "e0", 0, anchors.LGWAN, false, false, "198.18.8.", "2001:db8:8::"},
+	{9, "b0", 10, anchors.LGWAN, false, false, "198.18.9.", "2001:db8:9::"},
+}
+
+// Networks that lie behind a router, or whose route is not what their class permits.
+type network struct {
+	v4, v6   string // prefixes
+	class    uint16
+	segment  uint16
+	port     string // that the class permits
+	via      int    // last byte of the permitted next hop in segment 3; 0 = on link
+	device   string // of the route; "" = unreachable
+	hop      int    // last byte of the route's next hop in segment 3; 0 = on link
+	router   bool   // hosts behind speak with the router's MAC
+	wantText string
+}
+
+var networks = []network{
+	{"198.18.64.0/18", "2001:db8:64::/48", 500, 3, "b0", 254, "b0", 254, true, "behind the registered router"},
+	{"198.18.98.0/24", "2001:db8:98::/64", 501, 4, "c0", 0, "b0", 0, false, "route leaves by another port"},
+	{"198.18.97.0/24", "2001:db8:97::/64", 502, 3, "b0", 253, "b0", 254, false, "route has another next hop"},
+	{"198.18.99.0/24", "2001:db8:99::/64", 503, 4, "c0", 0, "", 0, false, "unreachable"},
+	{"198.18.96.0/24", "2001:db8:96::/64", 504, 3, "b0", 0, "b0", 254, false, "class wants on link, route a router"},
+}
+
+const smallMTU = 1400 // of c0
+
+var ports = []string{"a0", "b0", "c0", "d0", "e0"}
+
+func hostMAC(segment uint16, n int) packet.MAC {
+	return packet.MAC{2, 0, 0, 1, byte(segment), byte(n)}
+}
+
+func portMAC(port string) packet.MAC { return packet.MAC{2, 0x53, 0x4b, 0, 0, port[0]} }
+
+func addr4(s segment, n int) netip.Addr { return netip.MustParseAddr(s.v4 + strconv.Itoa(n)) }
+func addr6(s segment, n int) netip.Addr {
+	return netip.MustParseAddr(s.v6 + strconv.FormatInt(int64(n), 16))
+}
+
+func segmentOf(id uint16) segment { return segments[id-1] }
+
+// resolved tells which stations the neighbour table knows: 12 and 13 of each segment are not there.
+func resolved(n int) bool { return n == 11 || n == 14 || n == 254 }
+
+// worldTables: class 100+id for a segment's prefix, 200+id and 300+id for two of its hosts, 400+id for the gate there.
+func worldTables(r *rand.Rand, revision string) packet.Tables {
+	t := packet.Tables{Revision: revision}
+	var all []uint16
+	class := func(c packet.Class) {
+		t.Classes = append(t.Classes, c)
+		all = append(all, c.ID)
+	}
+	for _, s := range segments {
+		t.Segments = append(t.Segments, packet.Segment{ID: s.id, Name: fmt.Sprint("s", s.id), Zone: s.zone, Port: s.port, VLAN: s.vlan, Strict: s.strict, Tunnel: s.tunnel})
+		kind := packet.KindForward
+		if s.tunnel {
+			kind = packet.KindTunnel
+		}
+		for _, base := range []uint16{100, 200, 300} {
+			class(packet.Class{ID: base + s.id, Segment: s.id, Kind: kind, Port: s.port, VLAN: s.vlan, OnLink: true})
+		}
+		class(packet.Class{ID: 400 + s.id, Segment: s.id, Kind: packet.KindLocal, Port: s.port, VLAN: s.vlan})
+		t.Prefixes = append(t.Prefixes,
+			packet.Prefix{Prefix: netip.PrefixFrom(addr4(s, 0), 24), Class: 100 + s.id, Segment: s.id},
+			packet.Prefix{Prefix: netip.PrefixFrom(addr6(s, 0), 64), Class: 100 + s.id, Segment: s.id})
+		for _, h := range []struct {
+			n     int
+			class uint16
+			mac   packet.MAC
+		}{
+			{1, 400 + s.id, packet.MAC{}}, {11, 200 + s.id, hostMAC(s.id, 11)}, {12, 300 + s.id, hostMAC(s.id, 12)},
+			{13, 300 + s.id, packet.MAC{}}, {14, 999, hostMAC(s.id, 14)}, {254, 100 + s.id, hostMAC(s.id, 254)},
+		} {
+			t.Hosts = append(t.Hosts,
+				packet.Host{Addr: addr4(s, h.n), Class: h.class, Segment: s.id, MAC: h.mac},
+				packet.Host{Addr: addr6(s, h.n), Class: h.class, Segment: s.id, MAC: h.mac})
+		}
+	}
+	for _, n := range networks {
+		c := packet.Class{ID: n.class, Segment: n.segment, Kind: packet.KindForward, Port: n.port, OnLink: n.via == 0}
+		if n.via != 0 {
+			c.Via = []netip.Addr{addr4(segmentOf(3), n.via), addr6(segmentOf(3), n.via)}
+		}
+		class(c)
+		var mac packet.MAC
+		if n.router {
+			mac = hostMAC(n.segment, 254)
+		}
+		for _, p := range []string{n.v4, n.v6} {
+			t.Prefixes = append(t.Prefixes, packet.Prefix{Prefix: netip.MustParsePrefix(p), Class: n.class, Segment: n.segment, MAC: mac})
+		}
+	}
+	t.Ports = []packet.PortRange{
+		{Proto: 6, Lo: 443, Hi: 443, Class: 1}, {Proto: 6, Lo: 80, Hi: 89, Class: 2}, {Proto: 17, Lo: 53, Hi: 53, Class: 3},
+		{Proto: 17, Lo: 5000, Hi: 5010, Class: 2}, {Proto: 1, Lo: 8, Hi: 8, Class: 4}, {Proto: 58, Lo: 128, Hi: 128, Class: 4},
+		{Proto: 47, Class: 5}, {Proto: 50, Class: 5}, {Proto: 6, Lo: 65535, Hi: 65535, Class: 1}, {Proto: 17, Lo: 0, Hi: 0, Class: 3},
+	}
+	for rule := uint32(1); rule <= 40; rule++ {
+		t.Rules = append(t.Rules, packet.Rule{ID: rule, Records: []string{fmt.Sprint("record-", rule)}})
+	}
+	for _, src := range all {
+		for _, dst := range all {
+			for port := uint16(1); port <= 5; port++ {
+				if r.IntN(100) < 55 {
+					t.Cells = append(t.Cells, packet.Cell{Src: src, Dst: dst, Port: port, Rule: 1 + r.Uint32N(40), BWClass: uint8(r.IntN(64))})
+				}
+			}
+		}
+	}
+	return t
+}
+
+func worldAnchors() *anchors.Anchors {
+	a := &anchors.Anchors{Version: 1, Name: "world"}
+	for _, s := range segments {
+		attach := anchors.AttachPort
+		if s.tunnel {
+			attach = anchors.AttachTunnel
+		}
+		as := anchors.Segment{
+			ID: fmt.Sprint("s", s.id), Zone: s.zone, Attach: attach, Port: s.port, VLAN: s.vlan, Strict: s.strict,
+			Prefixes: []netip.Prefix{netip.PrefixFrom(addr4(s, 0), 24), netip.PrefixFrom(addr6(s, 0), 64)},
+		}
+		for _, n := range networks {
+			if n.segment == s.id {
+				as.Prefixes = append(as.Prefixes, netip.MustParsePrefix(n.v4), netip.MustParsePrefix(n.v6))
+			}
+		}
+		a.Segments = append(a.Segments, as)
+	}
+	return a
+}
+
+// route says what the kernel must answer; world() sets its tables up accordingly.
+func route(in string, _, dst netip.Addr) model.Hop {
+	if in == "d0" {
+		return model.Hop{Forbidden: true}
+	}
+	router := func(device string, n int) model.Hop {
+		next := addr4(segmentOf(3), n)
+		if !dst.Is4() {
+			next = addr6(segmentOf(3), n)
+		}
+		return model.Hop{Found: true, Device: device, Next: next, MAC: hostMAC(3, 254), MTU: 1500}
+	}
+	for i := range networks {
+		n := networks[len(networks)-1-i] // the first one holds some of the others
+		if !netip.MustParsePrefix(n.v4).Contains(dst) && !netip.MustParsePrefix(n.v6).Contains(dst) {
+			continue
+		}
+		if n.device == "" {
+			return model.Hop{}
+		}
+		if n.hop != 0 {
+			return router(n.device, n.hop)
+		}
+		return model.Hop{Found: true, Device: n.device, Next: dst, MTU: 1500} // nobody there
+	}
+	for _, s := range segments {
+		for _, p := range []netip.Prefix{netip.PrefixFrom(addr4(s, 0), 24), netip.PrefixFrom(addr6(s, 0), 64)} {
+			if !p.Contains(dst) {
+				continue
+			}
+			hop := model.Hop{Found: true, Device: s.port, Next: dst, MTU: 1500}
+			if s.port == "c0" {
+				hop.MTU = smallMTU
+			}
+			for n := range 256 {
+				if resolved(n) && (dst == addr4(s, n) || dst == addr6(s, n)) {
+					hop.MAC = hostMAC(s.id, n)
+				}
+			}
+			return hop
+		}
+	}
+	return model.Hop{}
+}
+
+// world makes the namespace and opens a core in it; the test's thread stays inside.
+func world(t *testing.T) (*packet.Core, map[string]int) {
+	t.Helper()
+	packet.NeedRoot(t)
+	pins := packet.NewBPFFS(t)
+	name := fmt.Sprintf("skd%d", os.Getpid())
+	far := name + "-far"
+	packet.Run(t, "ip", "netns", "add", far)
+	t.Cleanup(func() { packet.Run(t, "ip", "netns", "del", far) })
+	packet.Run(t, "ip", "netns", "exec", far, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
+	packet.Enter(t, name)
+	packet.Run(t, "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1", "net.ipv6.conf.default.accept_dad=0", "net.ipv6.conf.all.accept_dad=0")
+	for _, p := range ports {
+		packet.Run(t, "ip", "link", "add", p, "address", portMAC(p).String(), "type", "veth", "peer", "name", p, "netns", far)
+		packet.Run(t, "ip", "netns", "exec", far, "ip", "link", "set", p, "up")
+	}
+	packet.Run(t, "ip", "link", "set", "c0", "mtu", strconv.Itoa(smallMTU))
+	packet.Run(t, "ip", "tuntap", "add", "wg0", "mode", "tun")
+	core, err := packet.Open(context.Background(), packet.Options{PinDir: pins, Anchors: worldAnchors(), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { core.Close() })
+	index := map[string]int{}
+	for _, s := range core.Status() {
+		if !s.Guarded() {
+			t.Fatalf("device %s is not guarded: %s", s.Name, s.Error)
+		}
+		index[s.Name] = s.Index
+		packet.Run(t, "ip", "link", "set", s.Name, "up")
+	}
+	packet.Run(t, "sysctl", "-qw", "net.ipv4.conf.d0.forwarding=0", "net.ipv6.conf.d0.forwarding=0")
+	for _, s := range segments {
+		packet.Run(t, "ip", "addr", "add", addr4(s, 1).String()+"/24", "dev", s.port)
+		packet.Run(t, "ip", "addr", "add", addr6(s, 1).String()+"/64", "dev", s.port, "nodad")
+		l, err := netlink.LinkByName(s.port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range 256 {
+			if !resolved(n) || s.tunnel {
+				continue
+			}
+			mac := hostMAC(s.id, n)
+			for _, a := range []netip.Addr{addr4(s, n), addr6(s, n)} {
+				if err := netlink.NeighSet(&netlink.Neigh{LinkIndex: l.Attrs().Index, State: netlink.NUD_PERMANENT, IP: a.AsSlice(), HardwareAddr: mac[:]}); err != nil {
+					t.Fatalf("neighbour %s: %v", a, err)
+				}
+			}
+		}
+	}
+	for _, n := range networks {
+		for i, p := range []string{n.v4, n.v6} {
+			args := []string{"ip", "route", "add", p}
+			switch {
+			case n.device == "":
+				args = []string{"ip", "route", "add", "unreachable", p}
+			case n.hop != 0:
+				args = append(args, "via", []netip.Addr{addr4(segmentOf(3), n.hop), addr6(segmentOf(3), n.hop)}[i].String(), "dev", n.device)
+			default:
+				args = append(args, "dev", n.device)
+			}
+			packet.Run(t, args...)
+		}
+	}
+	return core, index
+}
