@@ -20,6 +20,7 @@ const (
 	MaxBytes  = 8 << 20
 	MaxLine   = 4096 // bytes
 	MaxDepth  = 16   // nested lists and maps
+	MaxKeys   = 64   // of one map; the parser's work grows with their square
 	MaxErrors = 200  // reported; the rest is only counted
 )
 
@@ -171,10 +172,17 @@ func (s *source) plain() bool {
 // multiply without end), tags, directives, and deep nesting.
 func (s *source) bounded(tokens token.Tokens) bool {
 	depth := 0
+	var keys keyCounter
 	for _, t := range tokens {
+		if keys.count(t) > MaxKeys {
+			s.fault(place(t), "", "more than %d keys in one map", MaxKeys)
+			return false
+		}
 		switch t.Type {
 		case token.AnchorType, token.AliasType, token.MergeKeyType:
 			s.fault(place(t), t.Value, "YAML anchors and aliases (& * <<) are not used here: write the value out, or quote it")
+		case token.MappingKeyType:
+			s.fault(place(t), t.Value, "explicit keys (?) are not used here: write key: value")
 		case token.TagType, token.DirectiveType:
 			s.fault(place(t), t.Value, "YAML tags and directives are not used here: remove it, or quote the value")
 		case token.InvalidType:
@@ -190,6 +198,53 @@ func (s *source) bounded(tokens token.Tokens) bool {
 		}
 	}
 	return len(s.errs) == 0
+}
+
+// keyCounter counts the keys of each map that is open: in flow style by bracket, in block style by column.
+type keyCounter struct {
+	flow  []int
+	block map[int]int // by column of the key
+}
+
+// count takes the next token and gives the number of keys that its map has so far, 0 when it ends no key.
+func (k *keyCounter) count(t *token.Token) int {
+	switch t.Type {
+	case token.MappingStartType, token.SequenceStartType:
+		k.flow = append(k.flow, 0)
+	case token.MappingEndType, token.SequenceEndType:
+		if len(k.flow) > 0 {
+			k.flow = k.flow[:len(k.flow)-1]
+		}
+	case token.SequenceEntryType:
+		if len(k.flow) == 0 {
+			k.leave(place(t).Column + 1)
+		}
+	case token.MappingValueType:
+		if n := len(k.flow); n > 0 {
+			k.flow[n-1]++
+			return k.flow[n-1]
+		}
+		column := place(t).Column
+		if t.Prev != nil {
+			column = place(t.Prev).Column
+		}
+		k.leave(column + 1)
+		k.block[column]++
+		return k.block[column]
+	}
+	return 0
+}
+
+// leave forgets the block maps at a column and beyond.
+func (k *keyCounter) leave(column int) {
+	if k.block == nil {
+		k.block = map[int]int{}
+	}
+	for c := range k.block {
+		if c >= column {
+			delete(k.block, c)
+		}
+	}
 }
 
 func (s *source) syntaxError(err error) {

@@ -1,0 +1,63 @@
+package policy
+
+import (
+	"bytes"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sekisho/sekisho/controlplane/config"
+	"github.com/sekisho/sekisho/dataplane/packet"
+	"github.com/sekisho/sekisho/dataplane/packet/proof"
+)
+
+// FuzzCompile: what Parse lets through compiles, its anchors are whole, and the proof finds fault with nothing but the
+// records themselves: which zones they join, and by how single stations and services.
+func FuzzCompile(f *testing.F) {
+	doc, err := os.ReadFile("../config/examples/lab.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	lab := string(doc)
+	f.Add(doc)
+	for _, r := range [][2]string{
+		{"to: {services: [eltax]}", "to: {services: [web]}"},
+		{"from: {segments: [in-office]}", "from: {groups: [tax-desks]}"},
+		{"to: {services: [web]}\n    ports: []", "to: {prefixes: [203.0.113.128/25, \"2001:db8:31::/96\"]}\n    ports: [tcp/1000-2000, icmp/echo]"},
+		{"gate: [198.18.40.1]", `gate: [198.18.40.1], routers: [{mac: "02:00:5e:00:00:01", addresses: [198.18.40.2], behind: [198.18.40.128/25]}]`},
+		{"port: mg0,", "port: mg0, vlan: 40,"},
+		{"ports: [tcp/443], name: {ja: eLTAX", "ports: [tcp/443, tcp/444, udp/1-65535], name: {ja: eLTAX"},
+		{"gate: [198.51.100.62]", "gate: [198.51.100.62, 198.51.100.61]"},
+		{"owner: 情報管理室}\n\nservices", "owner: 情報管理室}\n  - {id: cloud, segment: tokyo, addresses: [198.51.100.33]}\n\nservices"},
+	} {
+		f.Add([]byte(strings.Replace(lab, r[0], r[1], 1)))
+	}
+	ofRecords := []string{"I1", "I2", "I3", "I13"}
+	f.Fuzz(func(t *testing.T, doc []byte) {
+		cfg, errs := config.Parse(bytes.Clone(doc))
+		if errs != nil {
+			return
+		}
+		a := Anchors(cfg)
+		if err := a.Validate(); err != nil {
+			t.Fatalf("a clean configuration has broken anchors: %v", err)
+		}
+		g, err := Compile(cfg, a)
+		if err != nil {
+			if strings.Contains(err.Error(), "has room for") {
+				return
+			}
+			t.Fatalf("a clean configuration does not compile: %v", err)
+		}
+		for _, v := range proof.Check(&g.Tables, a) {
+			if !slices.Contains(ofRecords, v.Invariant) {
+				t.Fatalf("the compiler broke %v", v)
+			}
+		}
+		h, err := Compile(cfg, a)
+		if err != nil || packet.Hash(h.Tables) != packet.Hash(g.Tables) {
+			t.Fatalf("two compilations differ (%v)", err)
+		}
+	})
+}
