@@ -1,0 +1,109 @@
+package verify
+
+import (
+	"regexp"
+	"strings"
+)
+
+// active elements do something, load something, or hold something that does. None may stand in a rebuilt document.
+var active = words(`
+	w:control w:objectEmbed w:objectLink w:altChunk w:attachedTemplate w:subDoc w:mailMerge w:frameset w:movie w:entryMacro w:exitMacro
+	w:saveThroughXslt w:attachedSchema w:dataBinding w15:dataBinding w:contentPart w14:contentPart w:embedRegular w:embedBold w:embedItalic w:embedBoldItalic
+	w:printerSettings w:src w:dataSource w:query w:connectString
+	o:OLEObject o:ink o:LinkType xv:FmlaMacro xv:FmlaPict xv:MacroName xv:ScriptText xv:ScriptLanguage xv:ScriptExtended xv:ScriptLocation
+	x:oleObjects x:oleObject x:controls x:control x:externalReferences x:externalReference x:ddeLink x:ddeItems x:oleLink x:webPublishing x:webPublishItems
+	x:webPublishObjects x:customProperties x:functionGroups x:xmlColumnPr x:xmlCellPr x:dbPr x:olapPr x:webPr x:textPr x:connection x:connections
+	x:queryTable x:smartTags x:revisionHeaders x:volTypes x15:dataModel x15:connection x15:webExtensions x15:modelTimeGroupings x14:oleObject x14:control
+	p:controls p:control p:oleObj p:embed p:link p:custDataLst p:custData p:embeddedFontLst p:contentPart p14:contentPart p:sndAc p:snd p:stSnd p:audio p:video
+	p:htmlPubPr p:webPr p:externalLink p14:media p14:bmkTgt p:smartTags
+	a:videoFile a:audioFile a:quickTimeFile a:wavAudioFile a:audioCd a:snd a14:imgLayer a14:contentPart
+	c:externalData cx:externalData
+`)
+
+// formulas are the elements whose text is a formula.
+var formulas = words(`x:f x:formula x:formula1 x:formula2 x:definedName x:calculatedColumnFormula x:totalsRowFormula x:oldFormula
+	xm:f x14:formula c:f c15:f c15:sqref cx:f cx1:f xv:FmlaLink xv:FmlaRange xv:FmlaGroup xv:FmlaTxbx x15:f a16:f`)
+
+// actions of a click that stay inside the presentation (ECMA-376 part 1, 21.1.2.3.5, and [MS-OI29500] 2.1.1251).
+var actions = regexp.MustCompile(`^(ppaction://(hlinksldjump|noaction|hlinkshowjump(\?jump=[a-z]+)?|customshow\?id=[0-9]+(&return=(true|false))?))?$`)
+
+// mediaCalls are the commands of a timing node that play what is on the slide.
+var mediaCalls = regexp.MustCompile(`^(playFrom\([0-9.]*\)|play|pause|resume|stop|togglePause|goToAndPlay|onstopaudio|seek.*)$`)
+
+// checkActive judges one element of any part.
+func checkActive(place string, n node) error {
+	no := func(format string, args ...any) error { return refuse(codeActive, place, format, args...) }
+	if active[n.name] {
+		return no("element %s", n.name)
+	}
+	space, local, _ := strings.Cut(n.name, ":")
+	switch n.name {
+	case "x:definedName":
+		for _, a := range []string{"xlm", "vbProcedure", "function"} {
+			if truth(n.get(a)) {
+				return no("a name that is a macro")
+			}
+		}
+	case "p:cmd":
+		if n.get("type") == "verb" || !mediaCalls.MatchString(n.get("cmd")) {
+			return no("command %q", n.get("cmd"))
+		}
+	case "x:worksheetSource", "x:rangeSet":
+		if n.get("r:id") != "" {
+			return refuse(codeLink, place, "a pivot table fed from outside")
+		}
+	case "x:cacheSource":
+		if t := n.get("type"); t != "worksheet" && t != "consolidation" {
+			return refuse(codeLink, place, "a pivot table fed by %q", t)
+		}
+	case "w:fldSimple":
+		if err := checkField(place, n.get("w:instr"), -1); err != nil {
+			return err
+		}
+	case "xv:ClientData":
+		switch t := n.get("ObjectType"); t {
+		case "Note", "Pict", "Shape", "Rect", "Group", "Label", "GBox", "Drop", "Checkbox", "Radio", "Button", "List", "Scroll", "Spin", "Line", "Text", "Dialog", "Edit", "RectA", "LineA", "ArcA", "Oval", "Arc", "Polygon":
+		default:
+			return no("form object %q", t)
+		}
+	}
+	vml := space == "none" || space == "v" || space == "o" || space == "w10" || space == "xv" || space == "pv"
+	for _, a := range n.attrs {
+		_, name, prefixed := strings.Cut(a.name, ":")
+		if !prefixed {
+			name = a.name
+		}
+		switch low := strings.ToLower(name); {
+		case (low == "macro" || low == "fmlamacro" || low == "macroname") && a.value != "":
+			return no("a macro behind %s", local)
+		case low == "action" && (local == "hlinkClick" || local == "hlinkHover" || local == "hlinkMouseOver"):
+			if !actions.MatchString(a.value) {
+				return no("action %q", a.value)
+			}
+		case vml && low == "href":
+			if a.value != "" && !safeAddress(a.value) {
+				return refuse(codeLink, place, "%s links to %q", n.name, a.value)
+			}
+		case vml && (low == "src" || low == "althref"):
+			if a.value != "" {
+				return refuse(codeLink, place, "%s loads %q", n.name, a.value)
+			}
+		case space == "none" && !vmlAttributes[low]:
+			return no("attribute %s of %s", a.name, local)
+		case vml && low == "style":
+			if v := strings.ToLower(a.value); strings.Contains(v, "url(") || strings.Contains(v, "expression(") {
+				return refuse(codeLink, place, "a style that loads")
+			}
+		case low == "textlink":
+			if err := checkFormula(place, a.value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// vmlAttributes of the markup without namespace: looks only.
+var vmlAttributes = words("style align color face size class dir lang")
+
+func truth(s string) bool { return s == "1" || s == "true" || s == "on" }

@@ -1,0 +1,152 @@
+package verify
+
+import (
+	"regexp"
+	"strings"
+)
+
+// knownFields are the Word fields (ECMA-376 part 1, 17.16.5) that only compute, number, refer or format inside the document. Not
+// among them, on purpose: DDE, DDEAUTO, LINK, EMBED, INCLUDETEXT, INCLUDEPICTURE, INCLUDE, IMPORT, DATABASE, MACROBUTTON, RD, PRINT,
+// GLOSSARY, ADDIN, AUTOTEXT, HTMLACTIVEX, OCX, CONTROL, PRIVATE.
+var knownFields = words(`= ADVANCE ASK AUTHOR AUTONUM AUTONUMLGL AUTONUMOUT BARCODE DISPLAYBARCODE BIBLIOGRAPHY BIDIOUTLINE CITATION COMMENTS
+	COMPARE CREATEDATE DATE DOCPROPERTY DOCVARIABLE EDITTIME EQ FILENAME FILESIZE FILLIN FORMCHECKBOX FORMDROPDOWN FORMTEXT FORMULA GOTOBUTTON GREETINGLINE
+	ADDRESSBLOCK HYPERLINK IF INDEX INFO KEYWORDS LASTSAVEDBY LISTNUM MERGEFIELD MERGEREC MERGESEQ NEXT NEXTIF NOTEREF NUMCHARS
+	NUMPAGES NUMWORDS PAGE PAGEREF PRINTDATE QUOTE REF REVNUM SAVEDATE SECTION SECTIONPAGES SEQ SET SHAPE SKIPIF STYLEREF SUBJECT
+	SYMBOL TA TC TEMPLATE TIME TITLE TOA TOC USERADDRESS USERINITIALS USERNAME XE MERGEBARCODE FTNREF`)
+
+func words(s string) map[string]bool {
+	m := map[string]bool{}
+	for _, w := range strings.Fields(s) {
+		m[w] = true
+	}
+	return m
+}
+
+var fieldName = regexp.MustCompile(`^\s*(=|[A-Za-z]+)`)
+
+// checkField judges an instruction. before is what stands before the first nested field: the name must be whole in there, since
+// a nested field could compute it.
+func checkField(place, code string, before int) error {
+	m := fieldName.FindStringSubmatchIndex(code)
+	if strings.TrimSpace(code) == "" && before < 0 {
+		return nil // an empty field shows nothing
+	}
+	if m == nil {
+		if before < 0 && bookmarkOnly.MatchString(code) {
+			return nil
+		}
+		return refuse(codeActive, place, "field %q", code)
+	}
+	name := strings.ToUpper(code[m[2]:m[3]])
+	if before >= 0 && m[3] >= before && name != "=" { // the nested field may go on with the name
+		return refuse(codeActive, place, "field %q computes its own name", code)
+	}
+	if !knownFields[name] {
+		return refuse(codeActive, place, "field %s", name)
+	}
+	if name == "HYPERLINK" {
+		if before >= 0 {
+			return refuse(codeActive, place, "a hyperlink field with a computed address")
+		}
+		return checkHyperlinkField(place, code[m[3]:])
+	}
+	return nil
+}
+
+// bookmarkOnly is an instruction that is no name at all, such as a number or a Japanese bookmark: Word shows an error or a REF.
+var bookmarkOnly = regexp.MustCompile(`^\s*[\p{Han}\p{Hiragana}\p{Katakana}_0-9][\p{L}\p{N}_]*\s*(\\\*\s*\w+\s*)*$`)
+
+var quoted = regexp.MustCompile(`^\s*(?:"((?:[^"\\]|\\.)*)"|([^\s"\\]\S*))`)
+
+// checkHyperlinkField wants a safe address, or no address and switches only (\l names a bookmark).
+func checkHyperlinkField(place, rest string) error {
+	m := quoted.FindStringSubmatch(rest)
+	if m == nil {
+		if strings.HasPrefix(strings.TrimSpace(rest), `\`) || strings.TrimSpace(rest) == "" {
+			return nil
+		}
+		return refuse(codeLink, place, "hyperlink field %q", rest)
+	}
+	url := m[1] + m[2]
+	if url == "" || safeAddress(strings.ReplaceAll(url, `\\`, `\`)) {
+		return nil
+	}
+	return refuse(codeLink, place, "hyperlink to %q", url)
+}
+
+// fieldReader puts instructions together: a field begins, its instruction may be spread over runs and hold other fields, then it
+// is separated from its result or ends.
+type fieldReader struct {
+	place string
+	open  []*field
+}
+
+type field struct {
+	code   strings.Builder
+	nested int // length of code at the first nested field, -1 without one
+	done   bool
+}
+
+func (f *fieldReader) char(kind string) error {
+	switch kind {
+	case "begin":
+		if n := len(f.open); n > 0 && !f.open[n-1].done && f.open[n-1].nested < 0 {
+			f.open[n-1].nested = f.open[n-1].code.Len()
+		}
+		if len(f.open) >= 64 {
+			return refuse(codeActive, f.place, "fields nested too deeply")
+		}
+		f.open = append(f.open, &field{nested: -1})
+	case "separate":
+		return f.judge()
+	case "end":
+		err := f.judge()
+		if n := len(f.open); n > 0 {
+			f.open = f.open[:n-1]
+		}
+		return err
+	}
+	return nil
+}
+
+func (f *fieldReader) judge() error {
+	n := len(f.open)
+	if n == 0 || f.open[n-1].done {
+		return nil
+	}
+	top := f.open[n-1]
+	top.done = true
+	return checkField(f.place, top.code.String(), top.nested)
+}
+
+func (f *fieldReader) instruction(s string) error {
+	n := len(f.open)
+	if n == 0 { // outside any field Word shows nothing; judged all the same
+		if strings.TrimSpace(s) == "" {
+			return nil
+		}
+		return checkField(f.place, s, -1)
+	}
+	if f.open[n-1].done {
+		return refuse(codeActive, f.place, "an instruction behind its field's separator")
+	}
+	f.open[n-1].code.WriteString(s)
+	return nil
+}
+
+// shown is ordinary text; between a field's begin and its separator Word takes it for part of the instruction.
+func (f *fieldReader) shown(s string) {
+	if n := len(f.open); n > 0 && !f.open[n-1].done {
+		f.open[n-1].code.WriteString(s)
+	}
+}
+
+// finish judges what a part leaves open: Word mends that by itself.
+func (f *fieldReader) finish() error {
+	for len(f.open) > 0 {
+		if err := f.char("end"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
