@@ -32,7 +32,7 @@ var (
 	droppedBytes   = desc("dropped_bytes_total", "Bytes of the packets dropped, by reason.", "reason")
 	passedPackets  = desc("passed_packets_total", "Packets passed, by zones.", "from", "to")
 	passedBytes    = desc("passed_bytes_total", "Bytes passed, by zones.", "from", "to")
-	flowsAdmitted  = desc("flows_admitted_total", "Flows admitted.")
+	flowsAdmitted  = desc("flows_admitted_total", "Flows seen to begin, by comparing the flow table each second.")
 	eventsLost     = desc("events_lost_total", "Sampled drop events that found no room.")
 	portUp         = desc("port_up", "1 when the port is up.", "port", "zone")
 	portNative     = desc("port_native_xdp", "1 when native XDP guards the port.", "port", "zone")
@@ -100,17 +100,17 @@ func (m *Monitor) Collect(ch chan<- prometheus.Metric) {
 		count(droppedPackets, c.Packets, reason)
 		count(droppedBytes, c.Bytes, reason)
 	}
-	for _, p := range s.counters.Pairs {
-		count(passedPackets, p.Packets, p.From.String(), p.To.String())
-		count(passedBytes, p.Bytes, p.From.String(), p.To.String())
+	for pair, p := range s.counters.Pairs {
+		count(passedPackets, p.Packets, pair[0].String(), pair[1].String())
+		count(passedBytes, p.Bytes, pair[0].String(), pair[1].String())
 	}
-	count(flowsAdmitted, admitted(s))
+	count(flowsAdmitted, s.admitted)
 	count(eventsLost, s.counters.EventsLost)
 	for _, c := range s.status.Classes {
 		gauge(classGuarantee, float64(c.Guarantee)/8, c.Device, c.Name)
 		gauge(classCeiling, float64(c.Ceiling)/8, c.Device, c.Name)
-		gauge(classRate, c.Rate/8, c.Device, c.Name)
-		count(classSent, c.SentBytes, c.Device, c.Name)
+		gauge(classRate, float64(c.Rate)/8, c.Device, c.Name)
+		count(classSent, c.Bytes, c.Device, c.Name)
 		count(classDrops, c.Drops, c.Device, c.Name)
 	}
 }

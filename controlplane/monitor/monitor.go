@@ -13,7 +13,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -21,55 +23,31 @@ import (
 	"github.com/sekisho/sekisho/controlplane/config/revision"
 	"github.com/sekisho/sekisho/controlplane/web"
 	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/gate"
 	"github.com/sekisho/sekisho/dataplane/packet"
 	"github.com/sekisho/sekisho/dataplane/socket"
 )
-
-// gateStatus is the dataplane's /status.
-type gateStatus struct {
-	Ports   []packet.PortStatus `json:"ports"`
-	Tunnels []struct {
-		Device    string    `json:"device"`
-		Region    string    `json:"region"`
-		Up        bool      `json:"up"`
-		Handshake time.Time `json:"handshake"`
-		ProbeRTT  float64   `json:"probe_rtt_ms"`
-	} `json:"tunnels"`
-	Classes []struct {
-		Device    string  `json:"device"`
-		ID        uint8   `json:"id"`
-		Name      string  `json:"name"`
-		Guarantee uint64  `json:"guarantee"` // bit/s
-		Ceiling   uint64  `json:"ceiling"`   // bit/s
-		Rate      float64 `json:"rate_bps"`
-		SentBytes uint64  `json:"sent_bytes"`
-		Drops     uint64  `json:"drops"`
-	} `json:"classes"`
-	Revision string `json:"revision"`
-	Hash     string `json:"hash"`
-	Epoch    uint64 `json:"epoch"`
-}
-
-// gateCounters is the dataplane's /counters.
-type gateCounters struct {
-	Reasons map[string]packet.Count `json:"reasons"`
-	Pairs   []struct {
-		From anchors.Zone `json:"from"`
-		To   anchors.Zone `json:"to"`
-		packet.Count
-	} `json:"pairs"`
-	Rules      map[string]packet.Count `json:"rules"`
-	Admitted   uint64                  `json:"admitted"` // flows
-	EventsLost uint64                  `json:"events_lost"`
-}
 
 // snapshot is what one poll saw.
 type snapshot struct {
 	at       time.Time
 	up       bool // the dataplane answered
-	status   gateStatus
-	counters gateCounters
+	status   gate.Status
+	counters packet.Counters
+	flows    map[flowKey]bool // nil: too many to list
+	admitted uint64           // flows seen to begin since this process began to look
 }
+
+// flowKey is what tells flows apart.
+type flowKey struct {
+	proto        uint8
+	src, dst     netip.Addr
+	sport, dport uint16
+}
+
+// mostFlows bounds the list that is compared each second. A gate with more live flows shows no rate of admitted ones: the
+// packet core counts packets by rule, not flows, and a part of an unordered list would only look like a rate.
+const mostFlows = 4096
 
 // Options of a monitor.
 type Options struct {
@@ -126,6 +104,10 @@ func (m *Monitor) poll(ctx context.Context) {
 	if err == nil {
 		err = m.get(ctx, "/counters", &s.counters)
 	}
+	var flows []packet.Flow
+	if err == nil {
+		err = m.get(ctx, "/flows?max="+strconv.Itoa(mostFlows), &flows)
+	}
 	s.up = err == nil
 	daemons := m.look(ctx)
 	m.mu.Lock()
@@ -135,6 +117,7 @@ func (m *Monitor) poll(ctx context.Context) {
 		m.now = snapshot{at: s.at}
 		return
 	}
+	s.admit(m.last, flows)
 	if prev := m.last; prev.up {
 		m.samples = append(m.samples, rates(prev, s))
 	}
@@ -142,6 +125,22 @@ func (m *Monitor) poll(ctx context.Context) {
 		m.samples = slices.Delete(m.samples, 0, from)
 	}
 	m.now, m.last = s, s
+}
+
+// admit counts the flows that were not there at the poll before.
+func (s *snapshot) admit(prev snapshot, flows []packet.Flow) {
+	s.admitted = prev.admitted
+	if len(flows) >= mostFlows {
+		return
+	}
+	s.flows = make(map[flowKey]bool, len(flows))
+	for _, f := range flows {
+		k := flowKey{f.Proto, f.Src, f.Dst, f.SPort, f.DPort}
+		s.flows[k] = true
+		if prev.flows != nil && !prev.flows[k] {
+			s.admitted++
+		}
+	}
 }
 
 // rates compares two polls. A counter that went back was made anew: its value counts from zero.
@@ -156,17 +155,13 @@ func rates(a, b snapshot) web.Sample {
 		}
 		return float64(new-old) / secs
 	}
-	out := web.Sample{Time: b.at, Allowed: per(admitted(a), admitted(b)), Packets: per(passed(a), passed(b)), Dropped: map[string]float64{}}
+	out := web.Sample{Time: b.at, Allowed: per(a.admitted, b.admitted), Packets: per(passed(a), passed(b)), Dropped: map[string]float64{}}
 	for name, c := range b.counters.Reasons {
 		if c.Packets > 0 {
 			out.Dropped[name] = per(a.counters.Reasons[name].Packets, c.Packets)
 		}
 	}
 	return out
-}
-
-func admitted(s snapshot) uint64 {
-	return s.counters.Admitted
 }
 
 func passed(s snapshot) (n uint64) {
@@ -220,7 +215,7 @@ func (m *Monitor) Status(context.Context) (web.Status, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	s := m.now
-	out := web.Status{Time: s.at, Revision: s.status.Revision, Hash: s.status.Hash, Epoch: s.status.Epoch, Daemons: slices.Clone(m.daemons)}
+	out := web.Status{Time: s.at, Revision: s.status.Revision, Hash: s.status.Hash, Epoch: uint64(s.status.Epoch), Daemons: slices.Clone(m.daemons)}
 	var cfg *config.Config
 	if h := m.o.Head(); h != nil {
 		cfg = h.Config
@@ -247,7 +242,7 @@ func (m *Monitor) Status(context.Context) (web.Status, error) {
 		out.Tunnels = append(out.Tunnels, w)
 	}
 	for _, c := range s.status.Classes {
-		w := web.Class{ID: c.ID, Line: c.Device, Guarantee: c.Guarantee, Ceiling: c.Ceiling, Delivered: c.Rate, Drops: c.Drops, Name: web.Name{JA: c.Name}}
+		w := web.Class{ID: c.ID, Line: c.Device, Guarantee: c.Guarantee, Ceiling: c.Ceiling, Delivered: float64(c.Rate), Drops: c.Drops, Name: web.Name{JA: c.Name}}
 		if cfg != nil {
 			if i := slices.IndexFunc(cfg.Classes, func(x config.Class) bool { return x.ID == c.Name }); i >= 0 {
 				w.Line = cfg.Classes[i].Line

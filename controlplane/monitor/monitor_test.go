@@ -1,0 +1,210 @@
+package monitor
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
+	"github.com/sekisho/sekisho/controlplane/config"
+	"github.com/sekisho/sekisho/controlplane/config/examples"
+	"github.com/sekisho/sekisho/controlplane/config/revision"
+	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/bandwidth"
+	"github.com/sekisho/sekisho/dataplane/gate"
+	"github.com/sekisho/sekisho/dataplane/packet"
+	"github.com/sekisho/sekisho/dataplane/socket"
+	"github.com/sekisho/sekisho/dataplane/tunnel"
+)
+
+// puppet answers as the dataplane does, with its own types.
+type puppet struct {
+	mu       sync.Mutex
+	status   gate.Status
+	counters packet.Counters
+	flows    []packet.Flow
+	down     bool
+}
+
+func (p *puppet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.down {
+		http.Error(w, "{}", http.StatusInternalServerError)
+		return
+	}
+	json.NewEncoder(w).Encode(map[string]any{"/status": p.status, "/counters": p.counters, "/flows": p.flows}[r.URL.Path])
+}
+
+func (p *puppet) set(f func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f()
+}
+
+func flow(port uint16) packet.Flow {
+	return packet.Flow{Proto: 6, Src: netip.MustParseAddr("198.18.10.11"), SPort: port, Dst: netip.MustParseAddr("198.18.21.11"), DPort: 443}
+}
+
+func newEye(t *testing.T) (*Monitor, *puppet, *time.Time) {
+	t.Helper()
+	cfg, faults := config.Parse(examples.Lab)
+	if err := faults.Err(); err != nil {
+		t.Fatal(err)
+	}
+	p := &puppet{
+		status: gate.Status{Result: gate.Result{Revision: "r", Hash: "h", Epoch: 3},
+			Ports:   []packet.PortStatus{{Name: "mn0", Index: 2, Up: true, Native: true}, {Name: "pt-lg", Up: true, Native: true}, {Name: "wan0", Error: "gone"}},
+			Tunnels: []tunnel.Status{{Device: "wg0", Region: "tokyo", Up: true, Handshake: time.Unix(1_800_000_000, 0), ProbeRTT: 12.5}, {Device: "wg0", Region: "osaka"}},
+			Classes: []bandwidth.ClassStatus{{Device: "wg0", ID: 1, Name: "core", Guarantee: 25_000_000, Ceiling: 50_000_000, Rate: 8_000_000, Bytes: 1000, Drops: 2}}},
+		counters: packet.Counters{Reasons: map[string]packet.Count{"no-cell": {Packets: 10, Bytes: 600}},
+			Pairs: map[[2]anchors.Zone]packet.Count{{anchors.MyNumber, anchors.LGWAN}: {Packets: 100, Bytes: 6000}}},
+		flows: []packet.Flow{flow(1000)},
+	}
+	path := filepath.Join(t.TempDir(), "dataplane", "api.sock")
+	l, err := socket.Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := socket.Server(p)
+	go srv.Serve(l)
+	t.Cleanup(func() { srv.Close() })
+	now := time.Unix(1_800_000_100, 0)
+	m := New(Options{Dataplane: path, Daemons: map[string]string{"dataplane": path, "broker": path + ".none"},
+		Head:      func() *revision.Head { return &revision.Head{Config: cfg, Revision: revision.Revision{Hash: "h"}} },
+		AuditSize: func() (int64, time.Time) { return 7, now }, Now: func() time.Time { return now }})
+	return m, p, &now
+}
+
+func TestConsoleShowsTheGate(t *testing.T) {
+	m, p, now := newEye(t)
+	ctx := context.Background()
+	m.poll(ctx)
+	*now = now.Add(2 * time.Second)
+	p.set(func() {
+		p.counters.Reasons["no-cell"] = packet.Count{Packets: 30}
+		p.counters.Reasons["fragment"] = packet.Count{Packets: 4}
+		p.counters.Pairs[[2]anchors.Zone{anchors.MyNumber, anchors.LGWAN}] = packet.Count{Packets: 300}
+		p.flows = []packet.Flow{flow(1001), flow(1002), flow(1003), flow(1004)}
+	})
+	m.poll(ctx)
+	s, err := m.Status(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Town.JA != "海山町" || !s.Proven || s.Epoch != 3 || s.Records == 0 {
+		t.Errorf("%+v", s)
+	}
+	if x := s.Ports[0]; x.Zone != anchors.MyNumber || !x.Native || x.Portal {
+		t.Errorf("port %+v", x)
+	}
+	if x := s.Ports[1]; x.Zone != anchors.LGWAN || !x.Portal {
+		t.Errorf("portal's port %+v", x)
+	}
+	if x := s.Ports[2]; x.Zone != anchors.Uplink || x.Error != "gone" {
+		t.Errorf("port %+v", x)
+	}
+	if x := s.Tunnels[0]; x.Zone != anchors.MyNumber || x.RTT != 12500*time.Microsecond || !x.Up {
+		t.Errorf("tunnel %+v", x)
+	}
+	if x := s.Classes[0]; x.Name.JA != "基幹業務" || x.Line != "line1" || x.Delivered != 8e6 {
+		t.Errorf("class %+v", x)
+	}
+	if x := s.Daemons; len(x) != 2 || x[0].Name != "broker" || x[0].Up || !x[1].Up {
+		t.Errorf("daemons %+v", x)
+	}
+	got, err := m.Samples(ctx, time.Time{})
+	if err != nil || len(got) != 1 {
+		t.Fatalf("%v, %v", got, err)
+	}
+	if x := got[0]; x.Allowed != 2 || x.Packets != 100 || x.Dropped["no-cell"] != 10 || x.Dropped["fragment"] != 2 {
+		t.Errorf("rates: %+v", x)
+	}
+
+	// The dataplane goes: the console says so, the next rates do not jump.
+	p.set(func() { p.down = true })
+	*now = now.Add(time.Second)
+	m.poll(ctx)
+	if s, _ := m.Status(ctx); s.Revision != "" || s.Proven || len(s.Ports) != 0 {
+		t.Errorf("shown though the dataplane is silent: %+v", s)
+	}
+	p.set(func() {
+		p.down = false
+		p.counters.Reasons = map[string]packet.Count{"no-cell": {Packets: 5}} // pins were made anew
+	})
+	*now = now.Add(time.Second)
+	m.poll(ctx)
+	if got, _ := m.Samples(ctx, now.Add(-time.Millisecond)); len(got) != 1 || got[0].Dropped["no-cell"] != 2.5 {
+		t.Errorf("after the counters began anew: %+v", got)
+	}
+	*now = now.Add(time.Hour)
+	m.poll(ctx)
+	if got, _ := m.Samples(ctx, time.Time{}); len(got) != 1 {
+		t.Errorf("%d samples kept beyond %s", len(got), keep)
+	}
+	h := *m.o.Head()
+	h.Hash = "other"
+	m.o.Head = func() *revision.Head { return &h }
+	if s, _ := m.Status(ctx); s.Proven {
+		t.Error("tables that control never proved are shown as proven")
+	}
+}
+
+func TestMetricsKeepTheRules(t *testing.T) {
+	m, _, _ := newEye(t)
+	m.poll(context.Background())
+	r := prometheus.NewPedanticRegistry()
+	if err := r.Register(m); err != nil {
+		t.Fatal(err)
+	}
+	fs, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	problems, err := promlint.NewWithMetricFamilies(fs).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+	w := httptest.NewRecorder()
+	m.Metrics().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	have := map[string]bool{}
+	for sc := bufio.NewScanner(w.Body); sc.Scan(); {
+		have[sc.Text()] = true
+	}
+	for _, want := range []string{
+		"sekisho_dataplane_up 1",
+		`sekisho_daemon_up{daemon="broker"} 0`,
+		`sekisho_dropped_packets_total{reason="no-cell"} 10`,
+		`sekisho_passed_bytes_total{from="my-number",to="lgwan"} 6000`,
+		`sekisho_port_native_xdp{port="wan0",zone="uplink"} 0`,
+		`sekisho_tunnel_handshake_timestamp_seconds{device="wg0",region="tokyo"} 1.8e+09`,
+		`sekisho_tunnel_handshake_timestamp_seconds{device="wg0",region="osaka"} 0`,
+		`sekisho_tunnel_probe_rtt_seconds{device="wg0",region="tokyo"} 0.0125`,
+		`sekisho_class_guarantee_bytes_per_second{class="core",device="wg0"} 3.125e+06`,
+		`sekisho_class_sent_bytes_total{class="core",device="wg0"} 1000`,
+		"sekisho_audit_events_total 7",
+		"sekisho_policy_proven 1",
+	} {
+		if !have[want] {
+			t.Errorf("no line %q", want)
+		}
+	}
+	for line := range have {
+		if strings.Contains(line, "handshake") && strings.Contains(line, "_age") {
+			t.Errorf("%q: the handshake is a time, not an age", line)
+		}
+	}
+}
