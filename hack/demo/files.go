@@ -35,7 +35,7 @@ type paper struct {
 
 // papers are the files of step 4.
 type papers struct {
-	letter, table, photo, program, refused paper
+	letter, table, photo, program, refused, own paper
 }
 
 const letterText = "住民説明会のご案内（令和8年）"
@@ -57,8 +57,9 @@ func (j *job) files(ctx context.Context) error {
 	}
 	p.program.original = program()
 	p.refused.original = []byte("個人情報を含む一覧\r\n")
-	p.letter.name, p.table.name, p.photo.name, p.program.name, p.refused.name =
-		"案内状.docm", "名簿.csv", "庁舎.jpg", "見積書.pdf", "下書き.txt"
+	p.own.original = []byte("所属長のメモ\r\n")
+	p.letter.name, p.table.name, p.photo.name, p.program.name, p.refused.name, p.own.name =
+		"案内状.docm", "名簿.csv", "庁舎.jpg", "見積書.pdf", "下書き.txt", "メモ.txt"
 
 	var sender, boss, receiver *desk
 	if err := j.must(ctx, "clerk and section head sign in at the LGWAN portal, the clerk at the internet portal", "signed in", func() (string, bool, error) {
@@ -116,6 +117,24 @@ func (j *job) files(ctx context.Context) error {
 		}
 		t, err := sender.look(ctx, p.refused.id)
 		return string(t.State), t.State == web.Rejected, err
+	})
+	j.check("section head sends "+p.own.name+" and approves it, too", "refused", func() (string, bool, error) {
+		var err error
+		if p.own.id, err = boss.send(ctx, anchors.Internet, p.own.name, p.own.original); err != nil {
+			return "", false, err
+		}
+		t, err := boss.settle(ctx, p.own.id)
+		if err != nil || t.State != web.Awaiting || t.Report.After == nil {
+			return string(t.State), false, err
+		}
+		err = boss.form(ctx, "/transfers/"+p.own.id+"/approve", url.Values{"passphrase": {boss.person.Passphrase},
+			"reason": {"急ぎ"}, "sha256": {t.Report.After.SHA256}}, nil)
+		var no *refusal
+		if !errors.As(err, &no) || no.status/100 != 4 {
+			return "approved", false, err
+		}
+		t, err = boss.look(ctx, p.own.id)
+		return fmt.Sprintf("refused, %d; still %s", no.status, t.State), t.State == web.Awaiting, err
 	})
 	return j.arrivals(ctx, receiver)
 }

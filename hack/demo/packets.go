@@ -196,7 +196,7 @@ func (j *job) forged(ctx context.Context, f family) error {
 
 func (j *job) gateLinks() ([]netlink.Link, error) {
 	var links []netlink.Link
-	err := town.In(j.name.Netns(gateHost), func() (err error) {
+	err := town.In(j.name.Netns(town.Gate), func() (err error) {
 		links, err = netlink.LinkList()
 		return err
 	})

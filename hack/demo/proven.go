@@ -8,7 +8,6 @@ import (
 
 	"github.com/sekisho/sekisho/dataplane/gate"
 	"github.com/sekisho/sekisho/dataplane/packet"
-	"github.com/sekisho/sekisho/hack/town"
 )
 
 // proven is step 1: what is in force, and what stands guard.
@@ -16,7 +15,9 @@ func (j *job) proven(ctx context.Context) error {
 	j.section(1, "The policy is proven and loaded, and every port is guarded")
 	j.check("sekisho check of the town's configuration", "proven", func() (string, bool, error) {
 		out, err := j.town.Sekisho(ctx, "check", j.name.ConfigFile())
-		return lastLine(out), err == nil, err
+		_, proven, _ := strings.Cut(lastLine(out), ": ")
+		proven, _, _ = strings.Cut(proven, ", hash")
+		return proven, err == nil, err
 	})
 	if err := j.must(ctx, "tables in force at the dataplane", "a revision, its hash", func() (string, bool, error) {
 		s, err := j.status(ctx)
@@ -89,6 +90,3 @@ func lastLine(s string) string {
 	lines := strings.Split(strings.TrimSpace(s), "\n")
 	return lines[len(lines)-1]
 }
-
-// gateHost is where the gate's own devices are.
-const gateHost = town.Gate

@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -87,7 +89,7 @@ func (j *job) refusals(ctx context.Context) error {
 		return err
 	}
 	j.check("control calls the internet port My Number (as user sekisho-control)", "409 by the anchors", func() (string, bool, error) {
-		return j.asControl(ctx, relabelled)
+		return j.lyingGeneration(ctx, relabelled)
 	})
 	stranger, err := wgtypes.GeneratePrivateKey()
 	if err != nil {
@@ -99,7 +101,11 @@ func (j *job) refusals(ctx context.Context) error {
 	}
 	pointed.Tunnels[0].Peers[0].PublicKey = stranger.PublicKey().String()
 	j.check("control points the region at a stranger's key", "409 by the anchors", func() (string, bool, error) {
-		return j.asControl(ctx, pointed)
+		return j.lyingGeneration(ctx, pointed)
+	})
+	j.check("control asks release for the rejected file", "403", func() (string, bool, error) {
+		code, why, err := asControl(ctx, j.name.Instance().ReleaseSocket(), http.MethodGet, "/released/"+j.paper.refused.id, nil)
+		return fmt.Sprintf("%d %s", code, why), code == http.StatusForbidden, err
 	})
 	j.check("tables in force afterwards", "the same", func() (string, bool, error) {
 		after, err := j.status(ctx)
@@ -128,31 +134,45 @@ func lie(doc []byte, change func(*config.Config)) (gate.Generation, error) {
 	return policy.Compile(c, policy.Anchors(c))
 }
 
-// asControl sends a generation to the dataplane as the control daemon's user would.
-func (j *job) asControl(ctx context.Context, g gate.Generation) (string, bool, error) {
+// lyingGeneration sends a generation to the dataplane as the control daemon's user would.
+func (j *job) lyingGeneration(ctx context.Context, g gate.Generation) (string, bool, error) {
 	g.Revision = "0123456789abcdef"
 	body, err := json.Marshal(g)
 	if err != nil {
 		return "", false, err
 	}
+	code, why, err := asControl(ctx, j.name.Instance().DataplaneSocket(), http.MethodPost, "/generation", body)
+	return fmt.Sprintf("%d %s", code, why), code == http.StatusConflict, err
+}
+
+// asControl speaks to one of the daemons' sockets from a process with the control daemon's user, and gives the status and
+// the error that was answered.
+func asControl(ctx context.Context, sock, method, path string, body []byte) (int, string, error) {
 	cred, err := town.Credential(place.ControlUser)
 	if err != nil {
-		return "", false, err
+		return 0, "", err
 	}
-	cmd := exec.CommandContext(ctx, "curl", "-sS", "--max-time", "30", "--unix-socket", j.name.Instance().DataplaneSocket(),
-		"-H", "Content-Type: application/json", "--data-binary", "@-", "-w", "\n%{http_code}", "http://gate/generation")
+	cmd := exec.CommandContext(ctx, "curl", "-sS", "--max-time", "30", "--unix-socket", sock, "-X", method,
+		"-H", "Content-Type: application/json", "--data-binary", "@-", "-w", "\n%{http_code}", "http://gate"+path)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: cred}
 	cmd.Stdin = bytes.NewReader(body)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return string(out), false, err
+		return 0, string(out), err
 	}
-	text, code, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	at := bytes.LastIndexByte(out, '\n')
+	code, err := strconv.Atoi(string(out[at+1:]))
+	if err != nil {
+		return 0, string(out), err
+	}
 	var why struct {
 		Error string `json:"error"`
 	}
-	if err := json.Unmarshal([]byte(text), &why); err != nil {
-		return text, false, err
+	if err := json.Unmarshal(out[:max(at, 0)], &why); err != nil {
+		why.Error = string(out[:max(at, 0)]) // not all refusals are JSON
 	}
-	return fmt.Sprintf("%s %.160s", code, why.Error), code == "409", nil
+	if words := []rune(why.Error); len(words) > 150 {
+		why.Error = string(words[:150]) + "…"
+	}
+	return code, strings.TrimSpace(why.Error), nil
 }
