@@ -1,11 +1,11 @@
 #!/bin/sh
-# Copies the built files of the locked npm packages to vendor/ (and axe-core to the tests' data), each under a line that says
+# Copies the built files of the locked npm packages to vendor/ (and axe-core to the browser tests), each under a line that says
 # what it is. Run through `make generate` or by hand; the result is committed, so that building needs no npm.
 set -eu
 cd "$(dirname "$0")"
 
 npm ci --silent
-mkdir -p vendor ../testdata
+mkdir -p vendor
 
 version() { node -p "require('./node_modules/$1/package.json').version"; }
 
@@ -21,7 +21,7 @@ place htmx.org dist/htmx.min.js vendor/htmx.min.js 0BSD
 place uplot dist/uPlot.iife.min.js vendor/uPlot.iife.min.js MIT
 place uplot dist/uPlot.min.css vendor/uPlot.min.css MIT
 place @digital-go-jp/design-tokens dist/tokens.css vendor/tokens.css MIT
-place axe-core axe.min.js ../testdata/axe.min.js MPL-2.0
+place axe-core axe.min.js ../browsertest/axe.min.js MPL-2.0
 
 # The licences ask for their text to go along.
 for p in htmx.org uplot @digital-go-jp/design-tokens; do
