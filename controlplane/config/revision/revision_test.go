@@ -1,0 +1,186 @@
+package revision
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sekisho/sekisho/controlplane/audit"
+	"github.com/sekisho/sekisho/controlplane/config"
+	"github.com/sekisho/sekisho/controlplane/config/examples"
+	"github.com/sekisho/sekisho/controlplane/policy"
+	"github.com/sekisho/sekisho/controlplane/store"
+	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/gate"
+	"github.com/sekisho/sekisho/dataplane/packet/proof"
+)
+
+// puppet is a dataplane that says what it is told to say.
+type puppet struct {
+	no      error
+	applied []string
+}
+
+func (p *puppet) Apply(_ context.Context, g gate.Generation) error {
+	if p.no == nil {
+		p.applied = append(p.applied, g.Revision)
+	}
+	return p.no
+}
+
+func (p *puppet) InForce(context.Context) (string, error) {
+	if len(p.applied) == 0 {
+		return "", p.no
+	}
+	return p.applied[len(p.applied)-1], p.no
+}
+
+type desk struct {
+	*Book
+	puppet *puppet
+	log    *audit.Log
+	store  *store.Bolt
+	reopen func() *Book
+}
+
+func newDesk(t *testing.T) *desk {
+	t.Helper()
+	dir := t.TempDir()
+	skey, vkey, err := audit.GenerateKey("test/audit")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &desk{puppet: &puppet{}}
+	if d.log, err = audit.Open(filepath.Join(dir, "audit"), skey, vkey, time.Now); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.log.Close() })
+	if d.store, err = store.OpenBolt(filepath.Join(dir, "state.db"), time.Second, time.Now); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.store.Close() })
+	cfg, faults := config.Parse(examples.Lab)
+	if err := faults.Err(); err != nil {
+		t.Fatal(err)
+	}
+	a := policy.Anchors(cfg)
+	d.reopen = func() *Book {
+		return New(d.store, audit.NewJournal(d.store, d.log), d.puppet, func() (*anchors.Anchors, error) { return a, nil }, time.Now)
+	}
+	d.Book = d.reopen()
+	return d
+}
+
+func (d *desk) actions(t *testing.T) (out []string) {
+	t.Helper()
+	rs, err := d.log.Read(0, d.log.Size())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rs {
+		out = append(out, r.Action)
+	}
+	return out
+}
+
+var joining = bytes.Replace(examples.Lab, []byte("\ncommunications:\n"), []byte(`
+communications:
+  - id: quick-fix
+    from: {stations: [mn-pc1]}
+    to: {services: [web]}
+    ports: []
+    purpose: 業者の依頼
+    owner: 税務課
+`), 1)
+
+func TestCommit(t *testing.T) {
+	ctx := context.Background()
+	d := newDesk(t)
+	first, err := d.Commit(ctx, "root", "init", examples.Lab)
+	if err != nil || first.Number != 1 || first.Parent != 0 || !slices.Equal(d.puppet.applied, []string{first.Policy}) {
+		t.Fatalf("%+v, %v, applied %v", first, err, d.puppet.applied)
+	}
+	for _, c := range []struct {
+		name string
+		text []byte
+		no   error
+		want func(error) bool
+	}{
+		{"two faults of the text", bytes.Replace(bytes.Replace(examples.Lab, []byte("model: alpha"), []byte("model: omega"), 1), []byte("version: 1"), []byte("version: 2"), 1), nil,
+			func(err error) bool { var f config.Errors; return errors.As(err, &f) && len(f) == 2 }},
+		{"a record that joins My Number and the internet", joining, nil, func(err error) bool {
+			var u *Unproven
+			return errors.As(err, &u) && u.By == "control" && strings.Contains(err.Error(), "quick-fix") && strings.Contains(err.Error(), "203.0.113.11") && strings.Contains(err.Error(), "I1")
+		}},
+		{"the dataplane refuses", examples.Lab, &Unproven{"dataplane", []proof.Violation{{Invariant: "I1"}}}, func(err error) bool {
+			var u *Unproven
+			return errors.As(err, &u) && u.By == "dataplane"
+		}},
+		{"the dataplane is down", examples.Lab, errors.New("connection refused"), func(err error) bool { return err != nil }},
+	} {
+		d.puppet.no = c.no
+		before := len(d.puppet.applied)
+		_, err := d.Commit(ctx, "sato", c.name, c.text)
+		d.puppet.no = nil
+		if !c.want(err) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if len(d.puppet.applied) != before || d.Head().Number != 1 {
+			t.Errorf("%s: applied %v, head %d", c.name, d.puppet.applied, d.Head().Number)
+		}
+		if as := d.actions(t); as[len(as)-1] != "config.refuse" {
+			t.Errorf("%s: recorded %v", c.name, as)
+		}
+	}
+	changed := append(bytes.Clone(examples.Lab), "# a remark\n"...)
+	second, err := d.Commit(ctx, "sato", "why", changed)
+	if err != nil || second.Number != 2 || second.Parent != 1 || second.Author != "sato" {
+		t.Fatalf("%+v, %v", second, err)
+	}
+	h, err := d.History(ctx, 0)
+	if err != nil || len(h) != 2 || h[0].Number != 2 || h[1].Comment != "init" {
+		t.Errorf("history %+v, %v", h, err)
+	}
+	if _, text, err := d.Read(ctx, 1); err != nil || !bytes.Equal(text, examples.Lab) {
+		t.Errorf("the text of revision 1 is not what was committed: %v", err)
+	}
+	if as := d.actions(t); !slices.Equal(as[len(as)-2:], []string{"config.apply", "config.commit"}) {
+		t.Errorf("recorded %v", as)
+	}
+}
+
+// TestRestore: after a restart of either side the head is in force again, and nothing is done where it is already.
+func TestRestore(t *testing.T) {
+	ctx := context.Background()
+	d := newDesk(t)
+	if done, err := d.Restore(ctx); done || err != nil {
+		t.Fatalf("without any revision: %v, %v", done, err)
+	}
+	r, err := d.Commit(ctx, "root", "init", examples.Lab)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := d.reopen()
+	if err := b.Load(ctx); err != nil || b.Head().Number != 1 {
+		t.Fatal(err)
+	}
+	if done, err := b.Restore(ctx); done || err != nil {
+		t.Errorf("in force already: %v, %v", done, err)
+	}
+	d.puppet.applied = nil // a dataplane that lost everything
+	if done, err := b.Restore(ctx); !done || err != nil || !slices.Equal(d.puppet.applied, []string{r.Policy}) {
+		t.Errorf("%v, %v, applied %v", done, err, d.puppet.applied)
+	}
+	d.puppet.applied = append(d.puppet.applied, "0123456789abcdef") // one that has something else
+	if done, err := b.Restore(ctx); !done || err != nil {
+		t.Errorf("%v, %v", done, err)
+	}
+	if as := d.actions(t); as[len(as)-1] != "config.restore" {
+		t.Errorf("recorded %v", as)
+	}
+}
