@@ -11,8 +11,11 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -94,6 +97,8 @@ func newTown(t *testing.T) *town {
 	}
 	w.writeAnchors(t, w.cfg)
 
+	netlab.Run(t, "", "ip", "netns", "attach", "gw", "1")
+	t.Cleanup(func() { netlab.Run(t, "", "ip", "netns", "del", "gw") })
 	netlab.Run(t, "", "sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0")
 	for _, h := range hosts() {
 		netlab.New(t, h.name)
@@ -134,7 +139,8 @@ func (w *town) start(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.daemon = exec.Command(exe, "run", "--name", string(w.instance))
+	// `ip netns exec` gives the daemon a mount namespace that ends with it: pins and portals' names must not.
+	w.daemon = exec.Command("ip", "netns", "exec", "gw", exe, "run", "--name", string(w.instance))
 	w.daemon.Stderr = os.Stderr
 	if err := w.daemon.Start(); err != nil {
 		t.Fatal(err)
@@ -222,6 +228,27 @@ func (w *town) ask(method, path string, body, into any) (int, error) {
 	return resp.StatusCode, err
 }
 
+// askAs tells the code with which a user's GET /status is answered.
+func (w *town) askAs(t *testing.T, name string) string {
+	t.Helper()
+	u, err := user.Lookup(name)
+	if err != nil {
+		t.Fatalf("%v: run hack/bootstrap", err)
+	}
+	uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
+	gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
+	if err1 != nil || err2 != nil {
+		t.Fatal(err1, err2)
+	}
+	cmd := exec.Command("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--unix-socket", w.instance.DataplaneSocket(), "http://gate/status")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
+}
+
 type verdictOf struct {
 	Error      string `json:"error"`
 	Violations []struct {
@@ -291,21 +318,28 @@ func serveTCP(t *testing.T, ns, addr string) {
 	})
 }
 
-// reaches tells whether a TCP connection from a namespace to an address is served.
-func reaches(t *testing.T, ns, addr string) bool {
+// expect checks whether a TCP connection from a namespace to an address is served. It is patient when it should be: the
+// first packets may wait for a neighbour's address.
+func expect(t *testing.T, want bool, ns, addr string) {
 	t.Helper()
+	patience := 300 * time.Millisecond
+	if want {
+		patience = 5 * time.Second
+	}
 	var got []byte
 	netlab.Do(t, ns, func() error {
-		c, err := net.DialTimeout("tcp", addr, 1500*time.Millisecond)
+		c, err := net.DialTimeout("tcp", addr, patience)
 		if err != nil {
 			return nil
 		}
 		defer c.Close()
-		if err := c.SetDeadline(time.Now().Add(1500 * time.Millisecond)); err != nil {
+		if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
 			return err
 		}
 		got, _ = io.ReadAll(c)
 		return nil
 	})
-	return strings.Contains(string(got), "hello")
+	if served := strings.Contains(string(got), "hello"); served != want {
+		t.Errorf("%s reaches %s = %v, want %v", ns, addr, served, want)
+	}
 }

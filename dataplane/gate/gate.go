@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"os/user"
 	"path/filepath"
 	"slices"
@@ -78,6 +79,12 @@ func (g *Gate) open(ctx context.Context) error {
 	uid, err := userID(place.TunnelUser)
 	if err != nil {
 		return err
+	}
+	// What lies under these two belongs to several daemons; each part below is closed by itself.
+	for _, dir := range []string{g.instance.Run(), g.instance.State()} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
 	}
 	g.backstop = backstop.Options{Anchors: g.anchors, Tunnel: uid}
 	g.tunnels = tunnel.New(tunnelOptions(g.instance, g.log))

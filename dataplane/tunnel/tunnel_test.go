@@ -137,7 +137,7 @@ func (b *bench) sendSecrets(t *testing.T) (stop func()) {
 // clear counts frames on the line that carry the payload or an inner address.
 func (b *bench) clear(frames [][]byte) (n int) {
 	for _, f := range frames {
-		if bytes.Contains(f, b.secret) || bytes.Contains(f, []byte{198, 51, 100}) {
+		if bytes.Contains(f, b.secret) || netlab.Carries(f, netip.MustParsePrefix("198.51.100.0/24")) {
 			n++
 		}
 	}
@@ -273,6 +273,9 @@ func TestNothingLeavesInClear(t *testing.T) {
 			c.breakIt(t, s)
 			time.Sleep(600 * time.Millisecond) // traffic goes on into the broken tunnel
 			stop()
+			if _, err := os.Stat("/sys/class/net/wg0"); err != nil && strings.HasSuffix(c.name, "killed") {
+				t.Errorf("the device went with its engine (%v): want it to stay and swallow packets", err)
+			}
 			if n := b.clear(line.Frames()); n > 0 {
 				t.Errorf("%d frames in clear on the line, want none", n)
 			}

@@ -3,6 +3,7 @@ package netlab
 import (
 	"errors"
 	"net"
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -79,4 +80,30 @@ func (c *Capture) Frames() [][]byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return append([][]byte(nil), c.frames...)
+}
+
+// Carries tells whether a frame is IPv4, IPv6 or ARP from, to or about an address of the prefix, in clear. It looks at
+// headers only: any few bytes may occur in what is encrypted.
+func Carries(frame []byte, p netip.Prefix) bool {
+	if len(frame) < 14 {
+		return false
+	}
+	var ends [][2]int // offset and length of the addresses
+	switch int(frame[12])<<8 | int(frame[13]) {
+	case unix.ETH_P_IP:
+		ends = [][2]int{{26, 4}, {30, 4}}
+	case unix.ETH_P_IPV6:
+		ends = [][2]int{{22, 16}, {38, 16}}
+	case unix.ETH_P_ARP:
+		ends = [][2]int{{28, 4}, {38, 4}}
+	}
+	for _, e := range ends {
+		if len(frame) < e[0]+e[1] {
+			continue
+		}
+		if a, ok := netip.AddrFromSlice(frame[e[0] : e[0]+e[1]]); ok && p.Contains(a) {
+			return true
+		}
+	}
+	return false
 }
