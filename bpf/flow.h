@@ -125,8 +125,8 @@ INLINE void flow_touch(struct flow *f, const struct packet *p, int by_b, __u64 n
 }
 
 /* Writes a flow that the policy has just allowed its initiator. */
-INLINE void flow_begin(struct flow *f, const struct tables *t, const struct packet *p, const struct decision *d, __u16 port,
-		       int by_b, __u64 now)
+INLINE void flow_begin(struct flow *f, const struct tables *t, const struct packet *p, const struct decision *d,
+		       __u16 port, int by_b, __u64 now)
 {
 	__builtin_memset(f, 0, sizeof(*f));
 	f->last = now;
@@ -141,7 +141,8 @@ INLINE void flow_begin(struct flow *f, const struct tables *t, const struct pack
 }
 
 /* A flow that is known: may this packet use it? */
-INLINE int flow_known(struct flow *f, const struct tables *t, const struct packet *p, struct decision *d, int by_b, __u64 now)
+INLINE int flow_known(struct flow *f, const struct tables *t, const struct packet *p, struct decision *d, int by_b,
+		      __u64 now)
 {
 	int answering = by_b != f->from_b;
 

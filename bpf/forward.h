@@ -27,7 +27,7 @@ struct {
 } egress_ports SEC(".maps");
 
 /* Is the next hop that the route names one that the class permits? */
-INLINE int hop_permitted(const struct class *c, const struct packet *p, const struct bpf_fib_lookup *fib)
+INLINE int hop_permitted(const struct address_class *c, const struct packet *p, const struct bpf_fib_lookup *fib)
 {
 	union addr hop;
 
@@ -42,7 +42,7 @@ INLINE int hop_permitted(const struct class *c, const struct packet *p, const st
 }
 
 /* Where the packet goes: PASS with fib filled, TO_STACK, or a reason. */
-INLINE int route(struct xdp_md *ctx, const struct packet *p, const struct class *c, struct bpf_fib_lookup *fib)
+INLINE int route(struct xdp_md *ctx, const struct packet *p, const struct address_class *c, struct bpf_fib_lookup *fib)
 {
 	__u32 number = c->device;
 	struct device *out = bpf_map_lookup_elem(&devices, &number);

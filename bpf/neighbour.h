@@ -34,7 +34,7 @@ INLINE int is_link_local(const union addr *a)
 INLINE int is_gate(const struct tables *t, __u32 segment, const union addr *a, __u8 family)
 {
 	struct binding *b = locate(t, a, family);
-	struct class *c;
+	struct address_class *c;
 
 	if (!b || b->segment != segment)
 		return 0;
@@ -43,7 +43,8 @@ INLINE int is_gate(const struct tables *t, __u32 segment, const union addr *a, _
 }
 
 /* May this MAC speak for this address? A link-local address is not registered: in a strict segment its MAC must be. */
-INLINE int speaks_for(const struct tables *t, const struct ingress *in, const union addr *a, __u8 family, const __u8 *mac)
+INLINE int speaks_for(const struct tables *t, const struct ingress *in, const union addr *a, __u8 family,
+		      const __u8 *mac)
 {
 	struct station_key key = {.segment = in->number};
 	void *table;

@@ -220,8 +220,8 @@ INLINE int parse_arp(struct cursor *c, struct packet *p)
 	if (!arp)
 		return DROP_ARP_MALFORMED;
 	op = bpf_ntohs(arp->operation);
-	if (arp->hardware != bpf_htons(1) || arp->protocol != bpf_htons(ETHERTYPE_IP4) || arp->hardware_length != MAC_LEN ||
-	    arp->protocol_length != 4 || op < 1 || op > 2)
+	if (arp->hardware != bpf_htons(1) || arp->protocol != bpf_htons(ETHERTYPE_IP4) ||
+	    arp->hardware_length != MAC_LEN || arp->protocol_length != 4 || op < 1 || op > 2)
 		return DROP_ARP_MALFORMED;
 	p->family = FAMILY_ARP;
 	p->type = op;

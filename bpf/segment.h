@@ -45,8 +45,8 @@ INLINE __u16 boot_magic(void)
 
 /* Where a packet came in. */
 struct ingress {
-	__u32 device;	 /* number */
-	__u32 number;	 /* of the segment */
+	__u32 device; /* number */
+	__u32 number; /* of the segment */
 	struct segment *segment;
 	struct device *port;
 };

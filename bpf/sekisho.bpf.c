@@ -36,7 +36,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* Source and destination of the packet become classes and segments. */
 INLINE int classes_of(const struct tables *t, const struct ingress *in, const struct packet *p, struct decision *d,
-		      struct class **to)
+		      struct address_class **to)
 {
 	struct binding *dst;
 	int reason;
@@ -60,7 +60,8 @@ INLINE int classes_of(const struct tables *t, const struct ingress *in, const st
 	return PASS;
 }
 
-INLINE void count_allowed(const struct tables *t, const struct ingress *in, const struct packet *p, const struct decision *d)
+INLINE void count_allowed(const struct tables *t, const struct ingress *in, const struct packet *p,
+			  const struct decision *d)
 {
 	struct segment *to = segment_of(t, d->dst_segment);
 
@@ -79,7 +80,7 @@ INLINE int decide(struct xdp_md *ctx, struct packet *p, struct ingress *in, int 
 	struct bpf_fib_lookup fib = {};
 	struct decision d = {};
 	struct tables t;
-	struct class *to;
+	struct address_class *to;
 	int reason;
 
 	reason = parse_frame(&c, p);
@@ -201,11 +202,11 @@ INLINE int is_icmp_error(const struct packet *p)
 }
 
 /* A packet of the gate itself: its own address must be one of a segment that hangs here, and a record must allow it. */
-INLINE int gate_packet(const struct tables *t, const struct ingress *in, const struct packet *p, const struct binding *src,
-		       struct decision *d)
+INLINE int gate_packet(const struct tables *t, const struct ingress *in, const struct packet *p,
+		       const struct binding *src, struct decision *d)
 {
 	struct binding *dst;
-	struct class *to;
+	struct address_class *to;
 
 	if (!in->segment || in->segment->device != in->device || in->segment->vlan != p->vlan)
 		return DROP_EGRESS_WRONG_PORT;
@@ -268,7 +269,7 @@ INLINE int leave_stack(struct __sk_buff *skb, int layer2, struct packet *p, __u8
 	struct cursor c;
 	struct tables t;
 	struct binding *src;
-	struct class *class;
+	struct address_class *class;
 	void *data, *end;
 	int reason, readable;
 
@@ -348,7 +349,7 @@ INLINE int decide_bare(struct __sk_buff *skb, struct packet *p, struct ingress *
 {
 	struct cursor c;
 	struct binding *src;
-	struct class *to;
+	struct address_class *to;
 	struct tables t;
 	int reason;
 

@@ -55,7 +55,7 @@ INLINE int addressed(const struct ingress *in, const struct packet *p)
 INLINE int station(const struct tables *t, const struct ingress *in, const struct packet *p, __u32 *class)
 {
 	struct binding *b = locate(t, &p->src, p->family);
-	struct class *c;
+	struct address_class *c;
 	int reason = bound(in, b, p->smac);
 
 	if (reason)

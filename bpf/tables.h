@@ -122,7 +122,7 @@ struct classes_inner {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(struct class));
+	__uint(value_size, sizeof(struct address_class));
 	__uint(map_flags, BPF_F_RDONLY_PROG | BPF_F_INNER_MAP);
 };
 
@@ -219,10 +219,10 @@ INLINE struct binding *locate(const struct tables *t, const union addr *a, __u8 
 	return bpf_map_lookup_elem(table, &key);
 }
 
-INLINE struct class *class_of(const struct tables *t, __u32 number)
+INLINE struct address_class *class_of(const struct tables *t, __u32 number)
 {
 	void *table = bpf_map_lookup_elem(&classes, &t->slot);
-	struct class *c = table ? bpf_map_lookup_elem(table, &number) : 0;
+	struct address_class *c = table ? bpf_map_lookup_elem(table, &number) : 0;
 
 	return c && c->kind ? c : 0;
 }

@@ -17,7 +17,7 @@
 
 #define INLINE static __always_inline
 
-#define SLOTS 2	      /* generations of tables that exist at once */
+#define SLOTS 2 /* generations of tables that exist at once */
 #define MAX_DEVICES 256
 #define MAX_SEGMENTS 1024
 #define MAX_ZONES 8 /* anchors.Zone, rounded up */
@@ -97,7 +97,7 @@ enum kind {
 	KIND_LOCAL = 3,
 };
 
-struct class {
+struct address_class {
 	__u16 segment;
 	__u8 kind; /* 0: this number is not used */
 	__u8 onlink;
@@ -156,12 +156,12 @@ struct flow_key {
 /* 64 bytes. Counters and last are written without atomics by both directions: the worst case is that two CPUs lose each
  * other's increment of one packet, or that the flow seems idle for one packet longer. */
 struct flow {
-	__u64 last;	  /* bpf_ktime_get_coarse_ns of the last packet */
+	__u64 last;       /* bpf_ktime_get_coarse_ns of the last packet */
 	__u64 packets[2]; /* sent by A, by B */
 	__u64 bytes[2];
 	__u32 epoch; /* of the tables that permitted it last */
 	__u32 rule;
-	__u16 port; /* what the policy was asked for: destination port or ICMP type of the first packet */
+	__u16 port;  /* what the policy was asked for: destination port or ICMP type of the first packet */
 	__u8 from_b; /* 1: B is the initiator */
 	__u8 bwclass;
 	__u8 state; /* FLOW_* */
@@ -192,8 +192,8 @@ enum family {
 struct packet {
 	union addr src; /* ARP: sender's */
 	union addr dst; /* ARP: target's */
-	__u32 length;	/* bytes of the frame */
-	__u32 l3;	/* offset of the network header in the frame */
+	__u32 length;   /* bytes of the frame */
+	__u32 l3;       /* offset of the network header in the frame */
 	__u32 l3_length;
 	__u32 l4_length; /* by the IP header, without padding of the frame */
 	__u16 vlan;

@@ -30,7 +30,7 @@ type PortStatus struct {
 
 // Guarded tells whether every program that the device needs is attached.
 func (p PortStatus) Guarded() bool {
-	return p.Index != 0 && p.Ingress && p.Egress && (p.Tunnel || p.Native)
+	return p.Index != 0 && p.Error == "" && p.Ingress && p.Egress && (p.Tunnel || p.Native)
 }
 
 // Status tells how every device of the anchors stood at the last scan.
@@ -46,6 +46,7 @@ func (c *Core) Status() []PortStatus {
 func (c *Core) Rescan(ctx context.Context) ([]PortStatus, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	before := c.status
 	c.status = nil
 	bound := map[programsAnchorPortKey]bool{}
 	var failed error
@@ -55,8 +56,11 @@ func (c *Core) Rescan(ctx context.Context) ([]PortStatus, error) {
 		}
 		s, err := c.guard(name)
 		if err != nil {
+			s.Native = false
 			s.Error = err.Error()
-			c.log.Error("device is not guarded and stays down", "device", name, "error", err)
+			if !slices.ContainsFunc(before, func(old PortStatus) bool { return old.Name == name && old.Error == s.Error }) {
+				c.log.Error("device is not guarded and stays down", "device", name, "error", err)
+			}
 			if s.Index != 0 {
 				failed = errors.Join(failed, c.takeDown(&s))
 			}
@@ -135,13 +139,28 @@ func (c *Core) guard(name string) (PortStatus, error) {
 	if err := c.showDevice(name, s.Index, MAC(attrs.HardwareAddr)); err != nil {
 		return s, err
 	}
-	exit := programsBpfDevmapVal{Ifindex: uint32(s.Index)}
-	exit.BpfProg.Fd = int32(c.objects.Leave.FD())
-	if err := c.objects.EgressPorts.Put(uint32(s.Index), exit); err != nil {
-		return s, fmt.Errorf("let packets be redirected to port %s: %w", name, err)
-	}
 	s.Native = true
-	return s, nil
+	return s, c.openExit(name, s.Index)
+}
+
+// openExit lets packets be redirected to a port, through the egress program.
+func (c *Core) openExit(name string, ifindex int) error {
+	info, err := c.objects.Leave.Info()
+	if err != nil {
+		return fmt.Errorf("look at the egress program: %w", err)
+	}
+	id, _ := info.ID()
+	var now programsBpfDevmapVal // read back, it holds the program's id
+	err = c.objects.EgressPorts.Lookup(uint32(ifindex), &now)
+	if err == nil && now.Ifindex == uint32(ifindex) && ebpf.ProgramID(now.BpfProg.Fd) == id {
+		return nil
+	}
+	exit := programsBpfDevmapVal{Ifindex: uint32(ifindex)}
+	exit.BpfProg.Fd = int32(c.objects.Leave.FD())
+	if err := c.objects.EgressPorts.Put(uint32(ifindex), exit); err != nil {
+		return fmt.Errorf("let packets be redirected to port %s: %w", name, err)
+	}
+	return nil
 }
 
 func attachXDP(p *ebpf.Program, ifindex int) func() (link.Link, error) {

@@ -10,16 +10,15 @@ import (
 // network order.
 
 type (
-	addrBytes     [16]byte // IPv4 as ::ffff:a.b.c.d
-	prefixKey     [24]byte
-	segmentKey    [4]byte
-	segmentValue  [8]byte
-	bindingValue  [16]byte
-	stationKey    [8]byte
-	classValue    [40]byte
-	cellKey       [8]byte
-	cellValue     [8]byte
-	metadataBytes [8]byte
+	addrBytes    [16]byte // IPv4 as ::ffff:a.b.c.d
+	prefixKey    [24]byte
+	segmentKey   [4]byte
+	segmentValue [8]byte
+	bindingValue [16]byte
+	stationKey   [8]byte
+	classValue   [40]byte
+	cellKey      [8]byte
+	cellValue    [8]byte
 )
 
 var le = binary.LittleEndian
