@@ -162,7 +162,7 @@ func tidyPreview(p *verdict.Preview) error {
 		return fail(Answer, "preview of more than %d characters", maxPreviewText)
 	}
 	p.Text = strings.Map(func(r rune) rune {
-		if r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)) {
+		if r != '\n' && r != '\r' && r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)) {
 			return utf8.RuneError
 		}
 		return r
