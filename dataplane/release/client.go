@@ -23,6 +23,9 @@ type Client struct{ http *http.Client }
 // NewClient speaks to place.ReleaseSocket.
 func NewClient(socketPath string) *Client { return &Client{http: socket.Client(socketPath)} }
 
+// Over speaks through an HTTP client that connects by itself.
+func Over(h *http.Client) *Client { return &Client{http: h} }
+
 // NewOriginal says what a new file is.
 type NewOriginal struct {
 	Transfer, Name, Requester string

@@ -94,11 +94,11 @@ func New(o Options) (*Server, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	key, err := signingKey(filepath.Join(o.State, keyFile))
+	v, err := openVault(o.State, o.Now(), o.Log)
 	if err != nil {
 		return nil, err
 	}
-	v, err := openVault(o.State, o.Now(), o.Log)
+	key, err := signingKey(filepath.Join(o.State, keyFile))
 	if err != nil {
 		return nil, err
 	}
@@ -254,14 +254,7 @@ func (s *Server) storeSanitized(w http.ResponseWriter, r *http.Request, _ role) 
 	if err != nil {
 		return err
 	}
-	if _, _, _, err := s.find(id); err != nil {
-		return err
-	}
-	rec, err := s.vault.get(id)
-	if err != nil {
-		return err
-	}
-	route, err := set.alive(rec, s.now())
+	rec, _, route, err := s.find(id)
 	if err != nil {
 		return err
 	}

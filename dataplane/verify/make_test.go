@@ -111,10 +111,10 @@ func (p *pack) zip() []byte { return zipOf(p.names, p.body, zipFault{}) }
 
 // zipFault says what the container does wrong.
 type zipFault struct {
-	descriptor, extra, comment, wrongLocal, wrongCRC, gap, encrypted, twice, zip64 bool
-	method                                                                         uint16
-	tail                                                                           string
-	bomb                                                                           int
+	descriptor, extra, comment, wrongLocal, wrongCRC, gap, encrypted, twice bool
+	method                                                                  uint16
+	tail                                                                    string
+	bomb                                                                    int
 }
 
 // zipOf writes the plain layout: sizes in front, no extra fields.
