@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 
 	"github.com/sekisho/sekisho/dataplane/sanitize"
 	"github.com/sekisho/sekisho/dataplane/verdict"
@@ -39,6 +40,7 @@ func runSanitize(stdin io.Reader, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
+	debug.SetMemoryLimit(400<<20 + 8*int64(len(in))) // collect early rather than run into the sandbox's limit
 	var out bytes.Buffer
 	report := sanitize.Rebuild(context.Background(), job.Name, in, &out, sanitize.Options{MaxOut: job.MaxOut, Formats: job.Formats})
 	return verdict.WriteReport(stdout, report, out.Bytes())

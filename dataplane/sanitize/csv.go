@@ -21,17 +21,19 @@ func (j *job) neutralize(b []byte, set charset) ([]byte, error) {
 	}
 	var marks []mark
 	for _, d := range []byte{',', ';', '\t'} {
-		if d != main && bytes.IndexByte(b, d) < 0 {
+		if d != main && d != ',' && bytes.IndexByte(b, d) < 0 {
 			continue
 		}
 		s := cellScan{set: set, b: b, delim: d, main: d == main}
-		open, err := s.run(j, true)
-		if err != nil {
-			return nil, err
-		}
-		if open { // a quote that is never closed: some readers take it as a character
-			if _, err := s.run(j, false); err != nil {
+		for _, q := range []quoting{quoteAtStart, quoteBehindSpaces} {
+			open, err := s.run(j, q)
+			if err != nil {
 				return nil, err
+			}
+			if open { // a quote that is never closed: some readers take it as a character
+				if _, err := s.run(j, quoteNever); err != nil {
+					return nil, err
+				}
 			}
 		}
 		marks = append(marks, s.marks...)
@@ -98,7 +100,16 @@ type cell struct {
 	digest []rune // the value from lead on, full-width forms folded, at most 64; kept only when risky
 }
 
-func (s *cellScan) run(j *job, quotes bool) (open bool, err error) {
+// quoting is what a reader takes for the quote that opens a cell.
+type quoting int
+
+const (
+	quoteNever        quoting = iota
+	quoteAtStart              // only as its very first character
+	quoteBehindSpaces         // also behind spaces
+)
+
+func (s *cellScan) run(j *job, quotes quoting) (open bool, err error) {
 	s.row, s.col, s.cell = 1, 1, cell{first: -1, lead: -1}
 	quoted, fresh := false, true // fresh: nothing of the cell was read, so a quote opens it
 	for i := 0; i < len(s.b); {
@@ -119,7 +130,7 @@ func (s *cellScan) run(j *job, quotes bool) (open bool, err error) {
 			}
 		case quoted:
 			s.value(r, i)
-		case r == '"' && fresh && quotes:
+		case r == '"' && fresh && quotes != quoteNever:
 			quoted, fresh = true, false
 		case r == rune(s.delim):
 			s.end()
@@ -135,7 +146,7 @@ func (s *cellScan) run(j *job, quotes bool) (open bool, err error) {
 				return false, j.ctx.Err()
 			}
 		default:
-			if r != ' ' {
+			if r != ' ' || quotes == quoteAtStart {
 				fresh = false
 			}
 			s.value(r, i)

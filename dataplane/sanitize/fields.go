@@ -15,8 +15,11 @@ import (
 var harmlessFields = set(`= ADDRESSBLOCK ADVANCE ASK AUTHOR AUTONUM AUTONUMLGL AUTONUMOUT BARCODE BIBLIOGRAPHY BIDIOUTLINE CITATION COMMENTS COMPARE
 	CREATEDATE DATE DISPLAYBARCODE DOCPROPERTY DOCVARIABLE EDITTIME EQ FILENAME FILESIZE FILLIN FORMCHECKBOX FORMDROPDOWN FORMTEXT GOTOBUTTON
 	GREETINGLINE HYPERLINK IF INDEX INFO KEYWORDS LASTSAVEDBY LISTNUM MERGEBARCODE MERGEFIELD MERGEREC MERGESEQ NEXT NEXTIF NOTEREF NUMCHARS NUMPAGES NUMWORDS
-	PAGE PAGEREF PRINTDATE QUOTE REF REVNUM SAVEDATE SECTION SECTIONPAGES SEQ SET SHAPE SKIPIF STYLEREF SUBJECT SYMBOL TA TC TEMPLATE TIME
+	PAGE PAGEREF PRINTDATE REF REVNUM SAVEDATE SECTION SECTIONPAGES SEQ SET SHAPE SKIPIF STYLEREF SUBJECT SYMBOL TA TC TEMPLATE TIME
 	TITLE TOA TOC USERADDRESS USERINITIALS USERNAME XE`)
+
+// maxFields bounds how deep fields nest; Word itself stops far earlier.
+const maxFields = 40
 
 // nestedField stands in an instruction for the result of a field inside it, which nobody can foresee.
 const nestedField = '\x01'
@@ -36,7 +39,7 @@ func harmlessField(instr string) bool {
 		return false
 	}
 	if name == "HYPERLINK" {
-		return harmlessLink(args)
+		return !strings.ContainsRune(args, nestedField) && harmlessLink(args)
 	}
 	return true
 }
@@ -84,7 +87,7 @@ func harmlessLink(args string) bool {
 	if url == "" {
 		return place
 	}
-	return safeURL(url) && !strings.ContainsRune(url, nestedField)
+	return safeURL(url)
 }
 
 func skipWord(s string) string {
@@ -127,7 +130,7 @@ func fieldPlan(b []byte) ([]plannedField, error) {
 		switch t.kind {
 		case xmlEOF:
 			for i := range plan {
-				plan[i].bad = !plan[i].closed || !harmlessField(string(plan[i].instr))
+				plan[i].bad = plan[i].bad || !plan[i].closed || !harmlessField(string(plan[i].instr))
 			}
 			return plan, nil
 		case xmlStart:
@@ -144,7 +147,7 @@ func fieldPlan(b []byte) ([]plannedField, error) {
 						plan[open[n-1].index].instr = append(plan[open[n-1].index].instr, nestedField)
 					}
 					open = append(open, openField{index: len(plan)})
-					plan = append(plan, plannedField{})
+					plan = append(plan, plannedField{bad: len(open) > maxFields})
 				case "separate":
 					if n := len(open); n > 0 {
 						open[n-1].separated = true
@@ -233,6 +236,12 @@ func (w *fieldWalk) inBadInstruction() bool {
 		}
 	}
 	return false
+}
+
+// strayInstruction tells whether an instruction here belongs to no field, or comes behind its field's separator.
+func (w *fieldWalk) strayInstruction() bool {
+	n := len(w.open)
+	return n == 0 || w.open[n-1].separated
 }
 
 // hidesText tells whether even plain text here is part of such an instruction; that of a field which never ends is not.

@@ -124,20 +124,38 @@ func textElement(e element) bool {
 	return e.local == "t" && (e.ns == "w" || e.ns == "a" || e.ns == "x")
 }
 
+// reported tells whether the element's relationship was already reported when it was removed.
+func (f *partFilter) reported(t *xmlToken) bool {
+	for _, a := range t.attrs {
+		if ns, _, err := f.x.attrName(a); err == nil && ns == "r" {
+			if l := f.part.byID[string(unescape(a.value))]; l != nil && !l.kept() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 func (f *partFilter) start(t *xmlToken) error {
 	e := element{t.ns, t.local}
-	markup := t.ns == "" && f.part.contentType == ctVML && markupInVML[t.local] && (t.local == "xml") == (len(f.frames) == 0)
+	markup := t.ns == "" && t.local == "xml" && f.part.contentType == ctVML && len(f.frames) == 0 // the root of a VML drawing
 	if strings.HasPrefix(t.ns, unknownSpace) || t.ns == "" && !markup || t.ns == "rel" || t.ns == "ct" {
 		if len(f.frames) == 0 {
 			return broken("document element " + t.local)
 		}
 		uri := strings.TrimPrefix(t.ns, unknownSpace)
+		if uri == "" && f.part.contentType == ctVML {
+			return f.drop(t, "", "") // HTML in a text box that is drawn from the cell's note anyway
+		}
 		if code, ok := removedSpaces[uri]; ok {
 			return f.drop(t, code, "")
 		}
 		return f.drop(t, "ooxml.unknown-element", uri+" "+t.local)
 	}
 	if code, ok := removedElements[e]; ok && !(e == element{"p", "oleObj"} && len(f.ole) > 0) {
+		if f.reported(t) {
+			code = ""
+		}
 		return f.drop(t, code, "")
 	}
 	if n := len(f.ole); n > 0 {
@@ -156,7 +174,14 @@ func (f *partFilter) start(t *xmlToken) error {
 		if handled, err := f.sheet(t); handled || err != nil {
 			return err
 		}
+	case "xvml":
+		if t.local == "ClientData" && attr(t, "ObjectType") == "Movie" {
+			return f.drop(t, "ooxml.media", "")
+		}
 	case "p":
+		if t.local == "cmd" && !harmlessCommand(attr(t, "type"), attr(t, "cmd")) {
+			return f.drop(t, "ooxml.macro-call", attr(t, "cmd"))
+		}
 		if t.local == "graphicFrame" {
 			if o, ok, err := f.oleInside(); err != nil {
 				return err
@@ -430,7 +455,7 @@ func (f *partFilter) word(t *xmlToken) (handled bool, err error) {
 			return true, f.drop(t, "", "")
 		}
 	case "instrText", "delInstrText":
-		if f.fields.inBadInstruction() || len(f.fields.open) == 0 {
+		if f.fields.inBadInstruction() || f.fields.strayInstruction() {
 			return true, f.drop(t, "", "")
 		}
 	case "t", "delText":
@@ -531,6 +556,8 @@ func formulaElement(e element) bool {
 	switch e.local {
 	case "f":
 		return e.ns == "x" || e.ns == "xm" || e.ns == "c" || strings.HasPrefix(e.ns, "ms:")
+	case "sqref":
+		return e.ns == "ms:drawing/2012/chart"
 	case "formula", "formula1", "formula2", "definedName", "calculatedColumnFormula", "totalsRowFormula":
 		return e.ns == "x"
 	}
@@ -642,9 +669,11 @@ func (f *partFilter) attributes(t *xmlToken) (kept []xmlAttr, gone bool, err err
 			if name == "base" {
 				continue
 			}
-		case ns == "o" && (name == "href" || name == "althref"):
-			if !safeURL(string(unescape(a.value))) {
-				f.note("ooxml.link", string(a.value))
+		case ns == "o" && (name == "href" || name == "althref" || name == "src"):
+			if v := string(unescape(a.value)); name != "href" || !safeURL(v) {
+				if v != "" {
+					f.note("ooxml.link", v)
+				}
 				continue
 			}
 		case ns == "w" && name == "url", ns == "o" && name == "oleid":
@@ -660,18 +689,19 @@ func (f *partFilter) attributes(t *xmlToken) (kept []xmlAttr, gone bool, err err
 // plainAttribute judges an attribute without prefix; false takes it out.
 func (f *partFilter) plainAttribute(e element, name string, a *xmlAttr) bool {
 	value := string(unescape(a.value))
-	if e.ns == "" && strings.HasPrefix(strings.ToLower(name), "on") {
-		return false
-	}
-	switch name {
-	case "src", "href", "althref":
-		if e.ns == "v" || e.ns == "o" || e.ns == "pvml" || e.ns == "xvml" {
-			if value == "" || strings.HasPrefix(value, "#") || name == "href" && safeURL(value) {
-				return true
+	if vmlSpaces[e.ns] {
+		switch lower := strings.ToLower(name); {
+		case lower == "href" && !safeURL(value), lower == "src", lower == "althref":
+			if value != "" {
+				f.note("ooxml.external", value)
 			}
-			f.note("ooxml.external", value)
+			return false
+		case strings.HasPrefix(lower, "on") && len(lower) > 4 && lower != "oned":
+			f.note("ooxml.macro-call", name)
 			return false
 		}
+	}
+	switch name {
 	case "macro", "fmlaMacro", "macroName":
 		if value != "" {
 			f.note("ooxml.macro-call", value)
@@ -696,17 +726,39 @@ func (f *partFilter) plainAttribute(e element, name string, a *xmlAttr) bool {
 	return true
 }
 
+// harmlessCommand tells timing commands that play what is on the slide; a verb would wake an object.
+func harmlessCommand(kind, cmd string) bool {
+	if rest, ok := strings.CutPrefix(cmd, "playFrom("); ok {
+		return kind != "verb" && strings.Trim(rest, "0123456789.") == ")"
+	}
+	switch cmd {
+	case "play", "pause", "resume", "stop", "togglePause":
+		return kind != "verb"
+	}
+	return false
+}
+
 // harmlessAction tells what a click in a presentation may do by itself: move inside the show.
 func harmlessAction(action string) bool {
 	if action == "" {
 		return true
 	}
-	verb, _, _ := strings.Cut(strings.ToLower(action), "?")
+	verb, arg, _ := strings.Cut(action, "?")
 	switch verb {
-	case "ppaction://hlinkshowjump", "ppaction://hlinksldjump", "ppaction://noaction", "ppaction://customshow":
-		return true
+	case "ppaction://hlinksldjump", "ppaction://noaction":
+		return arg == ""
+	case "ppaction://hlinkshowjump":
+		return arg == "" || wordAfter(arg, "jump=", "abcdefghijklmnopqrstuvwxyz")
+	case "ppaction://customshow":
+		arg = strings.TrimSuffix(strings.TrimSuffix(arg, "&return=true"), "&return=false")
+		return arg == "" || wordAfter(arg, "id=", "0123456789")
 	}
 	return false
+}
+
+func wordAfter(s, key, alphabet string) bool {
+	v, ok := strings.CutPrefix(s, key)
+	return ok && v != "" && strings.Trim(v, alphabet) == ""
 }
 
 // declared keeps of a list of prefixes (mc:Ignorable and its kin) those that are declared here.

@@ -8,6 +8,7 @@ import (
 // callsOut are functions that reach outside the workbook or run code, in upper case without the _xlfn. prefixes.
 var callsOut = set(`CALL REGISTER REGISTER.ID RTD WEBSERVICE SQL.REQUEST IMAGE EXEC EXECUTE INITIATE POKE REQUEST TERMINATE EVALUATE RUN
 	FOPEN FREAD FREADLN FWRITE FWRITELN FILES FORMULA FORMULA.FILL GET.CELL GET.WORKBOOK GET.WORKSPACE STOCKHISTORY PY DDE IMPORTCSV IMPORTTEXT
+	UNREGISTER DIRECTORY DIRECTORIES FILE.DELETE FCLOSE SAVE.AS OPEN GET.DOCUMENT APP.ACTIVATE ON.TIME VBA.INSERT.FILE VBA.MAKE.ADDIN IMPORTDATA IMPORTXML
 	TRANSLATE DETECTLANGUAGE COPILOT ALERT GOTO HALT ERROR URL SEND.KEYS SHELL CUBEMEMBER CUBEVALUE CUBESET CUBERANKEDMEMBER CUBEMEMBERPROPERTY CUBEKPIMEMBER CUBESETCOUNT`)
 
 // dangerous tells formulas that leave the workbook: references to other books ([1]Sheet!A1), DDE (cmd|' /c x'!A1), functions
@@ -23,30 +24,26 @@ func dangerous(formula string, removedSheets []string) bool {
 			}
 		}
 	}
-	operand := true // an operand may begin here
 	for i := 0; i < len(f); {
 		c := f[i]
 		switch {
 		case c == '"':
-			end := closing(f, i, '"')
-			i = end
-			operand = false
+			i = closing(f, i, '"')
 		case c == '\'':
 			end := closing(f, i, '\'')
-			if strings.ContainsAny(f[i:end], "[|") && !strings.HasPrefix(f[i:], "'[0]") {
+			if strings.ContainsAny(f[i:end], "[]|") {
 				return true
 			}
 			i = end
-			operand = false
 		case c == '|':
 			return true
 		case c == '[':
 			end := bracket(f, i)
-			if operand && f[i:end] != "[0]" && end < len(f) && (f[end] == '!' || f[end] == '\'' || identifier(f[end:])) {
+			table := i > 0 && (identifier(f[i-1:]) || '0' <= f[i-1] && f[i-1] <= '9' || f[i-1] == '.')
+			if !table && !strings.HasPrefix(f[i:], "[0]!") || strings.ContainsRune(f[i:end], '|') {
 				return true
 			}
 			i = end
-			operand = false
 		case identifier(f[i:]):
 			end := i
 			for end < len(f) && (identifier(f[end:]) || f[end] == '.' || '0' <= f[end] && f[end] <= '9' || f[end] >= 0x80) {
@@ -69,9 +66,7 @@ func dangerous(formula string, removedSheets []string) bool {
 				}
 			}
 			i = end
-			operand = false
 		default:
-			operand = c != ')' && c != ']' && !('0' <= c && c <= '9') && c != '.' && c != '#'
 			i++
 		}
 	}
@@ -122,5 +117,5 @@ func linksSafely(args string) bool {
 		return false
 	}
 	url := strings.ReplaceAll(args[1:max(1, closing(args, 0, '"')-1)], `""`, `"`)
-	return safeURL(url) || url == ""
+	return safeURL(url)
 }

@@ -21,6 +21,16 @@ const (
 	thumbSide = 256
 )
 
+// maxDecoded bounds what a picture takes in memory while it is rebuilt, in bytes.
+const maxDecoded = 320 << 20
+
+func checkMemory(pixels int64, bytesPerPixel float64) error {
+	if float64(pixels)*bytesPerPixel > maxDecoded {
+		return refuse("limit.pixels", "", fmt.Sprintf("%d pixels, %.1f bytes each", pixels, bytesPerPixel))
+	}
+	return nil
+}
+
 func checkSize(w, h int) error {
 	if w <= 0 || h <= 0 {
 		return refuse("image.broken", "", fmt.Sprintf("%d x %d", w, h))
@@ -37,11 +47,13 @@ func (j *job) png() (result, error) {
 	if err != nil {
 		return result{}, err
 	}
+	original := thumbnail(img)
+	img = nil // not both in memory
 	again, err := png.Decode(patient{j.ctx, bytes.NewReader(body)})
 	if err != nil {
 		return result{}, fmt.Errorf("read the rebuilt picture: %w", err)
 	}
-	return result{body: body, original: thumbnail(img), result: thumbnail(again)}, nil
+	return result{body: body, original: original, result: thumbnail(again)}, nil
 }
 
 // rebuildPNG decodes in and encodes its pixels again, with the same depth, palette and transparency. place names the part
@@ -106,6 +118,13 @@ func (j *job) barePNG(in []byte, place string) ([]byte, error) {
 				return nil, broken("size")
 			}
 			if err := checkSize(int(w), int(h)); err != nil {
+				return nil, at0(err, place)
+			}
+			perPixel := 4.0 // the widest that the decoder makes of 8 bits
+			if chunk[16] == 16 {
+				perPixel = 8
+			}
+			if err := checkMemory(int64(w)*int64(h), perPixel); err != nil {
 				return nil, at0(err, place)
 			}
 		case "PLTE", "tRNS", "IDAT", "IEND":

@@ -25,11 +25,13 @@ func (j *job) jpeg() (result, error) {
 	if err != nil {
 		return result{}, err
 	}
+	original := thumbnail(img)
+	img = nil // not both in memory
 	again, err := jpeg.Decode(patient{j.ctx, bytes.NewReader(body)})
 	if err != nil {
 		return result{}, fmt.Errorf("read the rebuilt picture: %w", err)
 	}
-	return result{body: body, original: thumbnail(img), result: thumbnail(again)}, nil
+	return result{body: body, original: original, result: thumbnail(again)}, nil
 }
 
 func (j *job) rebuildJPEG(in []byte, place string) ([]byte, image.Image, error) {
@@ -66,6 +68,24 @@ func fromCMYK(in *image.CMYK) *image.RGBA {
 		out.Pix[o], out.Pix[o+1], out.Pix[o+2], out.Pix[o+3] = r, g, b, 255
 	}
 	return out
+}
+
+// bytesPerPixel is what the decoder needs: a byte a sample, four more for the coefficients of a progressive file, and RGBA for
+// CMYK.
+func bytesPerPixel(marker byte, frame []byte) float64 {
+	samples, widest := 0, 1
+	for i := 6; i+2 < len(frame); i += 3 {
+		hv := int(frame[i+1]>>4) * int(frame[i+1]&15)
+		samples, widest = samples+hv, max(widest, hv)
+	}
+	n := float64(samples) / float64(widest)
+	if marker == mSOF2 {
+		n *= 5
+	}
+	if frame[5] == 4 {
+		n += 4
+	}
+	return n
 }
 
 // Marker codes (ITU-T T.81, table B.1).
@@ -149,6 +169,9 @@ func (j *job) bareJPEG(in []byte, place string) (bare []byte, orientation int, e
 				return broken("frame header")
 			}
 			if err := checkSize(int(binary.BigEndian.Uint16(body[3:])), int(binary.BigEndian.Uint16(body[1:]))); err != nil {
+				return nil, 0, at0(err, place)
+			}
+			if err := checkMemory(int64(binary.BigEndian.Uint16(body[3:]))*int64(binary.BigEndian.Uint16(body[1:])), bytesPerPixel(m, body)); err != nil {
 				return nil, 0, at0(err, place)
 			}
 			pixels = int64(binary.BigEndian.Uint16(body[3:])) * int64(binary.BigEndian.Uint16(body[1:]))

@@ -100,6 +100,13 @@ var removedElements = map[element]string{
 	{"ms:powerpoint/2010/main", "media"}: "ooxml.media", {"ms:powerpoint/2010/main", "bmkTgt"}: "",
 	{"a", "videoFile"}: "ooxml.media", {"a", "audioFile"}: "ooxml.media", {"a", "quickTimeFile"}: "ooxml.media", {"a", "wavAudioFile"}: "ooxml.media",
 	{"a", "audioCd"}: "ooxml.media", {"a", "snd"}: "ooxml.media", {"ms:drawing/2010/main", "imgLayer"}: "",
+	{"w", "src"}: "ooxml.external", {"w", "dataSource"}: "ooxml.connection", {"w", "query"}: "ooxml.connection", {"w", "connectString"}: "ooxml.connection",
+	{"ms:word/2010/wordml", "contentPart"}: "ooxml.ink", {"ms:powerpoint/2010/main", "contentPart"}: "ooxml.ink", {"ms:drawing/2010/main", "contentPart"}: "ooxml.ink",
+	{"o", "LinkType"}: "", {"x", "oleObject"}: "ooxml.ole", {"x", "control"}: "ooxml.activex", {"x", "externalReference"}: "ooxml.external-book", {"x", "ddeItems"}: "ooxml.external-book",
+	{"x", "xmlCellPr"}: "ooxml.custom-xml", {"x", "dbPr"}: "ooxml.connection", {"x", "olapPr"}: "ooxml.connection", {"x", "webPr"}: "ooxml.connection", {"x", "textPr"}: "ooxml.connection",
+	{"x", "connection"}: "ooxml.connection", {"x", "connections"}: "ooxml.connection", {"x", "queryTable"}: "ooxml.connection", {"x", "revisionHeaders"}: "ooxml.history", {"x", "volTypes"}: "ooxml.connection",
+	{"ms:spreadsheetml/2010/11/main", "modelTimeGroupings"}: "", {"ms:spreadsheetml/2009/9/main", "oleObject"}: "ooxml.ole", {"ms:spreadsheetml/2009/9/main", "control"}: "ooxml.activex",
+	{"p", "embed"}: "", {"p", "link"}: "", {"p", "custData"}: "ooxml.custom-xml", {"p", "stSnd"}: "ooxml.media", {"p", "externalLink"}: "ooxml.external",
 	{"c", "externalData"}: "ooxml.chart-data", {"ms:drawing/2014/chartex", "externalData"}: "ooxml.chart-data",
 }
 
@@ -211,8 +218,8 @@ var relations = map[string]relation{
 	"digital-signature/origin": {code: "ooxml.signature"}, "digital-signature/signature": {code: "ooxml.signature"}, "digital-signature/certificate": {code: "ooxml.signature"},
 }
 
-// markupInVML are the elements without a namespace that Excel writes into the text boxes of its VML drawings, and the root.
-var markupInVML = set("xml div font span b i u s p br")
+// vmlSpaces draw the old way; their attributes hold addresses and, in old files, scripts.
+var vmlSpaces = map[string]bool{"v": true, "o": true, "w10": true, "xvml": true, "pvml": true, "mv": true}
 
 // mainTypes is the content type of the main part by the extension that the result gets.
 var mainTypes = map[string]string{

@@ -26,7 +26,6 @@ import (
 	"fmt"
 	"io"
 	"path"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -104,7 +103,7 @@ func rebuild(ctx context.Context, name string, in []byte, opt Options, found *fi
 	if err != nil {
 		return res, err
 	}
-	if !admitted(res.family, opt.Formats) {
+	if len(opt.Formats) > 0 && !verdict.Admits(opt.Formats, res.family) {
 		return res, refuse("type.not-admitted", "", res.family)
 	}
 	job := job{ctx: ctx, in: in, found: found, maxOut: opt.MaxOut}
@@ -139,21 +138,6 @@ type job struct {
 	found  *findings
 	maxOut int64
 	asIs   bool // a picture inside a document is not turned upright
-}
-
-func admitted(family string, formats []string) bool {
-	if len(formats) == 0 {
-		return true
-	}
-	return slices.ContainsFunc(formats, func(f string) bool {
-		switch f = strings.ToLower(f); f {
-		case "txt":
-			f = "text"
-		case "jpg":
-			f = "jpeg"
-		}
-		return f == family
-	})
 }
 
 // plain maps a macro kind to the kind without macros.
