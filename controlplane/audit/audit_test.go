@@ -122,7 +122,7 @@ func TestManyAtOnceShareCheckpoints(t *testing.T) {
 func TestEveryByteCounts(t *testing.T) {
 	k, dir := newKeys(t), filepath.Join(t.TempDir(), "audit")
 	l := k.open(t, dir)
-	appendAll(t, l, 0, 12)
+	appendAll(t, l, 0, 5)
 	l.Close()
 	for _, file := range files(t, dir) {
 		sound, err := os.ReadFile(file)
@@ -265,7 +265,7 @@ func TestTampering(t *testing.T) {
 // TestTornTail cuts each file that a crash can tear at every byte of its last record: whatever was sealed stays, the log
 // opens, goes on, and verifies.
 func TestTornTail(t *testing.T) {
-	for _, n := range []int{1, 5, 257} {
+	for n, stride := range map[int]int64{5: 1, 1: 9, 257: 9} { // every byte once; the borders of files more coarsely
 		k, base := newKeys(t), t.TempDir()
 		sound := filepath.Join(base, "sound")
 		l := k.open(t, sound)
@@ -289,10 +289,10 @@ func TestTornTail(t *testing.T) {
 		}
 		var faults []fault
 		cp, leaf := size(t, filepath.Join(sound, "checkpoints")), size(t, filepath.Join(sound, last))
-		for at := before; at < cp; at++ { // leaves were synced before the checkpoint was begun
+		for at := before; at < cp; at += stride { // leaves were synced before the checkpoint was begun
 			faults = append(faults, fault{fmt.Sprintf("checkpoint torn at %d", at), at, leaf, int64(n)})
 		}
-		for at := leafBefore; at < leaf; at++ {
+		for at := leafBefore; at < leaf; at += stride {
 			faults = append(faults, fault{fmt.Sprintf("event torn at %d", at), before, at, sealed})
 		}
 		for _, f := range faults {

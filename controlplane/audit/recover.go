@@ -83,20 +83,43 @@ func (l *Log) create(verifierKey string) (Checkpoint, int64, error) {
 
 var errNoCheckpoint = errors.New("no checkpoint yet")
 
+// tailSize is more than two records: enough to find the last whole one before a torn one.
+const tailSize = 64 << 10
+
 // lastCheckpoint reads the end of the checkpoints file: the last whole record, where it ends, and the torn bytes after it.
 func (d disk) lastCheckpoint(v note.Verifier) (c Checkpoint, end int64, torn []byte, err error) {
-	b, err := os.ReadFile(filepath.Join(d.dir, "checkpoints"))
+	f, err := os.Open(filepath.Join(d.dir, "checkpoints"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, 0, nil, errNoCheckpoint
 	}
 	if err != nil {
 		return c, 0, nil, err
 	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return c, 0, nil, err
+	}
+	from := max(st.Size()-tailSize, 0)
+	b := make([]byte, st.Size()-from)
+	if _, err := f.ReadAt(b, from); err != nil {
+		return c, 0, nil, err
+	}
+	if from > 0 { // begin with the first record that begins here
+		at := bytes.Index(b, []byte("\n\n"+v.Name()+"\n"))
+		if at < 0 {
+			return c, 0, nil, fmt.Errorf("%w: no checkpoint in the last %d bytes of the file", ErrDamaged, len(b))
+		}
+		b, from = b[at+2:], from+int64(at)+2
+	}
 	n := wholeRecords(b)
+	if n == 0 && from > 0 {
+		return c, 0, nil, fmt.Errorf("%w: no whole checkpoint in the last %d bytes of the file", ErrDamaged, len(b))
+	}
 	if n == 0 {
 		return c, 0, b, errNoCheckpoint
 	}
-	start := bytes.LastIndex(b[:n-2], []byte("\n\n"))          // before the signatures
+	start := bytes.LastIndex(b[:n-2], []byte("\n\n"))          // before the signature
 	start = bytes.LastIndex(b[:max(start, 0)], []byte("\n\n")) // before the text
 	if start >= 0 {
 		start += 2
@@ -106,23 +129,29 @@ func (d disk) lastCheckpoint(v note.Verifier) (c Checkpoint, end int64, torn []b
 	if c, err = OpenCheckpoint(b[start:n], v); err != nil {
 		return c, 0, nil, fmt.Errorf("%w: last checkpoint: %w", ErrDamaged, err)
 	}
-	return c, int64(n), b[n:], nil
+	return c, from + int64(n), b[n:], nil
 }
 
-// wholeRecords gives the length of the leading part of b that consists of whole records: text, empty line, signature, empty line.
+// wholeRecords gives the length of the leading part of b that consists of whole records.
 func wholeRecords(b []byte) int {
 	end := 0
-	for {
-		text := bytes.Index(b[end:], []byte("\n\n"))
-		if text < 0 {
-			return end
-		}
-		sig := bytes.Index(b[end+text+2:], []byte("\n\n"))
-		if sig < 0 {
-			return end
-		}
-		end += text + 2 + sig + 2
+	for n := firstRecord(b); n > 0; n = firstRecord(b[end:]) {
+		end += n
 	}
+	return end
+}
+
+// firstRecord gives the length of the record that b begins with: text, empty line, signature, empty line; 0 when it is torn.
+func firstRecord(b []byte) int {
+	text := bytes.Index(b, []byte("\n\n"))
+	if text < 0 {
+		return 0
+	}
+	sig := bytes.Index(b[text+2:], []byte("\n\n"))
+	if sig < 0 {
+		return 0
+	}
+	return text + 2 + sig + 2
 }
 
 // tail finds the finished events after the sealed ones and cuts what is unfinished.

@@ -185,18 +185,6 @@ func (w *walk) checkpoints(v note.Verifier) []Checkpoint {
 	return cps
 }
 
-func firstRecord(b []byte) int {
-	text := bytes.Index(b, []byte("\n\n"))
-	if text < 0 {
-		return 0
-	}
-	sig := bytes.Index(b[text+2:], []byte("\n\n"))
-	if sig < 0 {
-		return 0
-	}
-	return text + 2 + sig + 2
-}
-
 // leaves reads every event, feeds the tiles, and compares the root at the size of each checkpoint.
 func (w *walk) leaves(cps []Checkpoint, known *Checkpoint) {
 	sealed := int64(0)

@@ -36,6 +36,7 @@ var (
 	eventsLost     = desc("events_lost_total", "Sampled drop events that found no room.")
 	portUp         = desc("port_up", "1 when the port is up.", "port", "zone")
 	portNative     = desc("port_native_xdp", "1 when native XDP guards the port.", "port", "zone")
+	deviceGuarded  = desc("device_guarded", "1 when every program that the device needs is attached; tunnel devices have no XDP.", "device")
 	tunnelUp       = desc("tunnel_up", "1 when probe and handshake say that the region is reached.", "device", "region")
 	tunnelRTT      = desc("tunnel_probe_rtt_seconds", "Round trip of the last probe inside the tunnel.", "device", "region")
 	handshake      = desc("tunnel_handshake_timestamp_seconds", "Time of the last handshake; 0 when there was none.", "device", "region")
@@ -64,21 +65,24 @@ func (m *Monitor) Collect(ch chan<- prometheus.Metric) {
 		return
 	}
 	m.mu.RLock()
-	up, s := m.now.up, m.last
+	now, s := m.now, m.last
 	m.mu.RUnlock()
-	gauge(dataplaneUp, truth(up))
+	gauge(dataplaneUp, truth(now.up))
 	for _, d := range st.Daemons {
 		gauge(daemonUp, truth(d.Up), d.Name)
 	}
 	gauge(policyProven, truth(st.Proven))
 	gauge(records, float64(st.Records))
-	if up {
+	if now.up {
 		gauge(policyInfo, 1, st.Revision, st.Hash)
 		gauge(policyEpoch, float64(st.Epoch))
 	}
 	for _, p := range st.Ports {
 		gauge(portUp, truth(p.Up), p.ID, p.Zone.String())
 		gauge(portNative, truth(p.Native), p.ID, p.Zone.String())
+	}
+	for _, p := range now.status.Ports {
+		gauge(deviceGuarded, truth(p.Guarded()), p.Name)
 	}
 	for _, t := range st.Tunnels {
 		gauge(tunnelUp, truth(t.Up), t.Device, t.Region)

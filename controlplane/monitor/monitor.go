@@ -224,7 +224,9 @@ func (m *Monitor) Status(context.Context) (web.Status, error) {
 		out.Proven = s.up && h.Hash == s.status.Hash
 	}
 	for _, p := range s.status.Ports {
-		out.Ports = append(out.Ports, portOf(cfg, p))
+		if !p.Tunnel || !p.Guarded() { // a tunnel device is shown by its regions, unless something is wrong with it
+			out.Ports = append(out.Ports, portOf(cfg, p))
+		}
 	}
 	for _, t := range s.status.Tunnels {
 		w := web.Tunnel{Region: t.Region, Device: t.Device, Up: t.Up, RTT: time.Duration(t.ProbeRTT * float64(time.Millisecond)), Handshake: t.Handshake}
