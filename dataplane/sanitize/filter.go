@@ -63,7 +63,7 @@ type frame struct {
 	name    []byte    // as written
 	before  int       // length of the output before its start tag
 	after   int       // and after it
-	removed bool      // something inside was removed
+	removed bool      // something inside was removed, at any depth
 	carry   []xmlAttr // namespace declarations of tags that were not written, owed by the children
 	alt     *alternate
 }
@@ -272,26 +272,20 @@ func (f *partFilter) end() {
 	if n := len(f.ole); n > 0 && f.ole[n-1].depth == len(f.frames) {
 		f.ole = f.ole[:n-1]
 	}
-	if fr.alt != nil {
-		if fr.alt.written {
-			f.out.WriteString("</")
-			f.out.Write(fr.name)
-			f.out.WriteByte('>')
-		} else if fr.removed {
-			f.top().removed = true
-		}
-		return
+	if fr.removed {
+		f.top().removed = true
+	}
+	if fr.alt != nil && fr.alt.written {
+		f.out.WriteString("</")
+		f.out.Write(fr.name)
+		f.out.WriteByte('>')
 	}
 	if fr.silent {
-		if fr.removed {
-			f.top().removed = true
-		}
 		return
 	}
 	if fr.removed && fr.element == (element{"p", "timing"}) || // its nodes refer to what was removed
 		fr.removed && prunedWhenEmptied[fr.local] && len(bytes.TrimSpace(f.out.Bytes()[fr.after:])) == 0 {
 		f.out.Truncate(fr.before)
-		f.top().removed = true
 		if alt := f.top().alt; alt != nil && fr.local == "Choice" && bytes.HasSuffix(f.out.Bytes(), alt.tag) {
 			f.out.Truncate(f.out.Len() - len(alt.tag)) // the first choice had brought the tag
 			alt.written = false
@@ -496,7 +490,7 @@ func (f *partFilter) sheet(t *xmlToken) (handled bool, err error) {
 	}
 	switch t.local {
 	case "sheet":
-		if w.visible == 0 && !f.madeShown && len(f.frames) == 2 {
+		if w.visible == 0 && !f.madeShown && len(f.frames) == 2 && !f.reported(t) {
 			f.madeShown = true
 			t.attrs = without(t.attrs, "state")
 		}
