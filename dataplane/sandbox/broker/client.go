@@ -18,6 +18,9 @@ type Client struct{ http *http.Client }
 // NewClient speaks to place.BrokerSocket.
 func NewClient(socketPath string) *Client { return &Client{http: socket.Client(socketPath)} }
 
+// Over speaks through an HTTP client that connects by itself.
+func Over(h *http.Client) *Client { return &Client{http: h} }
+
 // Run gives one order and waits. A refusal by release comes back as *release.Refusal.
 func (c *Client) Run(ctx context.Context, o Order) (Outcome, error) {
 	b, err := json.Marshal(o)
