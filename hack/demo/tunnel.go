@@ -52,6 +52,15 @@ func (j *job) tunnel(ctx context.Context) error {
 		return body, strings.HasPrefix(body, "region1-app answers 198.18.10.11:"), err
 	})
 	j.check("backup floods a 50 Mbit/s line, core business beside it", "core gets 95 % of its 25 Mbit/s, or more", func() (string, bool, error) {
+		return j.guaranteed(ctx)
+	})
+	return nil
+}
+
+// guaranteed floods the line and looks at what the class core got. A measurement in which the line was not full, because
+// this machine was busy with something else, says nothing about a guarantee and is made again.
+func (j *job) guaranteed(ctx context.Context) (seen string, held bool, err error) {
+	for try := 1; try <= 3; try++ {
 		got, err := j.flood(ctx, 5*time.Second, []stream{
 			{name: "core", host: "mn-pc1", port: 5201, offered: 30e6},
 			{name: "general", host: "mn-pc1", port: 5202, offered: 20e6},
@@ -66,14 +75,16 @@ func (j *job) tunnel(ctx context.Context) error {
 			words = append(words, fmt.Sprintf("%s %.1f of %.0f", g.name, g.delivered/1e6, g.offered/1e6))
 			total += g.delivered
 		}
-		seen := fmt.Sprintf("Mbit/s: %s; core at %.0f %% of its guarantee", strings.Join(words, ", "), got[0].delivered/guarantee*100)
-		filled := total >= 0.9*lineRate && total <= 1.02*lineRate && got[2].delivered < 0.5*got[2].offered
-		if !filled {
-			seen += "; the line was not filled, or gave more than it has"
+		seen = fmt.Sprintf("Mbit/s: %s; core at %.0f %% of its guarantee", strings.Join(words, ", "), got[0].delivered/guarantee*100)
+		if total > 1.02*lineRate {
+			return seen + "; the line gave more than it has", false, nil
 		}
-		return seen, filled && got[0].delivered >= 0.95*guarantee, nil
-	})
-	return nil
+		if total >= 0.9*lineRate {
+			return seen, got[0].delivered >= 0.95*guarantee, nil
+		}
+		seen += fmt.Sprintf("; the line was not full in %d tries", try)
+	}
+	return seen, false, nil
 }
 
 // stream is UDP at a steady rate from a host to the region's application server. Rates in bit/s as the line counts them.

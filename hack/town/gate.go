@@ -166,7 +166,8 @@ func (t *Town) daemon(name string) Program {
 	p := Program{Name: name, Host: Gate}
 	switch name {
 	case "dataplane":
-		p.Args = program("sekisho-dataplane", "run", "--name", string(t.Name))
+		// Tunnels keep their figures while sandboxes are busy, as a service manager would see to.
+		p.Args = append([]string{"nice", "-n", "-10"}, program("sekisho-dataplane", "run", "--name", string(t.Name))...)
 		p.Ready = dials(i.DataplaneSocket())
 	case "release":
 		p.User = place.ReleaseUser
