@@ -418,7 +418,10 @@ func (g *Gate) measure() {
 func (g *Gate) settle(ctx context.Context) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	errs := []error{makePortals(g.instance, g.anchors)}
+	var errs []error
+	if !portalsStand(g.instance, g.anchors) {
+		errs = append(errs, makePortals(g.instance, g.anchors))
+	}
 	changed := false
 	for _, t := range g.anchors.Tunnels {
 		if l, err := netlink.LinkByName(t.Device); err != nil || g.indexes[t.Device] != l.Attrs().Index {
@@ -461,16 +464,19 @@ func (g *Gate) Close() error {
 	return errors.Join(errs...)
 }
 
-// Remove takes away all that Open made. For labs and tests: afterwards nothing is guarded.
+// Remove takes away all that Open made in this network namespace, which is the gate's alone. For labs and tests: afterwards
+// nothing is guarded.
 func Remove(instance place.Instance, log *slog.Logger) error {
+	// By what is there, not by the anchors: they may have changed, or be gone.
 	var devices []string
-	a, err := anchors.Load(instance.Anchors(), anchors.AnyOwner())
-	if err == nil {
-		for _, t := range a.Tunnels {
-			devices = append(devices, t.Device)
+	links, err := netlink.LinkList()
+	for _, l := range links {
+		if l.Type() == "tuntap" || l.Type() == "wireguard" {
+			devices = append(devices, l.Attrs().Name)
 		}
 	}
 	return errors.Join(
+		err,
 		apply([]setting{{"ipv4/conf/all/forwarding", "0"}, {"ipv6/conf/all/forwarding", "0"}}),
 		tunnel.Remove(tunnelOptions(instance, log), devices),
 		removePortals(instance),

@@ -40,6 +40,22 @@ func makePortals(instance place.Instance, a *anchors.Anchors) error {
 	return nil
 }
 
+// portalsStand tells whether every portal has its namespace and its link.
+func portalsStand(instance place.Instance, a *anchors.Anchors) bool {
+	for i := range a.Segments {
+		s := &a.Segments[i]
+		if s.Attach != anchors.AttachPortal {
+			continue
+		}
+		_, err1 := netlink.LinkByName(s.Port)
+		_, err2 := os.Stat(filepath.Join(netnsDir, instance.PortalNetns(s.Zone)))
+		if err1 != nil || err2 != nil {
+			return false
+		}
+	}
+	return true
+}
+
 func makePortal(name string, s *anchors.Segment) error {
 	ns, err := namedNetns(name)
 	if err != nil {

@@ -104,8 +104,11 @@ func parseUAPI(text string) (engineState, error) {
 			st.peers = append(st.peers, PeerState{PublicKey: base64.StdEncoding.EncodeToString(k)})
 			peer = &st.peers[len(st.peers)-1]
 		case "last_handshake_time_sec":
-			if sec, err = strconv.ParseInt(value, 10, 64); err == nil && peer != nil && sec > 0 {
-				peer.Handshake = time.Unix(sec, 0)
+			sec, err = strconv.ParseInt(value, 10, 64)
+		case "last_handshake_time_nsec": // follows the seconds
+			var nsec int64
+			if nsec, err = strconv.ParseInt(value, 10, 64); err == nil && peer != nil && sec > 0 {
+				peer.Handshake = time.Unix(sec, nsec)
 			}
 		case "rx_bytes", "tx_bytes":
 			var n uint64
