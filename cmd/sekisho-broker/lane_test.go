@@ -493,6 +493,7 @@ func TestKillAnyTime(t *testing.T) {
 	for round := range 6 {
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan struct{})
+		some := make(chan struct{}) // closed when the round has accepted two files
 		go func() {
 			defer close(done)
 			client := l.release(place.ControlUser)
@@ -506,21 +507,28 @@ func TestKillAnyTime(t *testing.T) {
 					t.Errorf("%s: %+v", id, d)
 				}
 				accepted[id] = true
+				if n == 1 {
+					close(some)
+				}
 				if n%3 == 0 {
 					broker.Over(l.as(place.ControlUser, l.i.BrokerSocket())).Run(ctx, broker.Order{Transfer: id, From: anchors.LGWAN, To: anchors.Internet, PolicyRevision: "r1"})
 				}
 			}
 		}()
-		time.Sleep(time.Duration(60+37*round) * time.Millisecond)
+		select {
+		case <-some:
+		case <-done:
+			t.Fatal("the daemons gave up before they were killed")
+		case <-time.After(30 * time.Second):
+			t.Fatal("no two files were accepted in 30 s")
+		}
+		time.Sleep(time.Duration(17*round) * time.Millisecond) // another moment in each round
 		l.kill("sekisho-release")
 		l.kill("sekisho-broker")
 		stop()
 		<-done
 		l.start("sekisho-release", place.ReleaseUser, l.i.ReleaseSocket())
 		l.start("sekisho-broker", place.BrokerUser, l.i.BrokerSocket())
-	}
-	if len(accepted) < 6 {
-		t.Fatalf("only %d files were accepted: nothing was tried", len(accepted))
 	}
 	for id := range accepted {
 		f, err := l.release(place.BrokerUser).Original(t.Context(), id)

@@ -42,11 +42,12 @@ func (b *Box) command(j Job) *exec.Cmd {
 	return cmd
 }
 
-// Scaled is the budget of a job on a file of that many bytes: fixed limits break large honest files.
+// Scaled is the budget of a job on a file of that many bytes: fixed limits break large honest files. CPU time is what bounds the
+// work; the wall clock only ends what sleeps, and leaves room for a busy box.
 func Scaled(size, output int64) Budget {
 	mib := time.Duration(size>>20 + 1)
 	return Budget{
-		Time:   20*time.Second + 2*time.Second*mib,
+		Time:   60*time.Second + 4*time.Second*mib,
 		CPU:    15*time.Second + 2*time.Second*mib,
 		Memory: min(512<<20+16*size, 1536<<20),
 		Output: output,
