@@ -68,7 +68,7 @@ func (d *Desk) Run(ctx context.Context) error {
 	return nil
 }
 
-// resume forgets unfinished uploads, which nobody was answered.
+// resume forgets unfinished uploads, which nobody was answered. Files that wait to be sanitized are found by the first Tend.
 func (d *Desk) resume(ctx context.Context) error {
 	drafts, err := d.under(ctx, draftKey)
 	if err != nil {
@@ -76,13 +76,6 @@ func (d *Desk) resume(ctx context.Context) error {
 	}
 	for _, id := range drafts {
 		d.drop(ctx, id)
-	}
-	pending, err := d.under(ctx, pendingKey)
-	if err != nil {
-		return err
-	}
-	for _, id := range pending {
-		d.enqueue(id)
 	}
 	return nil
 }
