@@ -13,6 +13,7 @@ import (
 	"os"
 	"runtime/debug"
 
+	"github.com/sekisho/sekisho/dataplane/sandbox/inside"
 	"github.com/sekisho/sekisho/dataplane/sanitize"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
@@ -27,6 +28,10 @@ func main() {
 	if len(os.Args) != 2 || workers[os.Args[1]] == nil {
 		fmt.Fprintln(os.Stderr, "usage: sekisho-sanitize sanitize|verify < job > report")
 		os.Exit(2)
+	}
+	if err := inside.Seal(); err != nil {
+		fmt.Fprintf(os.Stderr, "sekisho-sanitize %s: %v\n", os.Args[1], err)
+		os.Exit(1)
 	}
 	if err := workers[os.Args[1]](os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintf(os.Stderr, "sekisho-sanitize %s: %v\n", os.Args[1], err)

@@ -13,8 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Seal forbids this process to start another program. It needs no_new_privs, which bubblewrap sets; outside a sandbox it fails
-// for anybody but root. A worker that can't seal itself must not go on.
+// Seal forbids this process, for good, to start another program. A worker that can't seal itself must not go on.
 func Seal() error {
 	const kill, allow = 0x80000000, 0x7fff0000 // SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_ALLOW
 	raw, err := bpf.Assemble([]bpf.Instruction{
@@ -32,6 +31,8 @@ func Seal() error {
 	for i, r := range raw {
 		filter[i] = unix.SockFilter{Code: r.Op, Jt: r.Jt, Jf: r.Jf, K: r.K}
 	}
+	// A sandbox has set this already and answers EPERM; without it the next call fails, for anybody but root.
+	_ = unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 	prog := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
 	if _, _, e := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&prog))); e != 0 {
 		return fmt.Errorf("seal the worker: %w", e)
