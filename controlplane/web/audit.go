@@ -1,8 +1,15 @@
 package web
 
 import (
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/sekisho/sekisho/controlplane/web/text"
+	"github.com/sekisho/sekisho/dataplane/anchors"
 )
 
 // leaf is one screen of the audit log.
@@ -53,4 +60,35 @@ func (s *site) auditVerify(w http.ResponseWriter, r *http.Request, p Person) {
 		return
 	}
 	http.Redirect(w, r, "/audit", http.StatusSeeOther)
+}
+
+// fact is one detail of an event as people read it.
+type fact struct {
+	Name, Value string
+	Whole       string // when Value is shortened
+}
+
+// facts puts an event's details into words; a detail that has no words is shown as it is.
+func facts(l text.Lang, e Event) []fact {
+	var fs []fact
+	for _, k := range slices.Sorted(maps.Keys(e.Detail)) {
+		f := fact{Name: k, Value: e.Detail[k]}
+		if f.Value == "" {
+			continue
+		}
+		if l.Has("fact." + k) {
+			f.Name = l.T("fact." + k)
+		}
+		if z, err := anchors.ParseZone(f.Value); err == nil {
+			f.Value = l.T("zone." + z.String())
+		} else if k == "state" && l.Has("state."+f.Value) {
+			f.Value = l.T("state." + f.Value)
+		}
+		// A hash is told apart by its beginning; the whole of it is at hand.
+		if n := utf8.RuneCountInString(f.Value); n >= 40 && !strings.ContainsRune(f.Value, ' ') && n == len(f.Value) {
+			f.Value, f.Whole = f.Value[:12]+"…", f.Value
+		}
+		fs = append(fs, f)
+	}
+	return fs
 }

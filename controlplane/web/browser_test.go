@@ -163,6 +163,7 @@ func TestConsole(t *testing.T) {
 	p.SignIn("joho", "joho-no-password")
 	p.See("分離を証明済み")
 	p.Await("#chart canvas")
+	p.Until(`!document.body.innerText.includes("防護なし")`) // a tunnel device has no XDP and is guarded all the same
 	p.Look("console")
 	h.mu.Lock()
 	h.status.Tunnels[0].Up, h.status.Ports[1].Up, h.status.Proven, h.status.Revision = false, false, false, "r-0043"
@@ -170,6 +171,12 @@ func TestConsole(t *testing.T) {
 	p.See("r-0043") // by itself, without a reload
 	p.Picture("console-trouble-ja")
 	p.Accessible("console-trouble")
+
+	h.mu.Lock()
+	h.status.Daemons[0].Up, h.status.Ports, h.status.Tunnels, h.status.Classes, h.status.Hash, h.status.Revision = false, nil, nil, nil, "", ""
+	h.mu.Unlock()
+	p.See("データプレーンのプログラムが答えません")
+	p.Picture("console-silent-ja")
 
 	a := browsertest.Sit(t, ctx, base)
 	a.SignIn("kansa", "kansa-no-password")
@@ -228,7 +235,7 @@ func (h *hall) busy() {
 		Ports: []web.Port{port("mn0", anchors.MyNumber, "庁内 個人番号系", "Town hall, My Number"), port("pt-mn", anchors.MyNumber, "", ""),
 			port("lg0", anchors.LGWAN, "庁内 LGWAN系", "Town hall, LGWAN"), port("lga0", anchors.LGWAN, "LGWAN-ASP", ""), port("pt-lg", anchors.LGWAN, "", ""),
 			port("in0", anchors.Internet, "庁内 インターネット系", "Town hall, internet"), port("inw0", anchors.Internet, "インターネット", "Internet"), port("pt-in", anchors.Internet, "", ""),
-			port("mg0", anchors.Management, "運用管理", "Management"), port("pt-mg", anchors.Management, "", ""), port("wan0", anchors.Uplink, "閉域回線", "Closed line")},
+			web.Port{ID: "wg0", Zone: anchors.MyNumber, Up: true}, port("mg0", anchors.Management, "運用管理", "Management"), port("pt-mg", anchors.Management, "", ""), port("wan0", anchors.Uplink, "閉域回線", "Closed line")},
 		Tunnels: []web.Tunnel{{Region: "tokyo", Name: web.Name{JA: "東京リージョン", EN: "Tokyo region"}, Device: "wg0", Zone: anchors.MyNumber, Up: true, RTT: 4200 * time.Microsecond, Handshake: now.Add(-40 * time.Second)},
 			{Region: "osaka", Name: web.Name{JA: "大阪リージョン", EN: "Osaka region"}, Device: "wg0", Zone: anchors.MyNumber, Up: true, RTT: 11 * time.Millisecond, Handshake: now.Add(-95 * time.Second)}},
 		Classes: []web.Class{{ID: 1, Name: web.Name{JA: "基幹業務", EN: "Core business"}, Line: "line1", Guarantee: 25e6, Ceiling: 50e6, Delivered: 24.6e6},

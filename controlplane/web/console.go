@@ -19,6 +19,7 @@ type board struct {
 	Allowed float64 // flows a second, now
 	Dropped float64 // packets a second, now
 	Windows int     // minutes of the chart
+	Silent  bool    // the dataplane does not answer: nothing is known of ports, tunnels and classes
 }
 
 // reason is one line of the table of drops.
@@ -39,11 +40,17 @@ func (s *site) board(r *http.Request) (board, error) {
 	if err != nil {
 		return board{}, err
 	}
+	for i, p := range st.Ports {
+		if tunnelled(st, p) { // a device without frames has no XDP: its guards are complete when nothing is said against them
+			st.Ports[i].Native = p.Error == ""
+		}
+	}
 	samples, err := s.Monitor.Samples(r.Context(), st.Time.Add(-window))
 	if err != nil {
 		return board{}, err
 	}
 	b := board{Status: st, Picture: draw(st), Bars: bars(st.Classes), Reasons: reasons(samples), Windows: int(window.Minutes())}
+	b.Silent = slices.ContainsFunc(st.Daemons, func(d Daemon) bool { return d.Name == "dataplane" && !d.Up })
 	if n := len(samples); n > 0 {
 		b.Allowed = samples[n-1].Allowed
 	}
@@ -51,6 +58,11 @@ func (s *site) board(r *http.Request) (board, error) {
 		b.Dropped += x.Now
 	}
 	return b, nil
+}
+
+// tunnelled tells whether a port is a tunnel device.
+func tunnelled(st Status, p Port) bool {
+	return slices.ContainsFunc(st.Tunnels, func(t Tunnel) bool { return t.Device == p.ID })
 }
 
 func (s *site) console(w http.ResponseWriter, r *http.Request, p Person) {

@@ -36,6 +36,7 @@ func functions(l text.Lang) template.FuncMap {
 		"steps":   steps,
 		"finding": l.Finding,
 		"problem": func(code string) string { s, _ := l.Error(code); return s },
+		"facts":   func(e Event) []fact { return facts(l, e) },
 		"dict":    dict,
 	}
 }

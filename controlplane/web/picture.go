@@ -47,7 +47,7 @@ func draw(st Status) picture {
 		above := a.Y < gateTop
 		var ports []Port
 		for _, port := range st.Ports {
-			if port.Zone == a.Zone {
+			if port.Zone == a.Zone && !tunnelled(st, port) { // tunnels are drawn as the regions they lead to
 				ports = append(ports, port)
 			}
 		}

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"mime/multipart"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"strings"
@@ -157,6 +159,14 @@ func TestOtherSitesCannotAct(t *testing.T) {
 				t.Errorf("%s: POST %s answered %s, want 403", name, path, resp.Status)
 			}
 		}
+	}
+	// The pages hold by themselves, whatever stands in front of them.
+	pages := web.New(anchors.LGWAN, h.services(anchors.LGWAN), web.Options{Log: slog.New(slog.DiscardHandler)})
+	r := httptest.NewRequest(http.MethodPost, "https://portal.example/sign-out", nil)
+	r.Header.Set("Sec-Fetch-Site", "cross-site")
+	w := httptest.NewRecorder()
+	if pages.ServeHTTP(w, r); w.Code != http.StatusForbidden {
+		t.Errorf("the pages alone answer another site's request with %d", w.Code)
 	}
 	if resp, _ := v.get("/transfers"); resp.StatusCode != http.StatusOK {
 		t.Errorf("the session was ended from elsewhere: %s", resp.Status)

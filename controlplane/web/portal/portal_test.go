@@ -176,6 +176,31 @@ func TestPassphraseNeverReachesControl(t *testing.T) {
 	}
 }
 
+// TestOtherSitesReachNeitherReleaseNorControl: the portal holds by itself, whatever control would say.
+func TestOtherSitesReachNeitherReleaseNorControl(t *testing.T) {
+	asked := 0
+	path := control(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { asked++; io.WriteString(w, `{"person":"tanaka"}`) }))
+	v := &vault{}
+	s := httptest.NewServer(portal.New(portal.Options{Control: path, Release: v, Log: quiet}))
+	defer s.Close()
+	for _, path := range []string{"/transfers/t-1/approve", "/transfers"} {
+		req, _ := http.NewRequest(http.MethodPost, s.URL+path, nil)
+		req.Header.Set("Sec-Fetch-Site", "cross-site")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusForbidden || asked > 0 || len(v.asked) > 0 {
+			t.Errorf("%s: %s, control was asked %d times, release %d times", path, resp.Status, asked, len(v.asked))
+		}
+	}
+	// Nor does what control and portal say to each other go through the door.
+	if resp, err := http.Get(s.URL + "/api/session"); err != nil || resp.StatusCode != http.StatusNotFound || asked > 0 {
+		t.Errorf("GET /api/session: %v %v, control was asked %d times", resp, err, asked)
+	}
+}
+
 type torn struct{ r io.Reader }
 
 func (b torn) Read(p []byte) (int, error) {
