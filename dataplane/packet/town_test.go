@@ -112,14 +112,17 @@ func enter(t testing.TB, name string) {
 	})
 }
 
+// newTown makes one; towns are apart, so their tests run side by side.
 func newTown(t *testing.T) *town {
 	t.Helper()
 	needRoot(t)
+	t.Parallel()
 	w := &town{t: t, prefix: fmt.Sprintf("skp%d-%d", os.Getpid(), towns.Add(1)), hosts: map[string]host{}}
 	w.pins = newBPFFS(t)
 	w.gate = w.prefix + "-gw"
 	enter(t, w.gate)
 	run(t, "ip", "link", "set", "lo", "up")
+	run(t, "sysctl", "-qw", "net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0")
 	for _, h := range townHosts {
 		w.addHost(h)
 	}
@@ -148,13 +151,9 @@ func (w *town) wire(h host) {
 	in("sysctl", "-qw", "net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.eth0.accept_dad=0", "net.ipv6.conf.eth0.dad_transmits=0")
 	in("ip", "link", "set", "lo", "up")
 	in("ip", "link", "set", "eth0", "address", h.mac, "up")
-	run(t, "sysctl", "-qw", "net.ipv6.conf."+h.port+".accept_dad=0")
 	for i, a := range h.addr {
 		in("ip", "addr", "add", a, "dev", "eth0", "nodad")
 		run(t, "ip", "addr", "add", h.gate[i], "dev", h.port, "nodad")
-		gate, _, _ := strings.Cut(h.gate[i], "/")
-		// The gate's port is still down, so is the host's carrier: the route is set when it is up.
-		_ = gate
 	}
 }
 

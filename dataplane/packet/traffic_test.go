@@ -29,7 +29,7 @@ func (w *town) serve(name, port string) {
 	w.t.Fatalf("%s does not listen on %s", name, port)
 }
 
-// reaches tells whether a host gets an answer from addr:port within two seconds.
+// reaches tells whether a host gets an answer from addr:port within a second.
 func (w *town) reaches(from, addr, port string) bool {
 	ctx, stop := context.WithTimeout(context.Background(), 4*time.Second)
 	defer stop()
@@ -37,7 +37,7 @@ func (w *town) reaches(from, addr, port string) bool {
 	if strings.Contains(addr, ":") {
 		target = "TCP6:[" + addr + "]:" + port
 	}
-	cmd := exec.CommandContext(ctx, "ip", "netns", "exec", w.hosts[from].ns, "socat", "-T1", "-u", target+",connect-timeout=1.5", "-")
+	cmd := exec.CommandContext(ctx, "ip", "netns", "exec", w.hosts[from].ns, "socat", "-T1", "-u", target+",connect-timeout=0.9", "-")
 	out, err := cmd.Output()
 	return err == nil && strings.Contains(string(out), "served")
 }

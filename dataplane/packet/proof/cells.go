@@ -189,14 +189,17 @@ func (c *checker) admits(s anchors.Service, peer *member) bool {
 	return true
 }
 
-// violate reports a cell, once per rule and message.
+// violate reports a cell, once per rule and message, with the first packet that any of them admits.
 func (c *checker) violate(invariant string, cell *packet.Cell, format string, args ...any) {
 	m := fmt.Sprintf(format, args...)
 	key := fmt.Sprintf("%d %s", cell.Rule, m)
-	if c.seen[invariant+" "+key] {
-		return
+	at, again := c.seen[invariant+" "+key]
+	switch {
+	case !again:
+		c.report(key, Violation{Invariant: invariant, Message: m, Counterexample: c.example(cell), Records: c.records(cell)})
+	case at < len(c.found) && c.found[at].Counterexample == nil:
+		c.found[at].Counterexample = c.example(cell)
 	}
-	c.report(key, Violation{Invariant: invariant, Message: m, Counterexample: c.example(cell), Records: c.records(cell)})
 }
 
 func (c *checker) records(cell *packet.Cell) []string {

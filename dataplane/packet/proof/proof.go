@@ -118,7 +118,7 @@ type checker struct {
 	rule    map[uint32]*packet.Rule
 
 	found   []Violation
-	seen    map[string]bool
+	seen    map[string]int // place in found by key
 	dropped int
 }
 
@@ -144,7 +144,7 @@ func newChecker(t *packet.Tables, a *anchors.Anchors) *checker {
 		byAddr:  make(map[netip.Addr]int, len(t.Hosts)),
 		port:    map[uint16][]packet.PortRange{},
 		rule:    make(map[uint32]*packet.Rule, len(t.Rules)),
-		seen:    map[string]bool{},
+		seen:    map[string]int{},
 	}
 	for i := range t.Segments {
 		c.segment[t.Segments[i].ID] = &t.Segments[i]
@@ -217,14 +217,15 @@ func (c *checker) zoneOfAddr(addr netip.Addr) anchors.Zone {
 // report adds a violation once per key.
 func (c *checker) report(key string, v Violation) {
 	key = v.Invariant + " " + key
-	if c.seen[key] {
+	if _, again := c.seen[key]; again {
 		return
 	}
-	c.seen[key] = true
+	c.seen[key] = MaxViolations
 	if len(c.found) >= MaxViolations {
 		c.dropped++
 		return
 	}
+	c.seen[key] = len(c.found)
 	c.found = append(c.found, v)
 }
 

@@ -274,6 +274,13 @@ var seeded = []struct {
 		t.Segments = append(t.Segments, packet.Segment{ID: 8, Name: "back-door", Zone: anchors.LGWAN, Port: "x0"})
 	}, "I10", "", ""},
 	{"a segment of the anchors left out", func(t *packet.Tables) { t.Segments = t.Segments[:6] }, "I10", "", ""},
+	{"a segment of the anchors left out with all that is in it", func(t *packet.Tables) {
+		t.Segments = t.Segments[:6]
+		t.Hosts, t.Prefixes = t.Hosts[:17], t.Prefixes[:9]
+		t.Classes = slices.DeleteFunc(t.Classes, func(c packet.Class) bool { return c.Segment == portal })
+		t.Cells = slices.DeleteFunc(t.Cells, func(c packet.Cell) bool { return c.Dst == portalHost })
+	}, "I10", "", ""},
+	{"a host that the anchors give to no zone", func(t *packet.Tables) { host(t, "203.0.113.11").Addr = addr("198.18.99.9") }, "I10", "198.18.99.9", "web-use"},
 	{"a segment twice", func(t *packet.Tables) { t.Segments = append(t.Segments, t.Segments[0]) }, Tables, "", ""},
 
 	{"My Number opens to a whole prefix of LGWAN", permit(mnPC, lgFar, https), "I2", "198.18.10.11", "new"},
@@ -284,6 +291,7 @@ var seeded = []struct {
 	{"LGWAN to internet without a record", func(t *packet.Tables) { t.Rules[1].Records = nil }, "I3", "", ""},
 	{"LGWAN to internet by a record of the gate", func(t *packet.Tables) { t.Rules[1].Records = []string{"gate:portal-lgwan"} }, "I3", "198.18.20.11", "gate:portal-lgwan"},
 	{"My Number to LGWAN by a record of the gate", func(t *packet.Tables) { t.Rules[0].Records = []string{"gate:x"} }, "I3", "198.19.0.11", "gate:x"},
+	{"a rule without records inside a zone", func(t *packet.Tables) { t.Rules[3].Records = nil }, "I3", "", ""},
 	{"a rule of empty records", func(t *packet.Tables) { t.Rules[1].Records = []string{""} }, "I3", "", ""},
 
 	{"a strict station without MAC", func(t *packet.Tables) { host(t, "198.18.20.11").MAC = packet.MAC{} }, "I4", "198.18.20.11", "web-use"},
@@ -307,6 +315,7 @@ var seeded = []struct {
 	{"a station's address as the gate's", func(t *packet.Tables) { class(t, lgPC).Kind = packet.KindLocal }, "I5", "", ""},
 	{"the gate's address as a station's", func(t *packet.Tables) { class(t, inGate).Kind = packet.KindForward }, "I5", "", ""},
 	{"a prefix as the gate's", func(t *packet.Tables) { class(t, inRest).Kind = packet.KindLocal }, "I5", "", ""},
+	{"a prefix without cells as the gate's", func(t *packet.Tables) { class(t, mgRest).Kind = packet.KindLocal }, "I5", "", ""},
 	{"the gate opens what the anchors do not name", permit(lgGate, lgPC, https), "I5", "the gate: 198.18.20.1 (lgwan) -> 198.18.20.11", "new"},
 	{"the gate opens to a peer that the anchors do not name", permit(tokyoGate, tokyoRest, probing), "I5", "198.51.100.62", "new"},
 	{"the gate opens the anchored service, but on a wider port class", func(t *packet.Tables) {
