@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"mime/multipart"
 	"net/http"
 	"net/url"
@@ -150,6 +151,7 @@ func newGate(t *testing.T) *gate {
 	if err := errors.Join(os.Chmod(dir, 0o755), os.Mkdir(g.bin, 0o755)); err != nil {
 		t.Fatal(err)
 	}
+	lookAtSources(t)
 	build := exec.Command("go", "build", "-o", g.bin+"/")
 	for _, p := range []string{"sekisho", "sekisho-control", "sekisho-release", "sekisho-broker", "sekisho-sanitize"} {
 		build.Args = append(build.Args, "github.com/sekisho/sekisho/cmd/"+p)
@@ -177,6 +179,23 @@ func newGate(t *testing.T) *gate {
 		g.start(d)
 	}
 	return g
+}
+
+// lookAtSources tells the go command, which watches what a test looks at, that this one depends on the programs' sources:
+// they are built here and not linked in, and a cached success would hide any change of them.
+func lookAtSources(t *testing.T) {
+	t.Helper()
+	for _, dir := range []string{"../../cmd", "../../controlplane", "../../dataplane", "../../go.mod"} {
+		err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+			if err == nil {
+				_, err = os.Stat(path)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func (g *gate) sekisho(args ...string) []byte {

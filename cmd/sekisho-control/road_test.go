@@ -171,12 +171,14 @@ func TestRoadOfAFile(t *testing.T) {
 	})
 
 	t.Run("killed control loses nothing", func(t *testing.T) {
+		g.stop("broker", syscall.SIGKILL) // so that nothing is done before the kill
 		var ids []string
 		for range 6 {
 			ids = append(ids, clerk.send(anchors.Internet, "many.txt", []byte(letter)).ID)
 		}
 		g.stop("control", syscall.SIGKILL)
 		g.start("control")
+		g.start("broker")
 		for _, id := range ids {
 			clerk.until(id, web.Awaiting) // with the session of before
 		}
