@@ -173,14 +173,21 @@ func (w *walk) stack() {
 	w.out.Mark = uint32(w.segment.ID)<<6 | uint32(w.out.BWClass)
 }
 
+// leaving says in words how packets for a class leave.
+var leaving = map[packet.Kind]string{packet.KindForward: "by port", packet.KindTunnel: "into tunnel", packet.KindLocal: "no further than the gate itself, at"}
+
 // forward binds what the routing table says to what the destination's class permits.
 func (w *walk) forward() (reason string) {
-	text := ""
+	var hop Hop
 	defer func() {
-		w.tell("forward", reason, func() string { return text })
+		w.tell("forward", reason, func() string {
+			if w.out.Verdict == Stack || hop.Device == "" {
+				return fmt.Sprintf("VLAN %d; goes %s %s, VLAN %d", w.p.vlan, leaving[w.to.Kind], w.to.Port, w.to.VLAN)
+			}
+			return fmt.Sprintf("route: %s via %s", hop.Device, hop.Next)
+		})
 	}()
 	if w.segment.Tunnel || w.to.Kind != packet.KindForward {
-		text = fmt.Sprintf("up the stack: to %s", map[packet.Kind]string{packet.KindForward: "port " + w.to.Port, packet.KindTunnel: "tunnel " + w.to.Port, packet.KindLocal: "the gate itself"}[w.to.Kind])
 		w.stack()
 		return ""
 	}
@@ -191,8 +198,7 @@ func (w *walk) forward() (reason string) {
 		w.stack() // the kernel answers that its time is over
 		return ""
 	}
-	hop := w.st.Route(w.in.Port, w.p.src, w.p.dst)
-	text = fmt.Sprintf("route: %s via %s", hop.Device, hop.Next)
+	hop = w.st.Route(w.in.Port, w.p.src, w.p.dst)
 	switch {
 	case hop.Forbidden:
 		return "forwarding-disabled"
