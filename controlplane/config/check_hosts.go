@@ -133,6 +133,7 @@ func (k *checker) communication(c *Communication) {
 	}
 	k.portList(c.Ports, what)
 	k.bothSides(c, what)
+	k.joins(c, what)
 }
 
 func (k *checker) from(c *Communication, what string) {
@@ -261,6 +262,70 @@ func (k *checker) bothSides(c *Communication, what string) {
 			k.at(p, twice, what, p)
 		}
 	}
+}
+
+// joins refuses a communication that no packet could use: both sides in one segment, or of different IP versions.
+func (k *checker) joins(c *Communication, what string) {
+	var from, to side
+	for _, id := range k.initiators(c) {
+		if s := k.stations[id]; s != nil {
+			from.add(s.Segment, s.Addresses)
+		}
+	}
+	for _, id := range c.From.Segments {
+		if s := k.segments[id]; s != nil {
+			from.add(s.ID, prefixAddrs(s.Prefixes))
+		}
+	}
+	for _, id := range c.To.Services {
+		if s := k.services[id]; s != nil {
+			to.add(s.Segment, s.Addresses)
+		}
+	}
+	for _, id := range c.To.Stations {
+		if s := k.stations[id]; s != nil {
+			to.add(s.Segment, s.Addresses)
+		}
+	}
+	for _, p := range c.To.Prefixes {
+		for i := range k.c.Segments {
+			if s := &k.c.Segments[i]; p.IsValid() && covers(s.Prefixes, p) {
+				to.add(s.ID, []netip.Addr{p.Addr()})
+			}
+		}
+	}
+	switch {
+	case len(from.segments) == 0 || len(to.segments) == 0:
+	case len(from.segments) == 1 && len(to.segments) == 1 && from.segments[0] == to.segments[0]:
+		k.at(c, "%s: both sides lie in segment %q, where they speak directly and not through the gate: remove it", what, short(from.segments[0]))
+	case !(from.v4 && to.v4 || from.v6 && to.v6):
+		k.at(c, "%s: one side has only IPv4 addresses and the other only IPv6: no packet could use it", what)
+	}
+}
+
+// side is what one side of a communication consists of.
+type side struct {
+	segments []string
+	v4, v6   bool
+}
+
+func (s *side) add(segment string, addrs []netip.Addr) {
+	if !slices.Contains(s.segments, segment) {
+		s.segments = append(s.segments, segment)
+	}
+	for _, a := range addrs {
+		s.v4, s.v6 = s.v4 || a.Is4(), s.v6 || a.Is6()
+	}
+}
+
+func prefixAddrs(list []netip.Prefix) []netip.Addr {
+	var out []netip.Addr
+	for _, p := range list {
+		if p.IsValid() {
+			out = append(out, p.Addr())
+		}
+	}
+	return out
 }
 
 // initiators lists the stations of a communication, groups resolved.

@@ -155,6 +155,8 @@ var faults = []fault{
 	{"prefix in no segment", "to: {services: [web]}\n    ports: []", "to: {prefixes: [198.19.0.0/24]}\n    ports: [tcp/80]", "198.19.0.0/24", "inside no segment"},
 	{"the same station on both sides", "to: {services: [web]}\n    ports: []", "to: {stations: [in-pc1]}\n    ports: [tcp/80]", "in-pc1", "named on both sides"},
 	{"a prefix on both sides", "to: {services: [web]}\n    ports: []", "to: {prefixes: [198.18.30.64/26]}\n    ports: [tcp/80]", "198.18.30.64/26", "named on both sides"},
+	{"both sides in one segment", "from: {stations: [mn-pc1]}\n    to: {services: [eltax]}\n    ports: []", "from: {stations: [mn-pc1]}\n    to: {stations: [mn-pc2]}\n    ports: [tcp/80]", "id: eltax-submit", "they speak directly"},
+	{"sides of different IP versions", "from: {stations: [mn-pc1]}\n    to: {services: [eltax]}\n    ports: []", "from: {stations: [noc]}\n    to: {prefixes: [\"2001:db8:21::/64\"]}\n    ports: [tcp/80]", "id: eltax-submit", "no packet could use it"},
 
 	// Lines, classes, tunnels.
 	{"guarantees beyond the line", "guarantee: 25Mbit", "guarantee: 35Mbit", "5Mbit", "core 35Mbit + general 15Mbit + backup 5Mbit = 55Mbit, but the line carries 50Mbit: take 5Mbit off"},

@@ -94,9 +94,15 @@ func (s *source) fault(p Pos, text, format string, args ...any) {
 	s.errs = append(s.errs, e)
 }
 
-// at reports an error about a decoded value.
+// at reports an error about a decoded value. What was never written has no place; that it is missing was said already.
 func (s *source) at(p any, format string, args ...any) {
-	m := s.marks[p]
+	m, ok := s.marks[p]
+	if !ok {
+		if len(s.errs) > 0 {
+			return
+		}
+		m.Pos = Pos{1, 1}
+	}
 	s.fault(m.Pos, m.text, format, args...)
 }
 

@@ -54,7 +54,8 @@ func (p *plan) class(id uint16, e exit) packet.Class {
 type classified struct {
 	hosts    []packet.Host
 	prefixes []packet.Prefix
-	classes  []exit // by class number - 1
+	classes  []exit  // by class number - 1
+	families []uint8 // of its addresses, by class number - 1: 1 = IPv4, 2 = IPv6
 	byHost   map[netip.Addr]uint16
 	within   map[netip.Prefix][]uint16 // classes of a prefix and of all that lies in it, without the gate's own
 }
@@ -79,14 +80,19 @@ func (p *plan) classify() classified {
 
 	c := classified{byHost: map[netip.Addr]uint16{}, within: map[netip.Prefix][]uint16{}}
 	known := map[string]uint16{}
-	number := func(e exit, terms []uint32) uint16 {
+	number := func(a netip.Addr, e exit, terms []uint32) uint16 {
 		key := classKey(e, terms)
 		n, ok := known[key]
 		if !ok {
 			c.classes = append(c.classes, e)
-			n = uint16(min(len(c.classes), MaxClasses+1)) // the caller refuses beyond the bound
+			c.families = append(c.families, 0)
+			if len(c.classes) > MaxClasses {
+				return 0 // the caller refuses
+			}
+			n = uint16(len(c.classes))
 			known[key] = n
 		}
+		c.families[n-1] |= family(a)
 		return n
 	}
 	tree := newTrie(prefixes)
@@ -96,7 +102,7 @@ func (p *plan) classify() classified {
 		if h.exit.kind != packet.KindLocal && len(around) > 0 {
 			terms = union(inherited[around[len(around)-1]], terms)
 		}
-		n := number(h.exit, terms)
+		n := number(h.addr, h.exit, terms)
 		c.hosts = append(c.hosts, packet.Host{Addr: h.addr, Class: n, Segment: h.exit.segment, MAC: h.mac})
 		c.byHost[h.addr] = n
 		if h.exit.kind != packet.KindLocal {
@@ -106,7 +112,7 @@ func (p *plan) classify() classified {
 		}
 	}
 	for i, q := range prefixes {
-		n := number(q.exit, inherited[q.prefix])
+		n := number(q.prefix.Addr(), q.exit, inherited[q.prefix])
 		c.prefixes = append(c.prefixes, packet.Prefix{Prefix: q.prefix, Class: n, Segment: q.exit.segment, MAC: q.mac})
 		for j := i; j >= 0; j = parents[j] {
 			c.within[prefixes[j].prefix] = append(c.within[prefixes[j].prefix], n)
@@ -117,6 +123,14 @@ func (p *plan) classify() classified {
 		c.within[q] = slices.Compact(classes)
 	}
 	return c
+}
+
+// family is the bit of an address's IP version.
+func family(a netip.Addr) uint8 {
+	if a.Is4() {
+		return 1
+	}
+	return 2
 }
 
 // terms says, for each address and prefix that a permit names, which permits on which side: 2*permit as initiator,
@@ -239,6 +253,9 @@ func (p *plan) cells(c classified, ports portClasses) ([]packet.Cell, []packet.R
 			for _, dst := range to {
 				if !q.local && c.classes[src-1].segment == c.classes[dst-1].segment {
 					continue // neighbours speak directly, not through the gate
+				}
+				if c.families[src-1]&c.families[dst-1] == 0 {
+					continue // no packet goes from IPv4 to IPv6
 				}
 				for _, port := range ports.of[i] {
 					key := uint64(src)<<32 | uint64(dst)<<16 | uint64(port)
@@ -373,7 +390,7 @@ func classifyPorts(permits []permit) portClasses {
 		n, ok := known[key]
 		if !ok {
 			out.count++
-			n = uint16(min(out.count, MaxPorts))
+			n = uint16(min(out.count, MaxPorts)) // the caller refuses beyond the bound
 			known[key] = n
 			for _, l := range piece.lists {
 				members[l] = append(members[l], n)
