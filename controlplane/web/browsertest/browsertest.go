@@ -26,10 +26,10 @@ import (
 // Screenshots names a directory for pictures of every page that a test looks at; unset: none are made.
 const Screenshots = "SEKISHO_SCREENSHOTS"
 
-// limits of one step and of one test's browser.
+// Limits of one step and of one browser; a machine that builds meanwhile is slow.
 const (
-	stepTime = 15 * time.Second
-	testTime = 2 * time.Minute
+	stepTime = 30 * time.Second
+	testTime = 4 * time.Minute
 )
 
 //go:embed axe.min.js
