@@ -56,7 +56,7 @@ var programs = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	const at = "github.com/sekisho/sekisho/cmd/"
-	build := exec.Command("go", "build", "-o", dir+"/", at+"sekisho-broker", at+"sekisho-release", at+"sekisho-sanitize")
+	build := exec.Command("go", "build", "-o", dir+"/", at+"sekisho-broker", at+"sekisho-release", at+"sekisho-sanitize", "github.com/sekisho/sekisho/dataplane/sandbox/testdata/copier")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return dir, fmt.Errorf("build: %w\n%s", err, out)
@@ -135,9 +135,9 @@ func ids(t *testing.T, name string) *syscall.Credential {
 }
 
 // start runs a daemon as its user and waits until its socket answers.
-func (l *lane) start(program, as, socket string) {
+func (l *lane) start(program, as, socket string, more ...string) {
 	l.t.Helper()
-	cmd := exec.Command(filepath.Join(l.bin, program), "--name", string(l.i))
+	cmd := exec.Command(filepath.Join(l.bin, program), append([]string{"--name", string(l.i)}, more...)...)
 	cmd.Dir, cmd.Env = "/", []string{"PATH=/usr/bin:/bin"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: ids(l.t, as), Setpgid: true}
 	var log bytes.Buffer
@@ -335,6 +335,25 @@ func TestBlockedFilesLeaveNothingToApprove(t *testing.T) {
 		wantCode(t, l.approve(id, strings.Repeat("0", 64)), release.CodeNotSanitized)
 		_, _, err := l.download(id)
 		wantCode(t, err, release.CodeNotSanitized)
+	}
+}
+
+// TestAWrongRebuilderGetsNoSignature: the rebuilder copies everything through; the verifier is the real one.
+func TestAWrongRebuilderGetsNoSignature(t *testing.T) {
+	l := newLane(t)
+	l.kill("sekisho-broker")
+	l.start("sekisho-broker", place.BrokerUser, l.i.BrokerSocket(), "--worker", filepath.Join(l.bin, "copier"))
+	for id, f := range map[string]struct {
+		name string
+		body []byte
+	}{"w1": {"a.docx", docm(t)}, "w2": {"a.jpg", photo(t)}, "w3": {"a.csv", []byte("=1+1\n")}} {
+		l.send(id, f.name, f.body)
+		out := l.sanitize(id)
+		if out.Report.Outcome != verdict.Clean || out.Attestation != nil || out.Verified == nil || out.Verified.Outcome != verdict.Blocked {
+			t.Errorf("%s: %+v", f.name, out)
+		}
+		sum := sha256.Sum256(f.body)
+		wantCode(t, l.approve(id, hex.EncodeToString(sum[:])), release.CodeNotSanitized)
 	}
 }
 

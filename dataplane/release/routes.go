@@ -63,12 +63,10 @@ func (rs Routes) check() error {
 			return fmt.Errorf("%s: %w", at, err)
 		}
 		switch {
-		case len(r.Approvals) == 0 && !(r.From == anchors.Internet && r.To == anchors.LGWAN):
-			return fmt.Errorf("%s: a protected zone is left only with prior approval by the section head (F5)", at)
+		case r.From != anchors.Internet && !slices.Contains(r.Approvals, RoleSectionHead):
+			return fmt.Errorf("%s: a protected zone is left only with prior approval, and approvals must name %s (F5)", at, RoleSectionHead)
 		case len(r.Approvals) == 0 && strings.TrimSpace(r.Decision) == "":
 			return fmt.Errorf("%s: no prior approval needs the security officer's recorded decision (key decision)", at)
-		case r.From != anchors.Internet && !slices.Contains(r.Approvals, RoleSectionHead):
-			return fmt.Errorf("%s: approvals must name %s (F5)", at, RoleSectionHead)
 		case r.MaxSize <= 0 || r.MaxSize > 2<<30:
 			return fmt.Errorf("%s: max_size %d: want 1 byte to 2 GiB", at, r.MaxSize)
 		case r.KeepDays <= 0 || r.KeepDays > 366:

@@ -115,6 +115,29 @@ func TestWorkerAnswers(t *testing.T) {
 	}
 }
 
+// TestAWrongRebuilderIsCaught: a rebuilder that copies everything through meets the real verifier, each in its sandbox.
+func TestAWrongRebuilderIsCaught(t *testing.T) {
+	path := filepath.Join(filepath.Dir(probe), "copier")
+	build := exec.Command("go", "build", "-o", path, "./testdata/copier")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	w := &Worker{Box: testBox(t), Binary: path}
+	for name, body := range map[string]string{"a.csv": "=cmd|' /c calc'!A1\n", "a.docx": "PK\x03\x04 anything", "a.png": "MZ", "a.exe": "MZ", "a.txt": "x\x1b[2J"} {
+		r := w.Pass(t.Context(), verdict.Job{Name: name}, []byte(body))
+		if r.Report.Outcome != verdict.Clean {
+			t.Errorf("%s: the copier did not copy: %+v", name, r.Report)
+		}
+		if r.Clean() || r.Bytes != nil || r.Verified == nil || r.Verified.Outcome != verdict.Blocked {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+	if r := w.Pass(t.Context(), verdict.Job{Name: "a.txt"}, []byte("harmless\n")); !r.Clean() {
+		t.Errorf("a harmless text: %+v", r)
+	}
+}
+
 // TestLyingWorkers puts programs in the worker's place that answer what a taken-over worker might. Each must end as a block.
 func TestLyingWorkers(t *testing.T) {
 	body := []byte("body")
