@@ -24,8 +24,8 @@ import (
 func runCommit(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags, name := instanceFlags("commit", stderr)
 	comment := flags.String("comment", "", "why, for those who read the history")
-	files, ok := mixed(flags, args)
-	if !ok || *name == "" || len(files) != 1 {
+	files, err := interspersed(flags, args)
+	if err != nil || *name == "" || len(files) != 1 {
 		fmt.Fprintln(stderr, "usage: sekisho commit --name N [--comment TEXT] FILE")
 		return exitUsage
 	}
@@ -84,8 +84,8 @@ func runHistory(ctx context.Context, args []string, stdout, stderr io.Writer) in
 // runDiff compares two texts: a file with the head, or two revisions. Exit code 1 when they differ.
 func runDiff(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags, name := instanceFlags("diff", stderr)
-	rest, ok := mixed(flags, args)
-	if !ok || *name == "" || len(rest) < 1 || len(rest) > 2 {
+	rest, err := interspersed(flags, args)
+	if err != nil || *name == "" || len(rest) < 1 || len(rest) > 2 {
 		fmt.Fprintln(stderr, "usage: sekisho diff --name N FILE|REVISION [FILE|REVISION]   one alone is compared with the head")
 		return exitUsage
 	}
@@ -154,17 +154,4 @@ func instanceFlags(verb string, stderr io.Writer) (*flag.FlagSet, *string) {
 	flags := flag.NewFlagSet(verb, flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	return flags, flags.String("name", "sekisho", "`name` of the gate instance")
-}
-
-// mixed parses flags before, between and after the operands: people write `commit FILE --comment ...`.
-func mixed(flags *flag.FlagSet, args []string) (operands []string, ok bool) {
-	for {
-		if flags.Parse(args) != nil {
-			return nil, false
-		}
-		if flags.NArg() == 0 {
-			return operands, true
-		}
-		operands, args = append(operands, flags.Arg(0)), flags.Args()[1:]
-	}
 }
