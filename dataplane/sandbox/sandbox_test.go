@@ -79,8 +79,13 @@ func small() Budget {
 }
 
 func TestProgramSeesNothingButItself(t *testing.T) {
-	leak, err := syscall.Open("/dev/null", syscall.O_RDONLY, 0) // without close-on-exec
+	null, err := syscall.Open("/dev/null", syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
 	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(null)
+	const leak = 25 // not closed on exec, at a number that nothing else takes
+	if err := syscall.Dup3(null, leak, 0); err != nil {
 		t.Fatal(err)
 	}
 	defer syscall.Close(leak)
