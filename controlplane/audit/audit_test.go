@@ -120,7 +120,7 @@ func TestManyAtOnceShareCheckpoints(t *testing.T) {
 
 // TestEveryByteCounts changes each byte of each file in turn.
 func TestEveryByteCounts(t *testing.T) {
-	k, dir := newKeys(t), filepath.Join(t.TempDir(), "audit")
+	k, dir := newKeys(t), filepath.Join(memory(t), "audit")
 	l := k.open(t, dir)
 	appendAll(t, l, 0, 5)
 	l.Close()
@@ -266,7 +266,7 @@ func TestTampering(t *testing.T) {
 // opens, goes on, and verifies.
 func TestTornTail(t *testing.T) {
 	for n, stride := range map[int]int64{5: 1, 1: 9, 257: 9} { // every byte once; the borders of files more coarsely
-		k, base := newKeys(t), t.TempDir()
+		k, base := newKeys(t), memory(t)
 		sound := filepath.Join(base, "sound")
 		l := k.open(t, sound)
 		appendAll(t, l, 0, n-1)
@@ -447,6 +447,17 @@ func TestKilledWriter(t *testing.T) {
 	if r := verified(t, d, k); len(r.Problems) > 0 {
 		t.Fatal(r.Problems)
 	}
+}
+
+// memory is a directory for tables of faults, which are many and need no disk: what a crash leaves is made by hand there.
+func memory(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "sekisho-audit")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
 }
 
 func files(t *testing.T, dir string) (out []string) {
