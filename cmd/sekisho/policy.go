@@ -162,9 +162,10 @@ func (q query) parse() (model.Query, error) {
 	default:
 		errs = errors.Join(errs, fmt.Errorf("--proto %q: want tcp, udp, icmp or icmp6", q.proto))
 	}
-	if q.dport < 0 || q.dport > limit {
+	if q.dport < 0 && errs == nil {
+		errs = fmt.Errorf("--dport is missing")
+	} else if q.dport > limit {
 		errs = errors.Join(errs, fmt.Errorf("--dport %d: want 0 to %d", q.dport, limit))
-		q.dport = 0
 	}
 	m.DPort = uint16(q.dport)
 	return m, errs
@@ -177,7 +178,10 @@ func (c *compiled) trace(q model.Query, stdout io.Writer) int {
 		if !s.OK {
 			word = "DROP"
 		}
-		fmt.Fprintf(stdout, "%d  %-8s %s  %s\n", i+1, s.Name, word, s.Text)
+		if s.Reason != "" {
+			word += " " + s.Reason
+		}
+		fmt.Fprintf(stdout, "%d  %-11s %s  %s\n", i+1, s.Name, word, s.Text)
 	}
 	if e.Allowed {
 		fmt.Fprintf(stdout, "=> passes, decided by %s\n   change: %s\n", strings.Join(c.places(e.Records), ", "), e.Advice)
@@ -234,7 +238,7 @@ func parse(file string, stderr io.Writer) (*config.Config, bool) {
 	cfg, errs := config.Parse(doc)
 	if errs != nil {
 		errs.Print(stderr, file)
-		fmt.Fprintf(stderr, "%s: %d errors\n", file, len(errs))
+		fmt.Fprintf(stderr, "%s: refused, errors: %d\n", file, len(errs))
 		return nil, false
 	}
 	return cfg, true

@@ -294,7 +294,6 @@ func (c classified) side(s set) []uint16 {
 // ruleBook keeps each different list of records once. Number 0 is the empty list.
 type ruleBook struct {
 	lists [][]string
-	names []string
 	ids   map[string]uint32
 	next  map[[2]uint32]uint32 // (list, record) -> longer list
 }

@@ -194,12 +194,33 @@ func (c *checker) violate(invariant string, cell *packet.Cell, format string, ar
 	m := fmt.Sprintf(format, args...)
 	key := fmt.Sprintf("%d %s", cell.Rule, m)
 	at, again := c.seen[invariant+" "+key]
-	switch {
-	case !again:
+	if !again {
 		c.report(key, Violation{Invariant: invariant, Message: m, Counterexample: c.example(cell), Records: c.records(cell)})
-	case at < len(c.found) && c.found[at].Counterexample == nil:
-		c.found[at].Counterexample = c.example(cell)
+		return
 	}
+	if at >= len(c.found) || c.registered(c.found[at].Counterexample) || c.searches == maxSearches {
+		return
+	}
+	c.searches++
+	if x := c.example(cell); c.found[at].Counterexample == nil || c.registered(x) {
+		c.found[at].Counterexample = x
+	}
+}
+
+// maxSearches bounds the search for a better packet, so that tables full of faults are refused soon as well.
+const maxSearches = 10_000
+
+// registered tells whether the station check would let the packet's source by; a prefix of a strict segment alone would not.
+func (c *checker) registered(x *Counterexample) bool {
+	if x == nil {
+		return false
+	}
+	for i := range c.t.Segments {
+		if s := &c.t.Segments[i]; s.Port == x.Port && s.VLAN == x.VLAN && s.Strict && !s.Tunnel {
+			return x.SMAC != stranger
+		}
+	}
+	return true
 }
 
 func (c *checker) records(cell *packet.Cell) []string {

@@ -30,7 +30,7 @@ const MaxViolations = 100
 type Violation struct {
 	Invariant      string          `json:"invariant"` // "I1" ... or "tables"
 	Message        string          `json:"message"`
-	Counterexample *Counterexample `json:"counterexample,omitempty"` // a packet that would be let through; nil when none can be named
+	Counterexample *Counterexample `json:"counterexample,omitempty"` // a packet that the cell permits, from a registered station if there is one; nil when none can be named
 	Records        []string        `json:"records,omitempty"`        // what permits it
 }
 
@@ -120,6 +120,8 @@ type checker struct {
 	found   []Violation
 	seen    map[string]int // place in found by key
 	dropped int
+
+	searches int // for better counterexamples
 }
 
 // member is a class with what belongs to it.

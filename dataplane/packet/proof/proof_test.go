@@ -401,6 +401,20 @@ func TestSeededFaultsAreFound(t *testing.T) {
 	}
 }
 
+// A record of a whole strict segment covers registered and unregistered addresses; the packet that is shown must be one that
+// the station check would let by.
+func TestCounterexampleComesFromARegisteredStation(t *testing.T) {
+	tables := sound()
+	tables.Rules = append(tables.Rules, packet.Rule{ID: 9, Records: []string{"new"}})
+	for _, src := range []uint16{mnRest, mnPC} { // the prefix first
+		tables.Cells = append(tables.Cells, packet.Cell{Src: src, Dst: web, Port: https, Rule: 9})
+	}
+	got := Check(tables, townAnchors(t))
+	if len(got) != 1 || got[0].Invariant != "I1" || got[0].Counterexample == nil || got[0].Counterexample.SMAC != pcMAC {
+		t.Fatalf("got %v, want one I1 with a packet from MAC %s", got, pcMAC)
+	}
+}
+
 func TestViolationsAreBounded(t *testing.T) {
 	tables := sound()
 	for i := range 5000 {
