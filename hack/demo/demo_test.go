@@ -77,7 +77,9 @@ func TestLossless(t *testing.T) {
 		{"all answered", func(*stretch) {}, true},
 		{"a request unanswered", func(s *stretch) { s.answered-- }, false},
 		{"a connection not opened", func(s *stretch) { s.opened-- }, false},
-		{"a segment sent again", func(s *stretch) { s.resent++ }, false},
+		{"a segment sent again", func(s *stretch) { s.tcp.resent++ }, false},
+		{"one sent again that had only been late", func(s *stretch) { s.tcp = tcpCounts{1, 1} }, true},
+		{"two sent again, one of them only late", func(s *stretch) { s.tcp = tcpCounts{2, 1} }, false},
 		{"no traffic", func(s *stretch) { *s = stretch{} }, false},
 	} {
 		s := good
@@ -88,12 +90,12 @@ func TestLossless(t *testing.T) {
 	}
 }
 
-func TestSNMP(t *testing.T) {
+func TestFigure(t *testing.T) {
 	const text = "Ip: Forwarding\nIp: 1\nTcp: RtoMin RetransSegs OutRsts\nTcp: 200 17 3\n"
-	if got, err := snmp(text, "Tcp:", "RetransSegs"); err != nil || got != 17 {
+	if got, err := figure(text, "Tcp:", "RetransSegs"); err != nil || got != 17 {
 		t.Errorf("RetransSegs = %d, %v, want 17", got, err)
 	}
-	if _, err := snmp(text, "Tcp:", "NoSuch"); err == nil {
+	if _, err := figure(text, "Tcp:", "NoSuch"); err == nil {
 		t.Error("a figure that is not there was read")
 	}
 }

@@ -96,6 +96,8 @@ func (j *job) refused(ctx context.Context, f family, a attempt) {
 		}
 		defer l.Close()
 		return j.swallowed(ctx, a.to, f.of(from), a.reason, func() error {
+			ctx, cancel := context.WithTimeout(ctx, patience)
+			defer cancel()
 			c, err := j.dial(ctx, a.host, f.of(from), netip.AddrPortFrom(f.of(to), a.port))
 			if err == nil {
 				c.Close()

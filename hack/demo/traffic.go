@@ -26,25 +26,25 @@ type traffic struct {
 	done   sync.WaitGroup
 	mu     sync.Mutex
 	now    stretch
-	resent uint64 // of both hosts at the beginning of the stretch
+	counts tcpCounts // of both hosts at the beginning of the stretch
 }
 
 // stretch is the traffic of one span of time.
 type stretch struct {
-	asked, answered int    // on the open connection
-	tried, opened   int    // new connections
-	resent          uint64 // TCP segments that either host had to send again: each is a packet that was lost
+	asked, answered int // on the open connection
+	tried, opened   int // new connections
+	tcp             tcpCounts
 	slowest         time.Duration
 	trouble         error
 }
 
 func (s stretch) lossless() bool {
-	return s.asked > 0 && s.answered == s.asked && s.tried > 0 && s.opened == s.tried && s.resent == 0 && s.trouble == nil
+	return s.asked > 0 && s.answered == s.asked && s.tried > 0 && s.opened == s.tried && s.tcp.lost() == 0 && s.trouble == nil
 }
 
 func (s stretch) String() string {
-	return fmt.Sprintf("%d of %d answered on an open connection, %d of %d new ones opened, %d segments sent again, slowest %.0f ms",
-		s.answered, s.asked, s.opened, s.tried, s.resent, float64(s.slowest.Microseconds())/1000)
+	return fmt.Sprintf("%d of %d answered on an open connection, %d of %d new ones opened, %d packets lost, slowest %.0f ms",
+		s.answered, s.asked, s.opened, s.tried, s.tcp.lost(), float64(s.slowest.Microseconds())/1000)
 }
 
 func (j *job) startTraffic(ctx context.Context) (*traffic, error) {
@@ -61,7 +61,7 @@ func (j *job) startTraffic(ctx context.Context) (*traffic, error) {
 		cancel()
 		return nil, fmt.Errorf("traffic: %w", err)
 	}
-	if t.resent, err = j.resent(); err != nil {
+	if t.counts, err = j.tcpCounts(); err != nil {
 		cancel()
 		return nil, err
 	}
@@ -114,12 +114,12 @@ func (t *traffic) note(ctx context.Context, start time.Time, err error, count fu
 
 // next ends a stretch of traffic and begins another.
 func (t *traffic) next() (stretch, error) {
-	resent, err := t.job.resent()
+	counts, err := t.job.tcpCounts()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	last := t.now
-	last.resent = resent - t.resent
-	t.now, t.resent = stretch{}, resent
+	last.tcp = tcpCounts{counts.resent - t.counts.resent, counts.twice - t.counts.twice}
+	t.now, t.counts = stretch{}, counts
 	return last, errors.Join(err, last.trouble)
 }
 
@@ -156,27 +156,45 @@ func (j *job) whisper(host, to string) error {
 	})
 }
 
-// resent is the number of TCP segments that mn-pc1 and lg-asp had to send again since they exist.
-func (j *job) resent() (uint64, error) {
-	sum := uint64(0)
+// tcpCounts are the figures that tell a lost packet from a late one. A host sends a segment again when no answer came in
+// time; had the first one only been late, as on a busy machine, the other end says that it has it twice (RFC 2883).
+type tcpCounts struct{ resent, twice uint64 }
+
+func (c tcpCounts) lost() uint64 { return c.resent - min(c.resent, c.twice) }
+
+// tcpCounts sums the figures of mn-pc1 and lg-asp since they exist.
+func (j *job) tcpCounts() (tcpCounts, error) {
+	var c tcpCounts
 	for _, host := range []string{"mn-pc1", "lg-asp"} {
 		if err := town.In(j.name.Netns(host), func() error {
-			b, err := os.ReadFile("/proc/thread-self/net/snmp")
-			if err != nil {
-				return err
+			for _, f := range []struct {
+				file, group, name string
+				into              *uint64
+			}{
+				{"snmp", "Tcp:", "RetransSegs", &c.resent},
+				{"netstat", "TcpExt:", "TCPDSACKRecv", &c.twice},
+				{"netstat", "TcpExt:", "TCPDSACKOfoRecv", &c.twice},
+			} {
+				b, err := os.ReadFile("/proc/thread-self/net/" + f.file)
+				if err != nil {
+					return err
+				}
+				n, err := figure(string(b), f.group, f.name)
+				if err != nil {
+					return fmt.Errorf("/proc/net/%s: %w", f.file, err)
+				}
+				*f.into += n
 			}
-			n, err := snmp(string(b), "Tcp:", "RetransSegs")
-			sum += n
-			return err
+			return nil
 		}); err != nil {
-			return 0, err
+			return c, err
 		}
 	}
-	return sum, nil
+	return c, nil
 }
 
-// snmp reads a figure from the pairs of lines, names and values, of /proc/net/snmp.
-func snmp(text, group, name string) (uint64, error) {
+// figure reads one from the pairs of lines, names and values, of /proc/net/snmp and netstat.
+func figure(text, group, name string) (uint64, error) {
 	var names []string
 	for line := range strings.Lines(text) {
 		fields := strings.Fields(line)
@@ -193,5 +211,5 @@ func snmp(text, group, name string) (uint64, error) {
 			}
 		}
 	}
-	return 0, fmt.Errorf("no %s %s in /proc/net/snmp", group, name)
+	return 0, fmt.Errorf("no %s %s", group, name)
 }

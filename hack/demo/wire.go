@@ -23,15 +23,15 @@ import (
 	"github.com/sekisho/sekisho/hack/town"
 )
 
-// patience is how long an attempt waits before it counts as unanswered: less than the second after which TCP would repeat
-// its first packet, so that one attempt is one packet.
+// patience is how long a forbidden attempt waits before it counts as unanswered: less than the second after which TCP would
+// repeat its first packet, so that one attempt is one packet.
 const patience = 800 * time.Millisecond
 
-// dial opens a TCP connection from a host of the town, from one of its own addresses.
+// dial opens a TCP connection from a host of the town, from one of its own addresses when one is given.
 func (j *job) dial(ctx context.Context, host string, from netip.Addr, to netip.AddrPort) (net.Conn, error) {
 	var c net.Conn
 	err := town.In(j.name.Netns(host), func() error {
-		d := net.Dialer{Timeout: patience}
+		d := net.Dialer{Timeout: 5 * time.Second}
 		if from.IsValid() {
 			d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))
 		}
