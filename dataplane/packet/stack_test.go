@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -73,6 +74,35 @@ func TestGateItselfNeedsACell(t *testing.T) {
 			t.Error("the gate joined two zones")
 		}
 	})
+}
+
+func TestGateSpeaksOnlyForItselfToNeighbours(t *testing.T) {
+	w := newTown(t)
+	c := w.open()
+	w.up()
+	swap(t, c, townTables())
+	// By a raw socket, which asks no routing table.
+	arp := func(sender string) []byte {
+		return unhex(t, "020000002111 020000000001 0806 0001 0800 06 04 0002 020000000001"+sender+"020000002111 c612150b")
+	}
+	for _, x := range []struct{ what, sender, reason string }{
+		{"its own address", "c6121501", ""},
+		{"a station's address", "c612154d", "gate-refused"},
+		{"its address of another segment", "c6120a01", "gate-refused"},
+	} {
+		s := w.sniff("lgasp", "arp and ether src 02:00:00:00:00:01")
+		before := w.drops(c, "gate-refused")
+		cmd := exec.Command("socat", "-u", "-", "INTERFACE:lga0")
+		cmd.Stdin = strings.NewReader(string(arp(x.sender)))
+		// A frame that the program refuses is an error of the sender's system call.
+		if out, err := cmd.CombinedOutput(); err != nil && x.reason == "" {
+			t.Fatalf("send: %v\n%s", err, out)
+		}
+		seen := s.stop()
+		if refused := w.drops(c, "gate-refused") - before; len(seen) != 1-int(refused) || (refused == 1) != (x.reason != "") {
+			t.Errorf("%s: arrived %q, refused %d", x.what, seen, refused)
+		}
+	}
 }
 
 func TestGateAnswersWhatItLetUp(t *testing.T) {
