@@ -239,6 +239,7 @@ func TestHugeHeadersAreRefused(t *testing.T) {
 	blocked(t, "a.png", ihdr(3_000_000, 2_000_000, 8, 6), "limit.pixels")
 	blocked(t, "a.png", ihdr(30_000, 3_000, 8, 6), "limit.pixels")
 	blocked(t, "a.png", ihdr(8_000, 7_900, 16, 6), "limit.pixels")
+	blocked(t, "a.png", ihdr(40_000, 1, 8, 0), "limit.pixels")
 	blocked(t, "a.png", ihdr(0, 5, 8, 6), "image.broken")
 	blocked(t, "a.png", ihdr(1<<31, 5, 8, 6), "image.broken")
 	sof := func(marker byte, w, h uint16) []byte {

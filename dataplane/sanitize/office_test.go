@@ -242,6 +242,7 @@ func TestFields(t *testing.T) {
 		"quote":                  {field(`QUOTE 68 68 69`), false},
 		"name by a nested field": {`<w:r><w:fldChar w:fldCharType="begin"/></w:r>` + field(`IF 1`) + `<w:r><w:instrText>X</w:instrText></w:r><w:r><w:fldChar w:fldCharType="end"/></w:r>`, false},
 		"name goes on":           {`<w:r><w:fldChar w:fldCharType="begin"/></w:r><w:r><w:instrText>D</w:instrText></w:r>` + field(`IF 1`) + `<w:r><w:instrText>DE</w:instrText></w:r><w:r><w:fldChar w:fldCharType="end"/></w:r>`, false},
+		"name by two halves":     {`<w:r><w:fldChar w:fldCharType="begin"/></w:r><w:r><w:instrText>IN</w:instrText></w:r>` + field(`IF 1`) + `<w:r><w:instrText>DEX</w:instrText></w:r><w:r><w:fldChar w:fldCharType="end"/></w:r>`, false},
 		"never ends":             {`<w:r><w:fldChar w:fldCharType="begin"/></w:r><w:r><w:instrText>PAGE</w:instrText></w:r>`, false},
 		"never begins":           {`<w:r><w:instrText>DDE cmd</w:instrText></w:r>`, false},
 		"behind the separator":   {`<w:r><w:fldChar w:fldCharType="begin"/></w:r><w:r><w:instrText>PAGE</w:instrText></w:r><w:r><w:fldChar w:fldCharType="separate"/><w:instrText>DDE x</w:instrText></w:r><w:r><w:fldChar w:fldCharType="end"/></w:r>`, true},
@@ -315,8 +316,7 @@ func TestPicturesInsideAreRebuilt(t *testing.T) {
 func TestAlternateContentAndPrefixes(t *testing.T) {
 	head := wNS + ` ` + mcNS + ` xmlns:w14="http://schemas.microsoft.com/office/word/2010/wordml" xmlns:wps="http://schemas.microsoft.com/office/word/2010/wordprocessingShape" xmlns:am3d="http://schemas.microsoft.com/office/drawing/2017/model3d" xmlns:zz="urn:zz" mc:Ignorable="w14 zz nn"`
 	doc := func(inner string) string {
-		rep, out := clean(t, "a.docx", docx(t, map[string]string{"word/document.xml": `<w:document ` + head + `><w:body>` + inner + `</w:body></w:document>`}))
-		_ = rep
+		_, out := clean(t, "a.docx", docx(t, map[string]string{"word/document.xml": `<w:document ` + head + `><w:body>` + inner + `</w:body></w:document>`}))
 		return partsOf(t, out)["word/document.xml"]
 	}
 	got := doc(`<w:p w14:paraId="1"><mc:AlternateContent><mc:Choice Requires="wps"><wps:x/></mc:Choice><mc:Fallback><w:r/></mc:Fallback></mc:AlternateContent></w:p>`)
@@ -330,6 +330,10 @@ func TestAlternateContentAndPrefixes(t *testing.T) {
 	got = doc(`<w:p><mc:AlternateContent><mc:Choice Requires="wps"><w:control/></mc:Choice><mc:Fallback><w:r/></mc:Fallback></mc:AlternateContent></w:p>`)
 	if strings.Contains(got, "AlternateContent") || !strings.Contains(got, `<w:p><w:r/></w:p>`) {
 		t.Errorf("an emptied choice hides the fallback: %s", got)
+	}
+	got = doc(`<w:p><mc:AlternateContent><mc:Choice Requires="am3d"><w:r><w:t>new</w:t></w:r></mc:Choice><mc:Fallback><w:r><w:t>old</w:t></w:r></mc:Fallback></mc:AlternateContent></w:p>`)
+	if strings.Contains(got, "new") || !strings.Contains(got, "old") {
+		t.Errorf("a choice that needs what is not allowed was kept: %s", got)
 	}
 	got = doc(`<w:p><zz:evil><w:r><w:t>x</w:t></w:r></zz:evil><w:r zz:a="1"><w:t>y</w:t></w:r></w:p>`)
 	if strings.Contains(got, "evil") || strings.Contains(got, "zz:a") || !strings.Contains(got, ">y<") {
@@ -523,6 +527,20 @@ func TestBrokenAndHostilePackages(t *testing.T) {
 		many["x/"+string(rune('a'+i%26))+strings.Repeat("b", i/26/64)+string(rune('0'+i/26%64))] = ""
 	}
 	blocked(t, "a.docx", docx(t, many), "limit.members")
+}
+
+// A relationship of a good kind that leads to a part of another kind is not followed, and nor is one of a kind nobody knows.
+func TestRelationshipsLeadToTheirKindOnly(t *testing.T) {
+	files := body(`<w:p><w:r><w:t>x</w:t></w:r></w:p>`)
+	files["[Content_Types].xml"] = types(map[string]string{"word/document.xml": "application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml", "word/a.xml": "application/vnd.ms-office.activeX+xml",
+		"word/b.xml": "application/vnd.openxmlformats-officedocument.wordprocessingml.styles+xml"})
+	files["word/a.xml"], files["word/b.xml"] = `<w:styles `+wNS+`/>`, `<w:styles `+wNS+`/>`
+	files["word/_rels/document.xml.rels"] = rels("rId1 styles a.xml", "rId2 2099/relationships/new b.xml")
+	rep, out := clean(t, "a.docx", docx(t, files))
+	parts := partsOf(t, out)
+	if parts["word/a.xml"]+parts["word/b.xml"] != "" || !has(rep, "ooxml.unknown-part", verdict.Removed) {
+		t.Errorf("parts %v, findings %v", slices.Sorted(maps.Keys(parts)), rep.Findings)
+	}
 }
 
 func TestOutputLimitAndCancel(t *testing.T) {

@@ -154,7 +154,9 @@ func TestFormulasBecomeText(t *testing.T) {
 		"sep=;\n1;=2":                "sep=;\n1;'=2",
 		"x\t=1\n":                    "x\t'=1\n",
 		"\"open,\n=1+1,2":            "\"open,\n'=1+1,2",
-		"\u202E=1,a":                 "'=1,a", // what hides goes first, then the cell is judged
+		"\"a\";\"- b\n- c\"\n":       "\"a\";\"'- b\n'- c\"\n", // a comma's reader ends the cell at the line
+		" \"a\n=1\"":                 " \"a\n'=1\"",            // a quote behind a space is a quote for some only
+		"\u202E=1,a":                 "'=1,a",                  // what hides goes first, then the cell is judged
 		"a\r=1\rb":                   "a\r'=1\rb",
 		"-1e,-1.2.3,-1,2345,-１２3x,1": "'-1e,'-1.2.3,-1,2345,'-１２3x,1",
 	} {
