@@ -522,6 +522,7 @@ func TestBrokenAndHostilePackages(t *testing.T) {
 		}
 	}
 	blocked(t, "a.docx", append([]byte("x"), docx(t, nil)...), "type.mismatch")
+	blocked(t, "a.docx", append(docx(t, nil), "\n<html><script>x</script>"...), "type.polyglot")
 	many := map[string]string{}
 	for i := range maxMembers + 1 {
 		many["x/"+string(rune('a'+i%26))+strings.Repeat("b", i/26/64)+string(rune('0'+i/26%64))] = ""

@@ -41,6 +41,11 @@ func openArchive(ctx context.Context, in []byte) (*archive, error) {
 	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
 		return nil, broken("ZIP: " + err.Error())
 	}
+	if at := bytes.LastIndex(in, []byte("PK\x05\x06")); at >= 0 && len(in)-at > 22 { // a comment, or something behind the end
+		if k := foreign(in[at+22:]); k != "" {
+			return nil, refuse("type.polyglot", "", "ZIP + "+string(k))
+		}
+	}
 	if len(z.File) > maxMembers {
 		return nil, refuse("limit.members", "", fmt.Sprintf("%d, limit %d", len(z.File), maxMembers))
 	}
