@@ -118,7 +118,7 @@ type Peer struct {
 	PublicKey string         `yaml:"public-key" json:"public-key"` // base64
 	Endpoint  netip.AddrPort `yaml:"endpoint" json:"endpoint"`
 	Allowed   []netip.Prefix `yaml:"allowed" json:"allowed"` // equals the segment's prefixes
-	Probe     netip.Addr     `yaml:"probe,omitempty" json:"probe,omitempty"`
+	Probe     netip.Addr     `yaml:"probe" json:"probe,omitzero"`
 }
 
 // Service is something the gate itself offers or originates in one segment.
