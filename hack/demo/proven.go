@@ -6,8 +6,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/gate"
 	"github.com/sekisho/sekisho/dataplane/packet"
+	"github.com/sekisho/sekisho/hack/town"
 )
 
 // proven is step 1: what is in force, and what stands guard.
@@ -43,6 +45,20 @@ func (j *job) proven(ctx context.Context) error {
 	})
 	j.check("the kernel's word on it (ip link in the gate)", "xdp on every Ethernet port", func() (string, bool, error) {
 		return j.kernelSaysNative()
+	})
+	j.check("the monitoring host reads /metrics at the console", "the gate's figures", func() (string, bool, error) {
+		console, err := town.PortalOf(anchors.Management)
+		if err != nil {
+			return "", false, err
+		}
+		text, err := j.fetch(ctx, console.From, "https://"+console.Addr.String()+":443/metrics")
+		series := 0
+		for line := range strings.Lines(text) {
+			if strings.HasPrefix(line, "sekisho_") {
+				series++
+			}
+		}
+		return fmt.Sprintf("%d series", series), series > 0, err
 	})
 	return nil
 }

@@ -58,7 +58,7 @@ func (j *job) browser(host string, roots *tls.Config) *http.Client {
 		}}}
 }
 
-// fetch gets one page and gives its first bytes.
+// fetch gets one page.
 func (j *job) fetch(ctx context.Context, host, url string) (string, error) {
 	c := j.browser(host, nil)
 	defer c.CloseIdleConnections()
@@ -71,7 +71,10 @@ func (j *job) fetch(ctx context.Context, host, url string) (string, error) {
 		return "", err
 	}
 	defer resp.Body.Close()
-	b, err := io.ReadAll(io.LimitReader(resp.Body, 200))
+	b, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s answers %s", url, resp.Status)
+	}
 	return string(bytes.TrimSpace(b)), err
 }
 
