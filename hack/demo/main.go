@@ -67,7 +67,7 @@ func run(ctx context.Context, name string, once bool, out io.Writer) (held bool,
 		j.table()
 	}
 	held = err == nil && j.held()
-	if !held {
+	if !held && ctx.Err() == nil {
 		n.TailLogs(out)
 	}
 	if once || ctx.Err() != nil {
