@@ -32,7 +32,8 @@ generate: bootstrap ## packet core objects from bpf/, browser assets from npm pa
 check-generated: generate ## fails when a committed generated file is stale
 	git diff --exit-code
 
-lint: bootstrap ## go vet, staticcheck, gofmt, clang-format, shellcheck
+lint: bootstrap ## go mod tidy, go vet, staticcheck, gofmt, clang-format, shellcheck
+	go mod tidy -diff
 	go vet ./...
 	go tool staticcheck ./...
 	@unformatted=$$(gofmt -l $(GO_FILES)); if [ -n "$$unformatted" ]; then echo "gofmt -w $$unformatted"; exit 1; fi
