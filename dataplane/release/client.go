@@ -85,6 +85,14 @@ func (c *Client) Sanitized(ctx context.Context, transfer string) (File, error) {
 	return c.file(ctx, "/sanitized/"+url.PathEscape(transfer))
 }
 
+// Statement (portal of the sending zone) tells what release knows of the file, for the approver's page. A file that is not
+// sanitized yet has none.
+func (c *Client) Statement(ctx context.Context, transfer string) (Statement, error) {
+	var s Statement
+	err := c.call(ctx, http.MethodGet, "/transfers/"+url.PathEscape(transfer)+"/statement", nil, nil, &s)
+	return s, err
+}
+
 // Approve (portal of the sending zone) gives the signed approval, kind verdict.KindApproval.
 func (c *Client) Approve(ctx context.Context, a ApprovalRequest) (verdict.Signed, error) {
 	b, err := json.Marshal(a)

@@ -58,6 +58,19 @@ type State struct {
 	Missing     []string         `json:"missing,omitempty"` // roles whose approval is missing
 }
 
+// Statement is what release itself knows of a file that somebody is asked to approve. An approver's portal shows this, and not
+// what control says: name, size and hash are the verifier's, requester and section those that release holds the approval to.
+type Statement struct {
+	Transfer        string       `json:"transfer"`
+	Name            string       `json:"name"` // to be released under
+	Size            int64        `json:"size"` // bytes, rebuilt
+	SanitizedSHA256 string       `json:"sanitized_sha256"`
+	From            anchors.Zone `json:"from"`
+	To              anchors.Zone `json:"to"`
+	Requester       string       `json:"requester"`
+	Section         string       `json:"section,omitempty"` // of the requester
+}
+
 // ApprovalRequest is what an approver's portal sends.
 type ApprovalRequest struct {
 	Transfer        string `json:"transfer"`
@@ -130,6 +143,7 @@ func (s *Server) Handler() http.Handler {
 	handle("GET /originals/{t}", broker, s.readOriginal)
 	handle("PUT /sanitized/{t}", broker, s.storeSanitized)
 	handle("GET /sanitized/{t}", portal, s.inspect)
+	handle("GET /transfers/{t}/statement", portal, s.statement)
 	handle("POST /approvals", portal, s.approve)
 	handle("GET /released/{t}", portal, s.release)
 	handle("GET /transfers/{t}", control, s.state)
@@ -299,25 +313,44 @@ var errSame = errors.New("the same bytes are stored and approved already")
 
 // inspect shows the rebuilt bytes to the approver, in the zone that they come from: nothing has crossed yet.
 func (s *Server) inspect(w http.ResponseWriter, r *http.Request, who role) error {
-	set, err := s.paths.load()
-	if err != nil {
-		return err
-	}
-	rec, d, route, err := s.find(r.PathValue("t"))
-	if err != nil {
-		return err
-	}
-	if who.portal != rec.From {
-		return refuse(http.StatusForbidden, CodeZone, "%s is looked at in %s, not in %s", rec.Transfer, rec.From, who.portal)
-	}
-	if rec.Sanitized == nil {
-		return refuse(http.StatusConflict, CodeNotSanitized, "%s: not sanitized", rec.Transfer)
-	}
-	att, err := set.attested(rec, d.Attestation, *rec.Sanitized, route)
+	rec, _, att, err := s.forApprover(r.PathValue("t"), who)
 	if err != nil {
 		return err
 	}
 	return s.sendSanitized(w, r, rec, att)
+}
+
+// statement tells the approver what the bytes are and who asks.
+func (s *Server) statement(w http.ResponseWriter, r *http.Request, who role) error {
+	rec, d, att, err := s.forApprover(r.PathValue("t"), who)
+	if err != nil {
+		return err
+	}
+	return answer(w, http.StatusOK, Statement{Transfer: rec.Transfer, Name: att.Name, Size: att.Size, SanitizedSHA256: att.SanitizedSHA256,
+		From: rec.From, To: rec.To, Requester: d.Requester, Section: d.Section})
+}
+
+// forApprover gives a transfer that the verifier passed, to the portal of the zone that it comes from.
+func (s *Server) forApprover(id string, who role) (record, details, verdict.Attestation, error) {
+	fail := func(err error) (record, details, verdict.Attestation, error) {
+		return record{}, details{}, verdict.Attestation{}, err
+	}
+	set, err := s.paths.load()
+	if err != nil {
+		return fail(err)
+	}
+	rec, d, route, err := s.find(id)
+	if err != nil {
+		return fail(err)
+	}
+	if who.portal != rec.From {
+		return fail(refuse(http.StatusForbidden, CodeZone, "%s is looked at in %s, not in %s", rec.Transfer, rec.From, who.portal))
+	}
+	if rec.Sanitized == nil {
+		return fail(refuse(http.StatusConflict, CodeNotSanitized, "%s: not sanitized", rec.Transfer))
+	}
+	att, err := set.attested(rec, d.Attestation, *rec.Sanitized, route)
+	return rec, d, att, err
 }
 
 func (s *Server) approve(w http.ResponseWriter, r *http.Request, who role) error {

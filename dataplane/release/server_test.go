@@ -561,6 +561,35 @@ func TestNothingComesOut(t *testing.T) {
 	}
 }
 
+// TestStatement: the approver's portal learns from release itself what it is about, and nobody else does.
+func TestStatement(t *testing.T) {
+	h, lg := newHouse(t), anchors.LGWAN
+	_, err := h.control().StoreOriginal(t.Context(), NewOriginal{Transfer: "t", Name: "original.docm", Requester: "yamada", Section: "zeimu", From: lg, To: anchors.Internet}, bytes.NewReader(original))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = h.portal(lg).Statement(t.Context(), "t")
+	wantCode(t, err, CodeNotSanitized)
+	h.sanitize("t", lg, anchors.Internet, original, rebuilt)
+	got, err := h.portal(lg).Statement(t.Context(), "t")
+	want := Statement{Transfer: "t", Name: "住民.txt", Size: int64(len(rebuilt)), SanitizedSHA256: sum(rebuilt), From: lg, To: anchors.Internet, Requester: "yamada", Section: "zeimu"}
+	if err != nil || got != want {
+		t.Errorf("got %+v %v, want %+v", got, err, want)
+	}
+	for who, code := range map[string]string{
+		place.ControlUser: CodeRole, place.BrokerUser: CodeRole, "root": CodeRole, "nobody": CodeRole,
+		place.PortalUser(anchors.Internet): CodeZone, place.PortalUser(anchors.MyNumber): CodeZone, place.PortalUser(anchors.Management): CodeZone,
+	} {
+		got, err := h.as(who).Statement(t.Context(), "t")
+		wantCode(t, err, code)
+		if got != (Statement{}) {
+			t.Errorf("%s learns %+v", who, got)
+		}
+	}
+	_, err = h.portal(lg).Statement(t.Context(), "other")
+	wantCode(t, err, CodeUnknown)
+}
+
 func TestTwoStages(t *testing.T) {
 	h, small := newHouse(t), []byte("small")
 	h.send("two", anchors.MyNumber, anchors.LGWAN, original)
