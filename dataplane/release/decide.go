@@ -53,7 +53,7 @@ func loadPublicKey(path string) (ed25519.PublicKey, error) {
 // alive finds the transfer's route and refuses what is erased or too old.
 func (s settings) alive(rec record, now time.Time) (Route, error) {
 	if rec.Erased != nil {
-		return Route{}, refuse(http.StatusGone, CodeErased, "%s: erased", rec.Transfer)
+		return Route{}, erased(rec.Transfer)
 	}
 	route, err := s.routes.find(rec.From, rec.To)
 	if err != nil {

@@ -73,3 +73,7 @@ func refuse(status int, code, format string, args ...any) *Refusal {
 func unknown(id string) *Refusal {
 	return refuse(http.StatusNotFound, CodeUnknown, "transfer %s: not here", id)
 }
+
+func erased(id string) *Refusal {
+	return refuse(http.StatusGone, CodeErased, "%s: erased", id)
+}

@@ -45,8 +45,8 @@ type Original struct {
 // State is what control may know of a transfer.
 type State struct {
 	Transfer    string           `json:"transfer"`
-	From        anchors.Zone     `json:"from"`
-	To          anchors.Zone     `json:"to"`
+	From        anchors.Zone     `json:"from,omitzero"` // zero when a damaged transfer was erased
+	To          anchors.Zone     `json:"to,omitzero"`
 	State       string           `json:"state"` // received, sanitized, releasable, refused, expired, erased
 	Code        string           `json:"code,omitempty"`
 	Created     time.Time        `json:"created"`
@@ -277,7 +277,7 @@ func (s *Server) storeSanitized(w http.ResponseWriter, r *http.Request, _ role) 
 		return err
 	}
 	staged := b
-	rec, _, err = s.vault.update(id, false, func(rec *record, d *details) error {
+	rec, _, err = s.vault.update(id, func(rec *record, d *details) error {
 		if _, err := set.alive(*rec, s.now()); err != nil {
 			return err
 		}
@@ -385,7 +385,7 @@ func (s *Server) approve(w http.ResponseWriter, r *http.Request, who role) error
 		return refuse(http.StatusForbidden, CodeNotSectionMember, "%s: %s heads another section", rec.Transfer, q.Person)
 	}
 	var signed verdict.Signed
-	_, _, err = s.vault.update(q.Transfer, false, func(rec *record, d *details) error {
+	_, _, err = s.vault.update(q.Transfer, func(rec *record, d *details) error {
 		route, err := set.alive(*rec, s.now())
 		if err != nil {
 			return err
@@ -529,11 +529,32 @@ func (s *Server) erase(w http.ResponseWriter, r *http.Request, _ role) error {
 	return nil
 }
 
-// Retention for a transfer whose route is no longer there.
+// Retention, in days, for a transfer whose route is no longer there or whose record can't be read. No route keeps longer.
 const orphanDays = 366
 
-// Tend erases what has expired and rotates the period key when it is older than every. The daemon calls it each minute.
+// Tend erases what has expired and rotates the period key when it is older than every, or when a rotation is not finished. The
+// daemon calls it each minute. One transfer that can't be erased stops neither the others nor the rotation.
 func (s *Server) Tend(ctx context.Context, every time.Duration) error {
+	errs := []error{s.expire(ctx)}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	var err error
+	switch now := s.now(); {
+	case now.Sub(s.vault.ring.since()) >= every:
+		err = s.vault.rotate(now)
+	case s.vault.ring.rotating():
+		err = s.vault.rewrap()
+	default:
+		return errors.Join(errs...)
+	}
+	if err == nil {
+		s.log.Info("period key rotated")
+	}
+	return errors.Join(append(errs, err)...)
+}
+
+func (s *Server) expire(ctx context.Context) error {
 	routes, err := LoadRoutes(s.paths.Routes)
 	if err != nil {
 		return err
@@ -542,33 +563,40 @@ func (s *Server) Tend(ctx context.Context, every time.Duration) error {
 	if err != nil {
 		return fmt.Errorf("look for expired files: %w", err)
 	}
+	var errs []error
 	now := s.now()
 	for _, id := range ids {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		rec, err := s.vault.get(id)
-		if err != nil || rec.Erased != nil {
-			continue // a damaged record was logged at start and is refused to everybody
-		}
-		route, err := routes.find(rec.From, rec.To)
-		if err != nil {
-			route = Route{KeepDays: orphanDays}
-		}
-		if !now.Before(route.expires(rec.Created)) {
-			if err := s.vault.erase(id, now); err != nil {
-				return fmt.Errorf("erase the expired %s: %w", id, err)
+		due, err := s.due(id, routes)
+		if err == nil && !due.IsZero() && !now.Before(due) {
+			if err = s.vault.erase(id, now); err == nil {
+				s.log.Info("expired and erased", "transfer", id)
 			}
-			s.log.Info("expired and erased", "transfer", id)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("erase the expired %s: %w", id, err))
 		}
 	}
-	if now.Sub(s.vault.ring.since()) >= every {
-		if err := s.vault.rotate(now); err != nil {
-			return err
-		}
-		s.log.Info("period key rotated")
+	return errors.Join(errs...)
+}
+
+// due is when a transfer is to be erased; zero for one that is.
+func (s *Server) due(id string, routes Routes) (time.Time, error) {
+	rec, err := s.vault.get(id)
+	if err != nil {
+		written, err := s.vault.written(id)
+		return Route{KeepDays: orphanDays}.expires(written), err
 	}
-	return nil
+	if rec.Erased != nil {
+		return time.Time{}, nil
+	}
+	route, err := routes.find(rec.From, rec.To)
+	if err != nil {
+		route = Route{KeepDays: orphanDays}
+	}
+	return route.expires(rec.Created), nil
 }
 
 func (s *Server) send(w http.ResponseWriter, r *http.Request, body io.Reader, b blob) error {

@@ -407,7 +407,7 @@ func TestNothingComesOut(t *testing.T) {
 				return err
 			}
 			// The disk's contents are changed behind the daemon's back: another attested file takes the approved one's place.
-			_, _, err := h.server.vault.update("t", false, func(rec *record, d *details) error {
+			_, _, err := h.server.vault.update("t", func(rec *record, d *details) error {
 				s := h.sign(h.attestation("t", lg, in, original, evil))
 				rec.Sanitized.SHA256, rec.Sanitized.Size, d.Attestation = sum(evil), int64(len(evil)), &s
 				return nil
@@ -423,7 +423,7 @@ func TestNothingComesOut(t *testing.T) {
 			if _, err := h.approve(lg, "t", "tanaka", rebuilt); err != nil {
 				return err
 			}
-			_, _, err := h.server.vault.update("t", false, func(_ *record, d *details) error {
+			_, _, err := h.server.vault.update("t", func(_ *record, d *details) error {
 				a := h.attestation("t", lg, in, original, rebuilt)
 				a.PolicyRevision = "r8"
 				s := h.sign(a)
@@ -440,7 +440,7 @@ func TestNothingComesOut(t *testing.T) {
 			h.sanitize("t", lg, in, original, rebuilt)
 			_, key, _ := ed25519.GenerateKey(rand.Reader)
 			s, _ := verdict.Sign(key, verdict.KindApproval, verdict.Approval{Transfer: "t", SanitizedSHA256: sum(rebuilt), From: "lgwan", To: "internet", PolicyRevision: "r7", Person: "tanaka", Role: RoleSectionHead})
-			if _, _, err := h.server.vault.update("t", false, func(_ *record, d *details) error { d.Approvals = append(d.Approvals, s); return nil }); err != nil {
+			if _, _, err := h.server.vault.update("t", func(_ *record, d *details) error { d.Approvals = append(d.Approvals, s); return nil }); err != nil {
 				return err
 			}
 			_, _, err := h.released(in, "t")

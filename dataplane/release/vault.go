@@ -44,8 +44,8 @@ type vault struct {
 type record struct {
 	Version   int          `json:"version"`
 	Transfer  string       `json:"transfer"`
-	From      anchors.Zone `json:"from"`
-	To        anchors.Zone `json:"to"`
+	From      anchors.Zone `json:"from,omitzero"` // zero in the tombstone of a record that could not be read
+	To        anchors.Zone `json:"to,omitzero"`
 	Created   time.Time    `json:"created"`
 	Erased    *time.Time   `json:"erased,omitempty"`
 	Original  *blob        `json:"original,omitempty"`
@@ -121,25 +121,27 @@ func (v *vault) recover() error {
 		return err
 	}
 	for _, id := range ids {
-		if err := scrubLeft(v.recordPath(id)); err != nil {
-			return err
-		}
-		rec, err := v.read(id)
-		if isDamaged(err) {
+		if err := v.recoverOne(id); err != nil {
 			v.log.Error("a transfer is damaged and will be refused", "transfer", id, "error", err)
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if err := v.sweep(rec); err != nil {
-			return err
 		}
 	}
 	if v.ring.rotating() {
-		return v.rewrap()
+		if err := v.rewrap(); err != nil {
+			v.log.Error("the rotation of the period key is not finished", "error", err)
+		}
 	}
 	return nil
+}
+
+func (v *vault) recoverOne(id string) error {
+	if err := scrubLeft(v.recordPath(id)); err != nil {
+		return err
+	}
+	rec, err := v.read(id)
+	if err != nil {
+		return err
+	}
+	return v.sweep(rec)
 }
 
 // sweep removes files of a transfer that its record does not name.
@@ -260,40 +262,44 @@ func (v *vault) create(ctx context.Context, rec record, d details, body io.Reade
 }
 
 // update changes the record of a transfer under the vault's lock. change may refuse.
-func (v *vault) update(id string, scrub bool, change func(*record, *details) error) (record, details, error) {
+func (v *vault) update(id string, change func(*record, *details) error) (record, details, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	rec, err := v.get(id)
 	if err != nil {
 		return record{}, details{}, err
 	}
-	var d details
-	if rec.Erased == nil {
-		if d, err = v.details(rec); err != nil {
-			return record{}, details{}, err
-		}
+	if rec.Erased != nil {
+		return record{}, details{}, erased(id)
+	}
+	d, err := v.details(rec)
+	if err != nil {
+		return record{}, details{}, err
 	}
 	if err := change(&rec, &d); err != nil {
 		return record{}, details{}, err
 	}
-	if rec.Erased == nil {
-		if rec.Details, err = v.sealDetails(id, d); err != nil {
-			return record{}, details{}, err
-		}
-	}
-	line, err := json.Marshal(rec)
-	if err != nil {
+	if rec.Details, err = v.sealDetails(id, d); err != nil {
 		return record{}, details{}, err
 	}
+	return rec, d, v.replace(rec, false)
+}
+
+// replace makes rec the truth about its transfer and removes what it does not name. Called under the lock.
+func (v *vault) replace(rec record, scrub bool) error {
+	line, err := json.Marshal(rec)
+	if err != nil {
+		return err
+	}
 	v.at("update: before")
-	if err := replaceFile(v.recordPath(id), line, scrub); err != nil {
-		return record{}, details{}, fmt.Errorf("write the record of %s: %w", id, err)
+	if err := replaceFile(v.recordPath(rec.Transfer), line, scrub); err != nil {
+		return fmt.Errorf("write the record of %s: %w", rec.Transfer, err)
 	}
 	v.at("update: after")
 	if err := v.sweep(rec); err != nil {
-		return record{}, details{}, fmt.Errorf("tidy %s: %w", id, err)
+		return fmt.Errorf("tidy %s: %w", rec.Transfer, err)
 	}
-	return rec, d, nil
+	return nil
 }
 
 // stage stores bytes beside a transfer's record, which does not name them yet.
@@ -460,16 +466,36 @@ func (v *vault) details(rec record) (details, error) {
 	return d, nil
 }
 
-// erase destroys keys and bytes; a tombstone without any secret stays.
+// erase destroys keys and bytes; a tombstone without any secret stays. It reads no secret, so that what is damaged can be erased
+// too; of a record that can't be read only the number is kept.
 func (v *vault) erase(id string, now time.Time) error {
-	_, _, err := v.update(id, true, func(rec *record, _ *details) error {
-		if rec.Erased == nil {
-			t := now.UTC()
-			*rec = record{Version: 1, Transfer: rec.Transfer, From: rec.From, To: rec.To, Created: rec.Created, Erased: &t}
-		}
-		return nil
-	})
-	return err
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	rec, err := v.get(id)
+	if hasCode(err, CodeUnknown) {
+		return err
+	}
+	if err != nil {
+		v.log.Error("a transfer is erased whose record can't be read", "transfer", id, "error", err)
+		rec = record{}
+	}
+	if rec.Erased != nil {
+		return v.sweep(rec)
+	}
+	t := now.UTC()
+	return v.replace(record{Version: 1, Transfer: id, From: rec.From, To: rec.To, Created: rec.Created, Erased: &t}, true)
+}
+
+// written is when the record of a transfer was last written, for one that can't be read.
+func (v *vault) written(id string) (time.Time, error) {
+	info, err := os.Lstat(v.recordPath(id))
+	if errors.Is(err, fs.ErrNotExist) {
+		info, err = os.Lstat(filepath.Dir(v.recordPath(id)))
+	}
+	if err != nil {
+		return time.Time{}, err
+	}
+	return info.ModTime(), nil
 }
 
 // rotate makes a new period key, wraps every live file key with it, and overwrites the old one.
@@ -481,6 +507,8 @@ func (v *vault) rotate(now time.Time) error {
 	return v.rewrap()
 }
 
+// rewrap finishes a rotation. A transfer that is damaged for good loses its keys with the old period key; a fault that may pass,
+// such as a full disk, keeps the old key until the next attempt, after all others have been wrapped.
 func (v *vault) rewrap() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -488,30 +516,38 @@ func (v *vault) rewrap() error {
 	if err != nil {
 		return fmt.Errorf("rotate the period key: %w", err)
 	}
+	var errs []error
 	for _, id := range ids {
-		rec, err := v.read(id)
-		if err != nil && !isDamaged(err) {
-			return fmt.Errorf("rotate the period key: %w", err)
+		err := v.rewrapOne(id)
+		switch {
+		case hasCode(err, CodeDamaged), errors.Is(err, errDamaged), errors.Is(err, fs.ErrNotExist):
+			v.log.Error("a transfer is damaged; its keys are lost with this rotation", "transfer", id, "error", err)
+		case err != nil:
+			errs = append(errs, fmt.Errorf("rotate the period key: %s: %w", id, err))
 		}
-		if err != nil || rec.Erased != nil { // what is damaged can't be read with the old key either
-			continue
-		}
-		line, err := v.rewrapped(&rec)
-		if errors.Is(err, errDamaged) {
-			v.log.Error("a transfer's keys are damaged and are lost with this rotation", "transfer", id, "error", err)
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("rotate the period key: %w", err)
-		}
-		if err := replaceFile(v.recordPath(id), line, false); err != nil {
-			return fmt.Errorf("rotate the period key: %s: %w", id, err)
-		}
-		v.at("rotate: one rewrapped")
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
 	}
 	if err := v.ring.forget(); err != nil {
 		return fmt.Errorf("rotate the period key: %w", err)
 	}
+	return nil
+}
+
+func (v *vault) rewrapOne(id string) error {
+	rec, err := v.read(id)
+	if err != nil || rec.Erased != nil {
+		return err
+	}
+	line, err := v.rewrapped(&rec)
+	if err != nil {
+		return err
+	}
+	if err := replaceFile(v.recordPath(id), line, false); err != nil {
+		return err
+	}
+	v.at("rotate: one rewrapped")
 	return nil
 }
 
@@ -558,9 +594,9 @@ func (v *vault) at(point string) {
 	}
 }
 
-func isDamaged(err error) bool {
+func hasCode(err error, code string) bool {
 	var r *Refusal
-	return errors.As(err, &r) && r.Code == CodeDamaged
+	return errors.As(err, &r) && r.Code == code
 }
 
 func sealName(id, role string) string { return strings.Join([]string{"sekisho", role, id}, " ") }

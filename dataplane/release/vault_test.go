@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -112,7 +113,7 @@ func putSanitized(v *vault, id string, body []byte) error {
 	if err != nil {
 		return err
 	}
-	_, _, err = v.update(id, false, func(rec *record, d *details) error {
+	_, _, err = v.update(id, func(rec *record, d *details) error {
 		if err := v.adopt(id, &b); err != nil {
 			return err
 		}
@@ -394,6 +395,108 @@ func TestADamagedRecordHarmsOnlyItself(t *testing.T) {
 	}
 }
 
+// TestOneFlippedByteHarmsOnlyItsTransfer flips one byte of a's record, at places all over it. Whatever it hits, b is erased when
+// it is due, the period key rotates, and a can be erased.
+func TestOneFlippedByteHarmsOnlyItsTransfer(t *testing.T) {
+	h := newHouse(t)
+	v := h.server.vault
+	for round, at := range []float64{0, 0.02, 0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99} {
+		a, b := fmt.Sprint("a", round), fmt.Sprint("b", round)
+		h.send(b, anchors.LGWAN, anchors.Internet, original)
+		h.later(8 * 24 * time.Hour)
+		h.send(a, anchors.LGWAN, anchors.Internet, original)
+		line, err := os.ReadFile(v.recordPath(a))
+		if err != nil {
+			t.Fatal(err)
+		}
+		line[int(at*float64(len(line)))] ^= 1
+		if err := os.WriteFile(v.recordPath(a), line, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		before := v.ring.current()
+		if err := h.server.Tend(t.Context(), 24*time.Hour); err != nil {
+			t.Errorf("byte %.2f: %v", at, err)
+		}
+		if v.ring.rotating() || v.ring.current() == before {
+			t.Errorf("byte %.2f: the period key was not rotated", at)
+		}
+		for _, id := range []string{b, a} {
+			if id == a {
+				if err := h.control().Erase(t.Context(), a); err != nil {
+					t.Errorf("byte %.2f: erase: %v", at, err)
+				}
+			}
+			if st, err := h.control().State(t.Context(), id); err != nil || st.State != "erased" {
+				t.Errorf("byte %.2f: %s: %+v %v, want erased", at, id, st, err)
+			}
+			if left, err := os.ReadDir(filepath.Join(v.dir, "files", id)); err != nil || len(left) != 1 {
+				t.Errorf("byte %.2f: left of %s: %v %v", at, id, left, err)
+			}
+		}
+		_, err = h.control().StoreOriginal(t.Context(), NewOriginal{Transfer: a, Name: "a.txt", Requester: "y", Section: "zeimu", From: anchors.LGWAN, To: anchors.Internet}, bytes.NewReader(original))
+		wantCode(t, err, CodeExists)
+	}
+}
+
+// TestWhatCantBeErasedStopsNothing: the erasure of one transfer fails for good; the others are erased, the key rotates, and the
+// fault is told.
+func TestWhatCantBeErasedStopsNothing(t *testing.T) {
+	h := newHouse(t)
+	v := h.server.vault
+	for _, id := range []string{"a", "b"} {
+		h.send(id, anchors.LGWAN, anchors.Internet, original)
+	}
+	if err := os.MkdirAll(filepath.Join(v.dir, "files/a/stuck/stuck"), 0o700); err != nil { // no file: can't be removed like one
+		t.Fatal(err)
+	}
+	before := v.ring.current()
+	h.later(8 * 24 * time.Hour)
+	if err := h.server.Tend(t.Context(), 24*time.Hour); err == nil || !strings.Contains(err.Error(), "a") {
+		t.Errorf("the fault is not told: %v", err)
+	}
+	if st, err := h.control().State(t.Context(), "b"); err != nil || st.State != "erased" {
+		t.Errorf("b: %+v %v", st, err)
+	}
+	if v.ring.rotating() || v.ring.current() == before {
+		t.Error("the period key was not rotated")
+	}
+	h.write("routes.yaml", "version: 9\n")
+	h.later(25 * time.Hour)
+	before = v.ring.current()
+	if err := h.server.Tend(t.Context(), 24*time.Hour); err == nil {
+		t.Error("wrong routes are not told")
+	}
+	if v.ring.current() == before {
+		t.Error("wrong routes stop the rotation")
+	}
+	mustVault(t, v.dir)
+}
+
+// TestARecordThatCantBeReadIsErasedAtLast: nobody knows when it is due, so it goes when the longest time for a transfer is over.
+func TestARecordThatCantBeReadIsErasedAtLast(t *testing.T) {
+	h := newHouse(t)
+	v := h.server.vault
+	h.send("a", anchors.LGWAN, anchors.Internet, original)
+	if err := os.WriteFile(v.recordPath("a"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(v.recordPath("a"), h.clock(), h.clock()); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		after time.Duration
+		want  bool
+	}{{300 * 24 * time.Hour, false}, {67 * 24 * time.Hour, true}} {
+		h.later(c.after)
+		if err := h.server.Tend(t.Context(), 24*time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		if rec, err := v.get("a"); (err == nil && rec.Erased != nil) != c.want {
+			t.Errorf("%v, %v", rec, err)
+		}
+	}
+}
+
 func TestFilesCantChangePlaces(t *testing.T) {
 	v := mustVault(t, t.TempDir())
 	for _, id := range []string{"a", "b"} {
@@ -405,7 +508,7 @@ func TestFilesCantChangePlaces(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := v.update("a", false, func(rec *record, _ *details) error { rec.Original = b.Original; return nil }); err != nil {
+	if _, _, err := v.update("a", func(rec *record, _ *details) error { rec.Original = b.Original; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	_, err = contents(v, "a", roleOriginal)
