@@ -5,14 +5,14 @@
  * The table is preallocated and never evicts: full means that new flows are refused.
  *
  * A flow of an older epoch asks the policy again, as its initiator. A flow that was idle for too long counts as none, also
- * when nobody has removed it yet: expiry holds while every daemon is dead.
+ * when nobody has removed it yet: expiry does not wait for the walk of collect.h.
  */
 #ifndef SEKISHO_FLOW_H
 #define SEKISHO_FLOW_H
 
 #include "policy.h"
 
-/* Both directions of a flow share one entry. Programs insert and update in place, the loader removes what is over. */
+/* Both directions of a flow share one entry. Programs insert and update in place; collect.h removes what is over. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 65536);
@@ -52,6 +52,12 @@ INLINE __u64 flow_timeout(const struct flow *f, __u8 proto)
 	if (proto == PROTO_ICMP || proto == PROTO_ICMP6)
 		return TIMEOUT_ICMP;
 	return TIMEOUT_OTHER;
+}
+
+/* last may be ahead of now: another CPU wrote it since. */
+INLINE int flow_over(const struct flow *f, __u8 proto, __u64 now)
+{
+	return (__s64)(now - f->last) > (__s64)flow_timeout(f, proto);
 }
 
 INLINE int is_request(const struct packet *p)
@@ -182,9 +188,7 @@ INLINE int admit(const struct tables *t, const struct packet *p, struct decision
 	}
 	by_b = flow_key_of(p, d, &key);
 	f = bpf_map_lookup_elem(&flows, &key);
-	if (f && (__s64)(now - f->last) > (__s64)flow_timeout(f, p->proto))
-		f = 0;
-	if (f)
+	if (f && !flow_over(f, p->proto, now))
 		return flow_known(f, t, p, d, by_b, now);
 	if (is_icmp(p) && !is_request(p))
 		return DROP_ICMP_NO_FLOW;

@@ -8,6 +8,8 @@
  *   port_out    tcx egress on ports: only marked or the gate's own packets leave the stack
  *   tunnel_in   tcx ingress on tunnel devices: the whole decision, without Ethernet
  *   tunnel_out  tcx egress on tunnel devices: as port_out, and the bandwidth class
+ *
+ * and begin_collecting starts the timer that removes flows that are over.
  */
 #include "types.h"
 
@@ -22,6 +24,8 @@
 #include "policy.h"
 
 #include "flow.h"
+
+#include "collect.h"
 #include "forward.h"
 
 #include "egress.h"

@@ -379,7 +379,7 @@ func (g *Gate) result() Result {
 	return r
 }
 
-// Run keeps the network as it should be until ctx ends: it ends flows that are over, measures classes, guards devices that
+// Run keeps the network as it should be until ctx ends: it measures classes, guards devices that
 // come or come back, and puts back what somebody took away.
 func (g *Gate) Run(ctx context.Context) {
 	go g.events.run(ctx, g.core, g.log)
@@ -390,9 +390,6 @@ func (g *Gate) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-		}
-		if _, err := g.core.Collect(time.Now()); err != nil {
-			g.log.Error("collect flows", "error", err)
 		}
 		g.measure()
 		if n%2 == 0 {

@@ -4,7 +4,8 @@
 // Problem: what decides about a packet must go on deciding while every daemon is dead, must never decide by half a policy,
 // and must never trust whoever compiled the policy. Mechanism: programs, maps and links are pinned; a policy is a set of
 // maps that are filled, frozen, read back and only then made current by one atomic switch; ports, prefixes and zones of
-// the separately written egress program come from the anchors alone. Life cycle: Open loads or re-opens what is pinned,
+// the separately written egress program come from the anchors alone; flows that are over are removed by a timer in the
+// kernel. Life cycle: Open loads or re-opens what is pinned,
 // Load stages tables, Swap makes them current, Close leaves everything in place, Remove takes it away. Invariant: a port
 // of the anchors is either guarded by the native XDP program and both tcx programs, or it is down.
 package packet
@@ -87,6 +88,7 @@ func (c *Core) open(ctx context.Context, o Options) error {
 	steps := []func() error{
 		func() error { return c.load(o.Flows) },
 		c.pinPrograms,
+		c.beginCollecting,
 		c.settleMagic,
 		c.settleZonePairs,
 		c.openDevices,
@@ -137,6 +139,7 @@ func (c *Core) pinPrograms() error {
 	for name, p := range map[string]*ebpf.Program{
 		"classify": c.objects.Classify, "leave": c.objects.Leave, "port_in": c.objects.PortIn,
 		"port_out": c.objects.PortOut, "tunnel_in": c.objects.TunnelIn, "tunnel_out": c.objects.TunnelOut,
+		"begin_collecting": c.objects.BeginCollecting,
 	} {
 		path := c.path("programs", name)
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -145,6 +148,19 @@ func (c *Core) pinPrograms() error {
 		if err := p.Pin(path); err != nil {
 			return fmt.Errorf("pin program %s: %w", name, err)
 		}
+	}
+	return nil
+}
+
+// beginCollecting starts the timer that removes flows that are over, or hands the running one to these programs. It lives
+// in a pinned map and outlives every process.
+func (c *Core) beginCollecting() error {
+	code, err := c.objects.BeginCollecting.Run(&ebpf.RunOptions{})
+	if err == nil && code != 0 {
+		err = fmt.Errorf("the kernel answers %d", int32(code))
+	}
+	if err != nil {
+		return fmt.Errorf("start the timer that removes flows that are over: %w", err)
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ type Flow struct {
 	Reverse    Count      `json:"reverse"`
 }
 
-// How long a flow may be idle; the same numbers decide in bpf/flow.h, these only remove what the programs ignore already.
+// How long a flow may be idle; the same numbers decide in bpf/flow.h, these only hide what the programs ignore already.
 const (
 	timeoutTCP        = 7200 * time.Second
 	timeoutTCPOpening = 30 * time.Second
@@ -118,30 +118,4 @@ func (c *Core) Flows(max int) ([]Flow, error) {
 
 func over(k programsFlowKey, v programsFlow, now int64) bool {
 	return time.Duration(now-int64(v.Last)) > flowTimeout(k.Proto, v.State)
-}
-
-// Collect removes flows that are over, so that new ones find room: idle beyond the limit of their protocol and state. The
-// programs ignore them already; a flow that revives between the look and the removal loses its entry, and a UDP flow opens
-// it again with its next packet. Call it every second with the time of day.
-func (c *Core) Collect(now time.Time) (expired int, err error) {
-	at := monotonic() + int64(time.Until(now))
-	var old []programsFlowKey
-	if err := c.walk(func(k programsFlowKey, v programsFlow) bool {
-		if over(k, v, at) {
-			old = append(old, k)
-		}
-		return true
-	}); err != nil {
-		return 0, err
-	}
-	for _, k := range old {
-		if err := c.objects.Flows.Delete(k); err != nil {
-			if errors.Is(err, ebpf.ErrKeyNotExist) {
-				continue
-			}
-			return expired, fmt.Errorf("remove a flow: %w", err)
-		}
-		expired++
-	}
-	return expired, nil
 }

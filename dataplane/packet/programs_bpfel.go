@@ -49,6 +49,14 @@ type programsBudget struct {
 	Used   uint64
 }
 
+type programsCollector struct {
+	_     structs.HostLayout
+	Timer struct {
+		_ structs.HostLayout
+		_ [16]byte
+	}
+}
+
 type programsCount struct {
 	_       structs.HostLayout
 	Packets uint64
@@ -110,38 +118,40 @@ type programsVerdict struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	programsMapAllowed        = "allowed"
-	programsMapAnchorPorts    = "anchor_ports"
-	programsMapAnchorPrefixes = "anchor_prefixes"
-	programsMapBoot           = "boot"
-	programsMapCells          = "cells"
-	programsMapClasses        = "classes"
-	programsMapCurrentTables  = "current_tables"
-	programsMapDeviceIndex    = "device_index"
-	programsMapDevices        = "devices"
-	programsMapDrops          = "drops"
-	programsMapEgressPorts    = "egress_ports"
-	programsMapEventBudget    = "event_budget"
-	programsMapEvents         = "events"
-	programsMapEventsLost     = "events_lost"
-	programsMapFlows          = "flows"
-	programsMapHosts          = "hosts"
-	programsMapNotes          = "notes"
-	programsMapPorts          = "ports"
-	programsMapPrefixes       = "prefixes"
-	programsMapRuleCounts     = "rule_counts"
-	programsMapSegmentIndex   = "segment_index"
-	programsMapSegments       = "segments"
-	programsMapStations       = "stations"
-	programsMapVerdicts       = "verdicts"
-	programsMapZonePairs      = "zone_pairs"
-	programsProgClassify      = "classify"
-	programsProgLeave         = "leave"
-	programsProgPortIn        = "port_in"
-	programsProgPortOut       = "port_out"
-	programsProgTunnelIn      = "tunnel_in"
-	programsProgTunnelOut     = "tunnel_out"
-	programsVarRecordVerdicts = "record_verdicts"
+	programsMapAllowed          = "allowed"
+	programsMapAnchorPorts      = "anchor_ports"
+	programsMapAnchorPrefixes   = "anchor_prefixes"
+	programsMapBoot             = "boot"
+	programsMapCells            = "cells"
+	programsMapClasses          = "classes"
+	programsMapCollector        = "collector"
+	programsMapCurrentTables    = "current_tables"
+	programsMapDeviceIndex      = "device_index"
+	programsMapDevices          = "devices"
+	programsMapDrops            = "drops"
+	programsMapEgressPorts      = "egress_ports"
+	programsMapEventBudget      = "event_budget"
+	programsMapEvents           = "events"
+	programsMapEventsLost       = "events_lost"
+	programsMapFlows            = "flows"
+	programsMapHosts            = "hosts"
+	programsMapNotes            = "notes"
+	programsMapPorts            = "ports"
+	programsMapPrefixes         = "prefixes"
+	programsMapRuleCounts       = "rule_counts"
+	programsMapSegmentIndex     = "segment_index"
+	programsMapSegments         = "segments"
+	programsMapStations         = "stations"
+	programsMapVerdicts         = "verdicts"
+	programsMapZonePairs        = "zone_pairs"
+	programsProgBeginCollecting = "begin_collecting"
+	programsProgClassify        = "classify"
+	programsProgLeave           = "leave"
+	programsProgPortIn          = "port_in"
+	programsProgPortOut         = "port_out"
+	programsProgTunnelIn        = "tunnel_in"
+	programsProgTunnelOut       = "tunnel_out"
+	programsVarRecordVerdicts   = "record_verdicts"
 )
 
 // loadPrograms returns the embedded CollectionSpec for programs.
@@ -186,12 +196,13 @@ type programsSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type programsProgramSpecs struct {
-	Classify  *ebpf.ProgramSpec `ebpf:"classify"`
-	Leave     *ebpf.ProgramSpec `ebpf:"leave"`
-	PortIn    *ebpf.ProgramSpec `ebpf:"port_in"`
-	PortOut   *ebpf.ProgramSpec `ebpf:"port_out"`
-	TunnelIn  *ebpf.ProgramSpec `ebpf:"tunnel_in"`
-	TunnelOut *ebpf.ProgramSpec `ebpf:"tunnel_out"`
+	BeginCollecting *ebpf.ProgramSpec `ebpf:"begin_collecting"`
+	Classify        *ebpf.ProgramSpec `ebpf:"classify"`
+	Leave           *ebpf.ProgramSpec `ebpf:"leave"`
+	PortIn          *ebpf.ProgramSpec `ebpf:"port_in"`
+	PortOut         *ebpf.ProgramSpec `ebpf:"port_out"`
+	TunnelIn        *ebpf.ProgramSpec `ebpf:"tunnel_in"`
+	TunnelOut       *ebpf.ProgramSpec `ebpf:"tunnel_out"`
 }
 
 // programsMapSpecs contains maps before they are loaded into the kernel.
@@ -204,6 +215,7 @@ type programsMapSpecs struct {
 	Boot           *ebpf.MapSpec `ebpf:"boot"`
 	Cells          *ebpf.MapSpec `ebpf:"cells"`
 	Classes        *ebpf.MapSpec `ebpf:"classes"`
+	Collector      *ebpf.MapSpec `ebpf:"collector"`
 	CurrentTables  *ebpf.MapSpec `ebpf:"current_tables"`
 	DeviceIndex    *ebpf.MapSpec `ebpf:"device_index"`
 	Devices        *ebpf.MapSpec `ebpf:"devices"`
@@ -258,6 +270,7 @@ type programsMaps struct {
 	Boot           *ebpf.Map `ebpf:"boot"`
 	Cells          *ebpf.Map `ebpf:"cells"`
 	Classes        *ebpf.Map `ebpf:"classes"`
+	Collector      *ebpf.Map `ebpf:"collector"`
 	CurrentTables  *ebpf.Map `ebpf:"current_tables"`
 	DeviceIndex    *ebpf.Map `ebpf:"device_index"`
 	Devices        *ebpf.Map `ebpf:"devices"`
@@ -287,6 +300,7 @@ func (m *programsMaps) Close() error {
 		m.Boot,
 		m.Cells,
 		m.Classes,
+		m.Collector,
 		m.CurrentTables,
 		m.DeviceIndex,
 		m.Devices,
@@ -320,16 +334,18 @@ type programsVariables struct {
 //
 // It can be passed to loadProgramsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type programsPrograms struct {
-	Classify  *ebpf.Program `ebpf:"classify"`
-	Leave     *ebpf.Program `ebpf:"leave"`
-	PortIn    *ebpf.Program `ebpf:"port_in"`
-	PortOut   *ebpf.Program `ebpf:"port_out"`
-	TunnelIn  *ebpf.Program `ebpf:"tunnel_in"`
-	TunnelOut *ebpf.Program `ebpf:"tunnel_out"`
+	BeginCollecting *ebpf.Program `ebpf:"begin_collecting"`
+	Classify        *ebpf.Program `ebpf:"classify"`
+	Leave           *ebpf.Program `ebpf:"leave"`
+	PortIn          *ebpf.Program `ebpf:"port_in"`
+	PortOut         *ebpf.Program `ebpf:"port_out"`
+	TunnelIn        *ebpf.Program `ebpf:"tunnel_in"`
+	TunnelOut       *ebpf.Program `ebpf:"tunnel_out"`
 }
 
 func (p *programsPrograms) Close() error {
 	return _ProgramsClose(
+		p.BeginCollecting,
 		p.Classify,
 		p.Leave,
 		p.PortIn,
