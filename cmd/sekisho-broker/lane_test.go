@@ -195,7 +195,7 @@ func (l *lane) order(o broker.Order) (broker.Outcome, error) {
 
 func (l *lane) send(id, name string, body []byte) {
 	l.t.Helper()
-	_, err := l.release(place.ControlUser).StoreOriginal(l.t.Context(), release.NewOriginal{Transfer: id, Name: name, Requester: "yamada", From: anchors.LGWAN, To: anchors.Internet}, bytes.NewReader(body))
+	_, err := l.release(place.ControlUser).StoreOriginal(l.t.Context(), release.NewOriginal{Transfer: id, Name: name, Requester: "yamada", Section: "zeimu", From: anchors.LGWAN, To: anchors.Internet}, bytes.NewReader(body))
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -458,7 +458,7 @@ func TestALyingControlGetsNothing(t *testing.T) {
 		wantCode(t, err, release.CodeZone)
 	})
 	t.Run("a requester by the approver's name", func(t *testing.T) {
-		_, err := l.release(place.ControlUser).StoreOriginal(t.Context(), release.NewOriginal{Transfer: "own", Name: "a.txt", Requester: "tanaka", From: anchors.LGWAN, To: anchors.Internet}, bytes.NewReader(secret))
+		_, err := l.release(place.ControlUser).StoreOriginal(t.Context(), release.NewOriginal{Transfer: "own", Name: "a.txt", Requester: "tanaka", Section: "zeimu", From: anchors.LGWAN, To: anchors.Internet}, bytes.NewReader(secret))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -518,7 +518,7 @@ func TestKillAnyTime(t *testing.T) {
 			client := l.release(place.ControlUser)
 			for n := 0; ctx.Err() == nil; n++ {
 				id := fmt.Sprintf("k%d-%d", round, n)
-				d, err := client.StoreOriginal(ctx, release.NewOriginal{Transfer: id, Name: "a.txt", Requester: "yamada", From: anchors.LGWAN, To: anchors.Internet}, bytes.NewReader(body))
+				d, err := client.StoreOriginal(ctx, release.NewOriginal{Transfer: id, Name: "a.txt", Requester: "yamada", Section: "zeimu", From: anchors.LGWAN, To: anchors.Internet}, bytes.NewReader(body))
 				if err != nil {
 					return
 				}

@@ -29,7 +29,7 @@ func Over(h *http.Client) *Client { return &Client{http: h} }
 // NewOriginal says what a new file is.
 type NewOriginal struct {
 	Transfer, Name, Requester string
-	Section                   string // of the requester; a section head of another one can't approve then. May be empty
+	Section                   string // of the requester: only its head can approve. Needed where the route demands a section head
 	From, To                  anchors.Zone
 }
 

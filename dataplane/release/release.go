@@ -61,6 +61,7 @@ const (
 	CodeErased           = "release.erased"           // erased
 	CodeDamaged          = "release.damaged"          // stored bytes do not fit their hash or key
 	CodeNotSectionMember = "release.not-section-head" // approver of another section
+	CodeSection          = "release.section"          // the route wants a section head, and the request names no section
 	CodeSetting          = "release.setting"          // a root-owned file is missing, wrong or writable by others
 	CodeZone             = "release.zone"             // that portal serves another zone
 	CodeError            = "release.error"            // a fault of release or of the disk

@@ -12,6 +12,7 @@ import (
 	"mime"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -209,6 +210,9 @@ func (s *Server) storeOriginal(w http.ResponseWriter, r *http.Request, _ role) e
 	if err != nil {
 		return err
 	}
+	if slices.Contains(route.Approvals, RoleSectionHead) && strings.TrimSpace(d.Section) == "" {
+		return refuse(http.StatusForbidden, CodeSection, "store %s: %s -> %s wants the head of the requester's section, and no section is named", id, from, to)
+	}
 	if r.ContentLength > route.MaxSize {
 		return refuse(http.StatusRequestEntityTooLarge, CodeTooLarge, "store %s: %d bytes, the route admits %d", id, r.ContentLength, route.MaxSize)
 	}
@@ -381,7 +385,7 @@ func (s *Server) approve(w http.ResponseWriter, r *http.Request, who role) error
 	switch {
 	case q.Person == d.Requester:
 		return refuse(http.StatusForbidden, CodeOwnRequest, "%s: nobody approves their own request", rec.Transfer)
-	case d.Section != "" && approver.Role == RoleSectionHead && approver.Section != d.Section:
+	case approver.Role == RoleSectionHead && approver.Section != d.Section:
 		return refuse(http.StatusForbidden, CodeNotSectionMember, "%s: %s heads another section", rec.Transfer, q.Person)
 	}
 	var signed verdict.Signed

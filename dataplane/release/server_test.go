@@ -84,7 +84,8 @@ approvers:
   - {person: suzuki, section: zeimu, role: section-head, zones: [internet], hash: %q}
   - {person: sato, section: joho, role: it-section-head, zones: [my-number], hash: %q}
   - {person: kato, section: soumu, role: section-head, zones: [lgwan], hash: %q}
-`, hash, hash, hash, hash))
+  - {person: ito, section: zeimu, role: section-head, zones: [lgwan], hash: %q}
+`, hash, hash, hash, hash, hash))
 	h.write("verifier.pub", base64.StdEncoding.EncodeToString(pub)+"\n")
 	h.server, err = New(Options{State: filepath.Join(dir, "state"), Paths: h.paths(), Now: h.clock, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	if err != nil {
@@ -152,7 +153,7 @@ func sum(b []byte) string { s := sha256.Sum256(b); return hex.EncodeToString(s[:
 // send brings a file as far as received.
 func (h *house) send(id string, from, to anchors.Zone, body []byte) {
 	h.t.Helper()
-	d, err := h.control().StoreOriginal(h.t.Context(), NewOriginal{Transfer: id, Name: "住民.txt", Requester: "yamada", From: from, To: to}, bytes.NewReader(body))
+	d, err := h.control().StoreOriginal(h.t.Context(), NewOriginal{Transfer: id, Name: "住民.txt", Requester: "yamada", Section: "zeimu", From: from, To: to}, bytes.NewReader(body))
 	if err != nil || d.SHA256 != sum(body) || d.Size != int64(len(body)) {
 		h.t.Fatalf("store %s: %+v %v", id, d, err)
 	}
@@ -252,7 +253,7 @@ func TestOneFileFromZoneToZone(t *testing.T) {
 	}
 	_, _, err = h.released(anchors.Internet, "t1")
 	wantCode(t, err, CodeErased)
-	_, err = h.control().StoreOriginal(t.Context(), NewOriginal{Transfer: "t1", Name: "a.txt", Requester: "yamada", From: anchors.LGWAN, To: anchors.Internet}, bytes.NewReader(original))
+	_, err = h.control().StoreOriginal(t.Context(), NewOriginal{Transfer: "t1", Name: "a.txt", Requester: "yamada", Section: "zeimu", From: anchors.LGWAN, To: anchors.Internet}, bytes.NewReader(original))
 	wantCode(t, err, CodeExists)
 }
 
@@ -318,7 +319,7 @@ func TestNothingComesOut(t *testing.T) {
 		{"root releases", func(h *house) error { _, err := h.as("root").Released(h.t.Context(), "t"); return err }, CodeRole},
 		{"a stranger asks", func(h *house) error { _, err := h.as("nobody").Released(h.t.Context(), "t"); return err }, CodeRole},
 		{"a portal stores an original", func(h *house) error {
-			_, err := h.portal(lg).StoreOriginal(h.t.Context(), NewOriginal{Transfer: "x", Name: "a.txt", Requester: "y", From: lg, To: in}, bytes.NewReader(original))
+			_, err := h.portal(lg).StoreOriginal(h.t.Context(), NewOriginal{Transfer: "x", Name: "a.txt", Requester: "y", Section: "zeimu", From: lg, To: in}, bytes.NewReader(original))
 			return err
 		}, CodeRole},
 		{"the sending zone's portal downloads", func(h *house) error {
@@ -353,7 +354,7 @@ func TestNothingComesOut(t *testing.T) {
 			return err
 		}, CodeApprovalMissing},
 		{"approval by the requester", func(h *house) error {
-			_, err := h.control().StoreOriginal(h.t.Context(), NewOriginal{Transfer: "own", Name: "a.txt", Requester: "tanaka", From: lg, To: in}, bytes.NewReader(original))
+			_, err := h.control().StoreOriginal(h.t.Context(), NewOriginal{Transfer: "own", Name: "a.txt", Requester: "tanaka", Section: "zeimu", From: lg, To: in}, bytes.NewReader(original))
 			if err != nil {
 				return err
 			}
@@ -368,6 +369,22 @@ func TestNothingComesOut(t *testing.T) {
 			}
 			h.sanitize("sec", lg, in, original, rebuilt)
 			_, err = h.approve(lg, "sec", "kato", rebuilt)
+			return err
+		}, CodeNotSectionMember},
+		{"a request of no section where a section head decides", func(h *house) error {
+			_, err := h.control().StoreOriginal(h.t.Context(), NewOriginal{Transfer: "sec", Name: "a.txt", Requester: "yamada", From: lg, To: in}, bytes.NewReader(original))
+			return err
+		}, CodeSection},
+		{"a request of a blank section where a section head decides", func(h *house) error {
+			_, err := h.control().StoreOriginal(h.t.Context(), NewOriginal{Transfer: "sec", Name: "a.txt", Requester: "yamada", Section: " \t", From: lg, To: in}, bytes.NewReader(original))
+			return err
+		}, CodeSection},
+		{"approval of a stored request of no section", func(h *house) error {
+			h.sanitize("t", lg, in, original, rebuilt)
+			if _, _, err := h.server.vault.update("t", func(_ *record, d *details) error { d.Section = ""; return nil }); err != nil {
+				return err
+			}
+			_, err := h.approve(lg, "t", "tanaka", rebuilt)
 			return err
 		}, CodeNotSectionMember},
 		{"approval of other bytes", func(h *house) error {
@@ -515,31 +532,31 @@ func TestNothingComesOut(t *testing.T) {
 			return err
 		}, CodeExpired},
 		{"My Number to internet", func(h *house) error {
-			_, err := h.control().StoreOriginal(h.t.Context(), NewOriginal{Transfer: "f1", Name: "a.txt", Requester: "y", From: mn, To: in}, bytes.NewReader(original))
+			_, err := h.control().StoreOriginal(h.t.Context(), NewOriginal{Transfer: "f1", Name: "a.txt", Requester: "y", Section: "zeimu", From: mn, To: in}, bytes.NewReader(original))
 			return err
 		}, CodeForbiddenPair},
 		{"internet to My Number", func(h *house) error {
-			_, err := h.control().StoreOriginal(h.t.Context(), NewOriginal{Transfer: "f1", Name: "a.txt", Requester: "y", From: in, To: mn}, bytes.NewReader(original))
+			_, err := h.control().StoreOriginal(h.t.Context(), NewOriginal{Transfer: "f1", Name: "a.txt", Requester: "y", Section: "zeimu", From: in, To: mn}, bytes.NewReader(original))
 			return err
 		}, CodeForbiddenPair},
 		{"out of the management zone", func(h *house) error {
-			_, err := h.control().StoreOriginal(h.t.Context(), NewOriginal{Transfer: "f1", Name: "a.txt", Requester: "y", From: anchors.Management, To: in}, bytes.NewReader(original))
+			_, err := h.control().StoreOriginal(h.t.Context(), NewOriginal{Transfer: "f1", Name: "a.txt", Requester: "y", Section: "zeimu", From: anchors.Management, To: in}, bytes.NewReader(original))
 			return err
 		}, CodeForbiddenPair},
 		{"no such route", func(h *house) error {
-			_, err := h.control().StoreOriginal(h.t.Context(), NewOriginal{Transfer: "x", Name: "a.txt", Requester: "y", From: lg, To: mn}, bytes.NewReader(original))
+			_, err := h.control().StoreOriginal(h.t.Context(), NewOriginal{Transfer: "x", Name: "a.txt", Requester: "y", Section: "zeimu", From: lg, To: mn}, bytes.NewReader(original))
 			return err
 		}, CodeNoRoute},
 		{"an original over the limit", func(h *house) error {
-			_, err := h.control().StoreOriginal(h.t.Context(), NewOriginal{Transfer: "x", Name: "a.txt", Requester: "y", From: in, To: lg}, io.MultiReader(bytes.NewReader(make([]byte, 1001))))
+			_, err := h.control().StoreOriginal(h.t.Context(), NewOriginal{Transfer: "x", Name: "a.txt", Requester: "y", Section: "zeimu", From: in, To: lg}, io.MultiReader(bytes.NewReader(make([]byte, 1001))))
 			return err
 		}, CodeTooLarge},
 		{"the same number twice", func(h *house) error {
-			_, err := h.control().StoreOriginal(h.t.Context(), NewOriginal{Transfer: "t", Name: "a.txt", Requester: "y", From: lg, To: in}, bytes.NewReader(evil))
+			_, err := h.control().StoreOriginal(h.t.Context(), NewOriginal{Transfer: "t", Name: "a.txt", Requester: "y", Section: "zeimu", From: lg, To: in}, bytes.NewReader(evil))
 			return err
 		}, CodeExists},
 		{"a number that is a path", func(h *house) error {
-			_, err := h.control().StoreOriginal(h.t.Context(), NewOriginal{Transfer: "../x", Name: "a.txt", Requester: "y", From: lg, To: in}, bytes.NewReader(evil))
+			_, err := h.control().StoreOriginal(h.t.Context(), NewOriginal{Transfer: "../x", Name: "a.txt", Requester: "y", Section: "zeimu", From: lg, To: in}, bytes.NewReader(evil))
 			return err
 		}, CodeRequest},
 		{"one approval where two are demanded", func(h *house) error {
@@ -606,8 +623,11 @@ func TestTwoStages(t *testing.T) {
 
 func TestInboundWithTheOfficersDecisionNeedsNoApproval(t *testing.T) {
 	h, small := newHouse(t), []byte("small")
-	h.send("in", anchors.Internet, anchors.LGWAN, original)
-	_, _, err := h.released(anchors.LGWAN, "in")
+	_, err := h.control().StoreOriginal(t.Context(), NewOriginal{Transfer: "in", Name: "住民.txt", Requester: "yamada", From: anchors.Internet, To: anchors.LGWAN}, bytes.NewReader(original))
+	if err != nil { // nobody decides, so no section is needed
+		t.Fatal(err)
+	}
+	_, _, err = h.released(anchors.LGWAN, "in")
 	wantCode(t, err, CodeNotSanitized) // F3 all the same
 	h.sanitize("in", anchors.Internet, anchors.LGWAN, original, small)
 	if b, _, err := h.released(anchors.LGWAN, "in"); err != nil || !bytes.Equal(b, small) {
@@ -632,7 +652,7 @@ func TestGuessingIsSlowedDown(t *testing.T) {
 	if errors.As(err, &r) && (r.Wait < 1 || r.Wait > 30) {
 		t.Errorf("wait %d s", r.Wait)
 	}
-	if _, err := h.approve(anchors.LGWAN, "t", "kato", rebuilt); err != nil {
+	if _, err := h.approve(anchors.LGWAN, "t", "ito", rebuilt); err != nil {
 		t.Errorf("another person is not slowed down: %v", err)
 	}
 	h.later(31 * time.Second)
@@ -666,7 +686,7 @@ func TestNothingIsReadableOnDisk(t *testing.T) {
 	h := newHouse(t)
 	marker := []byte("MARKER-3141592653-MARKER")
 	body := bytes.Repeat(marker, 100)
-	_, err := h.control().StoreOriginal(t.Context(), NewOriginal{Transfer: "t", Name: string(marker) + ".txt", Requester: string(marker), From: anchors.LGWAN, To: anchors.Internet}, bytes.NewReader(body))
+	_, err := h.control().StoreOriginal(t.Context(), NewOriginal{Transfer: "t", Name: string(marker) + ".txt", Requester: string(marker), Section: "zeimu", From: anchors.LGWAN, To: anchors.Internet}, bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -713,7 +733,7 @@ func TestAttachmentNames(t *testing.T) {
 
 func TestSentences(t *testing.T) {
 	for _, c := range []string{CodeRole, CodeRequest, CodeUnknown, CodeExists, CodeForbiddenPair, CodeNoRoute, CodeFormat, CodeTooLarge, CodeAttestation, CodeNotSanitized, CodeFixed,
-		CodeApprovalMissing, CodeOwnRequest, CodePassphrase, CodeThrottled, CodeHashMismatch, CodeExpired, CodeErased, CodeDamaged, CodeNotSectionMember, CodeSetting, CodeZone, CodeError} {
+		CodeApprovalMissing, CodeOwnRequest, CodePassphrase, CodeThrottled, CodeHashMismatch, CodeExpired, CodeErased, CodeDamaged, CodeNotSectionMember, CodeSetting, CodeZone, CodeSection, CodeError} {
 		if ja, en := Sentences.Sentence(c, "ja"), Sentences.Sentence(c, "en"); ja == c || en == c || ja == en {
 			t.Errorf("%s: %q, %q", c, ja, en)
 		}
