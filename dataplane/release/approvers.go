@@ -148,12 +148,18 @@ func passphraseFits(a Approver, known bool, passphrase string) bool {
 	return subtle.ConstantTimeCompare(got, h.key) == 1 && known
 }
 
-// throttle slows down guessing: after freeTries wrong passphrases for a person, each further one closes the door for twice as
+// throttle slows down guessing: after freeTries wrong passphrases for a person in a zone, each further one closes the door for twice as
 // long, up to maxWait. A right one opens it. Tries that are under way count as wrong until they are not, so that guesses in
-// parallel gain nothing. Held in memory: a restart gives freeTries more, and an attacker who can restart the daemon is root.
+// parallel gain nothing. Zones are counted apart: whoever holds one zone's portal closes the doors of that zone only. Held in memory: a restart gives freeTries more, and an attacker who can restart the daemon is root.
 type throttle struct {
 	mu    sync.Mutex
-	state map[string]*tries
+	state map[door]*tries
+}
+
+// door is where passphrases are tried. An empty person is everybody who may not approve there, so that guessed names take no memory.
+type door struct {
+	zone   anchors.Zone
+	person string
 }
 
 type tries struct {
@@ -168,19 +174,19 @@ const (
 )
 
 // begin refuses while the door is closed, and counts the try as wrong.
-func (t *throttle) begin(person string, now time.Time) *Refusal {
+func (t *throttle) begin(at door, now time.Time) *Refusal {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.state == nil {
-		t.state = map[string]*tries{}
+		t.state = map[door]*tries{}
 	}
-	s := t.state[person]
+	s := t.state[at]
 	if s == nil {
 		s = &tries{}
-		t.state[person] = s
+		t.state[at] = s
 	}
 	if now.Before(s.until) {
-		r := refuse(http.StatusTooManyRequests, CodeThrottled, "too many wrong passphrases for %q", person)
+		r := refuse(http.StatusTooManyRequests, CodeThrottled, "too many wrong passphrases for %q in %s", at.person, at.zone)
 		r.Wait = int(math.Ceil(s.until.Sub(now).Seconds()))
 		return r
 	}
@@ -196,8 +202,8 @@ func (t *throttle) begin(person string, now time.Time) *Refusal {
 }
 
 // passed forgets the wrong tries.
-func (t *throttle) passed(person string) {
+func (t *throttle) passed(at door) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.state, person)
+	delete(t.state, at)
 }

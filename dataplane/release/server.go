@@ -379,7 +379,7 @@ func (s *Server) approve(w http.ResponseWriter, r *http.Request, who role) error
 		return refuse(http.StatusForbidden, CodeZone, "%s is approved in %s, not in %s", rec.Transfer, rec.From, who.portal)
 	}
 	approver, ok := set.approvers.find(q.Person, rec.From)
-	if err := s.checkPassphrase(r.Context(), approver, ok, q.Passphrase); err != nil {
+	if err := s.checkPassphrase(r.Context(), rec.From, approver, ok, q.Passphrase); err != nil {
 		return err
 	}
 	switch {
@@ -424,10 +424,10 @@ func (s *Server) approve(w http.ResponseWriter, r *http.Request, who role) error
 	return answer(w, http.StatusOK, signed)
 }
 
-func (s *Server) checkPassphrase(ctx context.Context, a Approver, known bool, passphrase string) error {
-	who := a.Person
-	if !known {
-		who = "" // one shared counter for all that are not there, so that guessed names take no memory
+func (s *Server) checkPassphrase(ctx context.Context, zone anchors.Zone, a Approver, known bool, passphrase string) error {
+	at := door{zone: zone}
+	if known {
+		at.person = a.Person
 	}
 	select {
 	case s.hashing <- struct{}{}:
@@ -435,13 +435,13 @@ func (s *Server) checkPassphrase(ctx context.Context, a Approver, known bool, pa
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if r := s.throttle.begin(who, s.now()); r != nil {
+	if r := s.throttle.begin(at, s.now()); r != nil {
 		return r
 	}
 	if !passphraseFits(a, known, passphrase) {
 		return refuse(http.StatusForbidden, CodePassphrase, "wrong passphrase, or nobody of that name may approve here")
 	}
-	s.throttle.passed(who)
+	s.throttle.passed(at)
 	return nil
 }
 

@@ -661,6 +661,28 @@ func TestGuessingIsSlowedDown(t *testing.T) {
 	}
 }
 
+// TestOneZoneCantLockApproversOutOfAnother: wrong passphrases that come from one zone's portal, for a person who is there or for
+// nobody, close no door in another zone.
+func TestOneZoneCantLockApproversOutOfAnother(t *testing.T) {
+	h, small := newHouse(t), []byte("small")
+	h.send("lg", anchors.LGWAN, anchors.Internet, original)
+	h.sanitize("lg", anchors.LGWAN, anchors.Internet, original, rebuilt)
+	h.send("mn", anchors.MyNumber, anchors.LGWAN, original)
+	h.sanitize("mn", anchors.MyNumber, anchors.LGWAN, original, small)
+	for _, who := range []string{"tanaka", "nobody"} {
+		for range freeTries + 1 {
+			h.portal(anchors.MyNumber).Approve(t.Context(), ApprovalRequest{Transfer: "mn", SanitizedSHA256: sum(small), Person: who, Passphrase: "wrong wrong"})
+		}
+		_, err := h.approve(anchors.MyNumber, "mn", who, small)
+		wantCode(t, err, CodeThrottled)
+	}
+	if _, err := h.approve(anchors.LGWAN, "lg", "tanaka", rebuilt); err != nil {
+		t.Errorf("locked out of the other zone: %v", err)
+	}
+	_, err := h.approve(anchors.LGWAN, "lg", "nobody", rebuilt)
+	wantCode(t, err, CodePassphrase)
+}
+
 func TestExpiredFilesAreErased(t *testing.T) {
 	h := newHouse(t)
 	h.send("old", anchors.LGWAN, anchors.Internet, original)
