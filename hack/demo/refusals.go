@@ -89,7 +89,7 @@ func (j *job) refusals(ctx context.Context) error {
 		return err
 	}
 	j.check("control calls the internet port My Number (as user sekisho-control)", "409 by the anchors", func() (string, bool, error) {
-		return j.lyingGeneration(ctx, relabelled)
+		return j.lyingGeneration(ctx, relabelled, `I10: segment "in-net"`)
 	})
 	stranger, err := wgtypes.GeneratePrivateKey()
 	if err != nil {
@@ -101,11 +101,17 @@ func (j *job) refusals(ctx context.Context) error {
 	}
 	pointed.Tunnels[0].Peers[0].PublicKey = stranger.PublicKey().String()
 	j.check("control points the region at a stranger's key", "409 by the anchors", func() (string, bool, error) {
-		return j.lyingGeneration(ctx, pointed)
+		return j.lyingGeneration(ctx, pointed, "is not that of the anchors")
 	})
-	j.check("control asks release for the rejected file", "403", func() (string, bool, error) {
-		code, why, err := asControl(ctx, j.name.Instance().ReleaseSocket(), http.MethodGet, "/released/"+j.paper.refused.id, nil)
-		return fmt.Sprintf("%d %s", code, why), code == http.StatusForbidden, err
+	// The file that nobody approved is verified and waits: only the missing approval keeps it.
+	released := "/released/" + j.paper.own.id
+	j.check("control asks release for "+j.paper.own.name+", verified but not approved", "403, not for control", func() (string, bool, error) {
+		a, err := asUser(ctx, place.ControlUser, j.name.Instance().ReleaseSocket(), http.MethodGet, released, nil)
+		return a.String(), a.status == http.StatusForbidden && a.Code == "release.role", err
+	})
+	j.check("the internet portal asks release for it, whatever control said", "403, the approval is missing", func() (string, bool, error) {
+		a, err := asUser(ctx, place.PortalUser(anchors.Internet), j.name.Instance().ReleaseSocket(), http.MethodGet, released, nil)
+		return a.String(), a.status == http.StatusForbidden && a.Code == "release.approval-missing", err
 	})
 	j.check("tables in force afterwards", "the same", func() (string, bool, error) {
 		after, err := j.status(ctx)
@@ -134,23 +140,33 @@ func lie(doc []byte, change func(*config.Config)) (gate.Generation, error) {
 	return policy.Compile(c, policy.Anchors(c))
 }
 
-// lyingGeneration sends a generation to the dataplane as the control daemon's user would.
-func (j *job) lyingGeneration(ctx context.Context, g gate.Generation) (string, bool, error) {
+// lyingGeneration sends a generation to the dataplane as the control daemon's user would; the answer must say why not.
+func (j *job) lyingGeneration(ctx context.Context, g gate.Generation, why string) (string, bool, error) {
 	g.Revision = "0123456789abcdef"
 	body, err := json.Marshal(g)
 	if err != nil {
 		return "", false, err
 	}
-	code, why, err := asControl(ctx, j.name.Instance().DataplaneSocket(), http.MethodPost, "/generation", body)
-	return fmt.Sprintf("%d %s", code, why), code == http.StatusConflict, err
+	a, err := asUser(ctx, place.ControlUser, j.name.Instance().DataplaneSocket(), http.MethodPost, "/generation", body)
+	return a.String(), a.status == http.StatusConflict && strings.Contains(a.Error, why), err
 }
 
-// asControl speaks to one of the daemons' sockets from a process with the control daemon's user, and gives the status and
-// the error that was answered.
-func asControl(ctx context.Context, sock, method, path string, body []byte) (int, string, error) {
-	cred, err := town.Credential(place.ControlUser)
+// reply is what a daemon's socket said.
+type reply struct {
+	status int
+	Error  string `json:"error"`
+	Code   string `json:"code"`
+}
+
+func (a reply) String() string {
+	return strings.TrimSpace(fmt.Sprintf("%d %s %s", a.status, a.Code, a.Error))
+}
+
+// asUser speaks to one of the daemons' sockets from a process with another user.
+func asUser(ctx context.Context, user, sock, method, path string, body []byte) (reply, error) {
+	cred, err := town.Credential(user)
 	if err != nil {
-		return 0, "", err
+		return reply{}, err
 	}
 	cmd := exec.CommandContext(ctx, "curl", "-sS", "--max-time", "30", "--unix-socket", sock, "-X", method,
 		"-H", "Content-Type: application/json", "--data-binary", "@-", "-w", "\n%{http_code}", "http://gate"+path)
@@ -158,21 +174,19 @@ func asControl(ctx context.Context, sock, method, path string, body []byte) (int
 	cmd.Stdin = bytes.NewReader(body)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return 0, string(out), err
+		return reply{Error: string(out)}, err
 	}
 	at := bytes.LastIndexByte(out, '\n')
 	code, err := strconv.Atoi(string(out[at+1:]))
 	if err != nil {
-		return 0, string(out), err
+		return reply{Error: string(out)}, err
 	}
-	var why struct {
-		Error string `json:"error"`
+	a := reply{status: code}
+	if err := json.Unmarshal(out[:max(at, 0)], &a); err != nil {
+		a.Error = string(out[:max(at, 0)]) // not all refusals are JSON
 	}
-	if err := json.Unmarshal(out[:max(at, 0)], &why); err != nil {
-		why.Error = string(out[:max(at, 0)]) // not all refusals are JSON
+	if words := []rune(a.Error); len(words) > 150 {
+		a.Error = string(words[:150]) + "…"
 	}
-	if words := []rune(why.Error); len(words) > 150 {
-		why.Error = string(words[:150]) + "…"
-	}
-	return code, strings.TrimSpace(why.Error), nil
+	return a, nil
 }
