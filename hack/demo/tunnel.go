@@ -57,10 +57,13 @@ func (j *job) tunnel(ctx context.Context) error {
 	return nil
 }
 
+// maxTries bounds how often a busy machine is asked again, 7 s each.
+const maxTries = 6
+
 // guaranteed floods the line and looks at what the class core got. A measurement in which the line was not full, because
 // this machine was busy with something else, says nothing about a guarantee and is made again.
 func (j *job) guaranteed(ctx context.Context) (seen string, held bool, err error) {
-	for try := 1; try <= 3; try++ {
+	for try := 1; try <= maxTries; try++ {
 		got, err := j.flood(ctx, 5*time.Second, []stream{
 			{name: "core", host: "mn-pc1", port: 5201, offered: 30e6},
 			{name: "general", host: "mn-pc1", port: 5202, offered: 20e6},
