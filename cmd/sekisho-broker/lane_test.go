@@ -201,9 +201,21 @@ func (l *lane) send(id, name string, body []byte) {
 	}
 }
 
+// revision is the hash of the routes file, which control can't change.
+func (l *lane) revision() string {
+	l.t.Helper()
+	b, err := os.ReadFile(l.i.Routes())
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// sanitize orders under a revision that control made up.
 func (l *lane) sanitize(id string) broker.Outcome {
 	l.t.Helper()
-	out, err := l.order(broker.Order{Transfer: id, From: anchors.LGWAN, To: anchors.Internet, PolicyRevision: "r1"})
+	out, err := l.order(broker.Order{Transfer: id, From: anchors.LGWAN, To: anchors.Internet, PolicyRevision: "made up"})
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -297,6 +309,10 @@ func TestFilesCrossAndTheirDangerStays(t *testing.T) {
 		out := l.sanitize(c.id)
 		if out.Attestation == nil {
 			t.Fatalf("%s: %+v %+v", c.name, out.Report.Findings, out.Verified)
+		}
+		var att verdict.Attestation
+		if err := json.Unmarshal(out.Attestation.Statement, &att); err != nil || att.PolicyRevision != l.revision() {
+			t.Errorf("%s: attested under %q (%v), want the hash of the routes file, whatever control says", c.name, att.PolicyRevision, err)
 		}
 		_, _, err := l.download(c.id)
 		wantCode(t, err, release.CodeApprovalMissing)
@@ -404,7 +420,7 @@ func TestALyingControlGetsNothing(t *testing.T) {
 			{"POST", "/sanitized/t", string(secret), forged(verdict.KindAttestation, att)},
 			{"PATCH", "/transfers/t", `{"state":"releasable"}`, ""},
 			{"PUT", "/transfers/t", `{"to":"lgwan"}`, ""},
-			{"POST", "/originals/t?name=a.txt&from=lgwan&to=internet&requester=x", "other", ""},
+			{"POST", "/originals/t?name=a.txt&from=lgwan&to=internet&requester=x&section=zeimu", "other", ""},
 			{"POST", "/originals/f1?name=a.txt&from=my-number&to=internet&requester=x", "x", ""},
 			{"POST", "/originals/f2?name=a.txt&from=internet&to=my-number&requester=x", "x", ""},
 			{"POST", "/originals/f3?name=a.txt&from=management&to=internet&requester=x", "x", ""},
@@ -436,7 +452,6 @@ func TestALyingControlGetsNothing(t *testing.T) {
 			"to another zone":            {Transfer: "t", From: anchors.LGWAN, To: anchors.MyNumber, PolicyRevision: "r1"},
 			"from another zone":          {Transfer: "t", From: anchors.MyNumber, To: anchors.Internet, PolicyRevision: "r1"},
 			"of nothing":                 {Transfer: "none", From: anchors.LGWAN, To: anchors.Internet, PolicyRevision: "r1"},
-			"under no policy":            {Transfer: "t", From: anchors.LGWAN, To: anchors.Internet},
 			"for formats off the route":  {Transfer: "t", From: anchors.LGWAN, To: anchors.Internet, PolicyRevision: "r1", Formats: []string{"exe"}},
 			"with a path as transfer id": {Transfer: "../t", From: anchors.LGWAN, To: anchors.Internet, PolicyRevision: "r1"},
 		} {

@@ -88,7 +88,7 @@ func serve(ctx context.Context, i place.Instance, worker string, parallel int, l
 		return err
 	}
 	box := &sandbox.Worker{Box: &sandbox.Box{Group: group}, Binary: worker}
-	b := broker.New(box, release.NewClient(i.ReleaseSocket()), key, parallel, log)
+	b := broker.New(box, release.NewClient(i.ReleaseSocket()), key, i.Routes(), parallel, log)
 	l, err := socket.Listen(i.BrokerSocket())
 	if err != nil {
 		return err

@@ -38,7 +38,7 @@ type Approver struct {
 // LoadApprovers reads and checks the file.
 func LoadApprovers(path string) (Approvers, error) {
 	var as Approvers
-	if err := readStrict(path, &as); err != nil {
+	if _, err := readStrict(path, &as); err != nil {
 		return Approvers{}, err
 	}
 	if err := as.check(); err != nil {

@@ -86,6 +86,8 @@ func (s settings) attested(rec record, signed *verdict.Signed, sanitized blob, r
 		return no("is for another original")
 	case a.SanitizedSHA256 != sanitized.SHA256 || a.Size != sanitized.Size:
 		return no("is for other bytes")
+	case a.PolicyRevision != s.routes.Revision:
+		return verdict.Attestation{}, refuse(http.StatusConflict, CodeRevision, "%s: the routes were changed since it was checked", rec.Transfer)
 	case !route.admits(a.Name):
 		return verdict.Attestation{}, refuse(http.StatusForbidden, CodeFormat, "%s: the route %s -> %s does not admit such a file", rec.Transfer, rec.From, rec.To)
 	case sanitized.Size > route.MaxSize:

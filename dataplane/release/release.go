@@ -6,6 +6,9 @@
 // that this route demands was given to this daemon by a person whose passphrase it checked itself. Control can put files in,
 // look at their state and erase them; it can't read, approve or release.
 //
+// Attestation and approval count under the routes file that they were given under, named by its SHA-256, and no longer: after any
+// change of that file a file that waits has to be checked and approved anew.
+//
 // Life cycle: received (original stored), sanitized (rebuilt bytes and attestation stored by the broker), approved, released
 // any number of times until it expires, erased. Keys of files are random, wrapped by a period key that is overwritten when it
 // rotates, so erased files stay erased in backups of the disk.
@@ -62,6 +65,7 @@ const (
 	CodeDamaged          = "release.damaged"          // stored bytes do not fit their hash or key
 	CodeNotSectionMember = "release.not-section-head" // approver of another section
 	CodeSection          = "release.section"          // the route wants a section head, and the request names no section
+	CodeRevision         = "release.revision"         // checked or approved under other routes than the present ones
 	CodeSetting          = "release.setting"          // a root-owned file is missing, wrong or writable by others
 	CodeZone             = "release.zone"             // that portal serves another zone
 	CodeError            = "release.error"            // a fault of release or of the disk

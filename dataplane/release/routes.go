@@ -1,6 +1,8 @@
 package release
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net/http"
 	"slices"
@@ -15,6 +17,10 @@ import (
 type Routes struct {
 	Version int     `yaml:"version"`
 	Routes  []Route `yaml:"routes"`
+
+	// Revision is the SHA-256 of the file, in hexadecimal: the rules that an attestation and an approval were given under. The
+	// broker and release each read the file themselves, so control has no say in it. Under other rules both are void.
+	Revision string `yaml:"-"`
 }
 
 // Route joins two zones in one direction.
@@ -38,9 +44,12 @@ var knownFormats = []string{"txt", "csv", "png", "jpeg", "docx", "xlsx", "pptx"}
 // LoadRoutes reads and checks the routes. One wrong route makes the whole file wrong: nothing is released on a guess.
 func LoadRoutes(path string) (Routes, error) {
 	var rs Routes
-	if err := readStrict(path, &rs); err != nil {
+	b, err := readStrict(path, &rs)
+	if err != nil {
 		return Routes{}, err
 	}
+	sum := sha256.Sum256(b)
+	rs.Revision = hex.EncodeToString(sum[:])
 	if err := rs.check(); err != nil {
 		return Routes{}, refuse(http.StatusServiceUnavailable, CodeSetting, "%s: %v", path, err)
 	}

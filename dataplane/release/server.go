@@ -288,11 +288,16 @@ func (s *Server) storeSanitized(w http.ResponseWriter, r *http.Request, _ role) 
 		if _, err := set.attested(*rec, &signed, b, route); err != nil {
 			return err
 		}
-		if len(d.Approvals) > 0 {
-			if rec.Sanitized != nil && rec.Sanitized.SHA256 == b.SHA256 {
+		if len(d.Approvals) > 0 && rec.Sanitized != nil {
+			_, err := set.attested(*rec, d.Attestation, *rec.Sanitized, route)
+			switch {
+			case err != nil: // what was approved was checked under other rules: void, like its approvals
+				d.Approvals = nil
+			case rec.Sanitized.SHA256 == b.SHA256:
 				return errSame
+			default:
+				return refuse(http.StatusConflict, CodeFixed, "%s: the approved bytes can't be replaced", id)
 			}
-			return refuse(http.StatusConflict, CodeFixed, "%s: the approved bytes can't be replaced", id)
 		}
 		if err := s.vault.adopt(id, &b); err != nil {
 			return err

@@ -162,7 +162,16 @@ func (h *house) send(id string, from, to anchors.Zone, body []byte) {
 // attestation is what an honest verifier says.
 func (h *house) attestation(id string, from, to anchors.Zone, original, rebuilt []byte) verdict.Attestation {
 	return verdict.Attestation{Transfer: id, OriginalSHA256: sum(original), SanitizedSHA256: sum(rebuilt), Size: int64(len(rebuilt)), Name: "住民.txt",
-		From: from.String(), To: to.String(), PolicyRevision: "r7", Verifier: "test", Time: h.clock()}
+		From: from.String(), To: to.String(), PolicyRevision: h.revision(), Verifier: "test", Time: h.clock()}
+}
+
+// revision is what an honest broker reads from the routes file.
+func (h *house) revision() string {
+	b, err := os.ReadFile(h.paths().Routes)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return sum(b)
 }
 
 func (h *house) sign(a verdict.Attestation) verdict.Signed {
@@ -231,7 +240,7 @@ func TestOneFileFromZoneToZone(t *testing.T) {
 		t.Fatal(err)
 	}
 	var a verdict.Approval
-	if err := signed.Open(h.server.PublicKey(), verdict.KindApproval, &a); err != nil || a.Person != "tanaka" || a.Section != "zeimu" || a.SanitizedSHA256 != sum(rebuilt) || a.PolicyRevision != "r7" || a.Reason != "業務上必要" {
+	if err := signed.Open(h.server.PublicKey(), verdict.KindApproval, &a); err != nil || a.Person != "tanaka" || a.Section != "zeimu" || a.SanitizedSHA256 != sum(rebuilt) || a.PolicyRevision != h.revision() || a.Reason != "業務上必要" {
 		t.Errorf("approval %+v %v", a, err)
 	}
 	if again, err := h.approve(anchors.LGWAN, "t1", "tanaka", rebuilt); err != nil || !bytes.Equal(again.Signature, signed.Signature) {
@@ -435,19 +444,45 @@ func TestNothingComesOut(t *testing.T) {
 			_, _, err = h.released(in, "t")
 			return err
 		}, CodeApprovalMissing},
-		{"approval under another policy revision", func(h *house) error {
+		{"attestation under a revision that control made up", func(h *house) error {
+			a := h.attestation("t", lg, in, original, rebuilt)
+			a.PolicyRevision = "42"
+			return h.broker().StoreSanitized(h.t.Context(), "t", h.sign(a), rebuilt)
+		}, CodeRevision},
+		{"attestation under no revision", func(h *house) error {
+			a := h.attestation("t", lg, in, original, rebuilt)
+			a.PolicyRevision = ""
+			return h.broker().StoreSanitized(h.t.Context(), "t", h.sign(a), rebuilt)
+		}, CodeRevision},
+		{"approval of what was checked under other routes", func(h *house) error {
+			h.sanitize("t", lg, in, original, rebuilt)
+			h.write("routes.yaml", townRoutes+"# changed\n")
+			_, err := h.approve(lg, "t", "tanaka", rebuilt)
+			return err
+		}, CodeRevision},
+		{"a look at what was checked under other routes", func(h *house) error {
+			h.sanitize("t", lg, in, original, rebuilt)
+			h.write("routes.yaml", townRoutes+"# changed\n")
+			_, err := h.portal(lg).Sanitized(h.t.Context(), "t")
+			return err
+		}, CodeRevision},
+		{"release of what was approved under other routes", func(h *house) error {
 			h.sanitize("t", lg, in, original, rebuilt)
 			if _, err := h.approve(lg, "t", "tanaka", rebuilt); err != nil {
 				return err
 			}
-			_, _, err := h.server.vault.update("t", func(_ *record, d *details) error {
-				a := h.attestation("t", lg, in, original, rebuilt)
-				a.PolicyRevision = "r8"
-				s := h.sign(a)
-				d.Attestation = &s
-				return nil
-			})
+			h.write("routes.yaml", townRoutes+"# changed\n")
+			_, _, err := h.released(in, "t")
+			return err
+		}, CodeRevision},
+		{"an approval of other routes beside a check of the present ones", func(h *house) error {
+			h.sanitize("t", lg, in, original, rebuilt)
+			s, err := verdict.Sign(h.server.key, verdict.KindApproval, verdict.Approval{Transfer: "t", SanitizedSHA256: sum(rebuilt), From: "lgwan", To: "internet",
+				PolicyRevision: sum([]byte("old routes")), Person: "tanaka", Section: "zeimu", Role: RoleSectionHead})
 			if err != nil {
+				return err
+			}
+			if _, _, err := h.server.vault.update("t", func(_ *record, d *details) error { d.Approvals = append(d.Approvals, s); return nil }); err != nil {
 				return err
 			}
 			_, _, err = h.released(in, "t")
@@ -456,7 +491,7 @@ func TestNothingComesOut(t *testing.T) {
 		{"forged approval on disk", func(h *house) error {
 			h.sanitize("t", lg, in, original, rebuilt)
 			_, key, _ := ed25519.GenerateKey(rand.Reader)
-			s, _ := verdict.Sign(key, verdict.KindApproval, verdict.Approval{Transfer: "t", SanitizedSHA256: sum(rebuilt), From: "lgwan", To: "internet", PolicyRevision: "r7", Person: "tanaka", Role: RoleSectionHead})
+			s, _ := verdict.Sign(key, verdict.KindApproval, verdict.Approval{Transfer: "t", SanitizedSHA256: sum(rebuilt), From: "lgwan", To: "internet", PolicyRevision: h.revision(), Person: "tanaka", Role: RoleSectionHead})
 			if _, _, err := h.server.vault.update("t", func(_ *record, d *details) error { d.Approvals = append(d.Approvals, s); return nil }); err != nil {
 				return err
 			}
@@ -498,6 +533,10 @@ func TestNothingComesOut(t *testing.T) {
 				return err
 			}
 			h.write("routes.yaml", strings.Replace(townRoutes, "[section-head]", "[section-head, it-section-head]", 1))
+			h.sanitize("t", lg, in, original, rebuilt)
+			if _, err := h.approve(lg, "t", "tanaka", rebuilt); err != nil {
+				return err
+			}
 			_, _, err := h.released(in, "t")
 			return err
 		}, CodeApprovalMissing},
@@ -618,6 +657,35 @@ func TestTwoStages(t *testing.T) {
 	}
 	if b, _, err := h.released(anchors.LGWAN, "two"); err != nil || !bytes.Equal(b, small) {
 		t.Errorf("%q %v", b, err)
+	}
+}
+
+// TestChangedRoutesAskForANewCheckAndApproval: after a change of the routes file the old approval is void, and a new check and a new
+// approval, of the same or of other bytes, bring the file out.
+func TestChangedRoutesAskForANewCheckAndApproval(t *testing.T) {
+	for name, next := range map[string][]byte{"the same bytes": rebuilt, "other bytes": []byte("rebuilt under the new rules")} {
+		h, lg, in := newHouse(t), anchors.LGWAN, anchors.Internet
+		h.send("t", lg, in, original)
+		h.sanitize("t", lg, in, original, rebuilt)
+		if _, err := h.approve(lg, "t", "tanaka", rebuilt); err != nil {
+			t.Fatal(err)
+		}
+		h.write("routes.yaml", townRoutes+"# changed\n")
+		if st, err := h.control().State(t.Context(), "t"); err != nil || st.State != "refused" || st.Code != CodeRevision {
+			t.Errorf("%s: %+v %v", name, st, err)
+		}
+		h.sanitize("t", lg, in, original, next)
+		_, _, err := h.released(in, "t")
+		wantCode(t, err, CodeApprovalMissing)
+		if st, err := h.control().State(t.Context(), "t"); err != nil || len(st.Approvals) != 0 {
+			t.Errorf("%s: the void approval is still told: %+v %v", name, st, err)
+		}
+		if _, err := h.approve(lg, "t", "tanaka", next); err != nil {
+			t.Fatal(err)
+		}
+		if b, _, err := h.released(in, "t"); err != nil || !bytes.Equal(b, next) {
+			t.Errorf("%s: %d bytes, %v", name, len(b), err)
+		}
 	}
 }
 
@@ -755,7 +823,7 @@ func TestAttachmentNames(t *testing.T) {
 
 func TestSentences(t *testing.T) {
 	for _, c := range []string{CodeRole, CodeRequest, CodeUnknown, CodeExists, CodeForbiddenPair, CodeNoRoute, CodeFormat, CodeTooLarge, CodeAttestation, CodeNotSanitized, CodeFixed,
-		CodeApprovalMissing, CodeOwnRequest, CodePassphrase, CodeThrottled, CodeHashMismatch, CodeExpired, CodeErased, CodeDamaged, CodeNotSectionMember, CodeSetting, CodeZone, CodeSection, CodeError} {
+		CodeApprovalMissing, CodeOwnRequest, CodePassphrase, CodeThrottled, CodeHashMismatch, CodeExpired, CodeErased, CodeDamaged, CodeNotSectionMember, CodeSetting, CodeZone, CodeSection, CodeRevision, CodeError} {
 		if ja, en := Sentences.Sentence(c, "ja"), Sentences.Sentence(c, "en"); ja == c || en == c || ja == en {
 			t.Errorf("%s: %q, %q", c, ja, en)
 		}

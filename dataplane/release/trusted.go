@@ -65,14 +65,14 @@ func owner(info os.FileInfo) uint32 {
 	return ^uint32(0)
 }
 
-// readStrict reads a root-owned YAML file; an unknown key is an error.
-func readStrict(path string, v any) error {
+// readStrict reads a root-owned YAML file, and answers its bytes; an unknown key is an error.
+func readStrict(path string, v any) ([]byte, error) {
 	b, err := readTrusted(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := yaml.UnmarshalWithOptions(b, v, yaml.Strict()); err != nil {
-		return refuse(http.StatusServiceUnavailable, CodeSetting, "%s: %v", path, err)
+		return nil, refuse(http.StatusServiceUnavailable, CodeSetting, "%s: %v", path, err)
 	}
-	return nil
+	return b, nil
 }

@@ -28,12 +28,13 @@ import (
 )
 
 // Order is what control asks for. From, To, Formats and MaxSize are only compared with what release knows, or tighten it.
+// PolicyRevision is ignored: the broker attests the revision of the routes file that it reads itself.
 type Order struct {
 	Transfer       string       `json:"transfer"`
 	Name           string       `json:"name,omitempty"`
 	From           anchors.Zone `json:"from"`
 	To             anchors.Zone `json:"to"`
-	PolicyRevision string       `json:"policy_revision"`
+	PolicyRevision string       `json:"policy_revision,omitempty"`
 	Formats        []string     `json:"formats,omitempty"`
 	MaxSize        int64        `json:"max_size,omitempty"`
 }
@@ -61,13 +62,14 @@ type Broker struct {
 	Worker Passer
 	Files  Files
 	Key    ed25519.PrivateKey
+	Routes string // path of the root-owned routes file
 	Log    *slog.Logger
 	queue  *queue
 }
 
 // New makes a broker that runs at most parallel files at once.
-func New(w Passer, f Files, key ed25519.PrivateKey, parallel int, log *slog.Logger) *Broker {
-	return &Broker{Worker: w, Files: f, Key: key, Log: log, queue: newQueue(parallel)}
+func New(w Passer, f Files, key ed25519.PrivateKey, routes string, parallel int, log *slog.Logger) *Broker {
+	return &Broker{Worker: w, Files: f, Key: key, Routes: routes, Log: log, queue: newQueue(parallel)}
 }
 
 // Handler is served on place.BrokerSocket with socket.Server; only control is admitted (and root).
@@ -100,9 +102,6 @@ func (b *Broker) serveJob(w http.ResponseWriter, r *http.Request) {
 
 // Run does one order. An error means that there is no outcome (release does not answer or refuses), and nothing was released.
 func (b *Broker) Run(ctx context.Context, o Order) (Outcome, error) {
-	if o.PolicyRevision == "" {
-		return Outcome{}, errors.New("order without a policy revision")
-	}
 	leave, err := b.queue.enter(ctx, o.From)
 	if err != nil {
 		return Outcome{}, fmt.Errorf("wait for a free sandbox: %w", err)
@@ -110,6 +109,10 @@ func (b *Broker) Run(ctx context.Context, o Order) (Outcome, error) {
 	defer leave()
 
 	began := time.Now()
+	routes, err := release.LoadRoutes(b.Routes) // before release is asked: a change in between makes release refuse the attestation
+	if err != nil {
+		return Outcome{}, fmt.Errorf("read the routes: %w", err)
+	}
 	file, body, err := b.fetch(ctx, o)
 	if err != nil {
 		return Outcome{}, err
@@ -130,7 +133,7 @@ func (b *Broker) Run(ctx context.Context, o Order) (Outcome, error) {
 	if !result.Clean() {
 		return out, nil
 	}
-	signed, err := b.attest(o, file, result)
+	signed, err := b.attest(o, routes.Revision, file, result)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -165,7 +168,7 @@ func (b *Broker) fetch(ctx context.Context, o Order) (release.Original, []byte, 
 	return about, body, nil
 }
 
-func (b *Broker) attest(o Order, file release.Original, r sandbox.Result) (verdict.Signed, error) {
+func (b *Broker) attest(o Order, revision string, file release.Original, r sandbox.Result) (verdict.Signed, error) {
 	d := sandbox.Digest(r.Bytes)
 	if r.Verified == nil || r.Verified.Outcome != verdict.Clean || r.Verified.Before != d {
 		return verdict.Signed{}, fmt.Errorf("attest %s: the verifier did not pass these bytes", o.Transfer)
@@ -176,7 +179,7 @@ func (b *Broker) attest(o Order, file release.Original, r sandbox.Result) (verdi
 	}
 	return verdict.Sign(b.Key, verdict.KindAttestation, verdict.Attestation{
 		Transfer: o.Transfer, OriginalSHA256: file.SHA256, SanitizedSHA256: d.SHA256, Name: name, Size: d.Size,
-		From: file.From.String(), To: file.To.String(), PolicyRevision: o.PolicyRevision,
+		From: file.From.String(), To: file.To.String(), PolicyRevision: revision,
 		Verifier: r.Verified.Engine, Time: time.Now().UTC(),
 	})
 }
