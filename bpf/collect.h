@@ -25,22 +25,42 @@ struct {
 	__type(value, struct collector);
 } collector SEC(".maps");
 
-/* Removes the entry when its flow is over. */
-static long collect_one(void *map, struct flow_key *key, struct flow *f, __u64 *now)
+struct walk {
+	__u64 now;
+	struct tally *tally;
+};
+
+/* Removes the entry when its flow is over, else counts it. */
+static long collect_one(void *map, struct flow_key *key, struct flow *f, struct walk *w)
 {
-	if (flow_over(f, key->proto, *now))
+	if (flow_over(f, key->proto, w->now))
 		bpf_map_delete_elem(map, key);
+	else
+		w->tally->counting[initiator_segment(key, f)]++;
 	return 0;
+}
+
+/* Makes the walk's numbers those that count, and begins at zero. */
+INLINE void publish(struct tally *n)
+{
+	__u32 i;
+
+	for (i = 0; i < MAX_SEGMENTS; i++)
+		n->live[i] = __sync_lock_test_and_set(&n->counting[i], 0);
 }
 
 #define UNUSED __attribute__((unused))
 
 static int collect(void *map UNUSED, __u32 *key UNUSED, struct collector *c)
 {
-	__u64 now = bpf_ktime_get_ns(), pause;
+	struct walk w = {.now = bpf_ktime_get_ns(), .tally = tally()};
+	__u64 pause;
 
-	bpf_for_each_map_elem(&flows, collect_one, &now, 0);
-	pause = (bpf_ktime_get_ns() - now) * COLLECT_SHARE;
+	if (!w.tally)
+		return 0;
+	bpf_for_each_map_elem(&flows, collect_one, &w, 0);
+	publish(w.tally);
+	pause = (bpf_ktime_get_ns() - w.now) * COLLECT_SHARE;
 	bpf_timer_start(&c->timer, pause > COLLECT_EVERY ? pause : COLLECT_EVERY, 0);
 	return 0;
 }

@@ -2,7 +2,8 @@
 /*
  * Step 5: flow. What the policy allowed once is remembered for both directions; a remembered flow permits exactly what the
  * policy of the same epoch would permit to its initiator, and the answers. Created only after an allow, by the initiator.
- * The table is preallocated and never evicts: full means that new flows are refused.
+ * The table is preallocated and never evicts: full means that new flows are refused. So that nobody fills it for all, the
+ * initiators of one segment share a quota.
  *
  * A flow of an older epoch asks the policy again, as its initiator. A flow that was idle for too long counts as none, also
  * when nobody has removed it yet: expiry does not wait for the walk of collect.h.
@@ -19,6 +20,30 @@ struct {
 	__type(key, struct flow_key);
 	__type(value, struct flow);
 } flows SEC(".maps");
+
+/* How many flows the initiators of each segment hold. Programs add; each walk of collect.h counts anew and heals what was
+ * missed, so that a walk's worth of new flows is the most that a segment may be over its quota. */
+struct tally {
+	__u32 live[MAX_SEGMENTS];
+	__u32 counting[MAX_SEGMENTS]; /* the walk's own */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct tally);
+} segment_flows SEC(".maps");
+
+/* Flows that the initiators of one segment may hold. The loader sets it; 0 would let nobody open. */
+const volatile __u32 segment_quota = 0;
+
+INLINE struct tally *tally(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&segment_flows, &zero);
+}
 
 #define SECOND 1000000000ULL
 #define TIMEOUT_TCP (7200 * SECOND)
@@ -170,6 +195,34 @@ INLINE int flow_known(struct flow *f, const struct tables *t, const struct packe
 	return PASS;
 }
 
+INLINE __u32 initiator_segment(const struct flow_key *key, const struct flow *f)
+{
+	return (f->from_b ? key->segment_b : key->segment_a) & (MAX_SEGMENTS - 1);
+}
+
+/* Enters a flow that the policy has just allowed. stale: an entry of the same key that is over, or null. */
+INLINE int flow_enter(const struct flow_key *key, const struct flow *fresh, const struct flow *stale)
+{
+	__u32 segment = initiator_segment(key, fresh);
+	__u32 former = stale ? initiator_segment(key, stale) : 0;
+	struct tally *n = tally();
+	long error;
+
+	if (!n || (former != segment && n->live[segment] >= segment_quota))
+		return DROP_FLOW_SEGMENT_QUOTA;
+	error = bpf_map_update_elem(&flows, key, fresh, BPF_ANY);
+	if (error == -7 /* E2BIG */)
+		return DROP_FLOW_TABLE_FULL;
+	if (error)
+		return DROP_FLOW_TABLE_BUSY;
+	if (former != segment) {
+		__sync_fetch_and_add(&n->live[segment], 1);
+		if (former && n->live[former])
+			__sync_fetch_and_sub(&n->live[former], 1);
+	}
+	return PASS;
+}
+
 /* Steps 5 and 6 together: a live flow, or the policy and then a new flow. */
 INLINE int admit(const struct tables *t, const struct packet *p, struct decision *d)
 {
@@ -178,7 +231,6 @@ INLINE int admit(const struct tables *t, const struct packet *p, struct decision
 	struct cell *cell;
 	__u64 now = bpf_ktime_get_coarse_ns();
 	__u16 port = p->dport;
-	long error;
 	int by_b;
 
 	if (is_icmp(p)) {
@@ -201,10 +253,7 @@ INLINE int admit(const struct tables *t, const struct packet *p, struct decision
 	d->bwclass = cell->bwclass;
 	d->opened = 1;
 	flow_begin(&fresh, t, p, d, port, by_b, now);
-	error = bpf_map_update_elem(&flows, &key, &fresh, BPF_ANY);
-	if (error == -7 /* E2BIG */)
-		return DROP_FLOW_TABLE_FULL;
-	return error ? DROP_FLOW_TABLE_BUSY : PASS;
+	return flow_enter(&key, &fresh, f);
 }
 
 #endif

@@ -66,8 +66,9 @@ enum reason {
 	DROP_METADATA_MISSING = 48,
 	DROP_VLAN_MISMATCH = 49,
 	DROP_MARK_MISSING = 50,
-	DROP_GATE_REFUSED = 51, /* what the gate itself may not send, whatever the policy */
-	REASONS = 52,
+	DROP_GATE_REFUSED = 51,       /* what the gate itself may not send, whatever the policy */
+	DROP_FLOW_SEGMENT_QUOTA = 52, /* the initiator's segment holds its share of the flow table already */
+	REASONS = 53,
 };
 
 #endif

@@ -32,7 +32,7 @@ type Options struct {
 	PinDir  string           // a directory on a bpffs that the caller mounted; pins lie under PinDir/v1
 	Anchors *anchors.Anchors // which devices exist, and the zones of all addresses
 	Log     *slog.Logger     // nil: slog.Default()
-	Flows   uint32           // capacity of the flow table; 0 = 65536. Fixed when the pins are first made.
+	Flows   uint32           // capacity of the flow table; 0 = 65536. Fixed when the pins are first made. The initiators of one segment share a quarter.
 }
 
 // Core is the packet core of one gate. Its methods may be called from several goroutines.
@@ -125,6 +125,9 @@ func (c *Core) load(flows uint32) error {
 		spec.Maps[programsMapFlows].MaxEntries = m.MaxEntries()
 		m.Close()
 	}
+	if err := setQuota(spec, spec.Maps[programsMapFlows].MaxEntries/4); err != nil {
+		return err
+	}
 	c.spec = spec
 	opts := &ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: c.path("maps")}}
 	if err := spec.LoadAndAssign(&c.objects, opts); err != nil {
@@ -132,6 +135,14 @@ func (c *Core) load(flows uint32) error {
 	}
 	c.page, err = mapSwitch(c.objects.CurrentTables)
 	return err
+}
+
+// setQuota says how many flows the initiators of one segment may hold.
+func setQuota(spec *ebpf.CollectionSpec, n uint32) error {
+	if err := spec.Variables["segment_quota"].Set(max(n, 1)); err != nil {
+		return fmt.Errorf("set the quota of flows of a segment: %w", err)
+	}
+	return nil
 }
 
 // pinPrograms keeps the programs nameable for whoever looks from outside; the links alone would keep them alive.

@@ -32,6 +32,9 @@ const (
 	seed         = 20261121
 )
 
+// flowQuotas of the workers: where segments meet their quota, the table does not fill.
+var flowQuotas = [workers]int{120, flowCapacity}
+
 // unreachable are the reasons that one XDP run of a frame cannot end with.
 var unreachable = map[string]string{
 	"flow-table-busy": "needs another CPU in the same bucket from an interrupt", "metadata-failed": "needs a driver without room in front of the frame",
@@ -92,7 +95,7 @@ func TestTunnelProgramAndModelAgree(t *testing.T) {
 	for _, want := range []string{
 		"stack", "ip-truncated", "ip-header", "fragment", "ip6-extension", "l4-truncated", "l4-header", "no-policy", "dhcp-refused",
 		"source-address", "destination-address", "source-is-gate", "source-not-in-segment", "destination-unknown", "no-cell",
-		"tcp-not-syn", "icmp-type", "icmp-no-flow",
+		"tcp-not-syn", "icmp-type", "icmp-no-flow", "flow-segment-quota",
 	} {
 		if reached[want] == 0 {
 			t.Errorf("no packet ended with %q", want)
@@ -104,14 +107,14 @@ func differ(t *testing.T, core *packet.Core, index map[string]int, total int, ba
 	t.Helper()
 	var team []*worker
 	for i := range workers {
-		trial, err := core.NewTrial(flowCapacity)
+		trial, err := core.NewTrial(flowCapacity, uint32(flowQuotas[i]))
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer trial.Close()
 		w := &worker{
 			trial: trial, gen: &generator{r: rand.New(rand.NewPCG(seed, uint64(i)))}, index: index, magic: core.Magic(), bare: bare,
-			st:      &model.State{Flows: map[model.FlowKey]*model.Flow{}, Capacity: flowCapacity, MACs: map[string]packet.MAC{}, Route: route},
+			st:      &model.State{Flows: map[model.FlowKey]*model.Flow{}, Capacity: flowCapacity, Quota: flowQuotas[i], MACs: map[string]packet.MAC{}, Route: route},
 			reached: map[string]int{},
 		}
 		for _, p := range ports {
@@ -341,7 +344,15 @@ func (w *worker) age() error {
 			return err
 		}
 	}
-	return nil
+	return w.trial.Recount(w.segmentFlows())
+}
+
+// segmentFlows counts the model's flows by their opener's segment.
+func (w *worker) segmentFlows() (n [1024]uint32) {
+	for _, f := range w.st.Flows {
+		n[f.Opener.Segment]++
+	}
+	return n
 }
 
 func modelKey(k packet.RawFlowKey) model.FlowKey {
@@ -393,6 +404,13 @@ func (w *worker) compareFlows() error {
 	}
 	if n != len(w.st.Flows) {
 		return fmt.Errorf("the program holds %d flows, the model %d", n, len(w.st.Flows))
+	}
+	live, err := w.trial.SegmentFlows()
+	if err != nil {
+		return err
+	}
+	if want := w.segmentFlows(); live != want {
+		return fmt.Errorf("flows of segments 0 to 9: the program counted %d, the model %d", live[:10], want[:10])
 	}
 	return nil
 }

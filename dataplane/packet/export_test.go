@@ -42,13 +42,16 @@ type Trial struct {
 
 type RawVerdict struct{ Reason, Rule, Opened, Runs uint32 }
 
-// NewTrial loads it.
-func (c *Core) NewTrial(flows uint32) (*Trial, error) {
+// NewTrial loads it. quota: flows of a segment.
+func (c *Core) NewTrial(flows, quota uint32) (*Trial, error) {
 	spec, err := loadPrograms()
 	if err != nil {
 		return nil, err
 	}
 	if err := spec.Variables["record_verdicts"].Set(uint32(1)); err != nil {
+		return nil, err
+	}
+	if err := setQuota(spec, quota); err != nil {
 		return nil, err
 	}
 	spec.Maps[programsMapFlows].MaxEntries = flows
@@ -82,6 +85,18 @@ func (t *Trial) Close() error {
 }
 
 func (t *Trial) Flows() *ebpf.Map { return t.objects.Flows }
+
+// SegmentFlows is how many flows the programs counted for each segment.
+func (t *Trial) SegmentFlows() (live [maxSegments]uint32, err error) {
+	var n programsTally
+	err = t.objects.SegmentFlows.Lookup(uint32(0), &n)
+	return n.Live, err
+}
+
+// Recount tells the programs of flows that were removed behind their back, as a walk of the timer would.
+func (t *Trial) Recount(live [maxSegments]uint32) error {
+	return t.objects.SegmentFlows.Put(uint32(0), programsTally{Live: live})
+}
 
 // testRun is BPF_PROG_TEST_RUN's part of union bpf_attr.
 type testRun struct {

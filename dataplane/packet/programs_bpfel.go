@@ -106,6 +106,12 @@ type programsFlowKey struct {
 	Pad      [2]uint8
 }
 
+type programsTally struct {
+	_        structs.HostLayout
+	Live     [1024]uint32
+	Counting [1024]uint32
+}
+
 type programsVerdict struct {
 	_      structs.HostLayout
 	Reason uint32
@@ -139,6 +145,7 @@ const (
 	programsMapPorts            = "ports"
 	programsMapPrefixes         = "prefixes"
 	programsMapRuleCounts       = "rule_counts"
+	programsMapSegmentFlows     = "segment_flows"
 	programsMapSegmentIndex     = "segment_index"
 	programsMapSegments         = "segments"
 	programsMapStations         = "stations"
@@ -152,6 +159,7 @@ const (
 	programsProgTunnelIn        = "tunnel_in"
 	programsProgTunnelOut       = "tunnel_out"
 	programsVarRecordVerdicts   = "record_verdicts"
+	programsVarSegmentQuota     = "segment_quota"
 )
 
 // loadPrograms returns the embedded CollectionSpec for programs.
@@ -230,6 +238,7 @@ type programsMapSpecs struct {
 	Ports          *ebpf.MapSpec `ebpf:"ports"`
 	Prefixes       *ebpf.MapSpec `ebpf:"prefixes"`
 	RuleCounts     *ebpf.MapSpec `ebpf:"rule_counts"`
+	SegmentFlows   *ebpf.MapSpec `ebpf:"segment_flows"`
 	SegmentIndex   *ebpf.MapSpec `ebpf:"segment_index"`
 	Segments       *ebpf.MapSpec `ebpf:"segments"`
 	Stations       *ebpf.MapSpec `ebpf:"stations"`
@@ -242,6 +251,7 @@ type programsMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type programsVariableSpecs struct {
 	RecordVerdicts *ebpf.VariableSpec `ebpf:"record_verdicts"`
+	SegmentQuota   *ebpf.VariableSpec `ebpf:"segment_quota"`
 }
 
 // programsObjects contains all objects after they have been loaded into the kernel.
@@ -285,6 +295,7 @@ type programsMaps struct {
 	Ports          *ebpf.Map `ebpf:"ports"`
 	Prefixes       *ebpf.Map `ebpf:"prefixes"`
 	RuleCounts     *ebpf.Map `ebpf:"rule_counts"`
+	SegmentFlows   *ebpf.Map `ebpf:"segment_flows"`
 	SegmentIndex   *ebpf.Map `ebpf:"segment_index"`
 	Segments       *ebpf.Map `ebpf:"segments"`
 	Stations       *ebpf.Map `ebpf:"stations"`
@@ -315,6 +326,7 @@ func (m *programsMaps) Close() error {
 		m.Ports,
 		m.Prefixes,
 		m.RuleCounts,
+		m.SegmentFlows,
 		m.SegmentIndex,
 		m.Segments,
 		m.Stations,
@@ -328,6 +340,7 @@ func (m *programsMaps) Close() error {
 // It can be passed to loadProgramsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type programsVariables struct {
 	RecordVerdicts *ebpf.Variable `ebpf:"record_verdicts"`
+	SegmentQuota   *ebpf.Variable `ebpf:"segment_quota"`
 }
 
 // programsPrograms contains all programs after they have been loaded into the kernel.

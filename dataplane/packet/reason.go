@@ -54,6 +54,7 @@ var reasons = [...]string{
 	49: "vlan-mismatch",
 	50: "mark-missing",
 	51: "gate-refused",
+	52: "flow-segment-quota",
 }
 
 // Reasons are the names of all drop reasons, in the order of their numbers.

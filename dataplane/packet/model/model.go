@@ -49,6 +49,7 @@ type Decision struct {
 type State struct {
 	Flows    map[FlowKey]*Flow
 	Capacity int                   // of Flows; 0 = unbounded
+	Quota    int                   // of the flows that one segment's stations opened; 0 = unbounded
 	MACs     map[string]packet.MAC // of the gate's ports
 	Route    func(in string, src, dst netip.Addr) Hop
 }
