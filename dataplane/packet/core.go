@@ -33,6 +33,8 @@ type Options struct {
 	Anchors *anchors.Anchors // which devices exist, and the zones of all addresses
 	Log     *slog.Logger     // nil: slog.Default()
 	Flows   uint32           // capacity of the flow table; 0 = 65536. Fixed when the pins are first made. The initiators of one segment share a quarter.
+
+	features features // nil: the kernel's
 }
 
 // Core is the packet core of one gate. Its methods may be called from several goroutines.
@@ -44,6 +46,8 @@ type Core struct {
 	objects programsObjects
 	page    []byte // of the table switch
 	magic   uint16
+
+	features features
 
 	mu      sync.Mutex
 	active  *Tables
@@ -58,9 +62,12 @@ const layoutVersion = "v1"
 // of the anchors that exists. A device that cannot be guarded is taken down and reported by Status; that is not an error
 // of Open.
 func Open(ctx context.Context, o Options) (*Core, error) {
-	c := &Core{dir: filepath.Join(o.PinDir, layoutVersion), log: o.Log, anchors: o.Anchors}
+	c := &Core{dir: filepath.Join(o.PinDir, layoutVersion), log: o.Log, anchors: o.Anchors, features: o.features}
 	if c.log == nil {
 		c.log = slog.Default()
+	}
+	if c.features == nil {
+		c.features = kernelFeatures{}
 	}
 	if err := c.open(ctx, o); err != nil {
 		c.Close()

@@ -124,7 +124,7 @@ func (c *Core) guard(name string) (PortStatus, error) {
 	if s.Tunnel {
 		return s, c.showDevice(name, s.Index, MAC{})
 	}
-	if err := plainFrames(name); err != nil {
+	if err := plainFrames(c.features, name); err != nil {
 		return s, err
 	}
 	if err := c.hold(name, "xdp", s.Index, c.objects.Classify, attachXDP(c.objects.Classify, s.Index)); err != nil {
@@ -133,7 +133,7 @@ func (c *Core) guard(name string) (PortStatus, error) {
 	if err := isNative(name); err != nil {
 		return s, err
 	}
-	if err := plainFrames(name); err != nil { // attaching turns GRO on again on a veth
+	if err := plainFrames(c.features, name); err != nil { // attaching turns GRO on again on a veth
 		return s, err
 	}
 	if err := c.showDevice(name, s.Index, MAC(attrs.HardwareAddr)); err != nil {

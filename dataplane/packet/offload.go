@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -15,7 +16,13 @@ import (
 var forbiddenFeatures = []string{"rx-vlan-hw-parse", "rx-vlan-stag-hw-parse", "rx-lro", "rx-gro-hw", "rx-gro"}
 
 // neverTolerated are those that make the classifier blind; the others only cost precision of the shaper.
-var neverTolerated = map[string]bool{"rx-vlan-hw-parse": true, "rx-lro": true, "rx-gro-hw": true}
+var neverTolerated = []string{"rx-vlan-hw-parse", "rx-vlan-stag-hw-parse", "rx-lro", "rx-gro-hw"}
+
+// features are what a device does to frames by itself, by the kernel's names.
+type features interface {
+	active(device string) (map[string]bool, error) // nil: the device knows none
+	off(device string, names []string) error       // a driver may keep some on all the same
+}
 
 const (
 	ethtoolGSSetInfo  = 0x37
@@ -49,53 +56,102 @@ func ethtool(fd int, device string, command []byte) error {
 }
 
 // plainFrames turns off what changes frames before the classifier sees them, and refuses a port where it stays on.
-func plainFrames(device string) error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return fmt.Errorf("offloads of %s: %w", device, err)
-	}
-	defer unix.Close(fd)
-	names, err := featureNames(fd, device)
-	if errors.Is(err, unix.EOPNOTSUPP) {
-		return nil // no features, nothing to turn off
-	}
-	if err != nil {
-		return fmt.Errorf("list the offloads of %s: %w", device, err)
-	}
-	blocks := (len(names) + featuresBlockBits - 1) / featuresBlockBits
-	active, err := features(fd, device, blocks)
+func plainFrames(f features, device string) error {
+	now, err := f.active(device)
 	if err != nil {
 		return fmt.Errorf("read the offloads of %s: %w", device, err)
 	}
-	set := make([]byte, 8+blocks*setFeatureBlock)
-	le.PutUint32(set[0:], ethtoolSFeatures)
-	le.PutUint32(set[4:], uint32(blocks))
-	todo := false
-	for _, f := range forbiddenFeatures {
-		if i, ok := names[f]; ok && active[i/featuresBlockBits]>>(i%featuresBlockBits)&1 != 0 {
-			at := 8 + i/featuresBlockBits*setFeatureBlock
-			le.PutUint32(set[at:], le.Uint32(set[at:])|1<<(i%featuresBlockBits))
-			todo = true
+	unwanted := func(list []string) (on []string) {
+		for _, name := range list {
+			if now[name] {
+				on = append(on, name)
+			}
 		}
+		return on
 	}
-	if !todo {
+	todo := unwanted(forbiddenFeatures)
+	if len(todo) == 0 {
 		return nil
 	}
-	if err := ethtool(fd, device, set); err != nil {
+	if err := f.off(device, todo); err != nil {
 		return fmt.Errorf("turn off offloads of %s: %w", device, err)
 	}
-	if active, err = features(fd, device, blocks); err != nil {
+	if now, err = f.active(device); err != nil {
 		return fmt.Errorf("read the offloads of %s: %w", device, err)
 	}
-	for _, f := range forbiddenFeatures {
-		if i, ok := names[f]; ok && neverTolerated[f] && active[i/featuresBlockBits]>>(i%featuresBlockBits)&1 != 0 {
-			return fmt.Errorf("port %s: %s stays on; its frames cannot be judged as they were on the wire", device, f)
-		}
+	if on := unwanted(neverTolerated); len(on) > 0 {
+		return fmt.Errorf("port %s: %s stays on; its frames cannot be judged as they were on the wire", device, strings.Join(on, ", "))
 	}
 	return nil
 }
 
-func featureNames(fd int, device string) (map[string]int, error) {
+// kernelFeatures asks the kernel, in the thread's namespace.
+type kernelFeatures struct{}
+
+func (kernelFeatures) active(device string) (map[string]bool, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	numbers, err := featureNumbers(fd, device)
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	blocks := featureBlocks(numbers)
+	get := make([]byte, 8+blocks*featureBlock)
+	le.PutUint32(get[0:], ethtoolGFeatures)
+	le.PutUint32(get[4:], uint32(blocks))
+	if err := ethtool(fd, device, get); err != nil {
+		return nil, err
+	}
+	out := map[string]bool{}
+	for name, n := range numbers {
+		if le.Uint32(get[8+n/featuresBlockBits*featureBlock+8:])>>(n%featuresBlockBits)&1 != 0 {
+			out[name] = true
+		}
+	}
+	return out, nil
+}
+
+func (kernelFeatures) off(device string, names []string) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	numbers, err := featureNumbers(fd, device)
+	if err != nil {
+		return err
+	}
+	blocks := featureBlocks(numbers)
+	set := make([]byte, 8+blocks*setFeatureBlock)
+	le.PutUint32(set[0:], ethtoolSFeatures)
+	le.PutUint32(set[4:], uint32(blocks))
+	for _, name := range names {
+		n, ok := numbers[name]
+		if !ok {
+			return fmt.Errorf("no feature %s", name)
+		}
+		at := 8 + n/featuresBlockBits*setFeatureBlock
+		le.PutUint32(set[at:], le.Uint32(set[at:])|1<<(n%featuresBlockBits))
+	}
+	return ethtool(fd, device, set)
+}
+
+func featureBlocks(numbers map[string]int) int {
+	last := 0
+	for _, n := range numbers {
+		last = max(last, n)
+	}
+	return last/featuresBlockBits + 1
+}
+
+// featureNumbers gives the bit of every feature by its name.
+func featureNumbers(fd int, device string) (map[string]int, error) {
 	info := make([]byte, 20) // cmd, reserved, sset_mask (64 bit), data[1]
 	le.PutUint32(info[0:], ethtoolGSSetInfo)
 	le.PutUint64(info[8:], 1<<ethSSFeatures)
@@ -116,19 +172,4 @@ func featureNames(fd int, device string) (map[string]int, error) {
 		names[string(name)] = i
 	}
 	return names, nil
-}
-
-// features reads the active ones, a word for each block.
-func features(fd int, device string, blocks int) ([]uint32, error) {
-	get := make([]byte, 8+blocks*featureBlock)
-	le.PutUint32(get[0:], ethtoolGFeatures)
-	le.PutUint32(get[4:], uint32(blocks))
-	if err := ethtool(fd, device, get); err != nil {
-		return nil, err
-	}
-	out := make([]uint32, blocks)
-	for i := range out {
-		out[i] = le.Uint32(get[8+i*featureBlock+8:])
-	}
-	return out, nil
 }
