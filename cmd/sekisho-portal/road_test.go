@@ -74,9 +74,12 @@ func TestRoadOfAFile(t *testing.T) {
 	head.See("却下しました")
 	head.Open("/approvals")
 	head.Follow("納税者一覧.csv")
-	head.Await("#passphrase")
 	head.See("髙橋 次郎")
 	head.Look("road-decide")
+	head.Click("#approve")
+	head.Await("#passphrase")
+	head.See("納税者一覧.csv")
+	head.Look("road-approve")
 	seen, err := os.ReadFile(head.Download(`a[href$="/inspect"]`))
 	if err != nil {
 		t.Fatal(err)

@@ -324,6 +324,19 @@ type desk struct {
 	zone anchors.Zone
 }
 
+func (d desk) Statement(_ context.Context, id string) (release.Statement, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, x := range d.transfers {
+		if x.ID == id && x.From == d.zone && x.out != nil {
+			sum := sha256.Sum256(x.out)
+			return release.Statement{Transfer: id, Name: x.OutName(), Size: int64(len(x.out)), SanitizedSHA256: hex.EncodeToString(sum[:]),
+				From: x.From, To: x.To, Requester: x.Requester.ID, Section: x.Requester.Section}, nil
+		}
+	}
+	return release.Statement{}, &release.Refusal{Code: release.CodeUnknown, Status: 404, Text: "unknown"}
+}
+
 func (d desk) Approve(_ context.Context, a release.ApprovalRequest) (verdict.Signed, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sekisho/sekisho/controlplane/web/assets"
 	"github.com/sekisho/sekisho/controlplane/web/text"
 	"github.com/sekisho/sekisho/dataplane/anchors"
 )
@@ -20,7 +21,7 @@ func functions(l text.Lang) template.FuncMap {
 	return template.FuncMap{
 		"t":       l.T,
 		"has":     l.Has,
-		"asset":   assetURL,
+		"asset":   assets.URL,
 		"name":    func(n Name) string { return n.in(l) },
 		"zone":    func(z anchors.Zone) string { return l.T("zone." + z.String()) },
 		"when":    func(t time.Time) string { return when(l, t) },

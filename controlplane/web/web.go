@@ -1,11 +1,11 @@
 // Package web is what people see: the staff portal of each zone and the console of the management zone.
 //
 // Problem: a gate nobody can bear gets bypassed, and a page that a stranger can make act for a signed-in clerk opens the gate.
-// Mechanism: plain pages that work without scripts, rendered here from templates and message catalogues; scripts, served from
-// the same place, only add progress bars and live figures. The handler of a zone is bound to that zone when it is made, so no
+// Mechanism: plain pages that work without scripts, rendered here from templates and message catalogues; scripts, which the
+// portal serves, only add progress bars and live figures. The handler of a zone is bound to that zone when it is made, so no
 // request can claim another. Life cycle: control makes one handler for each zone's socket at start; the zone's portal process
 // stands in front of it. Invariant: nothing here decides. Each act goes to a service, which decides by person and zone; the
-// approval and the bytes themselves pass between portal and release and never through here.
+// approval, its page, the scripts and the bytes themselves are the portal's and release's and never pass through here.
 package web
 
 import (
@@ -30,7 +30,6 @@ func New(zone anchors.Zone, s Services, o Options) http.Handler {
 	}
 	st := &site{zone: zone, Services: s, Options: o}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /assets/{name...}", asset)
 	mux.HandleFunc("POST /language", st.language)
 	mux.HandleFunc("GET /sign-in", st.signInPage)
 	mux.HandleFunc("POST /sign-in", st.signIn)

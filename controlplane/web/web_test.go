@@ -291,7 +291,7 @@ func TestApprovalTakesTheRoadToRelease(t *testing.T) {
 	clerk.awaits(id, web.Awaiting)
 	path := "/transfers/" + id
 
-	_, page := head.get(path)
+	_, page := head.get(path + "/approve")
 	sha := regexp.MustCompile(`name="sha256" value="([0-9a-f]{64})"`).FindStringSubmatch(page)
 	if sha == nil {
 		t.Fatal("the form of approval does not name the file that is shown")

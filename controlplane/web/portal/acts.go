@@ -19,9 +19,13 @@ import (
 // approve takes the fields sha256 (of the file as it was shown), passphrase and reason. Control says who is signed in and
 // that this person may see the transfer; release decides, by its own list of approvers and the passphrase.
 func (p *portal) approve(w http.ResponseWriter, r *http.Request) {
+	if !fromItsPage(r) {
+		p.refuseOn(w, r, "/approve", refusal{http.StatusForbidden, "approve-page"})
+		return
+	}
 	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
 	if err := r.ParseForm(); err != nil {
-		p.refuse(w, r, refusal{http.StatusBadRequest, "form"})
+		p.refuseOn(w, r, "/approve", refusal{http.StatusBadRequest, "form"})
 		return
 	}
 	id := r.PathValue("id")
@@ -29,17 +33,17 @@ func (p *portal) approve(w http.ResponseWriter, r *http.Request) {
 		Person string `json:"person"`
 	}
 	if err := p.ask(r, http.MethodGet, "/api/session", nil, &person); err != nil {
-		p.refuse(w, r, err)
+		p.refuseOn(w, r, "/approve", err)
 		return
 	}
 	if err := p.ask(r, http.MethodGet, "/api/transfers/"+url.PathEscape(id)+"/may-inspect", nil, nil); err != nil {
-		p.refuse(w, r, err)
+		p.refuseOn(w, r, "/approve", err)
 		return
 	}
 	receipt, err := p.Release.Approve(r.Context(), release.ApprovalRequest{Transfer: id, SanitizedSHA256: r.PostForm.Get("sha256"),
 		Person: person.Person, Passphrase: r.PostForm.Get("passphrase"), Reason: strings.TrimSpace(r.PostForm.Get("reason"))})
 	if err != nil {
-		p.refuse(w, r, err)
+		p.refuseOn(w, r, "/approve", err)
 		return
 	}
 	// From here on the approval stands. If control cannot take the receipt now, the person is asked to try again: release
@@ -49,7 +53,7 @@ func (p *portal) approve(w http.ResponseWriter, r *http.Request) {
 		err = p.ask(r, http.MethodPost, "/api/transfers/"+url.PathEscape(id)+"/receipt", b, nil)
 	}
 	if err != nil {
-		p.refuse(w, r, err)
+		p.refuseOn(w, r, "/approve", err)
 		return
 	}
 	if wantsJSON(r) {
@@ -85,7 +89,6 @@ func (p *portal) hand(w http.ResponseWriter, r *http.Request, question string, f
 	h.Set("Content-Type", "application/octet-stream")
 	h.Set("Content-Disposition", Attachment(fileName(f.Disposition, id)))
 	h.Set("Content-Security-Policy", "sandbox; default-src 'none'")
-	h.Set("Cache-Control", "no-store")
 	if f.Size >= 0 {
 		h.Set("Content-Length", strconv.FormatInt(f.Size, 10)) // a stream that ends early is then seen as broken
 	}
@@ -172,7 +175,10 @@ func (p *portal) ask(r *http.Request, method, path string, body []byte, into any
 }
 
 // refuse tells the person why not: on the transfer's page, where the text of the code is shown.
-func (p *portal) refuse(w http.ResponseWriter, r *http.Request, err error) {
+func (p *portal) refuse(w http.ResponseWriter, r *http.Request, err error) { p.refuseOn(w, r, "", err) }
+
+// refuseOn does so on a page under the transfer's.
+func (p *portal) refuseOn(w http.ResponseWriter, r *http.Request, page string, err error) {
 	status, code := http.StatusServiceUnavailable, "unavailable"
 	if no, ok := errors.AsType[refusal](err); ok {
 		status, code = no.status, no.code
@@ -192,7 +198,7 @@ func (p *portal) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		p.say(w, r, status, code)
 		return
 	}
-	http.Redirect(w, r, "/transfers/"+url.PathEscape(r.PathValue("id"))+"?error="+url.QueryEscape(code), http.StatusSeeOther)
+	http.Redirect(w, r, "/transfers/"+url.PathEscape(r.PathValue("id"))+page+"?error="+url.QueryEscape(code), http.StatusSeeOther)
 }
 
 func wantsJSON(r *http.Request) bool {

@@ -1,11 +1,18 @@
 // Package portal is the process that stands in one zone and answers its browsers.
 //
 // Problem: browsers need a network listener, and whoever takes a listener over must find nothing behind it: no key, no policy,
-// no way to another zone. Mechanism: HTTPS in front of control's Unix socket of this zone. Everything is handed on but three
-// acts that control must not be trusted with: an approval (the passphrase goes to release, never to control), the download of
-// a released file and the approver's look at it (the bytes come from release, never from control). Life cycle: started in the
-// zone's own network namespace as the zone's own user, without any state. Invariant: it opens no connection but to the two
-// sockets; what a browser says about itself in headers is taken away before anyone believes it.
+// no way to another zone. And control, which draws the pages, may be taken over too: then it would show an approver one file
+// and have another one approved. Mechanism: HTTPS in front of control's Unix socket of this zone. Pages are handed on, but with
+// only those headers, kinds of content and places to go on to that control needs, and under this process's own policy; scripts
+// and style sheets are this process's own. Three acts never touch control: an approval (its page shows what release states, the
+// passphrase goes to release, and a browser can send it from that page only), the download of a released file and the
+// approver's look at it (the bytes come from release). Life cycle: started in the zone's own network namespace as the zone's
+// own user, without any state. Invariant: it opens no connection but to the two sockets; what a browser says about itself in
+// headers is taken away before anyone believes it; no script that control sends runs.
+//
+// Limit: control can still draw a page that asks for the passphrase in words, and somebody may give it. Alone it is of no use
+// to control, whose user release does not let approve; together with a station or a portal it is. An approver's own key
+// (WebAuthn), bound to what release states, will close this.
 package portal
 
 import (
@@ -17,6 +24,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sekisho/sekisho/controlplane/web/assets"
 	"github.com/sekisho/sekisho/controlplane/web/text"
 	"github.com/sekisho/sekisho/dataplane/release"
 	"github.com/sekisho/sekisho/dataplane/socket"
@@ -28,6 +36,7 @@ const PeerHeader = "X-Sekisho-Peer"
 
 // Release is what a portal may ask of the release daemon.
 type Release interface {
+	Statement(ctx context.Context, transfer string) (release.Statement, error)
 	Approve(ctx context.Context, a release.ApprovalRequest) (verdict.Signed, error)
 	Sanitized(ctx context.Context, transfer string) (release.File, error)
 	Released(ctx context.Context, transfer string) (release.File, error)
@@ -47,13 +56,15 @@ func New(o Options) http.Handler {
 	}
 	p := &portal{Options: o, control: socket.Client(o.Control)}
 	mux := http.NewServeMux()
+	mux.Handle("/", p.proxy())
+	mux.HandleFunc("GET /assets/{name...}", assets.Serve)
+	mux.HandleFunc("/assets/", p.lost)
+	mux.HandleFunc("GET /transfers/{id}/approve", p.approvalPage)
 	mux.HandleFunc("POST /transfers/{id}/approve", p.approve)
+	mux.HandleFunc("/transfers/{id}/approve", p.lost)
 	mux.HandleFunc("GET /transfers/{id}/download", p.download)
 	mux.HandleFunc("GET /transfers/{id}/inspect", p.inspect)
-	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
-		p.say(w, r, http.StatusNotFound, "not-found") // between portal and control only
-	})
-	mux.Handle("/", p.proxy())
+	mux.HandleFunc("/api/", p.lost) // between portal and control only
 	return harden(http.NewCrossOriginProtection().Handler(mux))
 }
 
@@ -62,13 +73,30 @@ type portal struct {
 	control *http.Client
 }
 
-// harden holds for every answer, whoever made it.
+// policy allows nothing that did not come from this portal: no inline script or style, no frame, no plug-in.
+const policy = "default-src 'self'; script-src 'self'; style-src 'self'; frame-src 'none'; worker-src 'none'; object-src 'none'; " +
+	"base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+
+// harden sets what holds for every answer, whoever made it; tame keeps control from setting it again. Handlers of this process
+// may be stricter.
 func harden(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Strict-Transport-Security", "max-age=31536000")
-		w.Header().Set("X-Content-Type-Options", "nosniff")
+		h := w.Header()
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+		h.Set("Content-Security-Policy", policy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Referrer-Policy", "same-origin")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), usb=()")
+		h.Set("Cache-Control", "no-store")
 		next.ServeHTTP(w, r)
 	})
+}
+
+func (p *portal) lost(w http.ResponseWriter, r *http.Request) {
+	p.say(w, r, http.StatusNotFound, "not-found")
 }
 
 // proxy hands a request on to control.
@@ -79,7 +107,7 @@ func (p *portal) proxy() http.Handler {
 	base.IdleConnTimeout = time.Minute
 	base.DisableCompression = true
 	return &httputil.ReverseProxy{
-		Transport:     base,
+		Transport:     finalOnly{base},
 		FlushInterval: -1,
 		ErrorLog:      slog.NewLogLogger(p.Log.Handler(), slog.LevelWarn),
 		Rewrite: func(r *httputil.ProxyRequest) {
@@ -92,13 +120,9 @@ func (p *portal) proxy() http.Handler {
 			}
 			r.Out.Header.Set(PeerHeader, r.In.RemoteAddr)
 		},
-		ModifyResponse: func(resp *http.Response) error {
-			resp.Header.Del("Strict-Transport-Security") // set once, by harden
-			resp.Header.Del("X-Content-Type-Options")
-			return nil
-		},
+		ModifyResponse: tame,
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
-			p.Log.Warn("control does not answer", "path", r.URL.Path, "err", err)
+			p.Log.Warn("control does not answer as it should", "path", r.URL.Path, "err", err)
 			p.say(w, r, http.StatusBadGateway, "unavailable")
 		},
 	}

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/sekisho/sekisho/controlplane/web/portal"
+	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/release"
 	"github.com/sekisho/sekisho/dataplane/socket"
 	"github.com/sekisho/sekisho/dataplane/verdict"
@@ -51,6 +52,10 @@ type vault struct {
 	asked []release.ApprovalRequest
 }
 
+func (v *vault) Statement(_ context.Context, id string) (release.Statement, error) {
+	return release.Statement{Transfer: id, Name: "本物.csv", Size: 1234567, SanitizedSHA256: strings.Repeat("ab", 32), From: anchors.LGWAN,
+		To: anchors.Internet, Requester: "sato", Section: "zeimu"}, v.err
+}
 func (v *vault) Approve(_ context.Context, a release.ApprovalRequest) (verdict.Signed, error) {
 	v.asked = append(v.asked, a)
 	return verdict.Signed{Kind: "approval"}, v.err
@@ -130,7 +135,7 @@ func TestControlDecidesWhoAsks(t *testing.T) {
 	} {
 		v := &vault{body: strings.NewReader("secret"), size: 6}
 		s := httptest.NewServer(portal.New(portal.Options{Control: control(t, answer), Release: v, Log: quiet}))
-		for _, c := range []struct{ method, path string }{{"GET", "/transfers/t-1/download"}, {"GET", "/transfers/t-1/inspect"}, {"POST", "/transfers/t-1/approve"}} {
+		for _, c := range []struct{ method, path string }{{"GET", "/transfers/t-1/download"}, {"GET", "/transfers/t-1/inspect"}, {"GET", "/transfers/t-1/approve"}, {"POST", "/transfers/t-1/approve"}} {
 			req, _ := http.NewRequest(c.method, s.URL+c.path, strings.NewReader("passphrase=x"))
 			req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 			req.Header.Set("Accept", "application/json")

@@ -8,7 +8,7 @@ import (
 	"github.com/sekisho/sekisho/controlplane/web/text"
 )
 
-// plainPage is shown when control cannot make one. It loads nothing: what it would load comes from control too.
+// plainPage is shown when control cannot make one. It loads nothing.
 var plainPage = template.Must(template.New("plain").Parse(`<!doctype html>
 <html lang="{{.Lang}}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{{.Title}} | {{.App}}</title></head>
 <body><h1>{{.Title}}</h1><p role="alert">{{.Text}}</p><p><a href="/">{{.Home}}</a></p></body></html>
@@ -19,7 +19,6 @@ func (p *portal) say(w http.ResponseWriter, r *http.Request, status int, code st
 	l := lang(r)
 	said, _ := l.Error(code)
 	h := w.Header()
-	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 	if wantsJSON(r) {
 		h.Set("Content-Type", "application/json; charset=utf-8")
