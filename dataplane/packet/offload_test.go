@@ -25,7 +25,7 @@ func (s stubborn) active(device string) (map[string]bool, error) {
 }
 
 func (s stubborn) off(device string, names []string) error {
-	return s.kernelFeatures.off(device, slices.DeleteFunc(names, func(n string) bool { return n == s.feature }))
+	return s.kernelFeatures.off(device, slices.DeleteFunc(names, func(n string) bool { return device == s.device && n == s.feature }))
 }
 
 func TestAPortThatKeepsAnOffloadIsTakenDown(t *testing.T) {
