@@ -2,7 +2,8 @@
 //
 // Problem: all of this is large and speaks to browsers, so it is the part that will be taken over first. Mechanism: it runs
 // without any right, listens on Unix sockets only, one for each zone's portal and one for root, and reaches the network,
-// files and packets through daemons that check it. Life cycle: opens log and store, takes up what a stop interrupted, hands
+// files and packets through daemons that check it. Life cycle: root runs `sekisho-control prepare` before each start, since the
+// directory of the sockets does not survive a reboot; then, as its own user, it opens log and store, takes up what a stop interrupted, hands
 // its revision to the dataplane, serves; on SIGTERM it ends the requests under way first. Invariant: a request's zone is
 // that of the socket it came in by, and whatever was answered is on disk.
 package main
@@ -17,6 +18,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/sekisho/sekisho/controlplane/office"
 	"github.com/sekisho/sekisho/dataplane/place"
 )
 
@@ -28,12 +30,23 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, stderr io.Writer) int {
+	prepare := len(args) > 0 && args[0] == "prepare"
+	if prepare {
+		args = args[1:]
+	}
 	fs := flag.NewFlagSet("sekisho-control", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	name := fs.String("name", "", "`name` of the gate instance")
 	if fs.Parse(args) != nil || *name == "" || fs.NArg() > 0 {
-		fmt.Fprintln(stderr, "usage: sekisho-control --name NAME")
+		fmt.Fprintln(stderr, "usage: sekisho-control [prepare] --name NAME   prepare: as root, before each start, make the directory of the sockets")
 		return 2
+	}
+	if prepare {
+		if err := office.Prepare(place.Instance(*name)); err != nil {
+			fmt.Fprintln(stderr, "sekisho-control:", err)
+			return 1
+		}
+		return 0
 	}
 	log := slog.New(slog.NewTextHandler(stderr, nil))
 	if err := serve(ctx, place.Instance(*name), log); err != nil {

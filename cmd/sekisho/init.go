@@ -17,6 +17,7 @@ import (
 
 	"github.com/sekisho/sekisho/controlplane/config"
 	"github.com/sekisho/sekisho/controlplane/identity"
+	"github.com/sekisho/sekisho/controlplane/office"
 	"github.com/sekisho/sekisho/controlplane/policy"
 	"github.com/sekisho/sekisho/controlplane/web"
 	"github.com/sekisho/sekisho/dataplane/anchors"
@@ -101,6 +102,9 @@ func install(ctx context.Context, i place.Instance, file, people string) (instal
 	if err := directories(i); err != nil {
 		return installed{}, err
 	}
+	if err := office.Prepare(i); err != nil {
+		return installed{}, err
+	}
 	if err := release.Prepare(i); err != nil {
 		return installed{}, err
 	}
@@ -158,8 +162,8 @@ func readRoll(file string) (roll, error) {
 	return r, nil
 }
 
-// directories gives each daemon its places, with the owner and mode that package place promises. Those of release and
-// broker are made by themselves.
+// directories gives each daemon its places, with the owner and mode that package place promises. Those of release,
+// broker and control are made by themselves.
 func directories(i place.Instance) error {
 	shared := []struct {
 		path string
@@ -179,7 +183,6 @@ func directories(i place.Instance) error {
 	}
 	own := []owned{
 		{i.StateOf("dataplane"), "root", 0o700}, {filepath.Dir(i.DataplaneSocket()), "root", 0o711},
-		{i.StateOf("control"), place.ControlUser, 0o700}, {filepath.Dir(i.AdminSocket()), place.ControlUser, 0o711},
 	}
 	for _, z := range place.PortalZones {
 		own = append(own, owned{i.StateOf("portal-" + z.Short()), place.PortalUser(z), 0o700})
