@@ -2,11 +2,18 @@
 //
 // Problem: a rebuilder is a parser and a writer, and one day one of them is wrong; what it then lets through looks clean to
 // itself. Mechanism: other eyes. This package reads the result with parsers of its own, shares none with the rebuilder, and
-// asks one question of every byte: is this something that a rebuilder of ours writes? Whatever it does not know, it blocks.
-// It repairs nothing and has no opinion about the original.
+// asks one question of every byte: is this something that a rebuilder of ours writes? It repairs nothing and has no opinion
+// about the original.
+//
+// What passes by being named, and is blocked otherwise: the bytes of text, the cells of a table, the chunks and segments of a
+// picture, and of an Office document the layout of the ZIP, the content types, the relationships, the targets that lead out, the
+// namespaces of elements and attributes, Word's fields and the actions of a click. What passes unless it is named: inside those
+// namespaces, elements (active.go lists those that do, load or hold something), their attributes, and the functions of a formula
+// that stays in the workbook. So an active element of a known namespace that active.go does not know would pass here; what it
+// would need to do harm, another part or an address, would not.
 //
 // Life cycle: one call of Check in one process in a sandbox of its own. Invariant: clean means that the whole file was
-// read to its last byte and everything in it is on the allow-list of its family.
+// read to its last byte and that all of it was held to these lists.
 //
 // The two sides, kept apart by a test over the imports of both packages:
 //
