@@ -9,7 +9,8 @@ import (
 var active = words(`
 	w:control w:objectEmbed w:objectLink w:altChunk w:attachedTemplate w:subDoc w:mailMerge w:frameset w:movie w:entryMacro w:exitMacro
 	w:saveThroughXslt w:attachedSchema w:dataBinding w15:dataBinding w:contentPart w14:contentPart w:embedRegular w:embedBold w:embedItalic w:embedBoldItalic
-	w:printerSettings w:src w:dataSource w:query w:connectString
+	w:printerSettings w:src w:dataSource w:query w:connectString w:object w:frame w:framesetSplitbar w:sourceFileName w:linkedToFile w:headerSource
+	w:recipients w:recipientData w:odso w:udl
 	o:OLEObject o:ink o:LinkType xv:FmlaMacro xv:FmlaPict xv:MacroName xv:ScriptText xv:ScriptLanguage xv:ScriptExtended xv:ScriptLocation
 	x:oleObjects x:oleObject x:controls x:control x:externalReferences x:externalReference x:ddeLink x:ddeItems x:oleLink x:webPublishing x:webPublishItems
 	x:webPublishObjects x:customProperties x:functionGroups x:xmlColumnPr x:xmlCellPr x:dbPr x:olapPr x:webPr x:textPr x:connection x:connections
@@ -20,9 +21,20 @@ var active = words(`
 	c:externalData cx:externalData
 `)
 
-// formulas are the elements whose text is a formula.
+// formulas are the elements whose text is a formula, besides every f, see isFormula.
 var formulas = words(`x:f x:formula x:formula1 x:formula2 x:definedName x:calculatedColumnFormula x:totalsRowFormula x:oldFormula
-	xm:f x14:formula c:f c15:f c15:sqref cx:f cx1:f xv:FmlaLink xv:FmlaRange xv:FmlaGroup xv:FmlaTxbx x15:f a16:f`)
+	x14:formula c15:sqref xv:FmlaLink xv:FmlaRange xv:FmlaGroup xv:FmlaTxbx`)
+
+// isFormula tells elements whose text is a formula: those named, and every f but a fraction and a step of a shape's geometry.
+func isFormula(name string) bool {
+	return formulas[name] || strings.HasSuffix(name, ":f") && name != "m:f" && name != "v:f"
+}
+
+// textOnly tells elements that hold a formula, an instruction, or what Word may take for one. Text is judged whole, so nothing may
+// stand in it that a reader could see as its end, or as not there.
+func textOnly(name string) bool { return isFormula(name) || fieldText[name] }
+
+var fieldText = words("w:instrText w:delInstrText w:t w:delText")
 
 // actions of a click that stay inside the presentation (ECMA-376 part 1, 21.1.2.3.5, and [MS-OI29500] 2.1.1251).
 var actions = regexp.MustCompile(`^(ppaction://(hlinksldjump|noaction|hlinkshowjump(\?jump=[a-z]+)?|customshow\?id=[0-9]+(&return=(true|false))?))?$`)
@@ -43,6 +55,14 @@ func checkActive(place string, n node) error {
 			if truth(n.get(a)) {
 				return no("a name that is a macro")
 			}
+		}
+	case "x:cfvo", "x14:cfvo":
+		if err := checkFormula(place, n.get("val")); err != nil {
+			return err
+		}
+	case "x:cacheField", "x:calculatedItem":
+		if err := checkFormula(place, n.get("formula")); err != nil {
+			return err
 		}
 	case "p:cmd":
 		if n.get("type") == "verb" || !mediaCalls.MatchString(n.get("cmd")) {

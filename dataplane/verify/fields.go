@@ -75,10 +75,12 @@ func checkHyperlinkField(place, rest string) error {
 }
 
 // fieldReader puts instructions together: a field begins, its instruction may be spread over runs and hold other fields, then it
-// is separated from its result or ends.
+// is separated from its result or ends. Of alternatives each reader takes another one, so a field lies wholly inside of one or
+// wholly outside of all: otherwise an instruction would read harmless here and not there.
 type fieldReader struct {
 	place string
 	open  []*field
+	outer []int // of each alternative around, how many fields were open before it
 }
 
 type field struct {
@@ -87,11 +89,39 @@ type field struct {
 	done   bool
 }
 
+func (f *fieldReader) enter() { f.outer = append(f.outer, len(f.open)) }
+
+func (f *fieldReader) leave() error {
+	n := len(f.outer) - 1
+	if f.outer[n] != len(f.open) {
+		return refuse(codeActive, f.place, "a field that ends outside of its alternative")
+	}
+	f.outer = f.outer[:n]
+	return nil
+}
+
+// top is the innermost open field, nil without one. It is an error when that one began outside of the alternative here and is to
+// be changed by it.
+func (f *fieldReader) top() (*field, error) {
+	n := len(f.open)
+	if n == 0 {
+		return nil, nil
+	}
+	if k := len(f.outer); k > 0 && f.outer[k-1] == n && !f.open[n-1].done {
+		return nil, refuse(codeActive, f.place, "a field whose instruction is in an alternative")
+	}
+	return f.open[n-1], nil
+}
+
 func (f *fieldReader) char(kind string) error {
+	top, err := f.top()
+	if err != nil {
+		return err
+	}
 	switch kind {
 	case "begin":
-		if n := len(f.open); n > 0 && !f.open[n-1].done && f.open[n-1].nested < 0 {
-			f.open[n-1].nested = f.open[n-1].code.Len()
+		if top != nil && !top.done && top.nested < 0 {
+			top.nested = top.code.Len()
 		}
 		if len(f.open) >= 64 {
 			return refuse(codeActive, f.place, "fields nested too deeply")
@@ -102,6 +132,9 @@ func (f *fieldReader) char(kind string) error {
 	case "end":
 		err := f.judge()
 		if n := len(f.open); n > 0 {
+			if k := len(f.outer); k > 0 && f.outer[k-1] == n {
+				return refuse(codeActive, f.place, "a field that ends in an alternative")
+			}
 			f.open = f.open[:n-1]
 		}
 		return err
@@ -120,25 +153,29 @@ func (f *fieldReader) judge() error {
 }
 
 func (f *fieldReader) instruction(s string) error {
-	n := len(f.open)
-	if n == 0 { // outside any field Word shows nothing; judged all the same
+	top, err := f.top()
+	switch {
+	case err != nil:
+		return err
+	case top == nil: // outside any field Word shows nothing; judged all the same
 		if strings.TrimSpace(s) == "" {
 			return nil
 		}
 		return checkField(f.place, s, -1)
-	}
-	if f.open[n-1].done {
+	case top.done:
 		return refuse(codeActive, f.place, "an instruction behind its field's separator")
 	}
-	f.open[n-1].code.WriteString(s)
+	top.code.WriteString(s)
 	return nil
 }
 
 // shown is ordinary text; between a field's begin and its separator Word takes it for part of the instruction.
-func (f *fieldReader) shown(s string) {
-	if n := len(f.open); n > 0 && !f.open[n-1].done {
-		f.open[n-1].code.WriteString(s)
+func (f *fieldReader) shown(s string) error {
+	top, err := f.top()
+	if err == nil && top != nil && !top.done {
+		top.code.WriteString(s)
 	}
+	return err
 }
 
 // finish judges what a part leaves open: Word mends that by itself.

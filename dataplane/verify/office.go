@@ -233,7 +233,7 @@ func (d *document) checkPart(ctx context.Context, p *part) error {
 		return checkJPEG(ctx, p.body, p.name)
 	}
 	fields := &fieldReader{place: p.name}
-	var text strings.Builder // of the innermost element that is judged by its whole text
+	var text strings.Builder // of the formula that is being read
 	err := walk(ctx, p.name, p.body, visitor{
 		start: func(n node, path []string) error {
 			if root := p.kind.root; len(path) == 1 && n.name != root && (root != ":xml" || n.name != "none:xml") {
@@ -242,14 +242,19 @@ func (d *document) checkPart(ctx context.Context, p *part) error {
 			if strings.HasPrefix(n.name, "none:") && (p.kind.root != ":xml" || !vmlMarkup[n.name] || (n.name == "none:xml") != (len(path) == 1)) {
 				return refuse(codeMarkup, p.name, "element %s without a namespace", n.name)
 			}
+			if len(path) > 1 && textOnly(path[len(path)-2]) {
+				return refuse(codeMarkup, p.name, "element %s inside %s", n.name, path[len(path)-2])
+			}
 			if err := checkActive(p.name, n); err != nil {
 				return err
 			}
-			text.Reset()
-			if n.name == "w:fldChar" {
+			switch n.name {
+			case "w:fldChar":
 				if err := fields.char(n.get("w:fldCharType")); err != nil {
 					return err
 				}
+			case "mc:Choice", "mc:Fallback":
+				fields.enter()
 			}
 			return p.checkIDs(n)
 		},
@@ -258,14 +263,17 @@ func (d *document) checkPart(ctx context.Context, p *part) error {
 			case in == "w:instrText" || in == "w:delInstrText":
 				return fields.instruction(s)
 			case in == "w:t" || in == "w:delText":
-				fields.shown(s)
-			case formulas[in]:
+				return fields.shown(s)
+			case isFormula(in):
 				text.WriteString(s)
 			}
 			return nil
 		},
 		end: func(name string) error {
-			if !formulas[name] {
+			if name == "mc:Choice" || name == "mc:Fallback" {
+				return fields.leave()
+			}
+			if !isFormula(name) {
 				return nil
 			}
 			f := text.String()

