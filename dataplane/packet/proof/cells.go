@@ -97,7 +97,11 @@ func (c *checker) zonePair(cell *packet.Cell, src, dst *member, x, y anchors.Zon
 	}
 }
 
-// single: I2. Both sides are registered single addresses, and every port is named one by one.
+// single: I2. Both sides are registered single addresses, and every service is named one by one.
+//
+// Who opens is named by MAC and address wherever a MAC can be seen, that is, not in a tunnel. Who is opened is named by
+// address; its MAC is registered where its segment is strict, which hosts (I4) sees to. A service is one port of TCP or UDP
+// or one type of ICMP or ICMPv6: any other protocol has nothing to name one by.
 func (c *checker) single(cell *packet.Cell, src, dst *member) {
 	for _, m := range []*member{src, dst} {
 		if len(m.prefixes) > 0 {
@@ -111,10 +115,23 @@ func (c *checker) single(cell *packet.Cell, src, dst *member) {
 		}
 	}
 	for _, r := range c.port[cell.Port] {
+		if !hasServices(r.Proto) {
+			c.violate("I2", cell, "between My Number and LGWAN only single services may be named; %s has none", service(r.Proto, r.Lo))
+		}
 		if r.Lo != r.Hi {
 			c.violate("I2", cell, "between My Number and LGWAN only single services may be named; ports %s to %d are a range", service(r.Proto, r.Lo), r.Hi)
 		}
 	}
+}
+
+// hasServices tells whether a protocol numbers its services.
+func hasServices(proto uint8) bool {
+	for _, p := range protocols {
+		if p == proto {
+			return true
+		}
+	}
+	return false
 }
 
 // recorded: I3. What crosses zones stands on a designated communication, not on a record that the gate makes for itself.

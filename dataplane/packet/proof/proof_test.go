@@ -287,6 +287,17 @@ var seeded = []struct {
 	{"a whole prefix of My Number opens to LGWAN", permit(mnRest, asp, https), "I2", "-> 198.19.0.11", "new"},
 	{"LGWAN opens to a whole region of My Number", permit(lgPC, tokyoRest, https), "I2", "198.18.20.11", "new"},
 	{"a range of ports between My Number and LGWAN", permit(mnPC, asp, many), "I2", "tcp/1000", "new"},
+	{"a whole protocol between My Number and LGWAN", func(t *packet.Tables) {
+		t.Ports = append(t.Ports, packet.PortRange{Proto: 50, Class: 91})
+		permit(mnPC, asp, 91)(t)
+	}, "I2", "protocol 50", "new"},
+	{"a protocol beside single services between LGWAN and My Number", func(t *packet.Tables) {
+		t.Ports = append(t.Ports, packet.PortRange{Proto: 47, Class: https})
+	}, "I2", "", "eltax"},
+	{"a strict station of LGWAN without MAC is opened by My Number", func(t *packet.Tables) {
+		host(t, "198.18.20.11").MAC = packet.MAC{}
+		permit(mnPC, lgPC, https)(t)
+	}, "I4", "198.18.20.11", ""},
 	{"a station without MAC opens into LGWAN", func(t *packet.Tables) { host(t, "198.18.10.11").MAC = packet.MAC{} }, "I2", "198.18.10.11", "eltax"},
 	{"LGWAN to internet without a record", func(t *packet.Tables) { t.Rules[1].Records = nil }, "I3", "", ""},
 	{"LGWAN to internet by a record of the gate", func(t *packet.Tables) { t.Rules[1].Records = []string{"gate:portal-lgwan"} }, "I3", "198.18.20.11", "gate:portal-lgwan"},
@@ -398,6 +409,20 @@ func TestSeededFaultsAreFound(t *testing.T) {
 			}
 			t.Fatalf("want %s with a packet %q permitted by %q; got %d:\n%v", f.want, f.packet, f.records, len(got), got)
 		})
+	}
+}
+
+// What single services there are may be named between My Number and LGWAN.
+func TestSingleServicesAreSilent(t *testing.T) {
+	tables := sound()
+	for i, r := range []packet.PortRange{{Proto: 6, Lo: 22, Hi: 22}, {Proto: 17, Lo: 53, Hi: 53}, {Proto: 1, Lo: 13, Hi: 13}, {Proto: 58, Lo: 129, Hi: 129}} {
+		r.Class = uint16(90 + i)
+		tables.Ports = append(tables.Ports, r)
+		permit(mnPC, asp, r.Class)(tables)
+		tables.Rules = tables.Rules[:9]
+	}
+	if got := Check(tables, townAnchors(t)); len(got) > 0 {
+		t.Errorf("got %v, want nothing", got)
 	}
 }
 
