@@ -212,7 +212,11 @@ func (c *checker) violate(invariant string, cell *packet.Cell, format string, ar
 	key := fmt.Sprintf("%d %s", cell.Rule, m)
 	at, again := c.seen[invariant+" "+key]
 	if !again {
-		c.report(key, Violation{Invariant: invariant, Message: m, Counterexample: c.example(cell), Records: c.records(cell)})
+		v := Violation{Invariant: invariant, Message: m, Records: c.records(cell)}
+		if c.wanted(key, v) {
+			v.Counterexample = c.example(cell)
+			c.report(key, v)
+		}
 		return
 	}
 	if at >= len(c.found) || c.registered(c.found[at].Counterexample) || c.searches == maxSearches {

@@ -45,12 +45,18 @@ func (c *checker) addrOf(m *member, v4 bool, p netip.Prefix) (netip.Addr, bool) 
 		return !p.IsValid() || p.Contains(a)
 	}
 	for _, i := range m.hosts {
+		if !c.spend(1) {
+			return found, found.IsValid()
+		}
 		if a := c.t.Hosts[i].Addr; a.Is4() == v4 && take(a) {
 			return found, true
 		}
 	}
 	for _, i := range m.prefixes {
 		q := c.t.Prefixes[i].Prefix
+		if !c.spend(1) {
+			return found, found.IsValid()
+		}
 		if q.Addr().Is4() != v4 {
 			continue
 		}
@@ -69,6 +75,9 @@ func (c *checker) free(i int) (netip.Addr, bool) {
 		a = a.Next() // not the network's own address
 	}
 	for range tries {
+		if !c.spend(len(c.t.Prefixes)) {
+			return netip.Addr{}, false
+		}
 		if !a.IsValid() || !p.Contains(a) {
 			return netip.Addr{}, false
 		}

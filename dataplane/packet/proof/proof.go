@@ -90,7 +90,10 @@ func (v Violation) String() string {
 
 // Check looks at everything in t. An empty answer means that the invariants hold.
 func Check(t *packet.Tables, a *anchors.Anchors) []Violation {
-	c := newChecker(t, a)
+	return newChecker(t, a).run()
+}
+
+func (c *checker) run() []Violation {
 	c.segments()
 	c.classes()
 	c.hosts()
@@ -122,6 +125,7 @@ type checker struct {
 	dropped int
 
 	searches int // for better counterexamples
+	effort   int // spent on counterexamples
 }
 
 // member is a class with what belongs to it.
@@ -229,6 +233,28 @@ func (c *checker) report(key string, v Violation) {
 	}
 	c.seen[key] = len(c.found)
 	c.found = append(c.found, v)
+}
+
+// wanted tells whether a violation is new and will be listed. For what is not, no counterexample is sought: tables full of
+// faults are refused as soon as sound ones are accepted.
+func (c *checker) wanted(key string, v Violation) bool {
+	if _, again := c.seen[v.Invariant+" "+key]; again {
+		return false
+	}
+	if len(c.found) >= MaxViolations {
+		c.report(key, v)
+		return false
+	}
+	return true
+}
+
+// maxEffort bounds what all counterexamples of one check may cost, in entries looked at; about a second.
+const maxEffort = 100_000_000
+
+// spend books n entries; false when nothing is left to spend.
+func (c *checker) spend(n int) bool {
+	c.effort += n
+	return c.effort <= maxEffort
 }
 
 // fault reports something about an entry, without a packet.

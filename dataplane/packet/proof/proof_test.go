@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/packet"
@@ -451,6 +452,55 @@ func TestViolationsAreBounded(t *testing.T) {
 	if len(got) != MaxViolations+1 || !strings.Contains(got[MaxViolations].Message, "more violations") {
 		t.Fatalf("got %d violations, want %d and a last one that counts the rest", len(got), MaxViolations+1)
 	}
+}
+
+// flood is a city's worth of cells: LGWAN to internet, each permitted.
+func flood(cells int) *packet.Tables {
+	tables := sound()
+	const perClass = 50_000
+	for i := range perClass {
+		tables.Ports = append(tables.Ports, packet.PortRange{Proto: 17, Lo: uint16(8 + i), Hi: uint16(8 + i), Class: uint16(100 + i)})
+	}
+	tables.Ports = slices.DeleteFunc(tables.Ports, func(r packet.PortRange) bool { return r.Class == wireguard || r.Class == probing })
+	tables.Cells = slices.DeleteFunc(tables.Cells, func(c packet.Cell) bool { return c.Port == wireguard || c.Port == probing })
+	for d := range cells / perClass {
+		id := uint16(200 + d)
+		tables.Classes = append(tables.Classes, packet.Class{ID: id, Segment: in, Kind: packet.KindForward, Port: "in0", OnLink: true})
+		for i := range perClass {
+			tables.Cells = append(tables.Cells, packet.Cell{Src: lgPC, Dst: id, Port: uint16(100 + i), Rule: 2})
+		}
+	}
+	return tables
+}
+
+// A control process that lies as much as it can must not keep the gate busy.
+func TestManyFaultsCostLittleMoreThanNone(t *testing.T) {
+	sorry := func(what string, tables *packet.Tables) {
+		c, begin := newChecker(tables, townAnchors(t)), time.Now()
+		found := c.run()
+		if len(found) != MaxViolations+1 {
+			t.Errorf("%s: %d violations, want %d and the count of the rest", what, len(found), MaxViolations)
+		}
+		if spent := time.Since(begin); spent > 20*time.Second || c.effort > maxEffort+len(tables.Cells)*2*MaxViolations {
+			t.Errorf("%s: refused after %s and %d entries looked at", what, spent, c.effort)
+		}
+	}
+	hosts := flood(500_000)
+	for i := range 65_000 {
+		hosts.Hosts = append(hosts.Hosts, packet.Host{Addr: netip.AddrFrom4([4]byte{198, 19, byte(1 + i/250), byte(1 + i%250)}), Class: lgFar, Segment: lg})
+	}
+	sorry("65,000 hosts without MAC", hosts)
+
+	nested := flood(0)
+	for i := range 65_000 { // a prefix that others fill wholly has no address of its own
+		a := netip.AddrFrom4([4]byte{203, 0, byte(i / 250), byte(i % 250)})
+		nested.Prefixes = append(nested.Prefixes, packet.Prefix{Prefix: netip.PrefixFrom(a, 32), Class: inRest, Segment: in})
+	}
+	for i := range 5000 {
+		nested.Cells = append(nested.Cells, packet.Cell{Src: mnPC, Dst: inRest, Port: uint16(100 + i), Rule: uint32(100 + i)})
+		nested.Rules = append(nested.Rules, packet.Rule{ID: uint32(100 + i), Records: []string{"r"}})
+	}
+	sorry("65,000 prefixes", nested)
 }
 
 func TestEmptyTablesAreRefused(t *testing.T) {
