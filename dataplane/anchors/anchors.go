@@ -3,7 +3,8 @@
 // Problem: the control daemon is large and speaks to browsers, so it must be assumed to lie one day. If zones came from
 // it, one relabelled port would join two networks. Mechanism: the privileged daemon derives every zone, prefix, peer and
 // local service from this file alone and compares whatever it is asked to install with it. Life cycle: written by root,
-// read at start and on a reload asked for by root. Invariant: no value in here ever comes over a socket.
+// read once at start; a change takes effect when root restarts the daemon. Invariant: no value in here ever comes over a
+// socket.
 package anchors
 
 import (
@@ -75,12 +76,11 @@ const (
 
 // Anchors is the whole file.
 type Anchors struct {
-	Version    int       `yaml:"version" json:"version"`
-	Name       string    `yaml:"name" json:"name"`
-	Segments   []Segment `yaml:"segments" json:"segments"`
-	Tunnels    []Tunnel  `yaml:"tunnels,omitempty" json:"tunnels,omitempty"`
-	Services   []Service `yaml:"services,omitempty" json:"services,omitempty"`
-	Invariants []string  `yaml:"invariants,omitempty" json:"invariants,omitempty"` // beyond I1 I4 I5 I7 I10 I13, which always hold
+	Version  int       `yaml:"version" json:"version"`
+	Name     string    `yaml:"name" json:"name"`
+	Segments []Segment `yaml:"segments" json:"segments"`
+	Tunnels  []Tunnel  `yaml:"tunnels,omitempty" json:"tunnels,omitempty"`
+	Services []Service `yaml:"services,omitempty" json:"services,omitempty"`
 }
 
 // Segment binds a device and VLAN and its prefixes to a zone.

@@ -40,7 +40,6 @@ services:
 - {id: wireguard-in, segment: line1, proto: udp, port: 51820, from: [192.0.2.11/32]}
 - {id: wireguard-out, segment: line1, proto: udp, port: 51820, from: [192.0.2.11/32], out: true}
 - {id: probe, segment: tokyo, proto: udp, port: 7, from: [198.51.100.1/32], out: true}
-invariants: [I2, I3]
 `
 
 func TestParseRefuses(t *testing.T) {
@@ -52,7 +51,8 @@ func TestParseRefuses(t *testing.T) {
 		{"duplicate key", "zone: internet,", "zone: internet, zone: lgwan,", "already defined"},
 		{"unknown zone", "zone: internet", "zone: dmz", `zone "dmz"`},
 		{"wrong version", "version: 1", "version: 2", "version 2"},
-		{"second document", "invariants: [I2, I3]\n", "---\nversion: 1\n", "more than one document"},
+		{"second document", "services:\n", "---\nversion: 1\nservices:\n", "more than one document"},
+		{"invariants to choose from", "services:\n", "invariants: [I1]\nservices:\n", "unknown field"},
 		{"segment id used twice", "id: in-net", "id: mn-office", "used twice"},
 		{"port in two zones", "port: in0", "port: mn0, vlan: 7", "a port belongs to one zone"},
 		{"port and VLAN used twice", "zone: internet, attach: port, port: in0", "zone: my-number, attach: port, port: mn0", "already that of segment"},
@@ -83,7 +83,6 @@ func TestParseRefuses(t *testing.T) {
 		{"listening for strangers on the uplink", "port: 51820, from: [192.0.2.11/32]}", "port: 51820, from: [192.0.2.0/24]}", "only WireGuard"},
 		{"opening to anybody", "from: [198.51.100.1/32], out: true", "out: true", "named peers"},
 		{"service with a peer elsewhere", "from: [198.51.100.1/32], out", "from: [203.0.113.1/32], out", "does not lie in segment"},
-		{"unknown invariant", "[I2, I3]", "[I2, I99]", "I99"},
 		{"empty", whole, "", "empty"},
 	}
 	for _, c := range cases {
