@@ -109,7 +109,15 @@ func (k *checker) transfers() {
 				seen[r] = t
 			}
 		}
-		k.filled(len(t.Approvals), &t.Approvals, what+" approvals", "at least section-head: prior approval is needed on every route (F5)")
+		inward := t.From == anchors.Internet && t.To == anchors.LGWAN
+		switch decided := strings.TrimSpace(t.Decision) != ""; {
+		case decided && !inward:
+			k.at(&t.Decision, "%s: decision: only files from internet to lgwan may come in without prior approval (F5): remove it", what)
+		case inward && !decided:
+			k.filled(len(t.Approvals), &t.Approvals, what+" approvals", "at least section-head, or the security officer's recorded decision under the key decision (F5)")
+		case !inward:
+			k.filled(len(t.Approvals), &t.Approvals, what+" approvals", "at least section-head: prior approval is needed on every route (F5)")
+		}
 		k.listed(t.Approvals, what+" approvals", "role", Roles)
 		k.filled(len(t.Formats), &t.Formats, what+" formats", "at least one of "+strings.Join(Formats, ", "))
 		k.listed(t.Formats, what+" formats", "format", Formats)

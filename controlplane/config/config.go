@@ -185,4 +185,7 @@ type Transfer struct {
 	Formats   []string     `yaml:"formats" need:"yes"`
 	MaxSize   Size         `yaml:"max-size" need:"yes"`
 	KeepDays  int          `yaml:"keep-days" need:"yes"`
+	// Decision is the security officer's recorded decision (who, when, under which number) to let files in from the internet
+	// without prior approval (F5).
+	Decision string `yaml:"decision,omitempty"`
 }

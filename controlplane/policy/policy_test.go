@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/packet"
 	"github.com/sekisho/sekisho/dataplane/packet/proof"
+	"github.com/sekisho/sekisho/dataplane/release"
 )
 
 func example(t testing.TB, name string) *config.Config {
@@ -251,6 +253,41 @@ func TestDerivedFilesAreReadAgain(t *testing.T) {
 `
 	if !strings.HasPrefix(string(text), "version: 1\nroutes:\n") || !strings.Contains(string(text), want) {
 		t.Errorf("got\n%s", text)
+	}
+}
+
+// Files from the internet to LGWAN may come in without prior approval when the security officer has decided so (F5); release
+// takes the file that this gives.
+func TestDecisionIsCarriedIntoTheRoutes(t *testing.T) {
+	doc, err := os.ReadFile("../config/examples/lab.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Replace(string(doc), "{from: internet, to: lgwan, approvals: [section-head]", "{from: internet, to: lgwan, approvals: [], decision: CISO 2026-04-01 第3号", 1)
+	cfg, faults := config.Parse([]byte(text))
+	if err := faults.Err(); err != nil {
+		t.Fatal(err)
+	}
+	b, err := Routes(cfg).YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "routes.yaml")
+	if err := os.WriteFile(path, b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	rs, err := release.LoadRoutes(path)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, b)
+	}
+	for _, r := range rs.Routes {
+		inward := r.From == anchors.Internet && r.To == anchors.LGWAN
+		if (r.Decision == "CISO 2026-04-01 第3号") != inward || (len(r.Approvals) == 0) != inward {
+			t.Errorf("%s -> %s: approvals %v, decision %q", r.From, r.To, r.Approvals, r.Decision)
+		}
 	}
 }
 

@@ -22,13 +22,17 @@ type Route struct {
 	Formats   []string `yaml:"formats,flow"`   // families, as in verdict.Report
 	MaxSize   int64    `yaml:"max_size"`       // bytes
 	KeepDays  int      `yaml:"keep_days"`
+	Decision  string   `yaml:"decision,omitempty"` // the security officer's, to let files in without prior approval
 }
 
 // Routes derives the routes file from the configuration's transfers.
 func Routes(cfg *config.Config) RoutesFile {
 	out := RoutesFile{Version: 1, Routes: []Route{}}
 	for _, t := range cfg.Transfers {
-		out.Routes = append(out.Routes, Route{t.From.String(), t.To.String(), t.Approvals, t.Formats, int64(t.MaxSize), t.KeepDays})
+		if t.Approvals == nil {
+			t.Approvals = []string{}
+		}
+		out.Routes = append(out.Routes, Route{t.From.String(), t.To.String(), t.Approvals, t.Formats, int64(t.MaxSize), t.KeepDays, t.Decision})
 	}
 	return out
 }
