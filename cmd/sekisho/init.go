@@ -12,13 +12,13 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/goccy/go-yaml"
 
 	"github.com/sekisho/sekisho/controlplane/config"
 	"github.com/sekisho/sekisho/controlplane/identity"
 	"github.com/sekisho/sekisho/controlplane/office"
-	"github.com/sekisho/sekisho/controlplane/policy"
 	"github.com/sekisho/sekisho/controlplane/web"
 	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/place"
@@ -58,22 +58,24 @@ type portalPlace struct {
 }
 
 // runInit makes a gate out of a configuration. Run again, it makes what is missing and keeps what is there: no key, no
-// password and no person is ever overwritten.
+// password and no person is ever overwritten, and rules (anchors, routes) that the configuration would change are an error,
+// unless root says that they are to be replaced.
 func runInit(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("init", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	name := flags.String("name", "", "`name` of the gate instance")
 	file := flags.String("config", "", "configuration `file`")
 	people := flags.String("people", "", "`file` of sections and people; without it, an empty gate gets the person admin")
+	force := flags.Bool("force-rules", false, "replace anchors and routes that are in force by those of the configuration")
 	if flags.Parse(args) != nil || *name == "" || *file == "" || flags.NArg() > 0 {
-		fmt.Fprintln(stderr, "usage: sekisho init --name N --config FILE [--people FILE]")
+		fmt.Fprintln(stderr, "usage: sekisho init --name N --config FILE [--people FILE] [--force-rules]")
 		return exitUsage
 	}
 	if os.Geteuid() != 0 {
 		fmt.Fprintln(stderr, "sekisho init: only root installs a gate")
 		return exitFailed
 	}
-	out, err := install(ctx, place.Instance(*name), *file, *people)
+	out, err := install(ctx, place.Instance(*name), *file, *people, *force)
 	if err != nil {
 		var faults config.Errors
 		if errors.As(err, &faults) {
@@ -86,7 +88,7 @@ func runInit(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return printJSON(stdout, stderr, out)
 }
 
-func install(ctx context.Context, i place.Instance, file, people string) (installed, error) {
+func install(ctx context.Context, i place.Instance, file, people string, force bool) (installed, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return installed{}, err
@@ -96,6 +98,13 @@ func install(ctx context.Context, i place.Instance, file, people string) (instal
 		return installed{}, err
 	}
 	r, err := readRoll(people)
+	if err != nil {
+		return installed{}, err
+	}
+	rules, err := rulesOf(i, cfg)
+	if err == nil && !force {
+		err = compare(rules, file)
+	}
 	if err != nil {
 		return installed{}, err
 	}
@@ -111,14 +120,14 @@ func install(ctx context.Context, i place.Instance, file, people string) (instal
 	if _, err := broker.Prepare(i); err != nil {
 		return installed{}, err
 	}
-	if err := rules(i, cfg); err != nil {
+	if err := laid(rules, force); err != nil {
 		return installed{}, err
 	}
 	if err := auditKeys(i); err != nil {
 		return installed{}, err
 	}
 	out := installed{Name: i, CA: i.CA(), AuditKey: i.AuditKey(), Portals: []portalPlace{}, People: []credentials{}}
-	if err := certificates(i, cfg); err != nil {
+	if _, err := certificates(i, cfg, time.Now()); err != nil {
 		return out, err
 	}
 	for _, p := range cfg.Portals {
@@ -200,28 +209,6 @@ func directories(i place.Instance) error {
 		}
 	}
 	return nil
-}
-
-// rules writes what only root may change: anchors and transfer routes as the configuration has them.
-func rules(i place.Instance, cfg *config.Config) error {
-	b, err := yaml.Marshal(policy.Anchors(cfg))
-	if err != nil {
-		return fmt.Errorf("write the anchors: %w", err)
-	}
-	if err := replace(i.Anchors(), b, 0o644); err != nil {
-		return err
-	}
-	if _, err := anchors.Load(i.Anchors()); err != nil {
-		return err
-	}
-	if b, err = policy.Routes(cfg).YAML(); err != nil {
-		return err
-	}
-	if err := replace(i.Routes(), b, 0o644); err != nil {
-		return err
-	}
-	_, err = release.LoadRoutes(i.Routes())
-	return err
 }
 
 // approvers enters the section heads among people in release's own file, each with a passphrase of their own.

@@ -13,7 +13,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
+	parsed "github.com/sekisho/sekisho/controlplane/config"
 	"github.com/sekisho/sekisho/controlplane/config/examples"
 	"github.com/sekisho/sekisho/dataplane/place"
 	"github.com/sekisho/sekisho/dataplane/sandbox"
@@ -205,6 +207,93 @@ func TestInit(t *testing.T) {
 		if len(after) != len(before) {
 			t.Errorf("%d files, before %d", len(after), len(before))
 		}
+	})
+	t.Run("again, with other rules: refused, nothing changes", func(t *testing.T) {
+		other := file(t, "other.yaml", strings.Replace(string(examples.Lab), "max-size: 50MB, keep-days: 7", "max-size: 50MB, keep-days: 30", 1))
+		before := keep(t, i.Etc(), i.State())
+		_, said := sekisho(t, exitFailed, "init", "--name", string(i), "--config", other)
+		for _, want := range []string{i.Routes() + " is in force", "-  keep_days: 7", "+  keep_days: 30", "sekisho routes " + other + " > " + i.Routes(), "--force-rules"} {
+			if !strings.Contains(said, want) {
+				t.Errorf("not said: %q\n%s", want, said)
+			}
+		}
+		moved := file(t, "moved.yaml", strings.Replace(string(examples.Lab), "{id: in-net, zone: internet, port: inw0, prefixes: [203.0.113.0/24", "{id: in-net, zone: internet, port: inw0, prefixes: [203.0.113.0/25", 1))
+		if _, said := sekisho(t, exitFailed, "init", "--name", string(i), "--config", moved); !strings.Contains(said, i.Anchors()+" is in force") || !strings.Contains(said, "+") || !strings.Contains(said, "restart sekisho-dataplane") {
+			t.Error(said)
+		}
+		for path, was := range keep(t, i.Etc(), i.State()) {
+			if before[path] != was {
+				t.Errorf("%s changed", path)
+			}
+		}
+		if err := os.WriteFile(i.Routes(), []byte("version: 1\nroutes: nonsense\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, said := sekisho(t, exitFailed, args...); !strings.Contains(said, i.Routes()+" cannot be read") {
+			t.Error(said)
+		}
+		sekisho(t, exitOK, append(args, "--force-rules")...)
+		sekisho(t, exitOK, args...)
+	})
+	t.Run("a remark and the officer's decision stay in the routes", func(t *testing.T) {
+		b, err := os.ReadFile(i.Routes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		decided := "# 第3号\n" + strings.Replace(string(b), "- from: internet\n", "- from: internet\n  decision: CISO 2026-04-01\n", 1)
+		if err := os.WriteFile(i.Routes(), []byte(decided), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		sekisho(t, exitOK, args...)
+		if b, err := os.ReadFile(i.Routes()); err != nil || string(b) != decided {
+			t.Errorf("%v\n%s", err, b)
+		}
+		other := file(t, "other.yaml", strings.ReplaceAll(string(examples.Lab), "keep-days: 7", "keep-days: 30"))
+		sekisho(t, exitOK, "init", "--name", string(i), "--config", other, "--people", people, "--force-rules")
+		if b, err := os.ReadFile(i.Routes()); err != nil || !strings.Contains(string(b), "decision: CISO 2026-04-01") || strings.Contains(string(b), "keep_days: 7") {
+			t.Errorf("%v\n%s", err, b)
+		}
+		sekisho(t, exitOK, append(args, "--force-rules")...)
+	})
+	t.Run("certificates are renewed, rules not", func(t *testing.T) {
+		zone := made.Portals[0].Zone
+		was, err := readCert(i.PortalCert(zone))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, _ := sekisho(t, exitOK, "certificates", "renew", "--name", string(i), "--config", config); strings.Contains(out, "new certificate") {
+			t.Errorf("renewed though nothing is due: %s", out)
+		}
+		if err := os.Remove(i.PortalCert(zone)); err != nil {
+			t.Fatal(err)
+		}
+		rules := keep(t, i.Etc())
+		out, _ := sekisho(t, exitOK, "certificates", "renew", "--name", string(i), "--config", config)
+		if strings.Count(out, "new certificate") != 1 || !strings.Contains(out, "portal of "+zone.String()+": new certificate") {
+			t.Error(out)
+		}
+		for path, said := range keep(t, i.Etc()) {
+			if rules[path] != said {
+				t.Errorf("%s changed", path)
+			}
+		}
+		cfg, faults := parsed.Parse(examples.Lab)
+		if err := faults.Err(); err != nil {
+			t.Fatal(err)
+		}
+		late := was.NotAfter.Add(-29 * 24 * time.Hour)
+		renewed, err := certificates(i, cfg, late)
+		if err != nil || len(renewed) != len(made.Portals) {
+			t.Fatalf("a month before the end: renewed %v, %v", renewed, err)
+		}
+		now, err := readCert(i.PortalCert(zone))
+		if err != nil || !now.NotAfter.After(was.NotAfter.AddDate(0, 6, 0)) {
+			t.Errorf("until %v, before %v: %v", now.NotAfter, was.NotAfter, err)
+		}
+		if key, err := readKey(i.PortalKey(zone)); err != nil || !key.PublicKey.Equal(now.PublicKey) || !key.PublicKey.Equal(was.PublicKey) {
+			t.Errorf("the portal's key is another one: %v", err)
+		}
+		sekisho(t, exitUsage, "certificates", "--name", string(i))
 	})
 	t.Run("the log of it verifies, and with a byte changed it does not", func(t *testing.T) {
 		out, _ := sekisho(t, exitOK, "audit", "verify", "--key", i.AuditKey(), i.AuditLog())

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -9,6 +10,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/big"
 	"net"
@@ -21,6 +23,7 @@ import (
 
 	"github.com/sekisho/sekisho/controlplane/audit"
 	"github.com/sekisho/sekisho/controlplane/config"
+	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/place"
 )
 
@@ -54,22 +57,75 @@ func auditKeys(i place.Instance) error {
 	return lay(i.AuditSigner(), []byte(signer+"\n"), place.ControlUser)
 }
 
-// certificates makes the local CA, once, and for each portal a key, once, and a certificate, anew when it is about to
-// expire or the portal's name or address changed.
-func certificates(i place.Instance, cfg *config.Config) error {
-	ca, key, err := authority(i, cfg)
+// certificates makes the local CA, once, and for each portal a key, once, and a certificate, anew when it is missing, about to
+// expire, or the portal's name or address changed. It answers which portals have a new one.
+func certificates(i place.Instance, cfg *config.Config, now time.Time) (renewed []anchors.Zone, err error) {
+	ca, key, err := authority(i, cfg, now)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, p := range cfg.Portals {
-		if err := certificate(i, p, ca, key); err != nil {
-			return fmt.Errorf("certificate of the portal in %s: %w", p.Zone, err)
+		anew, err := certificate(i, p, ca, key, now)
+		if err != nil {
+			return renewed, fmt.Errorf("certificate of the portal in %s: %w", p.Zone, err)
+		}
+		if anew {
+			renewed = append(renewed, p.Zone)
 		}
 	}
-	return nil
+	return renewed, nil
 }
 
-func authority(i place.Instance, cfg *config.Config) (*x509.Certificate, *ecdsa.PrivateKey, error) {
+// runCertificates renews the portals' certificates and touches nothing else.
+func runCertificates(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	const usage = "usage: sekisho certificates renew --name N [--config FILE]   without a file: of the configuration in force"
+	if len(args) == 0 || args[0] != "renew" {
+		fmt.Fprintln(stderr, usage)
+		return exitUsage
+	}
+	flags, name := instanceFlags("certificates", stderr)
+	file := flags.String("config", "head", "configuration `file` that names the portals")
+	if flags.Parse(args[1:]) != nil || *name == "" || flags.NArg() > 0 {
+		fmt.Fprintln(stderr, usage)
+		return exitUsage
+	}
+	if !isRoot(stderr, "certificates") {
+		return exitFailed
+	}
+	i := place.Instance(*name)
+	fail := func(err error) int {
+		fmt.Fprintln(stderr, "sekisho certificates:", err)
+		return exitFailed
+	}
+	if _, err := os.Lstat(i.CA()); err != nil {
+		return fail(fmt.Errorf("%w; `sekisho init` makes a gate and its CA", err))
+	}
+	text, err := textOf(ctx, i, *file)
+	if err != nil {
+		return fail(err)
+	}
+	cfg, faults := config.Parse(text)
+	if err := faults.Err(); err != nil {
+		return fail(err)
+	}
+	renewed, err := certificates(i, cfg, time.Now())
+	for _, z := range renewed {
+		fmt.Fprintf(stdout, "portal of %s: new certificate; restart its sekisho-portal\n", z)
+	}
+	if err != nil {
+		return fail(err)
+	}
+	for _, p := range cfg.Portals {
+		c, err := readCert(i.PortalCert(p.Zone))
+		if err != nil {
+			return fail(err)
+		}
+		fmt.Fprintf(stdout, "portal of %s: %s, until %s\n", p.Zone, p.Name, c.NotAfter.Local().Format(time.DateOnly))
+	}
+	return exitOK
+}
+
+func authority(i place.Instance, cfg *config.Config, now time.Time) (*x509.Certificate, *ecdsa.PrivateKey, error) {
 	keyFile := filepath.Join(i.Etc(), "ca.key")
 	key, err := readKey(keyFile)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -89,7 +145,6 @@ func authority(i place.Instance, cfg *config.Config) (*x509.Certificate, *ecdsa.
 	if town == "" {
 		town = cfg.Town.JA
 	}
-	now := time.Now()
 	tmpl := &x509.Certificate{
 		Subject:   pkix.Name{CommonName: "Sekisho " + town + " (" + string(i) + ")"},
 		NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(caYears, 0, 0),
@@ -107,24 +162,23 @@ func authority(i place.Instance, cfg *config.Config) (*x509.Certificate, *ecdsa.
 	return ca, key, err
 }
 
-func certificate(i place.Instance, p config.Portal, ca *x509.Certificate, caKey *ecdsa.PrivateKey) error {
+func certificate(i place.Instance, p config.Portal, ca *x509.Certificate, caKey *ecdsa.PrivateKey, now time.Time) (anew bool, err error) {
 	owner := place.PortalUser(p.Zone)
 	// The directory belongs to the portal, so its files are read and written with the portal's own rights.
 	key, err := readKey(i.PortalKey(p.Zone))
 	if errors.Is(err, fs.ErrNotExist) {
 		if key, err = makeKey(i.PortalKey(p.Zone), owner); err != nil {
-			return err
+			return false, err
 		}
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	ip := net.IP(p.Address.AsSlice())
 	if old, err := readCert(i.PortalCert(p.Zone)); err == nil && key.PublicKey.Equal(old.PublicKey) && old.CheckSignatureFrom(ca) == nil &&
-		old.VerifyHostname(p.Name) == nil && old.VerifyHostname(ip.String()) == nil && time.Until(old.NotAfter) > renewBefore {
-		return nil
+		old.VerifyHostname(p.Name) == nil && old.VerifyHostname(ip.String()) == nil && old.NotAfter.Sub(now) > renewBefore {
+		return false, nil
 	}
-	now := time.Now()
 	der, err := sign(&x509.Certificate{
 		Subject:     pkix.Name{CommonName: p.Name},
 		DNSNames:    []string{p.Name},
@@ -134,12 +188,12 @@ func certificate(i place.Instance, p config.Portal, ca *x509.Certificate, caKey 
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}, ca, &key.PublicKey, caKey)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if err := os.Remove(i.PortalCert(p.Zone)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+		return false, err
 	}
-	return lay(i.PortalCert(p.Zone), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), owner)
+	return true, lay(i.PortalCert(p.Zone), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), owner)
 }
 
 func sign(tmpl, parent *x509.Certificate, pub *ecdsa.PublicKey, key *ecdsa.PrivateKey) ([]byte, error) {

@@ -29,7 +29,7 @@ type command struct {
 }
 
 var commands = []command{
-	{"init", "init --name N --config FILE [--people FILE]   make directories, keys, certificates, anchors, first people", runInit},
+	{"init", "init --name N --config FILE [--people FILE] [--force-rules]   make directories, keys, certificates, anchors, first people", runInit},
 	{"check", "check FILE [--anchors FILE]   validate a configuration, compile it and prove that the zones stay apart", runCheck},
 	{"trace", "trace FILE --from ZONE --src A --dst B --proto tcp --dport N [--mac M]   which step decides, and by which record", runTrace},
 	{"anchors", "anchors FILE   print the anchors that a configuration needs, for root to put into force", runAnchors},
@@ -41,6 +41,7 @@ var commands = []command{
 	{"status", "status --name N   what control sees, as JSON", runStatus},
 	{"person", "person add|reset --name N --id ID ...   enter a person, or give a new one-time password", runPerson},
 	{"approver", "approver add --name N --id ID ...   enter a person in release's own list of those who may approve", runApprover},
+	{"certificates", "certificates renew --name N [--config FILE]   renew the portals' certificates that are missing or about to expire", runCertificates},
 	{"audit", "audit verify|show DIR   verify or read an audit log, offline", runAudit},
 }
 
