@@ -119,64 +119,137 @@ func fieldPlan(b []byte) ([]plannedField, error) {
 	if err != nil {
 		return nil, err
 	}
-	var plan []plannedField
-	var open []openField
+	p := fieldPlanner{x: x}
 	var t xmlToken
-	inText := 0
 	for {
 		if err := x.next(&t); err != nil {
 			return nil, err
 		}
 		switch t.kind {
 		case xmlEOF:
-			for i := range plan {
-				plan[i].bad = plan[i].bad || !plan[i].closed || !harmlessField(string(plan[i].instr))
+			for i := range p.plan {
+				p.plan[i].bad = p.plan[i].bad || !p.plan[i].closed || !harmlessField(string(p.plan[i].instr))
 			}
-			return plan, nil
+			return p.plan, nil
 		case xmlStart:
-			if t.ns != "w" {
-				continue
-			}
-			switch t.local {
-			case "instrText", "delInstrText", "t":
-				inText++
-			case "fldChar":
-				switch attrW(x, &t, "fldCharType") {
-				case "begin":
-					if n := len(open); n > 0 && !open[n-1].separated {
-						plan[open[n-1].index].instr = append(plan[open[n-1].index].instr, nestedField)
-					}
-					open = append(open, openField{index: len(plan)})
-					plan = append(plan, plannedField{bad: len(open) > maxFields})
-				case "separate":
-					if n := len(open); n > 0 {
-						open[n-1].separated = true
-					}
-				case "end":
-					if n := len(open); n > 0 {
-						plan[open[n-1].index].closed = true
-						open = open[:n-1]
-					}
-				}
-			}
+			p.start(&t)
 		case xmlEnd:
-			if t.ns == "w" && (t.local == "instrText" || t.local == "delInstrText" || t.local == "t") {
-				inText--
+			if n := len(p.regions); n > 0 && p.regions[n-1].depth == p.depth {
+				p.regions = p.regions[:n-1]
+			}
+			p.depth--
+			if fieldText(&t) {
+				p.inText--
 			}
 		case xmlText:
-			if n := len(open); inText > 0 && n > 0 && !open[n-1].separated {
-				p := &plan[open[n-1].index]
-				if len(p.instr) < 16<<10 {
-					p.instr = append(p.instr, unescape(t.text)...)
-				}
+			if f := p.top(); f != nil && p.inText > 0 && len(f.instr) < 16<<10 {
+				f.instr = append(f.instr, unescape(t.text)...)
 			}
 		}
 	}
 }
 
+// fieldPlanner is the state of one reading.
+type fieldPlanner struct {
+	x       *xmlReader
+	plan    []plannedField
+	open    []openField
+	inText  int
+	depth   int
+	regions []region // around the present place
+	made    int      // regions so far
+}
+
+// region is a part of the text that some reader does not see: an alternative, or an element that will not pass. A field lies
+// wholly inside or wholly outside of one; else its instruction would read otherwise without it.
+type region struct{ depth, number int }
+
 type openField struct {
 	index     int
 	separated bool
+	region    int // number of the region that it began in, 0 outside of all
+}
+
+func (p *fieldPlanner) region() int {
+	if n := len(p.regions); n > 0 {
+		return p.regions[n-1].number
+	}
+	return 0
+}
+
+// top is the field whose instruction is being read, nil outside of any. One that began in another region is bad.
+func (p *fieldPlanner) top() *plannedField {
+	n := len(p.open)
+	if n == 0 || p.open[n-1].separated {
+		return nil
+	}
+	f := &p.plan[p.open[n-1].index]
+	f.bad = f.bad || p.open[n-1].region != p.region()
+	return f
+}
+
+func (p *fieldPlanner) start(t *xmlToken) {
+	p.depth++
+	_, removed := removedElements[element{t.ns, t.local}]
+	if removed || strings.HasPrefix(t.ns, unknownSpace) || t.ns == "mc" && (t.local == "Choice" || t.local == "Fallback") {
+		p.made++
+		p.regions = append(p.regions, region{p.depth, p.made})
+	}
+	if p.inText > 0 { // nothing stands inside an instruction
+		if f := p.top(); f != nil {
+			f.bad = true
+		}
+	}
+	switch {
+	case fieldText(t):
+		p.inText++
+	case t.ns == "w" && t.local == "fldChar":
+		p.mark(attrW(p.x, t, "fldCharType"))
+	}
+}
+
+func (p *fieldPlanner) mark(kind string) {
+	n := len(p.open)
+	switch kind {
+	case "begin":
+		if f := p.top(); f != nil {
+			f.instr = append(f.instr, nestedField)
+		}
+		p.open = append(p.open, openField{index: len(p.plan), region: p.region()})
+		p.plan = append(p.plan, plannedField{bad: len(p.open) > maxFields})
+	case "separate", "end":
+		if n == 0 {
+			return
+		}
+		o := &p.open[n-1]
+		f := &p.plan[o.index]
+		f.bad = f.bad || o.region != p.region()
+		if kind == "separate" {
+			o.separated = true
+			return
+		}
+		f.closed = true
+		p.open = p.open[:n-1]
+	}
+}
+
+// fieldText tells elements whose text is an instruction, or is taken for one before a field's separator.
+func fieldText(t *xmlToken) bool {
+	return t.ns == "w" && (t.local == "instrText" || t.local == "delInstrText" || t.local == "t" || t.local == "delText")
+}
+
+// harmlessStill reads what was written once more: what was left out must not have made another instruction of a field.
+func harmlessStill(out []byte) error {
+	plan, err := fieldPlan(out)
+	if err != nil {
+		return err
+	}
+	for _, f := range plan {
+		if !harmlessField(string(f.instr)) {
+			return broken("a field that is another one without what was removed: " + fieldName(string(f.instr)))
+		}
+	}
+	return nil
 }
 
 // attrW is an attribute of the namespace of Word, which may also stand without prefix.

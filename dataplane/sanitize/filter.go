@@ -30,7 +30,7 @@ func (o *office) filter(p *part, b []byte) ([]byte, error) {
 		}
 		switch t.kind {
 		case xmlEOF:
-			return f.out.Bytes(), nil
+			return f.out.Bytes(), harmlessStill(f.out.Bytes())
 		case xmlStart:
 			if err := f.start(&t); err != nil {
 				return nil, err
@@ -700,6 +700,16 @@ func (f *partFilter) plainAttribute(e element, name string, a *xmlAttr) bool {
 		if value != "" {
 			f.note("ooxml.macro-call", value)
 			a.value = nil
+		}
+	case "val":
+		if e.local == "cfvo" && dangerous(value, nil) { // a threshold may be a formula
+			f.note("ooxml.formula", "")
+			a.value = []byte("0")
+		}
+	case "formula":
+		if (e.local == "cacheField" || e.local == "calculatedItem") && dangerous(value, nil) {
+			f.note("ooxml.formula", "")
+			return false
 		}
 	case "textlink":
 		if dangerous(value, nil) {

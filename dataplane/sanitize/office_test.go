@@ -246,6 +246,17 @@ func TestFields(t *testing.T) {
 		"never ends":             {`<w:r><w:fldChar w:fldCharType="begin"/></w:r><w:r><w:instrText>PAGE</w:instrText></w:r>`, false},
 		"never begins":           {`<w:r><w:instrText>DDE cmd</w:instrText></w:r>`, false},
 		"behind the separator":   {`<w:r><w:fldChar w:fldCharType="begin"/></w:r><w:r><w:instrText>PAGE</w:instrText></w:r><w:r><w:fldChar w:fldCharType="separate"/><w:instrText>DDE x</w:instrText></w:r><w:r><w:fldChar w:fldCharType="end"/></w:r>`, true},
+		"element inside":         {field(`DD<w:proofErr/>EAUTO cmd`), false},
+		"name inside an element": {field(`<w:r>DDE</w:r>AUTO cmd`), false},
+		"harmless but cut":       {field(`PAGE<w:proofErr/>`), false},
+		"name that goes":         {field(`<e:x xmlns:e="urn:e">PAGE </e:x>DDEAUTO cmd`), false},
+		"run that goes":          {field(`</w:instrText></w:r><e:x xmlns:e="urn:e"><w:r><w:instrText>PAGE </w:instrText></w:r></e:x><w:r><w:instrText>DDEAUTO cmd`), false},
+		"part that goes":         {field(`</w:instrText></w:r><w:movie><w:r><w:instrText>PAGE </w:instrText></w:r></w:movie><w:r><w:instrText>DDEAUTO cmd`), false},
+		"choice that goes":       {field(`</w:instrText></w:r>` + `<mc:AlternateContent ` + mcNS + ` xmlns:e="urn:e"><mc:Choice Requires="e"><w:r><w:instrText>PAGE </w:instrText></w:r></mc:Choice><mc:Fallback><w:r><w:instrText>DDEAUTO cmd</w:instrText></w:r></mc:Fallback></mc:AlternateContent><w:r><w:instrText>`), false},
+		"choice that stays":      {field(`</w:instrText></w:r>` + `<mc:AlternateContent ` + mcNS + ` xmlns:w14="http://schemas.microsoft.com/office/word/2010/wordml"><mc:Choice Requires="w14"><w:r><w:instrText>PAGE </w:instrText></w:r></mc:Choice><mc:Fallback><w:r><w:instrText>DDEAUTO cmd</w:instrText></w:r></mc:Fallback></mc:AlternateContent><w:r><w:instrText>`), false},
+		"choice with its own":    {`<mc:AlternateContent ` + mcNS + ` xmlns:w14="http://schemas.microsoft.com/office/word/2010/wordml"><mc:Choice Requires="w14">` + field(`PAGE`) + `</mc:Choice><mc:Fallback>` + field(`PAGE`) + `</mc:Fallback></mc:AlternateContent>`, true},
+		"choice in a result":     {`<w:r><w:fldChar w:fldCharType="begin"/></w:r><w:r><w:instrText>PAGE</w:instrText></w:r><w:r><w:fldChar w:fldCharType="separate"/></w:r><mc:AlternateContent ` + mcNS + ` xmlns:w14="http://schemas.microsoft.com/office/word/2010/wordml"><mc:Choice Requires="w14"><w:r><w:t>R</w:t></w:r></mc:Choice><mc:Fallback/></mc:AlternateContent><w:r><w:fldChar w:fldCharType="end"/></w:r>`, true},
+		"end in a choice":        {`<w:r><w:fldChar w:fldCharType="begin"/></w:r><w:r><w:instrText>PAGE</w:instrText></w:r><mc:AlternateContent ` + mcNS + ` xmlns:w14="http://schemas.microsoft.com/office/word/2010/wordml"><mc:Choice Requires="w14"><w:r><w:fldChar w:fldCharType="end"/></w:r></mc:Choice></mc:AlternateContent>`, false},
 		"other prefix":           {`<q:r xmlns:q="http://schemas.openxmlformats.org/wordprocessingml/2006/main"><q:fldSimple q:instr="DDE x"/></q:r>`, false},
 		"strict":                 {`<q:fldSimple xmlns:q="http://purl.oclc.org/ooxml/wordprocessingml/main" q:instr="DDE x"/>`, false},
 	} {
@@ -262,6 +273,33 @@ func TestFields(t *testing.T) {
 		}
 		if strings.Count(got, `"begin"`) != strings.Count(got, `"end"`) {
 			t.Errorf("%s: marks do not match: %s", name, got)
+		}
+	}
+}
+
+// TestAFieldThatChangesByWhatGoesIsRefused: an element goes because its relationship is gone, and with it the harmless name of a
+// field, which nobody could foresee.
+func TestAFieldThatChangesByWhatGoesIsRefused(t *testing.T) {
+	blocked(t, "a.docx", docx(t, body(`<w:p><w:r><w:fldChar w:fldCharType="begin"/></w:r><w:smartTag r:id="rId77"><w:r><w:instrText>PAGE </w:instrText></w:r></w:smartTag>`+
+		`<w:r><w:instrText>DDEAUTO cmd</w:instrText></w:r><w:r><w:fldChar w:fldCharType="end"/></w:r></w:p>`)), "ooxml.broken")
+}
+
+// TestFormulasThatAnElementCuts: a formula is judged by all the text in it, and nothing but text comes out.
+func TestFormulasThatAnElementCuts(t *testing.T) {
+	_, out := clean(t, "a.xlsx", xlsx(t, []string{"worksheet"}, map[string]string{"xl/worksheets/sheet1.xml": `<worksheet ` + xNS + ` xmlns:n="http://schemas.microsoft.com/office/spreadsheetml/2014/11/main" xmlns:e="urn:e"><sheetData><row r="1">` +
+		`<c r="A1"><f>cmd|<v/>'/c calc'!A0</f><v>11</v></c><c r="B1"><f>WEBSERVICE(<v/>"http://198.51.100.9/")</f><v>12</v></c><c r="C1"><f>SUM(<v>1</v>,2)</f><v>13</v></c>` +
+		`<c r="D1"><f><v>cmd|'/c calc'!A0</v></f><v>14</v></c><c r="E1"><f>cmd|'/c calc'!A0<f>1</f></f><v>15</v></c><c r="F1"><f>WEB<e:x/>SERVICE("http://198.51.100.9/")</f><v>16</v></c></row></sheetData>` +
+		`<conditionalFormatting sqref="A1"><cfRule type="colorScale" priority="1"><colorScale><cfvo type="formula" val="WEBSERVICE(&quot;http://198.51.100.9/&quot;)"/><cfvo type="num" val="5"/></colorScale></cfRule></conditionalFormatting>` +
+		`<cacheField name="k" formula="WEBSERVICE(&quot;http://198.51.100.9/&quot;)"/><n:f>cmd|'/c calc'!A0</n:f></worksheet>`}, "SHEETS"))
+	sheet := partsOf(t, out)["xl/worksheets/sheet1.xml"]
+	for _, gone := range []string{"cmd", "SERVICE", "198.51.100.9", "<f><v"} {
+		if strings.Contains(sheet, gone) {
+			t.Errorf("%s is still there: %s", gone, sheet)
+		}
+	}
+	for _, stays := range []string{"<f>SUM(1,2)</f>", `<cfvo type="formula" val="0"/>`, `<cfvo type="num" val="5"/>`, "<v>11</v>", "<v>12</v>", "<v>14</v>", "<v>15</v>", "<v>16</v>"} {
+		if !strings.Contains(sheet, stays) {
+			t.Errorf("%s is lost: %s", stays, sheet)
 		}
 	}
 }

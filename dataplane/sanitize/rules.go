@@ -100,6 +100,8 @@ var removedElements = map[element]string{
 	{"ms:powerpoint/2010/main", "media"}: "ooxml.media", {"ms:powerpoint/2010/main", "bmkTgt"}: "",
 	{"a", "videoFile"}: "ooxml.media", {"a", "audioFile"}: "ooxml.media", {"a", "quickTimeFile"}: "ooxml.media", {"a", "wavAudioFile"}: "ooxml.media",
 	{"a", "audioCd"}: "ooxml.media", {"a", "snd"}: "ooxml.media", {"ms:drawing/2010/main", "imgLayer"}: "",
+	{"w", "frame"}: "ooxml.external", {"w", "framesetSplitbar"}: "", {"w", "sourceFileName"}: "ooxml.external", {"w", "linkedToFile"}: "", {"w", "headerSource"}: "ooxml.connection",
+	{"w", "recipients"}: "ooxml.connection", {"w", "recipientData"}: "ooxml.connection", {"w", "odso"}: "ooxml.connection", {"w", "udl"}: "ooxml.connection",
 	{"w", "src"}: "ooxml.external", {"w", "dataSource"}: "ooxml.connection", {"w", "query"}: "ooxml.connection", {"w", "connectString"}: "ooxml.connection",
 	{"ms:word/2010/wordml", "contentPart"}: "ooxml.ink", {"ms:powerpoint/2010/main", "contentPart"}: "ooxml.ink", {"ms:drawing/2010/main", "contentPart"}: "ooxml.ink",
 	{"o", "LinkType"}: "", {"x", "oleObject"}: "ooxml.ole", {"x", "control"}: "ooxml.activex", {"x", "externalReference"}: "ooxml.external-book", {"x", "ddeItems"}: "ooxml.external-book",

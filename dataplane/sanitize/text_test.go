@@ -156,7 +156,10 @@ func TestFormulasBecomeText(t *testing.T) {
 		"\"open,\n=1+1,2":            "\"open,\n'=1+1,2",
 		"\"a\";\"- b\n- c\"\n":       "\"a\";\"'- b\n'- c\"\n", // a comma's reader ends the cell at the line
 		" \"a\n=1\"":                 " \"a\n'=1\"",            // a quote behind a space is a quote for some only
-		"\u202E=1,a":                 "'=1,a",                  // what hides goes first, then the cell is judged
+		"a, \"x,=1\"":                "a, \"x,'=1\"",           // quotes behind spaces: for some one cell, for others two
+		"a,  \"=1\"":                 "a,  \"'=1\"",
+		"a, \"x,\n=1\",  \"y,@b\"\n": "a, \"x,\n'=1\",  \"y,'@b\"\n",
+		"\u202E=1,a":                 "'=1,a", // what hides goes first, then the cell is judged
 		"a\r=1\rb":                   "a\r'=1\rb",
 		"-1e,-1.2.3,-1,2345,-１２3x,1": "'-1e,'-1.2.3,-1,2345,'-１２3x,1",
 	} {
