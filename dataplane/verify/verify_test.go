@@ -194,6 +194,8 @@ func TestBrokenRebuilders(t *testing.T) {
 		{"DDE field as text for readers of the fallback", "a.docx", codeActive, body(wordField(`</w:instrText></w:r><mc:AlternateContent><mc:Choice Requires="w14"><w:r><w:t> PAGE </w:t></w:r></mc:Choice>` +
 			`<mc:Fallback><w:r><w:t>DDEAUTO cmd</w:t></w:r></mc:Fallback></mc:AlternateContent><w:r><w:instrText>`))},
 		{"field that ends for some readers only", "a.docx", codeActive, body(`<w:r><w:fldChar w:fldCharType="begin"/></w:r><w:r><w:instrText> PAGE </w:instrText></w:r><mc:AlternateContent><mc:Choice Requires="w14"><w:r><w:fldChar w:fldCharType="end"/></w:r></mc:Choice></mc:AlternateContent>`)},
+		{"field that ends for some readers only, where another begins", "a.docx", codeActive, body(`<w:r><w:fldChar w:fldCharType="begin"/></w:r><w:r><w:instrText> PAGE </w:instrText></w:r><w:r><w:fldChar w:fldCharType="separate"/></w:r>` +
+			`<mc:AlternateContent><mc:Choice Requires="w14"><w:r><w:fldChar w:fldCharType="end"/></w:r><w:r><w:fldChar w:fldCharType="begin"/></w:r></mc:Choice></mc:AlternateContent><w:r><w:instrText> PAGE </w:instrText></w:r><w:r><w:fldChar w:fldCharType="end"/></w:r>`)},
 		{"field that begins for some readers only", "a.docx", codeActive, body(`<mc:AlternateContent><mc:Choice Requires="w14"><w:r><w:fldChar w:fldCharType="begin"/></w:r></mc:Choice></mc:AlternateContent><w:r><w:instrText> PAGE </w:instrText></w:r><w:r><w:fldChar w:fldCharType="end"/></w:r>`)},
 
 		{"DDE formula that an element cuts", "a.xlsx", codeMarkup, formula(`cmd|<v/>'/c calc'!A0`)},
