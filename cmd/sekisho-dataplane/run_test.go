@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/backstop"
 	"github.com/sekisho/sekisho/dataplane/gate"
 	"github.com/sekisho/sekisho/dataplane/packet"
 	"github.com/sekisho/sekisho/dataplane/place"
@@ -302,12 +304,8 @@ func (w *town) checkSettling(t *testing.T) {
 	if out, err := netlab.Try("", "ip", "route", "get", "198.51.100.11"); err == nil && !strings.Contains(out, "wg0") {
 		t.Errorf("without its device the region is reached by %s", out)
 	}
-	netlab.Run(t, "", "nft", "delete", "table", "inet", "sekisho")
 	netlab.Run(t, "", "ip", "link", "del", "pt-mn")
-	netlab.Until(t, 10*time.Second, "the backstop", func() bool {
-		_, err := netlab.Try("", "nft", "list", "table", "inet", "sekisho")
-		return err == nil
-	})
+	w.checkBackstop(t)
 	netlab.Until(t, 10*time.Second, "every device guarded", func() bool {
 		for _, p := range w.status(t).Ports {
 			if (p.Name == "wg0" || p.Name == "pt-mn") && (!p.Guarded() || !p.Up) {
@@ -317,6 +315,28 @@ func (w *town) checkSettling(t *testing.T) {
 		return true
 	})
 	w.waitRegion(t)
+}
+
+// What somebody does to the backstop is undone, whole and in part.
+func (w *town) checkBackstop(t *testing.T) {
+	size := func() int { // 0 also while it changes
+		n, _ := backstop.Size()
+		return n
+	}
+	whole := size()
+	if whole == 0 {
+		t.Fatal("the backstop has no rules")
+	}
+	for _, harm := range [][]string{
+		{"delete", "table", "inet", "sekisho"}, {"flush", "table", "inet", "sekisho"}, {"flush", "chain", "inet", "sekisho", "forward"},
+		{"insert", "rule", "inet", "sekisho", "forward", "accept"}, {"flush", "set", "inet", "sekisho", "internet-devices"},
+	} {
+		netlab.Run(t, "", "nft", harm...)
+		if size() == whole {
+			t.Errorf("nft %v changes nothing", harm)
+		}
+		netlab.Until(t, 10*time.Second, fmt.Sprintf("the backstop after nft %v", harm), func() bool { return size() == whole })
+	}
 }
 
 // Anchors that forbid what is in force close everything at the next start.

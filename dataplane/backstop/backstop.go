@@ -125,6 +125,52 @@ func Counters() (map[string]Count, error) {
 	return out, nil
 }
 
+// Size is how many rules and set elements stand in this network namespace; 0 when there are no rules. Whoever flushes the
+// table or a part of it leaves another number than Install did; who does so meanwhile, an error.
+func Size() (int, error) {
+	c, err := nftables.New()
+	if err != nil {
+		return 0, fmt.Errorf("measure backstop: %w", err)
+	}
+	n, err := size(c)
+	if err != nil {
+		return 0, fmt.Errorf("measure backstop: %w", err)
+	}
+	return n, nil
+}
+
+func size(c *nftables.Conn) (n int, err error) {
+	chains, err := c.ListChainsOfTableFamily(nftables.TableFamilyINet)
+	if err != nil {
+		return 0, err
+	}
+	for _, chain := range chains {
+		if chain.Table.Name != Table {
+			continue
+		}
+		rules, err := c.GetRules(chain.Table, chain)
+		if err != nil {
+			return 0, err
+		}
+		n += len(rules)
+	}
+	if n == 0 {
+		return 0, nil // without rules no element matters; and of a table that is not there sets cannot be listed
+	}
+	sets, err := c.GetSets(&nftables.Table{Name: Table, Family: nftables.TableFamilyINet})
+	if err != nil {
+		return 0, err
+	}
+	for _, set := range sets {
+		elements, err := c.GetSetElements(set)
+		if err != nil {
+			return 0, err
+		}
+		n += len(elements)
+	}
+	return n, nil
+}
+
 // roomy makes place for a whole transaction and for the kernel's answer to each of its messages.
 func roomy(c *netlink.Conn) error {
 	const bytes = 8 << 20

@@ -34,6 +34,7 @@ type Gate struct {
 	events   *hub
 	log      *slog.Logger
 	backstop backstop.Options
+	size     int // of the backstop as it was installed
 
 	mu      sync.Mutex  // one change at a time
 	current *Generation // in force; nil before the first
@@ -117,7 +118,7 @@ func (g *Gate) open(ctx context.Context) error {
 		return err
 	}
 	g.backstop.Magic = g.core.Magic()
-	if err := backstop.Install(g.backstop); err != nil {
+	if err := g.installBackstop(); err != nil {
 		return err
 	}
 	if err := apply(forwarding); err != nil {
@@ -127,6 +128,14 @@ func (g *Gate) open(ctx context.Context) error {
 		return err
 	}
 	return g.restore(ctx)
+}
+
+func (g *Gate) installBackstop() error {
+	err := backstop.Install(g.backstop)
+	if err == nil {
+		g.size, err = backstop.Size()
+	}
+	return err
 }
 
 func tunnelOptions(i place.Instance, log *slog.Logger) tunnel.Options {
@@ -429,10 +438,10 @@ func (g *Gate) settle(ctx context.Context) error {
 	}
 	status, err := g.core.Rescan(ctx)
 	errs = append(errs, err, settlePorts(g.anchors, status))
-	have, err := backstop.Counters()
-	if err == nil && len(have) == 0 {
-		g.log.Error("the backstop was gone: installing it again")
-		err = backstop.Install(g.backstop)
+	size, err := backstop.Size()
+	if err != nil || size != g.size {
+		g.log.Error("somebody changed the backstop: installing it again", "size", size, "want", g.size, "error", err)
+		err = g.installBackstop()
 	}
 	errs = append(errs, err)
 	if g.current == nil {
