@@ -7,8 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-
-	"golang.org/x/sys/unix"
 )
 
 // prepareGeneration writes the generation beside path, on the disk; the returned function makes it the one that is read back.
@@ -56,34 +54,4 @@ func readGeneration(path string) (*Generation, error) {
 		return nil, fmt.Errorf("read the last generation: %s: %w; remove it to start closed", path, err)
 	}
 	return &g, nil
-}
-
-// mountBPF mounts a bpffs on dir unless there is one. Pins survive the daemon, but not the mount namespace it was made in:
-// see Outside.
-func mountBPF(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("mount bpffs: %w", err)
-	}
-	if isBPF(dir) {
-		return nil
-	}
-	if err := unix.Mount("bpf", dir, "bpf", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0700"); err != nil {
-		return fmt.Errorf("mount bpffs on %s: %w", dir, err)
-	}
-	return nil
-}
-
-func isBPF(dir string) bool {
-	var st unix.Statfs_t
-	return unix.Statfs(dir, &st) == nil && st.Type == unix.BPF_FS_MAGIC
-}
-
-func unmountBPF(dir string) error {
-	if !isBPF(dir) {
-		return nil
-	}
-	if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
-		return fmt.Errorf("unmount %s: %w", dir, err)
-	}
-	return nil
 }
