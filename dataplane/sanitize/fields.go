@@ -112,25 +112,33 @@ type plannedField struct {
 
 // fieldPlan reads the instructions of all fields of a part.
 func fieldPlan(b []byte) ([]plannedField, error) {
-	if !bytes.Contains(b, []byte("fldChar")) {
-		return nil, nil
-	}
-	x, err := newXML(b)
+	p, err := readFields(b)
 	if err != nil {
 		return nil, err
 	}
-	p := fieldPlanner{x: x}
+	for i := range p.plan {
+		p.plan[i].bad = p.plan[i].bad || !p.plan[i].closed || !harmlessField(string(p.plan[i].instr))
+	}
+	return p.plan, nil
+}
+
+func readFields(b []byte) (*fieldPlanner, error) {
+	p := &fieldPlanner{}
+	if !bytes.Contains(b, []byte("fldChar")) && !bytes.Contains(b, []byte("nstrText")) {
+		return p, nil
+	}
+	var err error
+	if p.x, err = newXML(b); err != nil {
+		return nil, err
+	}
 	var t xmlToken
 	for {
-		if err := x.next(&t); err != nil {
+		if err := p.x.next(&t); err != nil {
 			return nil, err
 		}
 		switch t.kind {
 		case xmlEOF:
-			for i := range p.plan {
-				p.plan[i].bad = p.plan[i].bad || !p.plan[i].closed || !harmlessField(string(p.plan[i].instr))
-			}
-			return p.plan, nil
+			return p, nil
 		case xmlStart:
 			p.start(&t)
 		case xmlEnd:
@@ -142,7 +150,12 @@ func fieldPlan(b []byte) ([]plannedField, error) {
 				p.inText--
 			}
 		case xmlText:
-			if f := p.top(); f != nil && p.inText > 0 && len(f.instr) < 16<<10 {
+			if p.inText == 0 {
+				break
+			}
+			if f := p.top(); f == nil {
+				p.stray = p.stray || p.instruction && len(bytes.TrimSpace(t.text)) > 0
+			} else if len(f.instr) < 16<<10 {
 				f.instr = append(f.instr, unescape(t.text)...)
 			}
 		}
@@ -151,11 +164,15 @@ func fieldPlan(b []byte) ([]plannedField, error) {
 
 // fieldPlanner is the state of one reading.
 type fieldPlanner struct {
-	x       *xmlReader
-	plan    []plannedField
-	open    []openField
-	inText  int
-	depth   int
+	x      *xmlReader
+	plan   []plannedField
+	open   []openField
+	inText int
+	depth  int
+
+	instruction bool // the innermost text is an instruction
+	stray       bool // there is an instruction that belongs to no field
+
 	regions []region // around the present place
 	made    int      // regions so far
 }
@@ -203,6 +220,7 @@ func (p *fieldPlanner) start(t *xmlToken) {
 	switch {
 	case fieldText(t):
 		p.inText++
+		p.instruction = strings.HasSuffix(t.local, "nstrText")
 	case t.ns == "w" && t.local == "fldChar":
 		p.mark(attrW(p.x, t, "fldCharType"))
 	}
@@ -240,12 +258,15 @@ func fieldText(t *xmlToken) bool {
 
 // harmlessStill reads what was written once more: what was left out must not have made another instruction of a field.
 func harmlessStill(out []byte) error {
-	plan, err := fieldPlan(out)
+	p, err := readFields(out)
 	if err != nil {
 		return err
 	}
-	for _, f := range plan {
-		if !harmlessField(string(f.instr)) {
+	if p.stray {
+		return broken("an instruction that lost its field")
+	}
+	for _, f := range p.plan {
+		if f.bad || !f.closed || !harmlessField(string(f.instr)) {
 			return broken("a field that is another one without what was removed: " + fieldName(string(f.instr)))
 		}
 	}
