@@ -30,7 +30,7 @@ type command struct {
 
 var commands = []command{
 	{"init", "init --name N --config FILE [--people FILE] [--force-rules]   make directories, keys, certificates, anchors, first people", runInit},
-	{"check", "check FILE [--anchors FILE]   validate a configuration, compile it and prove that the zones stay apart", runCheck},
+	{"check", "check FILE [--anchors FILE] [--at DAY]   validate a configuration, compile it and prove that the zones stay apart", runCheck},
 	{"trace", "trace FILE --from ZONE --src A --dst B --proto tcp --dport N [--mac M]   which step decides, and by which record", runTrace},
 	{"anchors", "anchors FILE   print the anchors that a configuration needs, for root to put into force", runAnchors},
 	{"sanitize", "sanitize FILE... --out DIR [--report FILE.json]   sanitize and verify files in their sandboxes", runSanitize},

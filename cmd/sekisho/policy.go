@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/sekisho/sekisho/controlplane/config"
 	"github.com/sekisho/sekisho/controlplane/policy"
@@ -24,21 +25,23 @@ type compiled struct {
 	file    string
 	cfg     *config.Config
 	anchors *anchors.Anchors
-	derived bool // the anchors come from the configuration itself
+	derived bool      // the anchors come from the configuration itself
+	at      time.Time // as of which day
 	gate.Generation
 }
 
 // runCheck validates a configuration, compiles it and proves the result.
 func runCheck(_ context.Context, args []string, stdout, stderr io.Writer) int {
-	fs, anchorsFile := policyFlags("check FILE [--anchors FILE]", stderr)
+	fs, o := policyFlags("check FILE [--anchors FILE] [--at DAY]", stderr)
 	file, ok := oneFile(fs, args)
 	if !ok {
 		return exitUsage
 	}
-	c, ok := compile(file, *anchorsFile, stderr)
+	c, ok := compile(file, o, stderr)
 	if !ok {
 		return exitFailed
 	}
+	c.warnExpired(stderr)
 	if c.derived {
 		fmt.Fprintf(stdout, "%s: no --anchors given: proven against the anchors that the file itself would need\n", file)
 	}
@@ -91,7 +94,7 @@ func derive(usage string, args []string, stdout, stderr io.Writer, from func(*co
 
 // runTrace tells what becomes of the first packet of a flow, and why. Exit code 0: it passes; 1: it is dropped.
 func runTrace(_ context.Context, args []string, stdout, stderr io.Writer) int {
-	fs, anchorsFile := policyFlags("trace FILE --from ZONE --src A --dst B --proto tcp --dport N [--mac M] [--anchors FILE]", stderr)
+	fs, o := policyFlags("trace FILE --from ZONE --src A --dst B --proto tcp --dport N [--mac M] [--anchors FILE] [--at DAY]", stderr)
 	var q query
 	fs.StringVar(&q.from, "from", "", "zone that the packet enters from: my-number, lgwan, internet, management, uplink")
 	fs.StringVar(&q.src, "src", "", "source address")
@@ -108,10 +111,11 @@ func runTrace(_ context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "sekisho trace: %v\n", err)
 		return exitUsage
 	}
-	c, ok := compile(file, *anchorsFile, stderr)
+	c, ok := compile(file, o, stderr)
 	if !ok {
 		return exitFailed
 	}
+	c.warnExpired(stderr)
 	return c.trace(mq, stdout)
 }
 
@@ -202,9 +206,21 @@ func flags(usage string, stderr io.Writer) *flag.FlagSet {
 	return fs
 }
 
-func policyFlags(usage string, stderr io.Writer) (*flag.FlagSet, *string) {
+// policyOptions say against what and as of when a configuration is looked at.
+type policyOptions struct {
+	anchors string
+	at      time.Time
+}
+
+func policyFlags(usage string, stderr io.Writer) (*flag.FlagSet, *policyOptions) {
 	fs := flags(usage, stderr)
-	return fs, fs.String("anchors", "", "anchors file to prove against (default: derived from the configuration)")
+	o := &policyOptions{at: time.Now()}
+	fs.StringVar(&o.anchors, "anchors", "", "anchors file to prove against (default: derived from the configuration)")
+	fs.Func("at", "`day` as of which records count, YYYY-MM-DD (default: today)", func(s string) (err error) {
+		o.at, err = time.Parse(time.DateOnly, s)
+		return err
+	})
+	return fs, o
 }
 
 // oneFile parses flags before and after the one file name.
@@ -258,27 +274,42 @@ func readConfig(file string) ([]byte, error) {
 }
 
 // compile reads and compiles a configuration against the anchors of a file, or against its own.
-func compile(file, anchorsFile string, stderr io.Writer) (*compiled, bool) {
+func compile(file string, o *policyOptions, stderr io.Writer) (*compiled, bool) {
 	cfg, ok := parse(file, stderr)
 	if !ok {
 		return nil, false
 	}
-	c := &compiled{file: file, cfg: cfg, derived: anchorsFile == ""}
+	c := &compiled{file: file, cfg: cfg, derived: o.anchors == "", at: o.at}
 	var err error
 	if c.derived {
 		c.anchors = policy.Anchors(cfg)
 		err = c.anchors.Validate()
 	} else {
-		c.anchors, err = anchors.Load(anchorsFile, anchors.AnyOwner())
+		c.anchors, err = anchors.Load(o.anchors, anchors.AnyOwner())
 	}
 	if err == nil {
-		c.Generation, err = policy.Compile(cfg, c.anchors)
+		c.Generation, err = policy.CompileAt(cfg, c.anchors, c.at)
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n", file, err)
 		return nil, false
 	}
 	return c, true
+}
+
+// warnExpired names every record that permits nothing any more.
+func (c *compiled) warnExpired(stderr io.Writer) {
+	warnExpired(stderr, c.file, c.cfg, policy.Expired(c.cfg, c.at))
+}
+
+func warnExpired(stderr io.Writer, file string, cfg *config.Config, records []*config.Communication) {
+	for _, r := range records {
+		line := 0
+		if p, ok := cfg.PosOf(r); ok {
+			line = p.Line
+		}
+		fmt.Fprintf(stderr, "%s:%d: WARNING: record %s EXPIRED after %s and permits nothing: renew its until, or take it out\n", file, line, r.ID, r.Until)
+	}
 }
 
 // proven prints every violation with its packet and the lines of its records.

@@ -46,17 +46,19 @@ func ran(args ...string) (int, string) {
 }
 
 func TestPolicyCommands(t *testing.T) {
-	trace := func(args ...string) []string { return append([]string{"trace", "LAB"}, args...) }
+	trace := func(args ...string) []string { return append([]string{"trace", "LAB", "--at", "2026-10-01"}, args...) }
 	cases := []struct {
 		golden   string
 		old, new string // replacement in the lab's configuration
 		args     []string
 		code     int
 	}{
-		{"check-clean", "", "", []string{"check", "LAB"}, 0},
-		{"check-errors", "{id: mg0, zone: management", "{id: mg0, zone: managment", []string{"check", "LAB"}, 1},
-		{"check-counterexample", "to: {services: [eltax]}", "to: {services: [web]}", []string{"check", "LAB"}, 1},
-		{"check-any-between-zones", "from: {stations: [mn-pc1]}", "from: {segments: [mn-office]}", []string{"check", "LAB"}, 1},
+		{"check-clean", "", "", []string{"check", "LAB", "--at", "2026-10-01"}, 0},
+		{"check-errors", "{id: mg0, zone: management", "{id: mg0, zone: managment", []string{"check", "LAB", "--at", "2026-10-01"}, 1},
+		{"check-counterexample", "to: {services: [eltax]}", "to: {services: [web]}", []string{"check", "LAB", "--at", "2026-10-01"}, 1},
+		{"check-any-between-zones", "from: {stations: [mn-pc1]}", "from: {segments: [mn-office]}", []string{"check", "LAB", "--at", "2026-10-01"}, 1},
+		{"check-expired", "until: 2027-03-31", "until: 2026-09-30", []string{"check", "LAB", "--at", "2026-10-01"}, 0},
+		{"trace-expired", "until: 2027-03-31", "until: 2026-09-30", trace("--from", "my-number", "--src", "198.18.10.11", "--dst", "198.18.21.11", "--proto", "tcp", "--dport", "443"), 1},
 		{"check-no-file", "", "", []string{"check", "nowhere.yaml"}, 1},
 		{"check-no-argument", "", "", []string{"check"}, 2},
 		{"check-two-files", "", "", []string{"check", "LAB", "LAB"}, 2},

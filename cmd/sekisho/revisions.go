@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,7 +36,8 @@ func runCommit(ctx context.Context, args []string, stdout, stderr io.Writer) int
 		return exitFailed
 	}
 	// Faults of the text are shown with the lines they stand in, as `sekisho check` does.
-	if _, faults := config.Parse(text); len(faults) > 0 {
+	cfg, faults := config.Parse(text)
+	if len(faults) > 0 {
 		faults.Print(stderr, files[0])
 		return exitFailed
 	}
@@ -45,8 +47,18 @@ func runCommit(ctx context.Context, args []string, stdout, stderr io.Writer) int
 		fmt.Fprintln(stderr, "sekisho commit:", err)
 		return exitFailed
 	}
+	// Which records have expired is for control's clock to say.
+	expired := slices.DeleteFunc(records(cfg), func(c *config.Communication) bool { return !slices.Contains(r.Expired, c.ID) })
+	warnExpired(stderr, files[0], cfg, expired)
 	fmt.Fprintf(stdout, "revision %d is in force: policy %s, tables %s\n", r.Number, r.Policy, r.Hash)
 	return exitOK
+}
+
+func records(cfg *config.Config) (all []*config.Communication) {
+	for i := range cfg.Communications {
+		all = append(all, &cfg.Communications[i])
+	}
+	return all
 }
 
 // operator is who sits at the terminal, as far as sudo tells.

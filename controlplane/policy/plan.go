@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/sekisho/sekisho/controlplane/config"
 	"github.com/sekisho/sekisho/dataplane/anchors"
@@ -64,14 +65,14 @@ type permit struct {
 	local  bool  // of the gate itself: both ends lie in one segment
 }
 
-func newPlan(cfg *config.Config, a *anchors.Anchors) (*plan, error) {
+func newPlan(cfg *config.Config, a *anchors.Anchors, now time.Time) (*plan, error) {
 	p := &plan{hosts: map[netip.Addr]*host{}, prefixes: map[netip.Prefix]*prefix{}}
 	if err := p.numberSegments(cfg, a); err != nil {
 		return nil, err
 	}
 	p.addPrefixes()
 	p.addHosts(cfg)
-	p.addRecords(cfg)
+	p.addRecords(cfg, now)
 	return p, nil
 }
 

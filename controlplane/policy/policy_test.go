@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,43 @@ import (
 	"github.com/sekisho/sekisho/dataplane/packet/proof"
 	"github.com/sekisho/sekisho/dataplane/release"
 )
+
+// today is a day on which no record of the examples has expired.
+var today = time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC)
+
+// TestExpiredRecordsPermitNothing: the last day counts whole, in Japan's time; then nothing of the record is left.
+func TestExpiredRecordsPermitNothing(t *testing.T) {
+	cfg := example(t, "lab")
+	rec := &cfg.Communications[0]
+	rec.Until = config.Date{}
+	if err := rec.Until.UnmarshalText([]byte("2026-10-01")); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		now  time.Time
+		over bool
+	}{
+		{time.Date(2026, 9, 30, 0, 0, 0, 0, time.UTC), false},
+		{time.Date(2026, 10, 1, 14, 59, 59, 0, time.UTC), false},
+		{time.Date(2026, 10, 1, 15, 0, 0, 0, time.UTC), true}, // midnight in Japan
+		{time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC), true},
+	} {
+		g, err := CompileAt(cfg, Anchors(cfg), c.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		named := slices.ContainsFunc(g.Tables.Rules, func(r packet.Rule) bool { return slices.Contains(r.Records, rec.ID) })
+		if named == c.over {
+			t.Errorf("at %s: record %s in the tables: %v", c.now, rec.ID, named)
+		}
+		if ex := Expired(cfg, c.now); (len(ex) == 1 && ex[0] == rec) != c.over {
+			t.Errorf("at %s: expired %v", c.now, ex)
+		}
+		if len(cfg.Communications) > 1 && !slices.ContainsFunc(g.Tables.Rules, func(r packet.Rule) bool { return slices.Contains(r.Records, cfg.Communications[1].ID) }) {
+			t.Errorf("at %s: record %s is gone, too", c.now, cfg.Communications[1].ID)
+		}
+	}
+}
 
 func example(t testing.TB, name string) *config.Config {
 	t.Helper()
@@ -32,12 +70,12 @@ func example(t testing.TB, name string) *config.Config {
 
 func TestCompileIsDeterministic(t *testing.T) {
 	cfg := example(t, "lab")
-	first, err := Compile(cfg, Anchors(cfg))
+	first, err := CompileAt(cfg, Anchors(cfg), today)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 20 {
-		again, err := Compile(cfg, Anchors(cfg))
+		again, err := CompileAt(cfg, Anchors(cfg), today)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,7 +125,7 @@ func TestTenThousandRecordsCompileSoon(t *testing.T) {
 	cfg := big(10_000)
 	a := Anchors(cfg)
 	start := time.Now()
-	g, err := Compile(cfg, a)
+	g, err := CompileAt(cfg, a, today)
 	compiled := time.Since(start)
 	if err != nil {
 		t.Fatal(err)
@@ -107,7 +145,7 @@ func BenchmarkCompile(b *testing.B) {
 	cfg := big(10_000)
 	a := Anchors(cfg)
 	for b.Loop() {
-		if _, err := Compile(cfg, a); err != nil {
+		if _, err := CompileAt(cfg, a, today); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -122,7 +160,7 @@ func TestTooManyCellsAreRefused(t *testing.T) {
 		}
 		cfg.Communications = append(cfg.Communications, c)
 	}
-	_, err := Compile(cfg, Anchors(cfg))
+	_, err := CompileAt(cfg, Anchors(cfg), today)
 	if err == nil || !strings.Contains(err.Error(), "beyond 524288 cells") || !strings.Contains(err.Error(), `record "c`) {
 		t.Fatalf("got %v, want a refusal that names the record and the bound", err)
 	}
@@ -132,7 +170,7 @@ func TestSegmentOutsideTheAnchorsIsRefused(t *testing.T) {
 	cfg := example(t, "lab")
 	a := Anchors(cfg)
 	a.Segments = a.Segments[1:]
-	if _, err := Compile(cfg, a); err == nil || !strings.Contains(err.Error(), `segment "mn-office" is not in the anchors`) {
+	if _, err := CompileAt(cfg, a, today); err == nil || !strings.Contains(err.Error(), `segment "mn-office" is not in the anchors`) {
 		t.Fatalf("got %v, want a refusal that names the segment", err)
 	}
 }
@@ -162,7 +200,7 @@ func TestLiesAboutAnchorsAreFound(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := example(t, "lab")
 			c.lie(cfg)
-			g, err := Compile(cfg, honest)
+			g, err := CompileAt(cfg, honest, today)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -178,7 +216,7 @@ func TestLiesAboutAnchorsAreFound(t *testing.T) {
 
 func TestRoutesLieOverUnreachable(t *testing.T) {
 	cfg := example(t, "town")
-	g, err := Compile(cfg, Anchors(cfg))
+	g, err := CompileAt(cfg, Anchors(cfg), today)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +247,7 @@ func TestRoutesLieOverUnreachable(t *testing.T) {
 
 func TestTunnelsAndClassesFollowTheConfiguration(t *testing.T) {
 	cfg := example(t, "lab")
-	g, err := Compile(cfg, Anchors(cfg))
+	g, err := CompileAt(cfg, Anchors(cfg), today)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -296,7 +334,7 @@ func TestAdjoiningPortsStaySingle(t *testing.T) {
 	cfg := example(t, "lab")
 	cfg.Services[0].Ports = []config.PortSpec{{Proto: "tcp", Lo: 443, Hi: 443}, {Proto: "tcp", Lo: 444, Hi: 444}, {Proto: "tcp", Lo: 445, Hi: 445}}
 	a := Anchors(cfg)
-	g, err := Compile(cfg, a)
+	g, err := CompileAt(cfg, a, today)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -304,7 +342,7 @@ func TestAdjoiningPortsStaySingle(t *testing.T) {
 		t.Errorf("three single ports: got %v, want none", v[0])
 	}
 	cfg.Services[0].Ports = []config.PortSpec{{Proto: "tcp", Lo: 443, Hi: 445}}
-	if g, err = Compile(cfg, a); err != nil {
+	if g, err = CompileAt(cfg, a, today); err != nil {
 		t.Fatal(err)
 	}
 	if v := proof.Check(&g.Tables, a); len(v) == 0 || v[0].Invariant != "I2" {

@@ -216,7 +216,7 @@ func compare(t *rapid.T, cfg *config.Config) []proof.Violation {
 	if err := a.Validate(); err != nil {
 		t.Fatalf("anchors: %v", err)
 	}
-	g, err := Compile(cfg, a)
+	g, err := CompileAt(cfg, a, today)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -452,7 +452,7 @@ func (l lookup) class(a netip.Addr) uint16 {
 // (Classes of IPv6 addresses alone may differ only in records towards IPv4, which leave no cell; they are not compared.)
 func TestClassesAreAtomic(t *testing.T) {
 	cfg := example(t, "town")
-	g, err := Compile(cfg, Anchors(cfg))
+	g, err := CompileAt(cfg, Anchors(cfg), today)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sekisho/sekisho/controlplane/config"
 	"github.com/sekisho/sekisho/dataplane/anchors"
@@ -15,11 +16,14 @@ const ProbePort = 7
 
 var echo = config.PortSpec{Proto: "icmp"}
 
-// addRecords makes the permits of all communications in the order of the document, then those that the gate needs itself.
-func (p *plan) addRecords(cfg *config.Config) {
+// addRecords makes the permits of all communications that have not expired, in the order of the document, then those that the
+// gate needs itself.
+func (p *plan) addRecords(cfg *config.Config, now time.Time) {
 	x := newIndex(cfg)
 	for i := range cfg.Communications {
-		p.addCommunication(&cfg.Communications[i], x)
+		if c := &cfg.Communications[i]; !expired(c, now) {
+			p.addCommunication(c, x)
+		}
 	}
 	p.addPortalRecords(cfg)
 	p.addTunnelRecords(cfg)

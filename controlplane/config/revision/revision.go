@@ -36,6 +36,7 @@ type Revision struct {
 	Author  string    `json:"author"`
 	Comment string    `json:"comment"`
 	Time    time.Time `json:"time"`
+	Expired []string  `json:"expired,omitempty"` // records whose last day was over at the commit: they permit nothing
 }
 
 // Dataplane is what a revision needs of the privileged daemon.
@@ -74,7 +75,8 @@ type Book struct {
 	head *Head
 }
 
-// Head is the revision that should be in force, compiled.
+// Head is the revision that should be in force, compiled. Policy, Hash and Expired are those of the day it was compiled on: the
+// same text permits less once a record has expired.
 type Head struct {
 	Revision
 	Config     *config.Config
@@ -96,6 +98,10 @@ func New(s store.Store, j *audit.Journal, d Dataplane, a func() (*anchors.Anchor
 func (b *Book) Load(ctx context.Context) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return b.load(ctx)
+}
+
+func (b *Book) load(ctx context.Context) error {
 	n, _, err := b.headNumber(ctx)
 	if err != nil || n == 0 {
 		return err
@@ -108,8 +114,17 @@ func (b *Book) Load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("revision %d does not stand any more: %w", n, err)
 	}
+	r.Policy, r.Hash, r.Expired = g.Revision, packet.Hash(g.Tables), b.expired(cfg)
 	b.set(&Head{r, cfg, g})
 	return nil
+}
+
+func (b *Book) expired(cfg *config.Config) []string {
+	var ids []string
+	for _, c := range policy.Expired(cfg, b.now()) {
+		ids = append(ids, c.ID)
+	}
+	return ids
 }
 
 // Head answers nil before the first revision.
@@ -135,7 +150,7 @@ func (b *Book) prove(text []byte) (*config.Config, gate.Generation, error) {
 	if err != nil {
 		return nil, gate.Generation{}, err
 	}
-	g, err := policy.Compile(cfg, a)
+	g, err := policy.CompileAt(cfg, a, b.now())
 	if err != nil {
 		return nil, gate.Generation{}, err
 	}
@@ -171,14 +186,18 @@ func (b *Book) add(ctx context.Context, author, comment string, text []byte, cfg
 	if err != nil {
 		return Revision{}, err
 	}
-	r := Revision{Number: parent + 1, Parent: parent, Policy: g.Revision, Hash: packet.Hash(g.Tables), Author: author, Comment: comment, Time: b.now().UTC()}
+	r := Revision{Number: parent + 1, Parent: parent, Policy: g.Revision, Hash: packet.Hash(g.Tables), Author: author, Comment: comment, Time: b.now().UTC(), Expired: b.expired(cfg)}
 	meta, err := store.JSON(key(metaKey, r.Number), r)
 	if err != nil {
 		return Revision{}, err
 	}
+	fields := map[string]string{"policy": r.Policy, "hash": r.Hash, "comment": comment}
+	if len(r.Expired) > 0 {
+		fields["expired"] = strings.Join(r.Expired, " ")
+	}
 	err = b.journal.Commit(ctx, store.Txn{If: []store.If{{Key: headKey, Revision: rev}}, Put: []store.Put{meta,
 		{Key: key(textKey, r.Number), Value: text}, {Key: headKey, Value: []byte(strconv.Itoa(r.Number))}}},
-		audit.New(b.now(), "", author, "config.commit", strconv.Itoa(r.Number), map[string]string{"policy": r.Policy, "hash": r.Hash, "comment": comment}))
+		audit.New(b.now(), "", author, "config.commit", strconv.Itoa(r.Number), fields))
 	if err != nil {
 		return Revision{}, err
 	}
@@ -196,7 +215,8 @@ func (b *Book) refused(ctx context.Context, author, comment string, cause error)
 	return errors.Join(cause, b.journal.Note(context.WithoutCancel(ctx), e))
 }
 
-// Restore hands the head to the dataplane when another policy is in force there. It answers whether it did.
+// Restore hands the head to the dataplane when another policy is in force there, or when a record of it has expired since. It
+// answers whether it did.
 func (b *Book) Restore(ctx context.Context) (bool, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -204,11 +224,17 @@ func (b *Book) Restore(ctx context.Context) (bool, error) {
 	if h == nil || b.dataplane == nil {
 		return false, nil
 	}
+	if ids := b.expired(h.Config); len(ids) > len(h.Expired) {
+		if err := b.load(ctx); err != nil {
+			return false, err
+		}
+		h = b.Head()
+	}
 	in, err := b.dataplane.InForce(ctx)
 	if err != nil || in == h.Policy {
 		return false, err
 	}
-	e := audit.New(b.now(), "", "sekisho-control", "config.restore", strconv.Itoa(h.Number), map[string]string{"policy": h.Policy, "before": in})
+	e := audit.New(b.now(), "", "sekisho-control", "config.restore", strconv.Itoa(h.Number), map[string]string{"policy": h.Policy, "before": in, "expired": strings.Join(h.Expired, " ")})
 	if err := b.journal.Note(ctx, e); err != nil {
 		return false, err
 	}

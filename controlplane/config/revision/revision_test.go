@@ -42,6 +42,7 @@ func (p *puppet) InForce(context.Context) (string, error) {
 
 type desk struct {
 	*Book
+	today  time.Time
 	puppet *puppet
 	log    *audit.Log
 	store  *store.Bolt
@@ -55,7 +56,7 @@ func newDesk(t *testing.T) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &desk{puppet: &puppet{}}
+	d := &desk{puppet: &puppet{}, today: time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC)}
 	if d.log, err = audit.Open(filepath.Join(dir, "audit"), skey, vkey, time.Now); err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +71,7 @@ func newDesk(t *testing.T) *desk {
 	}
 	a := policy.Anchors(cfg)
 	d.reopen = func() *Book {
-		return New(d.store, audit.NewJournal(d.store, d.log), d.puppet, func() (*anchors.Anchors, error) { return a, nil }, time.Now)
+		return New(d.store, audit.NewJournal(d.store, d.log), d.puppet, func() (*anchors.Anchors, error) { return a, nil }, func() time.Time { return d.today })
 	}
 	d.Book = d.reopen()
 	return d
@@ -182,5 +183,38 @@ func TestRestore(t *testing.T) {
 	}
 	if as := d.actions(t); as[len(as)-1] != "config.restore" {
 		t.Errorf("recorded %v", as)
+	}
+}
+
+// TestExpiredRecordLeavesForce: a record's last day ends, and the same revision permits less, without anybody's doing.
+func TestExpiredRecordLeavesForce(t *testing.T) {
+	ctx := context.Background()
+	d := newDesk(t)
+	text := bytes.Replace(examples.Lab, []byte("until: 2027-03-31"), []byte("until: 2026-10-02"), 1)
+	cfg, faults := config.Parse(text)
+	if err := faults.Err(); err != nil {
+		t.Fatal(err)
+	}
+	id := cfg.Communications[slices.IndexFunc(cfg.Communications, func(c config.Communication) bool { return c.Until.String() == "2026-10-02" })].ID
+	r, err := d.Commit(ctx, "root", "init", text)
+	if err != nil || len(r.Expired) != 0 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	d.today = d.today.AddDate(0, 0, 2)
+	if done, err := d.Restore(ctx); !done || err != nil || len(d.puppet.applied) != 2 || d.puppet.applied[1] == r.Policy {
+		t.Fatalf("after the last day: %v, %v, applied %v", done, err, d.puppet.applied)
+	}
+	if done, err := d.Restore(ctx); done || err != nil {
+		t.Errorf("once more: %v, %v", done, err)
+	}
+	if h := d.Head(); !slices.Equal(h.Expired, []string{id}) || h.Policy != d.puppet.applied[1] {
+		t.Errorf("head %+v", h.Revision)
+	}
+	b := d.reopen()
+	if err := b.Load(ctx); err != nil || b.Head().Policy != d.puppet.applied[1] {
+		t.Errorf("after a restart: %v, %+v", err, b.Head().Revision)
+	}
+	if r, err := d.Commit(ctx, "root", "again", text); err != nil || !slices.Equal(r.Expired, []string{id}) {
+		t.Errorf("%+v, %v", r, err)
 	}
 }
