@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
 
@@ -153,6 +155,68 @@ func TestSmallPacketsStayBelowTheLine(t *testing.T) {
 	t.Logf("on the line: %.2f of 6 Mbit/s in %d packets", got, packets)
 	if got > 6 || got < 5 {
 		t.Errorf("%.2f Mbit/s on the line: want just below 6", got)
+	}
+}
+
+// parameters reads what the kernel's tree does with every class, by handle.
+func parameters(t *testing.T) map[uint32]nl.TcHtbCopt {
+	t.Helper()
+	link, err := netlink.LinkByName("wg0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	req := nl.NewNetlinkRequest(unix.RTM_GETTCLASS, unix.NLM_F_DUMP)
+	req.AddData(&nl.TcMsg{Family: nl.FAMILY_ALL, Ifindex: int32(link.Attrs().Index)})
+	answers, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWTCLASS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	value := func(in []byte, of uint16) []byte {
+		attrs, err := nl.ParseRouteAttr(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range attrs {
+			if a.Attr.Type == of {
+				return a.Value
+			}
+		}
+		return nil
+	}
+	out := map[uint32]nl.TcHtbCopt{}
+	for _, b := range answers {
+		m := nl.DeserializeTcMsg(b)
+		if p := value(value(b[m.Len():], nl.TCA_OPTIONS), nl.TCA_HTB_PARMS); p != nil {
+			out[m.Handle] = *nl.DeserializeTcHtbCopt(p)
+		}
+	}
+	return out
+}
+
+// Whatever the machine's load: the kernel counts each packet with what the tunnel adds, for guarantees and for ceilings.
+func TestEveryClassCountsTheOverhead(t *testing.T) {
+	newTunnel(t)
+	for _, n := range []int{overhead, 80} { // made, then changed in place
+		p := plan()
+		p.Overhead = n
+		if err := Apply(p); err != nil {
+			t.Fatal(err)
+		}
+		have := parameters(t)
+		if len(have) != 1+len(p.Classes) {
+			t.Fatalf("%d classes in the kernel, want the root and %d", len(have), len(p.Classes))
+		}
+		for h, c := range have {
+			if c.Rate.Overhead != uint16(n) || c.Ceil.Overhead != uint16(n) {
+				t.Errorf("class %x counts %d bytes for its guarantee and %d for its ceiling, want %d", h, c.Rate.Overhead, c.Ceil.Overhead, n)
+			}
+			if c.Rate.Linklayer != nl.LINKLAYER_ETHERNET || c.Ceil.Linklayer != nl.LINKLAYER_ETHERNET {
+				t.Errorf("class %x counts in cells: link layers %d and %d", h, c.Rate.Linklayer, c.Ceil.Linklayer)
+			}
+		}
+		if got, most := uint64(have[handle(rootMinor)].Ceil.Rate)*8, p.Rate; got >= most || got < most*9/10 {
+			t.Errorf("the root runs at %d bit/s, want a little below %d", got, most)
+		}
 	}
 }
 
