@@ -1,7 +1,7 @@
 // Command sekisho-broker starts every sandbox and signs what the verifier passed; see package broker.
 //
-//	sekisho-broker prepare --name N              as root, before each start: key, directories, control group
-//	sekisho-broker --name N [--worker FILE]      as user sekisho-broker: serve
+//	sekisho-broker prepare --name N              as root, before each start: key, directories, control group (--parallel as below)
+//	sekisho-broker --name N [--worker FILE] [--parallel P]   as user sekisho-broker: serve
 //	sekisho-broker forget --name N               as root: remove the control group
 package main
 
@@ -43,7 +43,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.SetOutput(stderr)
 	name := flags.String("name", "sekisho", "name of the gate on this machine")
 	worker := flags.String("worker", "", "the sanitize worker; by default sekisho-sanitize beside this program")
-	parallel := flags.Int("parallel", 2, "files worked on at once")
+	parallel := flags.Int("parallel", broker.Parallel, "files worked on at once; prepare gives all sandboxes together memory for so many")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	i := place.Instance(*name)
 	switch verb {
 	case "prepare":
-		group, err := broker.Prepare(i)
+		group, err := broker.PrepareFor(i, *parallel)
 		if err == nil {
 			fmt.Fprintln(stdout, group)
 		}

@@ -42,6 +42,9 @@ func (b *Box) command(j Job) *exec.Cmd {
 	return cmd
 }
 
+// maxMemory is the most that one job may take, in bytes.
+const maxMemory = 1536 << 20
+
 // Scaled is the budget of a job on a file of that many bytes: fixed limits break large honest files. CPU time is what bounds the
 // work; the wall clock only ends what sleeps, and leaves room for a busy box.
 func Scaled(size, output int64) Budget {
@@ -49,7 +52,7 @@ func Scaled(size, output int64) Budget {
 	return Budget{
 		Time:   60*time.Second + 4*time.Second*mib,
 		CPU:    15*time.Second + 2*time.Second*mib,
-		Memory: min(512<<20+16*size, 1536<<20),
+		Memory: min(512<<20+16*size, maxMemory),
 		Output: output,
 		Tasks:  64,
 	}

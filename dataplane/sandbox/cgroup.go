@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Group is a delegated control group under which each job gets a cell of its own. Both hierarchies are known: version 1 with
@@ -50,14 +52,18 @@ func OpenGroup(instance string) (*Group, error) {
 	return g, nil
 }
 
-// Delegate makes the group of an instance and gives it to a user. Called by root before the broker starts. On version 2 the
-// broker itself must be started inside the group (systemd: Delegate=memory pids); the path is answered.
-func Delegate(instance string, uid, gid int) (string, error) {
+// Delegate makes the group of an instance, bounds all of its cells together to total bytes of memory, and gives it to a user, who
+// can't lift that bound. Called by root before the broker starts. On version 2 the broker itself must be started inside the
+// group (systemd: Delegate=memory pids) and its own memory counts too; the path is answered.
+func Delegate(instance string, uid, gid int, total int64) (string, error) {
 	g, err := locate(instance)
 	if err != nil {
 		return "", err
 	}
 	if err := g.make(); err != nil {
+		return "", err
+	}
+	if err := g.limit(total); err != nil {
 		return "", err
 	}
 	for _, dir := range g.dirs() {
@@ -185,6 +191,37 @@ func (g *Group) make() error {
 		}
 	}
 	return nil
+}
+
+// Total is how much memory the sandboxes of so many files at once may take together, in bytes: as much as each may take, and at
+// most half of what the machine has, so that the gate itself lives on whatever the files do.
+func Total(parallel int) (int64, error) {
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		return 0, fmt.Errorf("size of the memory: %w", err)
+	}
+	return min(int64(max(1, parallel))*maxMemory, int64(info.Totalram)*int64(info.Unit)/2), nil
+}
+
+// limit bounds what all cells take together. It can be called again with another bound.
+func (g *Group) limit(total int64) error {
+	n := strconv.FormatInt(total, 10)
+	if g.version == 2 {
+		return write(g.memory, "memory.max", n)
+	}
+	swap := func(v string) error { // absent where swap is not accounted; never below the other, so it is lifted in between
+		if err := write(g.memory, "memory.memsw.limit_in_bytes", v); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
+	if err := swap("-1"); err != nil {
+		return err
+	}
+	if err := write(g.memory, "memory.limit_in_bytes", n); err != nil {
+		return err
+	}
+	return swap(n)
 }
 
 func (g *Group) dirs() []string {

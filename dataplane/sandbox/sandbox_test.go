@@ -211,8 +211,13 @@ func TestNothingIsLeft(t *testing.T) {
 func TestUnprivilegedBrokerUsesItsDelegatedGroup(t *testing.T) {
 	cred := brokerUser(t)
 	name := fmt.Sprintf("test-%d-delegated", os.Getpid())
-	if _, err := Delegate(name, int(cred.Uid), int(cred.Gid)); err != nil {
-		t.Fatal(err)
+	for _, total := range []int64{1 << 30, 256 << 20, 512 << 20} { // again with less and with more
+		if _, err := Delegate(name, int(cred.Uid), int(cred.Gid), total); err != nil {
+			t.Fatal(err)
+		}
+		if got := totalOf(t, name); got != total {
+			t.Errorf("all sandboxes together may take %d bytes, want %d", got, total)
+		}
 	}
 	t.Cleanup(func() {
 		if err := Undelegate(name); err != nil {
@@ -240,6 +245,78 @@ func TestUnprivilegedBrokerUsesItsDelegatedGroup(t *testing.T) {
 		if err != nil || !strings.HasPrefix(string(out), c.want) {
 			t.Errorf("%s: got %q, %v; want %q", c.what, out, err, c.want)
 		}
+	}
+}
+
+// totalOf reads back how much memory all cells of an instance may take.
+func totalOf(t *testing.T, name string) int64 {
+	t.Helper()
+	g, err := locate(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(g.memory, "memory.limit_in_bytes")
+	if g.version == 2 {
+		file = filepath.Join(g.memory, "memory.max")
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(file)
+	if err != nil || info.Sys().(*syscall.Stat_t).Uid != 0 || info.Mode().Perm()&0o022 != 0 {
+		t.Errorf("the broker could lift its bound: %v %v", info.Mode(), err)
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// TestAllSandboxesTogetherAreBounded: a job that stays within its own budget ends where the group's is used up.
+func TestAllSandboxesTogetherAreBounded(t *testing.T) {
+	cred := brokerUser(t)
+	name := fmt.Sprintf("test-%d-total", os.Getpid())
+	if _, err := Delegate(name, int(cred.Uid), int(cred.Gid), 64<<20); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := Undelegate(name); err != nil {
+			t.Error(err)
+		}
+	})
+	g, err := OpenGroup(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := small()
+	b.Memory = 512 << 20
+	_, err = (&Box{Group: g, Credential: cred}).Run(t.Context(), Job{Binary: probe, Args: []string{"hog"}, Budget: b})
+	wantKind(t, err, Memory)
+	peak := filepath.Join(g.memory, "memory.max_usage_in_bytes")
+	if g.version == 2 {
+		peak = filepath.Join(g.memory, "memory.peak")
+	}
+	used, err := os.ReadFile(peak)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := strconv.ParseInt(strings.TrimSpace(string(used)), 10, 64); err != nil || n < 1<<20 || n > 64<<20 {
+		t.Errorf("all sandboxes together took %d bytes (%v), bound %d", n, err, 64<<20)
+	}
+}
+
+func TestTotalGrowsWithParallelAndKeepsHalfOfTheMachine(t *testing.T) {
+	one, err1 := Total(1)
+	many, err2 := Total(1000)
+	var info syscall.Sysinfo_t
+	if err := errors.Join(err1, err2, syscall.Sysinfo(&info)); err != nil {
+		t.Fatal(err)
+	}
+	half := int64(info.Totalram) * int64(info.Unit) / 2
+	if one != min(maxMemory, half) || many != min(1000*maxMemory, half) {
+		t.Errorf("%d for one, %d for many, half of the machine is %d", one, many, half)
 	}
 }
 

@@ -38,7 +38,13 @@ func LoadKey(i place.Instance) (ed25519.PrivateKey, error) {
 
 // Prepare makes, as root, what the broker needs before each start: directories, its key, the root-owned copy of the public half
 // that release trusts, and its control group, whose path is answered. Running it again changes nothing.
-func Prepare(i place.Instance) (group string, err error) {
+func Prepare(i place.Instance) (group string, err error) { return PrepareFor(i, Parallel) }
+
+// Parallel is how many files are worked on at once when nobody says otherwise.
+const Parallel = 2
+
+// PrepareFor is Prepare with memory for so many files at once.
+func PrepareFor(i place.Instance, parallel int) (group string, err error) {
 	u, err := user.Lookup(place.BrokerUser)
 	if err != nil {
 		return "", fmt.Errorf("prepare the broker: %w", err)
@@ -61,7 +67,11 @@ func Prepare(i place.Instance) (group string, err error) {
 	if err := publish(i.VerifierKey(), pub); err != nil {
 		return "", fmt.Errorf("prepare the broker: %w", err)
 	}
-	return sandbox.Delegate(string(i), uid, gid)
+	total, err := sandbox.Total(parallel)
+	if err != nil {
+		return "", fmt.Errorf("prepare the broker: %w", err)
+	}
+	return sandbox.Delegate(string(i), uid, gid, total)
 }
 
 func directories(i place.Instance, uid, gid int) error {
