@@ -38,7 +38,11 @@ type puppetRelease struct {
 	fail   error             // of the next call
 	erased []string
 	state  release.State
+	asked  []string
+	sick   string // this transfer always fails
 }
+
+var errSick = errors.New("the disk has a hole there")
 
 func (p *puppetRelease) StoreOriginal(_ context.Context, o release.NewOriginal, body io.Reader) (verdict.Digest, error) {
 	b, err := io.ReadAll(body)
@@ -51,9 +55,13 @@ func (p *puppetRelease) StoreOriginal(_ context.Context, o release.NewOriginal, 
 	return digest(string(b)), nil
 }
 
-func (p *puppetRelease) State(context.Context, string) (release.State, error) {
+func (p *puppetRelease) State(_ context.Context, id string) (release.State, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if id == p.sick {
+		return release.State{}, errSick
+	}
+	p.asked = append(p.asked, id)
 	return p.state, p.fail
 }
 
@@ -62,6 +70,9 @@ func (p *puppetRelease) Erase(_ context.Context, id string) error {
 	defer p.mu.Unlock()
 	if p.fail != nil {
 		return p.fail
+	}
+	if id == p.sick {
+		return errSick
 	}
 	if _, ok := p.files[id]; !ok {
 		return &release.Refusal{Code: release.CodeUnknown}
@@ -497,6 +508,52 @@ func TestTwoDecideAtOnce(t *testing.T) {
 		}
 		if last := tr.History[len(tr.History)-1]; approved && last.Reason != "" || rejected && last.Reason != "no" {
 			t.Fatalf("%s with the words %q", tr.State, last.Reason)
+		}
+	}
+}
+
+// TestOneSickTransferKeepsNoOtherFromItsTurn: asking for approvals, expiring and erasing go on past one that fails.
+func TestOneSickTransferKeepsNoOtherFromItsTurn(t *testing.T) {
+	ctx := context.Background()
+	for _, sick := range []int{0, 1, 2} {
+		o := newOffice(t)
+		var ids []string
+		for range 3 {
+			sent := o.send("a.txt")
+			o.work(sent.ID)
+			ids = append(ids, sent.ID)
+		}
+		o.release.sick = ids[sick]
+		if err := o.Tend(ctx); !errors.Is(err, errSick) || !strings.Contains(err.Error(), ids[sick]) {
+			t.Errorf("%d: tend: %v", sick, err)
+		}
+		if len(o.release.asked) != 2 {
+			t.Errorf("%d: release was asked for approvals of %v", sick, o.release.asked)
+		}
+		if err := os.Remove(filepath.Join(o.dir, "sheets", ids[sick]+".key")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.MkdirAll(filepath.Join(o.dir, "sheets", ids[sick]+".key", "in-the-way"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		o.mu.Lock()
+		o.time = o.time.AddDate(0, 0, 8)
+		o.mu.Unlock()
+		if err := o.Tend(ctx); err == nil {
+			t.Errorf("%d: expiring hides that one failed", sick)
+		}
+		if len(o.release.erased) != 2 {
+			t.Errorf("%d: erased %v, want all but %s", sick, o.release.erased, ids[sick])
+		}
+		if err := os.RemoveAll(filepath.Join(o.dir, "sheets", ids[sick]+".key")); err != nil {
+			t.Fatal(err)
+		}
+		if err := o.Tend(ctx); !errors.Is(err, errSick) { // expired now, but release cannot erase it yet
+			t.Errorf("%d: erase: %v", sick, err)
+		}
+		o.release.sick = ""
+		if err := o.Tend(ctx); err != nil || len(o.release.erased) != 3 {
+			t.Errorf("%d: at last: %v, erased %v", sick, err, o.release.erased)
 		}
 	}
 }

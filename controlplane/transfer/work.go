@@ -260,15 +260,40 @@ func (d *Desk) Tend(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// each does something with every transfer: one that fails keeps no other from its turn. The error names the first few that
+// failed, and says how many there were.
+func each(ctx context.Context, ids []string, do func(id string) error) error {
+	const named = 3
+	var errs []error
+	failed := 0
+	for _, id := range ids {
+		if ctx.Err() != nil {
+			break
+		}
+		if err := do(id); err != nil {
+			if failed++; failed <= named {
+				errs = append(errs, fmt.Errorf("transfer %s: %w", id, err))
+			}
+		}
+	}
+	if failed > named {
+		errs = append(errs, fmt.Errorf("and %d transfers more", failed-named))
+	}
+	return errors.Join(append(errs, ctx.Err())...)
+}
+
 // expire ends transfers whose keeping time is over: release erases the bytes, the sheet's key is overwritten.
 func (d *Desk) expire(ctx context.Context) error {
 	from, _ := store.Under(byExpiry)
-	due, err := d.o.Store.Range(ctx, from, byExpiry+d.o.Now().UTC().Format(time.RFC3339), 500, false)
+	due, err := d.o.Store.Range(ctx, from, byExpiry+d.o.Now().UTC().Format(time.RFC3339), 0, false)
 	if err != nil {
 		return err
 	}
+	keys := make(map[string]string, len(due))
 	for _, e := range due {
-		id := e.Key[strings.LastIndexByte(e.Key, '/')+1:]
+		keys[ofKey(e.Key)] = e.Key
+	}
+	return each(ctx, ofKeys(due), func(id string) error {
 		r, rev, err := d.load(ctx, id)
 		if err != nil {
 			return err
@@ -278,13 +303,9 @@ func (d *Desk) expire(ctx context.Context) error {
 			return err
 		}
 		r.advance(web.Expired, d.o.Now(), "")
-		err = d.save(ctx, r, rev, store.Txn{Delete: []string{e.Key, pendingKey + id}, Put: []store.Put{{Key: eraseKey + id}}},
+		return d.save(ctx, r, rev, store.Txn{Delete: []string{keys[id], pendingKey + id}, Put: []store.Put{{Key: eraseKey + id}}},
 			d.event(r, anchors.None, "sekisho-control", "transfer.expire", nil))
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	})
 }
 
 func (d *Desk) erase(ctx context.Context) error {
@@ -292,7 +313,7 @@ func (d *Desk) erase(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, id := range ids {
+	return each(ctx, ids, func(id string) error {
 		err := d.o.Release.Erase(ctx, id)
 		if refusal := new(release.Refusal); errors.As(err, &refusal) && (refusal.Code == release.CodeUnknown || refusal.Code == release.CodeErased) {
 			err = nil
@@ -300,11 +321,9 @@ func (d *Desk) erase(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if _, err := d.o.Store.Commit(ctx, store.Txn{Delete: []string{eraseKey + id}}); err != nil {
-			return err
-		}
-	}
-	return nil
+		_, err = d.o.Store.Commit(ctx, store.Txn{Delete: []string{eraseKey + id}})
+		return err
+	})
 }
 
 // collect asks release for approvals of waiting transfers whose receipt never came. The index by expiry names all that live.
@@ -314,15 +333,12 @@ func (d *Desk) collect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, e := range live {
-		r, rev, err := d.load(ctx, e.Key[strings.LastIndexByte(e.Key, '/')+1:])
-		if err != nil {
+	return each(ctx, ofKeys(live), func(id string) error {
+		r, rev, err := d.load(ctx, id)
+		if err != nil || r.State != web.Awaiting {
 			return err
 		}
-		if r.State != web.Awaiting {
-			continue
-		}
-		st, err := d.o.Release.State(ctx, r.ID)
+		st, err := d.o.Release.State(ctx, id)
 		if err != nil {
 			return err
 		}
@@ -331,13 +347,21 @@ func (d *Desk) collect(ctx context.Context) error {
 			if err != nil || r.approvedBy(a.Person) {
 				continue
 			}
-			if err := d.approve(ctx, r, rev, r.From, signed, a); err != nil {
-				d.o.Log.Warn("collect an approval", "transfer", r.ID, "error", err)
-			}
-			break // the record has changed; the next round takes the next one
+			return d.approve(ctx, r, rev, r.From, signed, a) // the record has changed; the next round takes the next one
 		}
+		return nil
+	})
+}
+
+// ofKey is the transfer that a key of an index ends in.
+func ofKey(key string) string { return key[strings.LastIndexByte(key, '/')+1:] }
+
+func ofKeys(es []store.Entry) []string {
+	ids := make([]string, len(es))
+	for i, e := range es {
+		ids[i] = ofKey(e.Key)
 	}
-	return nil
+	return ids
 }
 
 func (d *Desk) under(ctx context.Context, prefix string) ([]string, error) {
