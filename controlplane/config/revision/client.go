@@ -10,6 +10,7 @@ import (
 	"net/http"
 
 	"github.com/sekisho/sekisho/dataplane/gate"
+	"github.com/sekisho/sekisho/dataplane/packet"
 	"github.com/sekisho/sekisho/dataplane/packet/proof"
 	"github.com/sekisho/sekisho/dataplane/socket"
 )
@@ -17,12 +18,20 @@ import (
 // At is the dataplane behind a socket.
 type At string
 
+// Mismatch is an alarm: the dataplane says that it has other tables in force than those that were proven and sent.
+type Mismatch struct{ Revision, Proven, InForce string }
+
+func (m *Mismatch) Error() string {
+	return fmt.Sprintf("ALARM: apply %s: the dataplane has tables %q in force, proven were %s: one of the two is damaged or taken over; compare the programs with their packages, then restart sekisho-dataplane and commit again", m.Revision, m.InForce, m.Proven)
+}
+
 func (a At) Apply(ctx context.Context, g gate.Generation) error {
 	b, err := json.Marshal(g)
 	if err != nil {
 		return fmt.Errorf("apply %s: %w", g.Revision, err)
 	}
 	var no struct {
+		gate.Result
 		Error      string            `json:"error"`
 		Violations []proof.Violation `json:"violations"`
 	}
@@ -31,6 +40,8 @@ func (a At) Apply(ctx context.Context, g gate.Generation) error {
 		return fmt.Errorf("apply %s: %w", g.Revision, err)
 	}
 	switch {
+	case code == http.StatusOK && no.Hash != packet.Hash(g.Tables):
+		return &Mismatch{Revision: g.Revision, Proven: packet.Hash(g.Tables), InForce: no.Hash}
 	case code == http.StatusOK:
 		return nil
 	case len(no.Violations) > 0:
