@@ -38,12 +38,14 @@ type Trial struct {
 	page    []byte
 	out     [4096]byte
 	context []byte
+
+	redirect map[int]*ebpf.Program // sends every frame to the device of that index
 }
 
 type RawVerdict struct{ Reason, Rule, Opened, Runs uint32 }
 
-// NewTrial loads it. quota: flows of a segment.
-func (c *Core) NewTrial(flows, quota uint32) (*Trial, error) {
+// NewTrial loads it. quota: flows of a segment. own: maps that it does not share with the core.
+func (c *Core) NewTrial(flows, quota uint32, own ...string) (*Trial, error) {
 	spec, err := loadPrograms()
 	if err != nil {
 		return nil, err
@@ -64,6 +66,9 @@ func (c *Core) NewTrial(flows, quota uint32) (*Trial, error) {
 	for _, name := range tableNames {
 		shared[name] = c.outer(name)
 	}
+	for _, name := range own {
+		delete(shared, name)
+	}
 	t := &Trial{}
 	if err := spec.LoadAndAssign(&t.objects, &ebpf.CollectionOptions{MapReplacements: shared}); err != nil {
 		return nil, err
@@ -78,6 +83,9 @@ func (c *Core) NewTrial(flows, quota uint32) (*Trial, error) {
 }
 
 func (t *Trial) Close() error {
+	for _, p := range t.redirect {
+		p.Close()
+	}
 	if err := unix.Munmap(t.page); err != nil {
 		return err
 	}
@@ -157,4 +165,65 @@ func (t *Trial) TunnelIn(ifindex int, frame []byte) (answer, mark uint32, v RawV
 	le.PutUint32(t.context[40:], uint32(ifindex))
 	answer, _, v, err = t.run(t.objects.TunnelIn, frame, size)
 	return answer, le.Uint32(t.context[8:]), v, err
+}
+
+// NewEgressTrial is a trial of the egress program: frames are redirected to one of the devices without being looked at.
+func (c *Core) NewEgressTrial(t testing.TB, devices []int) (*Trial, error) {
+	trial, err := c.NewTrial(1, 1, programsMapEgressPorts)
+	if err != nil {
+		return nil, err
+	}
+	trial.redirect = map[int]*ebpf.Program{}
+	for _, d := range devices {
+		exit := programsBpfDevmapVal{Ifindex: uint32(d)}
+		exit.BpfProg.Fd = int32(trial.objects.Leave.FD())
+		if err := trial.objects.EgressPorts.Put(uint32(d), exit); err != nil {
+			return nil, err
+		}
+		trial.redirect[d] = redirector(t, trial.objects.EgressPorts, d)
+	}
+	return trial, nil
+}
+
+// Leave gives the reason for which the egress program drops a frame that came in by one device and would leave by another;
+// "" when it passes. The kernel runs the program only where it stands, so the frame is really sent.
+func (t *Trial) Leave(in, out int, frame []byte) (string, error) {
+	runs := t.verdict.Runs
+	clear(t.context[:24])
+	le.PutUint32(t.context[4:], uint32(len(frame)))
+	le.PutUint32(t.context[12:], uint32(in))
+	var pin runtime.Pinner
+	pin.Pin(&frame[0])
+	pin.Pin(&t.context[0])
+	defer pin.Unpin()
+	attr := testRun{
+		program: uint32(t.redirect[out].FD()), sizeIn: uint32(len(frame)), in: uint64(uintptr(unsafe.Pointer(&frame[0]))), repeat: 1,
+		contextIn: 24, ctxIn: uint64(uintptr(unsafe.Pointer(&t.context[0]))), flags: unix.BPF_F_TEST_XDP_LIVE_FRAMES, batch: 1,
+	}
+	for {
+		_, _, errno := unix.Syscall(unix.SYS_BPF, bpfProgTestRun, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
+		if errno == 0 {
+			break
+		}
+		if errno != unix.EINTR && errno != unix.EAGAIN {
+			return "", fmt.Errorf("redirect %d bytes from device %d to %d: %w", len(frame), in, out, errno)
+		}
+	}
+	switch v := *t.verdict; v.Runs - runs {
+	case 0:
+		return "", nil
+	case 1:
+		return reasonName(v.Reason), nil
+	default:
+		return "", fmt.Errorf("one frame was judged %d times", v.Runs-runs)
+	}
+}
+
+// EgressRuns is how often the egress program ran; statistics must be on.
+func (t *Trial) EgressRuns() (uint64, error) {
+	s, err := t.objects.Leave.Stats()
+	if err != nil {
+		return 0, err
+	}
+	return s.RunCount, nil
 }

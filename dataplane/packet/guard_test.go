@@ -83,8 +83,15 @@ func unhex(t testing.TB, s string) []byte {
 // careless is a classifier that redirects every frame to one port, whatever it is.
 func careless(t testing.TB, c *Core, to int) *ebpf.Program {
 	t.Helper()
+	p := redirector(t, c.objects.EgressPorts, to)
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+func redirector(t testing.TB, exits *ebpf.Map, to int) *ebpf.Program {
+	t.Helper()
 	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.XDP, AttachType: ebpf.AttachXDP, License: "GPL", Instructions: asm.Instructions{
-		asm.LoadMapPtr(asm.R1, c.objects.EgressPorts.FD()),
+		asm.LoadMapPtr(asm.R1, exits.FD()),
 		asm.Mov.Imm(asm.R2, int32(to)),
 		asm.Mov.Imm(asm.R3, 0),
 		asm.FnRedirectMap.Call(),
@@ -93,7 +100,6 @@ func careless(t testing.TB, c *Core, to int) *ebpf.Program {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { p.Close() })
 	return p
 }
 

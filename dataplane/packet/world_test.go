@@ -231,6 +231,7 @@ func world(t *testing.T) (*packet.Core, map[string]int) {
 	packet.Run(t, "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1", "net.ipv6.conf.default.accept_dad=0", "net.ipv6.conf.all.accept_dad=0")
 	for _, p := range ports {
 		packet.Run(t, "ip", "link", "add", p, "address", portMAC(p).String(), "type", "veth", "peer", "name", p, "netns", far)
+		packet.Run(t, "ip", "netns", "exec", far, "ethtool", "-K", p, "gro", "on") // NAPI, without which a veth takes no redirected frames
 		packet.Run(t, "ip", "netns", "exec", far, "ip", "link", "set", p, "up")
 	}
 	packet.Run(t, "ip", "link", "set", "c0", "mtu", strconv.Itoa(smallMTU))
