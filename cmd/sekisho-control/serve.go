@@ -99,10 +99,12 @@ func serve(ctx context.Context, i place.Instance, log *slog.Logger) (err error) 
 	auditor := &auditor{log: o.Log, journal: o.Journal, desk: desk, dir: i.AuditLog(), key: i.AuditKey(), now: time.Now}
 	for _, z := range place.PortalZones {
 		services := web.Services{People: o.People, Transfers: desk}
-		opts := web.Options{Log: log}
-		if h := o.Book.Head(); h != nil {
-			opts.Town = web.Name{JA: h.Config.Town.JA, EN: h.Config.Town.EN}
-		}
+		opts := web.Options{Log: log, Town: func() web.Name {
+			if h := o.Book.Head(); h != nil {
+				return web.Name{JA: h.Config.Town.JA, EN: h.Config.Town.EN}
+			}
+			return web.Name{}
+		}}
 		if z == anchors.Management {
 			services.Monitor, services.Audit = eye, auditor
 		}

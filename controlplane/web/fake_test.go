@@ -34,6 +34,7 @@ type hall struct {
 	fail      error         // what every service answers, when set
 	routes    []web.Route
 	decided   []string // receipts that were taken
+	town      web.Name // when it is not the usual one
 }
 
 type worker struct {
@@ -62,6 +63,15 @@ func newHall() *hall {
 		h.people[p.ID] = &p
 	}
 	return h
+}
+
+func (h *hall) townName() web.Name {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.town == (web.Name{}) {
+		return web.Name{JA: "海山町", EN: "Umiyama"}
+	}
+	return h.town
 }
 
 func (h *hall) services(zone anchors.Zone) web.Services {

@@ -50,7 +50,7 @@ type Reload struct{ Seconds int }
 
 // render writes the page or, for a fault in a template, an error; never half a page.
 func (s *site) render(w http.ResponseWriter, r *http.Request, status int, name string, v view) {
-	v.Lang, v.Zone, v.Town = lang(r), s.zone, s.Town.in(lang(r))
+	v.Lang, v.Zone, v.Town = lang(r), s.zone, s.Town().in(lang(r))
 	v.Back = r.URL.Path
 	if r.Method != http.MethodGet {
 		v.Back = "/"

@@ -34,7 +34,7 @@ func stand(t *testing.T, h *hall, zone anchors.Zone) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	control := socket.Server(web.New(zone, h.services(zone), web.Options{Log: log, Town: web.Name{JA: "海山町", EN: "Umiyama"}}))
+	control := socket.Server(web.New(zone, h.services(zone), web.Options{Log: log, Town: h.townName}))
 	go control.Serve(ul)
 	t.Cleanup(func() { control.Close() })
 

@@ -19,7 +19,7 @@ import (
 // Options of one zone's pages.
 type Options struct {
 	Log  *slog.Logger
-	Town Name // shown in the head of each page
+	Town func() Name // shown in the head of each page; it may change with the configuration; nil: none
 }
 
 // New gives the pages of one zone. The caller serves it on that zone's socket, with no read or write timeout shorter than an
@@ -27,6 +27,9 @@ type Options struct {
 func New(zone anchors.Zone, s Services, o Options) http.Handler {
 	if o.Log == nil {
 		o.Log = slog.Default()
+	}
+	if o.Town == nil {
+		o.Town = func() Name { return Name{} }
 	}
 	st := &site{zone: zone, Services: s, Options: o}
 	mux := http.NewServeMux()

@@ -438,6 +438,21 @@ func TestFaultsAreNotTold(t *testing.T) {
 	}
 }
 
+// TestTownsNameFollowsTheConfiguration: a commit may change it while control runs.
+func TestTownsNameFollowsTheConfiguration(t *testing.T) {
+	h := newHall()
+	v := visit(t, stand(t, h, anchors.LGWAN))
+	if _, body := v.get("/sign-in"); !strings.Contains(body, "海山町") {
+		t.Error("the page does not name the town")
+	}
+	h.mu.Lock()
+	h.town = web.Name{JA: "新海山市"}
+	h.mu.Unlock()
+	if _, body := v.get("/sign-in"); !strings.Contains(body, "新海山市") || strings.Contains(body, "海山町") {
+		t.Error("the page does not follow the town's new name")
+	}
+}
+
 func TestLanguage(t *testing.T) {
 	v := visit(t, stand(t, newHall(), anchors.LGWAN))
 	if _, body := v.get("/sign-in", "Accept-Language", "en"); !strings.Contains(body, `<html lang="ja">`) {
