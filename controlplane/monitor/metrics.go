@@ -10,7 +10,9 @@ import (
 )
 
 // Metrics serves everything in Prometheus' form: base units (bytes, seconds), `_total` on counters and on nothing else, the
-// handshake as the time it happened. Counters come from the dataplane's maps and survive restarts of every daemon.
+// handshake as the time it happened. What the packet core counts comes from its pinned maps and survives restarts of every daemon;
+// classes count from when their line was set up, flows admitted from when control began to look, so those begin again at zero,
+// as Prometheus expects of counters. Flows admitted is left out while there are too many to compare.
 func (m *Monitor) Metrics() http.Handler {
 	r := prometheus.NewRegistry()
 	r.MustRegister(m, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -32,7 +34,7 @@ var (
 	droppedBytes   = desc("dropped_bytes_total", "Bytes of the packets dropped, by reason.", "reason")
 	passedPackets  = desc("passed_packets_total", "Packets passed, by zones.", "from", "to")
 	passedBytes    = desc("passed_bytes_total", "Bytes passed, by zones.", "from", "to")
-	flowsAdmitted  = desc("flows_admitted_total", "Flows seen to begin, by comparing the flow table each second.")
+	flowsAdmitted  = desc("flows_admitted_total", "Flows seen to begin, by comparing the flow table each second; absent while it holds too many to compare.")
 	eventsLost     = desc("events_lost_total", "Sampled drop events that found no room.")
 	portUp         = desc("port_up", "1 when the port is up.", "port", "zone")
 	portNative     = desc("port_native_xdp", "1 when native XDP guards the port.", "port", "zone")
@@ -108,7 +110,9 @@ func (m *Monitor) Collect(ch chan<- prometheus.Metric) {
 		count(passedPackets, p.Packets, pair[0].String(), pair[1].String())
 		count(passedBytes, p.Bytes, pair[0].String(), pair[1].String())
 	}
-	count(flowsAdmitted, s.admitted)
+	if s.flows != nil {
+		count(flowsAdmitted, s.admitted)
+	}
 	count(eventsLost, s.counters.EventsLost)
 	for _, c := range s.status.Classes {
 		gauge(classGuarantee, float64(c.Guarantee)/8, c.Device, c.Name)

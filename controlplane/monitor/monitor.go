@@ -35,7 +35,7 @@ type snapshot struct {
 	status   gate.Status
 	counters packet.Counters
 	flows    map[flowKey]bool // nil: too many to list
-	admitted uint64           // flows seen to begin since this process began to look
+	admitted uint64           // flows seen to begin since this process began to look; short when flows was nil in between
 }
 
 // flowKey is what tells flows apart.
@@ -45,8 +45,8 @@ type flowKey struct {
 	sport, dport uint16
 }
 
-// mostFlows bounds the list that is compared each second. A gate with more live flows shows no rate of admitted ones: the
-// packet core counts packets by rule, not flows, and a part of an unordered list would only look like a rate.
+// mostFlows bounds the list that is compared each second. With more live flows the rate of admitted ones is unknown, and shown
+// as such: the packet core counts packets by rule, not flows, and a part of an unordered list would only look like a rate.
 const mostFlows = 4096
 
 // Options of a monitor.
@@ -155,7 +155,11 @@ func rates(a, b snapshot) web.Sample {
 		}
 		return float64(new-old) / secs
 	}
-	out := web.Sample{Time: b.at, Allowed: per(a.admitted, b.admitted), Packets: per(passed(a), passed(b)), Dropped: map[string]float64{}}
+	out := web.Sample{Time: b.at, Packets: per(passed(a), passed(b)), Dropped: map[string]float64{}}
+	if a.flows != nil && b.flows != nil {
+		n := per(a.admitted, b.admitted)
+		out.Allowed = &n
+	}
 	for name, c := range b.counters.Reasons {
 		if c.Packets > 0 {
 			out.Dropped[name] = per(a.counters.Reasons[name].Packets, c.Packets)

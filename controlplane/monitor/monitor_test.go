@@ -127,7 +127,7 @@ func TestConsoleShowsTheGate(t *testing.T) {
 	if err != nil || len(got) != 1 {
 		t.Fatalf("%v, %v", got, err)
 	}
-	if x := got[0]; x.Allowed != 2 || x.Packets != 100 || x.Dropped["no-cell"] != 10 || x.Dropped["fragment"] != 2 {
+	if x := got[0]; x.Allowed == nil || *x.Allowed != 2 || x.Packets != 100 || x.Dropped["no-cell"] != 10 || x.Dropped["fragment"] != 2 {
 		t.Errorf("rates: %+v", x)
 	}
 
@@ -205,6 +205,37 @@ func TestMetricsKeepTheRules(t *testing.T) {
 	for line := range have {
 		if strings.Contains(line, "handshake") && strings.Contains(line, "_age") {
 			t.Errorf("%q: the handshake is a time, not an age", line)
+		}
+	}
+}
+
+// TestTooManyFlowsAreNotShownAsNone: above what is compared each second the rate is unknown, not zero, on the console and in
+// the metrics, until two polls can be compared again.
+func TestTooManyFlowsAreNotShownAsNone(t *testing.T) {
+	m, p, now := newEye(t)
+	ctx := context.Background()
+	few, many := []packet.Flow{flow(1)}, []packet.Flow{}
+	for n := range mostFlows {
+		many = append(many, flow(uint16(n+1)))
+	}
+	for i, c := range []struct {
+		flows []packet.Flow
+		known bool
+	}{{few, false}, {few, true}, {many, false}, {many, false}, {few, false}, {few, true}} {
+		p.set(func() { p.flows = c.flows })
+		*now = now.Add(time.Second)
+		m.poll(ctx)
+		got, err := m.Samples(ctx, now.Add(-time.Millisecond))
+		if err != nil || len(got) != min(i, 1) {
+			t.Fatalf("poll %d: %d samples, %v", i, len(got), err)
+		}
+		if i > 0 && (got[0].Allowed != nil) != c.known {
+			t.Errorf("poll %d, %d flows: rate %v, want it known: %v", i, len(c.flows), got[0].Allowed, c.known)
+		}
+		w := httptest.NewRecorder()
+		m.Metrics().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		if shown := strings.Contains(w.Body.String(), "\nsekisho_flows_admitted_total "); shown != (len(c.flows) < mostFlows) {
+			t.Errorf("poll %d, %d flows: flows_admitted_total shown: %v", i, len(c.flows), shown)
 		}
 	}
 }

@@ -233,7 +233,8 @@ func (h *hall) busy() {
 		if i > 200 && i < 240 {
 			d["station-unregistered"] = 22
 		}
-		h.samples = append(h.samples, web.Sample{Time: now.Add(time.Duration(i-300) * time.Second), Allowed: 40 + 15*math.Sin(float64(i)/30), Packets: 9000, Dropped: d})
+		allowed := 40 + 15*math.Sin(float64(i)/30)
+		h.samples = append(h.samples, web.Sample{Time: now.Add(time.Duration(i-300) * time.Second), Allowed: &allowed, Packets: 9000, Dropped: d})
 	}
 	port := func(id string, z anchors.Zone, ja, en string) web.Port {
 		return web.Port{ID: id, Zone: z, Name: web.Name{JA: ja, EN: en}, Up: true, Native: true, Portal: strings.HasPrefix(id, "pt-")}

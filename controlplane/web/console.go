@@ -16,10 +16,10 @@ type board struct {
 	Picture picture
 	Bars    []bar
 	Reasons []reason
-	Allowed float64 // flows a second, now
-	Dropped float64 // packets a second, now
-	Windows int     // minutes of the chart
-	Silent  bool    // the dataplane does not answer: nothing is known of ports, tunnels and classes
+	Allowed *float64 // flows a second, now; nil: not known
+	Dropped float64  // packets a second, now
+	Windows int      // minutes of the chart
+	Silent  bool     // the dataplane does not answer: nothing is known of ports, tunnels and classes
 }
 
 // reason is one line of the table of drops.
@@ -92,9 +92,9 @@ type series struct {
 }
 
 type row struct {
-	Name   string    `json:"name"`
-	Label  string    `json:"label"`
-	Values []float64 `json:"values"`
+	Name   string     `json:"name"`
+	Label  string     `json:"label"`
+	Values []*float64 `json:"values"` // null: not known
 }
 
 // shown is how many drop reasons the chart draws; the table has all.
@@ -121,7 +121,8 @@ func (s *site) consoleSamples(w http.ResponseWriter, r *http.Request, _ Person) 
 		for i := range out.Rows {
 			v := sm.Allowed
 			if i > 0 {
-				v = sm.Dropped[out.Rows[i].Name]
+				n := sm.Dropped[out.Rows[i].Name]
+				v = &n
 			}
 			out.Rows[i].Values = append(out.Rows[i].Values, v)
 		}

@@ -228,7 +228,7 @@ type Daemon struct {
 // Sample of the packet core's counters, as rates per second.
 type Sample struct {
 	Time    time.Time          `json:"time"`
-	Allowed float64            `json:"allowed"` // flows admitted
+	Allowed *float64           `json:"allowed"` // flows admitted; nil: not known
 	Packets float64            `json:"packets"` // packets passed
 	Dropped map[string]float64 `json:"dropped"` // packets by reason name; reasons that never occurred may be absent
 }

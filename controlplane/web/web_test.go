@@ -438,6 +438,27 @@ func TestFaultsAreNotTold(t *testing.T) {
 	}
 }
 
+// TestUnknownRateIsNotShownAsZero: what nobody counted is said to be unknown, and leaves a gap in the chart.
+func TestUnknownRateIsNotShownAsZero(t *testing.T) {
+	h := newHall()
+	now := time.Now()
+	h.status = web.Status{Time: now}
+	h.samples = []web.Sample{{Time: now.Add(-time.Second), Dropped: map[string]float64{}}, {Time: now, Dropped: map[string]float64{"no-cell": 2}}}
+	v := visit(t, stand(t, h, anchors.Management))
+	v.signIn("joho", "joho-no-password")
+	if _, body := v.get("/console"); !strings.Contains(body, "不明") {
+		t.Error("the console does not say that the rate is unknown")
+	}
+	if _, body := v.get("/console/samples", "Accept", "application/json"); !strings.Contains(body, `"values":[null,null]`) || !strings.Contains(body, `"values":[0,2]`) {
+		t.Errorf("samples: %s", body)
+	}
+	rate := 0.0
+	h.samples[1].Allowed = &rate
+	if _, body := v.get("/console"); strings.Contains(body, "不明") {
+		t.Error("a rate that is known to be zero is shown as unknown")
+	}
+}
+
 // TestTownsNameFollowsTheConfiguration: a commit may change it while control runs.
 func TestTownsNameFollowsTheConfiguration(t *testing.T) {
 	h := newHall()
