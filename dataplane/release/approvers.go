@@ -148,9 +148,10 @@ func passphraseFits(a Approver, known bool, passphrase string) bool {
 	return subtle.ConstantTimeCompare(got, h.key) == 1 && known
 }
 
-// throttle slows down guessing: after freeTries wrong passphrases for a person in a zone, each further one closes the door for twice as
-// long, up to maxWait. A right one opens it. Tries that are under way count as wrong until they are not, so that guesses in
-// parallel gain nothing. Zones are counted apart: whoever holds one zone's portal closes the doors of that zone only. Held in memory: a restart gives freeTries more, and an attacker who can restart the daemon is root.
+// throttle slows down guessing: after freeTries wrong passphrases for a person in a zone, each further one closes the door for
+// twice as long, up to maxWait. A right one opens it. Tries that are under way count as wrong until they are not, so that guesses
+// in parallel gain nothing. Zones are counted apart: whoever holds one zone's portal closes the doors of that zone only. Held in
+// memory: a restart gives freeTries more, and an attacker who can restart the daemon is root.
 type throttle struct {
 	mu    sync.Mutex
 	state map[door]*tries
