@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -37,6 +38,9 @@ func (a *admin) handler(metrics http.Handler) http.Handler {
 	mux.HandleFunc("GET /people", a.people)
 	mux.HandleFunc("POST /people", a.addPerson)
 	mux.HandleFunc("POST /people/{id}/reset", a.resetPerson)
+	mux.HandleFunc("POST /people/{id}/disable", a.person(a.office.People.Disable))
+	mux.HandleFunc("POST /people/{id}/enable", a.person(a.office.People.Enable))
+	mux.HandleFunc("POST /people/{id}/change", a.changePerson)
 	mux.HandleFunc("POST /sections", a.addSection)
 	return mux
 }
@@ -161,6 +165,26 @@ func (a *admin) resetPerson(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, http.StatusOK, map[string]string{"password": password})
+}
+
+// person answers an act on a person that needs nothing but the id.
+func (a *admin) person(act func(ctx context.Context, actor, id string) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := act(r.Context(), root, r.PathValue("id")); err != nil {
+			fail(w, err)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+func (a *admin) changePerson(w http.ResponseWriter, r *http.Request) {
+	var p identity.Person
+	if !read(w, r, &p) {
+		return
+	}
+	p.ID = r.PathValue("id")
+	a.person(func(ctx context.Context, actor, _ string) error { return a.office.People.Change(ctx, actor, p) })(w, r)
 }
 
 func (a *admin) addSection(w http.ResponseWriter, r *http.Request) {

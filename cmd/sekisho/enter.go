@@ -31,6 +31,9 @@ type entry struct {
 	People   []identity.Person  `json:"people,omitempty"`
 	First    bool               `json:"first,omitempty"` // when there is nobody, make admin
 	Reset    string             `json:"reset,omitempty"` // person who gets a new one-time password
+	Disable  string             `json:"disable,omitempty"`
+	Enable   string             `json:"enable,omitempty"`
+	Change   *identity.Person   `json:"change,omitempty"` // person with what is to be another
 }
 
 // entered is the answer.
@@ -113,6 +116,9 @@ func write(ctx context.Context, i place.Instance, e entry) (out entered, err err
 		section:   func(s identity.Section) error { return o.People.AddSection(ctx, "root", s) },
 		add:       func(p identity.Person) (string, error) { return o.People.Add(ctx, "root", p) },
 		reset:     func(id string) (string, error) { return o.People.Reset(ctx, "root", id) },
+		disable:   func(id string) error { return o.People.Disable(ctx, "root", id) },
+		enable:    func(id string) error { return o.People.Enable(ctx, "root", id) },
+		change:    func(p identity.Person) error { return o.People.Change(ctx, "root", p) },
 	})
 	return out, err
 }
@@ -123,6 +129,9 @@ type books struct {
 	section   func(identity.Section) error
 	add       func(identity.Person) (string, error)
 	reset     func(id string) (string, error)
+	disable   func(id string) error
+	enable    func(id string) error
+	change    func(identity.Person) error
 }
 
 // people enters who is new.
@@ -153,6 +162,28 @@ func (e entry) people(out *entered, b books) error {
 			return err
 		}
 		out.People = append(out.People, credentials{Person: p, Password: password})
+	}
+	for id, act := range map[string]func(string) error{e.Disable: b.disable, e.Enable: b.enable} {
+		if id == "" {
+			continue
+		}
+		if err := act(id); err != nil {
+			return fmt.Errorf("person %s: %w", id, err)
+		}
+		out.People = append(out.People, credentials{Person: known[id]})
+	}
+	if e.Change != nil {
+		if err := b.change(*e.Change); err != nil {
+			return fmt.Errorf("person %s: %w", e.Change.ID, err)
+		}
+		if there, err = b.everybody(); err != nil {
+			return err
+		}
+		for _, p := range there {
+			if p.ID == e.Change.ID {
+				out.People = append(out.People, credentials{Person: p})
+			}
+		}
 	}
 	if e.Reset == "" {
 		return nil
@@ -218,6 +249,9 @@ func (c control) enter(ctx context.Context, e entry) (out entered, err error) {
 			err := ask("/people/"+url.PathEscape(id)+"/reset", nil, &a)
 			return a.Password, err
 		},
+		disable: func(id string) error { return ask("/people/"+url.PathEscape(id)+"/disable", nil, nil) },
+		enable:  func(id string) error { return ask("/people/"+url.PathEscape(id)+"/enable", nil, nil) },
+		change:  func(p identity.Person) error { return ask("/people/"+url.PathEscape(p.ID)+"/change", p, nil) },
 	})
 	return out, err
 }

@@ -336,6 +336,26 @@ func TestInit(t *testing.T) {
 			t.Error(out)
 		}
 		sekisho(t, exitFailed, approver...)
+		sekisho(t, exitOK, "approver", "remove", "--name", string(i), "--id", "kato")
+		if b, err := os.ReadFile(i.Approvers()); err != nil || strings.Contains(string(b), "kato") || !strings.Contains(string(b), "tanaka") {
+			t.Errorf("%v\n%s", err, b)
+		}
+		sekisho(t, exitFailed, "approver", "remove", "--name", string(i), "--id", "kato")
+		sekisho(t, exitOK, approver...)
+
+		if _, said := sekisho(t, exitOK, "person", "disable", "--name", string(i), "--id", "tanaka"); !strings.Contains(said, "approver remove") {
+			t.Errorf("not said that tanaka may still approve: %s", said)
+		}
+		sekisho(t, exitOK, "person", "enable", "--name", string(i), "--id", "tanaka")
+		if out, _ := sekisho(t, exitOK, "person", "change", "--name", string(i), "--id", "suzuki", "--section", "zeimu=税務課", "--role", "section-head"); !strings.Contains(out, `"zeimu"`) || !strings.Contains(out, "section-head") || !strings.Contains(out, "鈴木") {
+			t.Error(out)
+		}
+		for _, bad := range [][]string{{"disable", "--id", "nobody"}, {"change", "--id", "suzuki", "--role", "king"}, {"change", "--id", "suzuki", "--section", "moon"}} {
+			sekisho(t, exitFailed, append([]string{"person", bad[0], "--name", string(i)}, bad[1:]...)...)
+		}
+		if out, _ := sekisho(t, exitOK, "audit", "show", i.AuditLog()); !strings.Contains(out, "person.disable") || !strings.Contains(out, "person.enable") || !strings.Contains(out, "person.change") {
+			t.Error(out)
+		}
 	})
 	t.Run("a lost audit key is not replaced while there is a log", func(t *testing.T) {
 		if err := os.Rename(i.AuditSigner(), i.AuditSigner()+".away"); err != nil {

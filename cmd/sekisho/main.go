@@ -39,8 +39,8 @@ var commands = []command{
 	{"history", "history --name N [--max N]   revisions, newest first", runHistory},
 	{"diff", "diff --name N FILE|REVISION [FILE|REVISION]   what differs between two texts, or one and the head", runDiff},
 	{"status", "status --name N   what control sees, as JSON", runStatus},
-	{"person", "person add|reset --name N --id ID ...   enter a person, or give a new one-time password", runPerson},
-	{"approver", "approver add --name N --id ID ...   enter a person in release's own list of those who may approve", runApprover},
+	{"person", "person add|reset|disable|enable|change --name N --id ID ...   enter a person, give a new one-time password, let in or not, change role or section", runPerson},
+	{"approver", "approver add|remove --name N --id ID ...   enter a person in release's own list of those who may approve, or take them out", runApprover},
 	{"certificates", "certificates renew --name N [--config FILE]   renew the portals' certificates that are missing or about to expire", runCertificates},
 	{"audit", "audit verify|show DIR   verify or read an audit log, offline", runAudit},
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -23,8 +24,9 @@ import (
 // runPerson enters people in control's directory.
 func runPerson(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	const usage = `usage: sekisho person add --name N --id ID --person-name NAME --section ID[=NAME] --role ROLE --zones A,B
-       sekisho person reset --name N --id ID`
-	if len(args) == 0 || args[0] != "add" && args[0] != "reset" {
+       sekisho person reset|disable|enable --name N --id ID
+       sekisho person change --name N --id ID [--section ID[=NAME]] [--role ROLE] [--zones A,B]`
+	if len(args) == 0 || !slices.Contains([]string{"add", "reset", "disable", "enable", "change"}, args[0]) {
 		fmt.Fprintln(stderr, usage)
 		return exitUsage
 	}
@@ -36,8 +38,20 @@ func runPerson(ctx context.Context, args []string, stdout, stderr io.Writer) int
 	if !isRoot(stderr, "person") {
 		return exitFailed
 	}
-	e := entry{Reset: p.ID}
-	if args[0] == "add" {
+	var e entry
+	switch args[0] {
+	case "reset":
+		e.Reset = p.ID
+	case "disable":
+		e.Disable = p.ID
+	case "enable":
+		e.Enable = p.ID
+	case "change":
+		e.Change = &p
+		if section.Name != "" {
+			e.Sections = []identity.Section{section}
+		}
+	case "add":
 		if err := p.Check(); err != nil {
 			fmt.Fprintln(stderr, "sekisho person:", err)
 			return exitUsage
@@ -55,13 +69,19 @@ func runPerson(ctx context.Context, args []string, stdout, stderr io.Writer) int
 		fmt.Fprintln(stderr, "sekisho person:", err)
 		return exitFailed
 	}
+	if args[0] == "disable" || args[0] == "change" {
+		if as, err := readApprovers(name); err == nil && as.has(p.ID) {
+			fmt.Fprintf(stderr, "sekisho person: %s still stands in release's own list of approvers (%s) with the section, role and zones there: `sekisho approver remove --name %s --id %s`, and add anew if that is meant\n", p.ID, name.Approvers(), name, p.ID)
+		}
+	}
 	return printJSON(stdout, stderr, out.People[0])
 }
 
 // runApprover enters who may approve in release's own file, which no daemon can change.
 func runApprover(_ context.Context, args []string, stdout, stderr io.Writer) int {
-	const usage = "usage: sekisho approver add --name N --id ID --section ID --zones A,B [--role section-head]"
-	if len(args) == 0 || args[0] != "add" {
+	const usage = "usage: sekisho approver add --name N --id ID --section ID --zones A,B [--role section-head]\n" +
+		"       sekisho approver remove --name N --id ID"
+	if len(args) == 0 || args[0] != "add" && args[0] != "remove" {
 		fmt.Fprintln(stderr, usage)
 		return exitUsage
 	}
@@ -69,17 +89,25 @@ func runApprover(_ context.Context, args []string, stdout, stderr io.Writer) int
 	if p.Role == "" {
 		p.Role = web.SectionHead
 	}
-	if !ok || p.ID == "" || p.Section == "" || len(p.Zones) == 0 {
+	if !ok || p.ID == "" || args[0] == "add" && (p.Section == "" || len(p.Zones) == 0) {
 		fmt.Fprintln(stderr, usage)
 		return exitUsage
 	}
 	if !isRoot(stderr, "approver") {
 		return exitFailed
 	}
+	if args[0] == "remove" {
+		if err := removeApprover(name, p.ID); err != nil {
+			fmt.Fprintln(stderr, "sekisho approver:", err)
+			return exitFailed
+		}
+		fmt.Fprintf(stdout, "%s is no approver any more\n", p.ID)
+		return exitOK
+	}
 	phrase := secret()
 	as, err := readApprovers(name)
 	if err == nil && as.has(p.ID) {
-		err = fmt.Errorf("approver %s is there already; take the entry out of %s to give a new passphrase", p.ID, name.Approvers())
+		err = fmt.Errorf("approver %s is there already; `sekisho approver remove --name %s --id %s` first, to give a new passphrase", p.ID, name, p.ID)
 	}
 	if err == nil {
 		err = as.add(p, phrase)
@@ -92,6 +120,19 @@ func runApprover(_ context.Context, args []string, stdout, stderr io.Writer) int
 		return exitFailed
 	}
 	return printJSON(stdout, stderr, credentials{Person: p, Passphrase: phrase})
+}
+
+// removeApprover takes a person out of release's list; release reads it for each approval.
+func removeApprover(i place.Instance, id string) error {
+	as, err := readApprovers(i)
+	if err != nil {
+		return err
+	}
+	if !as.has(id) {
+		return fmt.Errorf("approver %s: not in %s", id, i.Approvers())
+	}
+	as.Approvers.Approvers = slices.DeleteFunc(as.Approvers.Approvers, func(a release.Approver) bool { return a.Person == id })
+	return as.write(i)
 }
 
 func personFlags(verb string, args []string, stderr io.Writer) (name place.Instance, p identity.Person, s identity.Section, ok bool) {

@@ -4,7 +4,7 @@
 // Mechanism: one directory of sections and people, each with one role and the zones they may use; PBKDF2-HMAC-SHA-256
 // passwords, one-time until first changed; guessing is slowed down for each person and for each zone; a session belongs to
 // the zone whose socket it was opened on, idles out by a lease and ends for good at its absolute time. Life cycle: root adds
-// people, they choose a password at first sign-in, a changed password ends all their sessions. Invariant: no session without
+// people, they choose a password at first sign-in, a changed password ends all their sessions, and so does root by disabling them or changing their role. Invariant: no session without
 // a right password in that zone, none for a zone the person may not use, and every change stands in the audit log before it
 // is answered.
 package identity
@@ -43,10 +43,11 @@ type Person struct {
 // record is what the store holds.
 type record struct {
 	Person
-	Hash    string    `json:"hash"`
-	OneTime bool      `json:"one_time"`
-	Era     uint64    `json:"era"` // sessions of an earlier era are void
-	Created time.Time `json:"created"`
+	Hash     string    `json:"hash"`
+	OneTime  bool      `json:"one_time"`
+	Disabled bool      `json:"disabled,omitempty"` // no sign-in; the entry stays, since transfers and the log name it
+	Era      uint64    `json:"era"`                // sessions of an earlier era are void
+	Created  time.Time `json:"created"`
 }
 
 // ErrExists is answered when a person of that id is there already.
@@ -175,6 +176,54 @@ func (d *Directory) Reset(ctx context.Context, actor, id string) (password strin
 		return "", err
 	}
 	return password, nil
+}
+
+// Disable ends a person's sessions and refuses every sign-in, until they are enabled again.
+func (d *Directory) Disable(ctx context.Context, actor, id string) error {
+	return d.admit(ctx, actor, id, "person.disable", true)
+}
+
+// Enable lets a person sign in again, with the password they had.
+func (d *Directory) Enable(ctx context.Context, actor, id string) error {
+	return d.admit(ctx, actor, id, "person.enable", false)
+}
+
+func (d *Directory) admit(ctx context.Context, actor, id, action string, disabled bool) error {
+	r, rev, err := d.load(ctx, id)
+	if err != nil || r.Disabled == disabled {
+		return err
+	}
+	r.Disabled, r.Era = disabled, r.Era+1
+	return d.save(ctx, r, rev, audit.New(d.now(), "", actor, action, id, nil))
+}
+
+// Change gives a person another section, role or zones, and ends their sessions. What p leaves empty stays as it is.
+func (d *Directory) Change(ctx context.Context, actor string, p Person) error {
+	r, rev, err := d.load(ctx, p.ID)
+	if err != nil {
+		return err
+	}
+	was := r.Person
+	if p.Section != "" {
+		r.Section = p.Section
+	}
+	if p.Role != "" {
+		r.Role = p.Role
+	}
+	if len(p.Zones) > 0 {
+		r.Zones = p.Zones
+	}
+	if err := r.Check(); err != nil {
+		return err
+	}
+	if _, err := d.section(ctx, r.Section); err != nil {
+		return fmt.Errorf("person %s: section %q: %w", p.ID, r.Section, err)
+	}
+	r.Era++
+	return d.save(ctx, r, rev, audit.New(d.now(), "", actor, "person.change", p.ID, map[string]string{
+		"section": r.Section, "role": string(r.Role), "zones": zoneList(r.Zones),
+		"section_before": was.Section, "role_before": string(was.Role), "zones_before": zoneList(was.Zones),
+	}))
 }
 
 // Lookup answers the entry of a person.

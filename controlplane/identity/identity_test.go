@@ -298,3 +298,72 @@ func TestEntriesAreChecked(t *testing.T) {
 		t.Errorf("%v, %v", ps, err)
 	}
 }
+
+// TestDisable: who has left or changed the office is out at once, and stands in the log.
+func TestDisable(t *testing.T) {
+	ctx := context.Background()
+	w := newTown(t)
+	token, _, no := w.signIn(anchors.LGWAN, "suzuki", w.first)
+	if no != "" {
+		t.Fatal(no)
+	}
+	for range 2 { // twice is once
+		if err := w.Disable(ctx, "root", "suzuki"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := w.Session(ctx, anchors.LGWAN, token); code(err) != web.CodeSession {
+		t.Errorf("a session of a disabled person: %v", err)
+	}
+	if _, _, no := w.signIn(anchors.LGWAN, "suzuki", w.first); no != web.CodeSignIn {
+		t.Errorf("a disabled person signs in: %q", no)
+	}
+	fresh, err := w.Reset(ctx, "root", "suzuki")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, no := w.signIn(anchors.LGWAN, "suzuki", fresh); no != web.CodeSignIn {
+		t.Errorf("a new password brings a disabled person in: %q", no)
+	}
+	if err := w.Enable(ctx, "root", "suzuki"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Session(ctx, anchors.LGWAN, token); code(err) != web.CodeSession {
+		t.Errorf("the old session lives again: %v", err)
+	}
+	token, _, no = w.signIn(anchors.LGWAN, "suzuki", fresh)
+	if no != "" {
+		t.Errorf("enabled again: %q", no)
+	}
+	if err := w.AddSection(ctx, "root", Section{"zeimu", "税務課"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Change(ctx, "root", Person{ID: "suzuki", Section: "zeimu", Role: web.SectionHead}); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := w.Lookup(ctx, "suzuki"); err != nil || p.Section != "zeimu" || p.Role != web.SectionHead || len(p.Zones) != 2 || p.Name != suzuki.Name {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if _, err := w.Session(ctx, anchors.LGWAN, token); code(err) != web.CodeSession {
+		t.Errorf("a session with the role of before: %v", err)
+	}
+	for _, p := range []Person{{ID: "suzuki", Role: web.Auditor}, {ID: "suzuki", Section: "moon"}, {ID: "nobody", Section: "zeimu"}, {ID: "suzuki", Role: "king"}} {
+		if err := w.Change(ctx, "root", p); err == nil {
+			t.Errorf("changed to %+v", p)
+		}
+	}
+	if err := w.Disable(ctx, "root", "nobody"); err == nil {
+		t.Error("nobody was disabled")
+	}
+	rs, err := w.log.Read(0, w.log.Size())
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := map[string]int{}
+	for _, r := range rs {
+		count[r.Action+" "+r.Detail["why"]]++
+	}
+	if count["person.disable "] != 1 || count["person.enable "] != 1 || count["person.change "] != 1 || count["session.refused disabled"] != 2 {
+		t.Errorf("log: %v", count)
+	}
+}

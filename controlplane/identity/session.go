@@ -144,6 +144,9 @@ func (d *Directory) authenticate(ctx context.Context, zone anchors.Zone, user, p
 	if !passwordFits(hash, password) || err != nil {
 		return record{}, d.refused(ctx, zone, user, "password")
 	}
+	if r.Disabled { // told from a wrong password in the log only
+		return record{}, d.refused(ctx, zone, user, "disabled")
+	}
 	d.gate.right(at, d.now())
 	return r, nil
 }
@@ -196,7 +199,7 @@ func (d *Directory) session(ctx context.Context, zone anchors.Zone, token string
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return s, record{}, err
 	}
-	if err != nil || s.Zone != zone || s.Era != r.Era || !d.now().Before(s.End) || !slices.Contains(r.Zones, zone) {
+	if err != nil || r.Disabled || s.Zone != zone || s.Era != r.Era || !d.now().Before(s.End) || !slices.Contains(r.Zones, zone) {
 		return s, record{}, web.Refuse(web.CodeSession, nil)
 	}
 	return s, r, nil
