@@ -97,9 +97,10 @@ func (p *portal) approvalPage(w http.ResponseWriter, r *http.Request) {
 }
 
 // fromItsPage tells whether a browser sent an approval from the page that this process made, so that no page of control's can
-// carry a form of its own. Programs, which show nothing to anyone, do not say where they come from.
+// carry a form of its own. A browser always says how it fetches (Sec-Fetch-Mode), and no page can keep it from that; programs,
+// which show nothing to anyone, do not.
 func fromItsPage(r *http.Request) bool {
-	if r.Header.Get("Sec-Fetch-Site") == "" {
+	if r.Header.Get("Sec-Fetch-Mode") == "" {
 		return true
 	}
 	from, err := url.Parse(r.Referer())

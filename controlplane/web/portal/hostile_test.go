@@ -165,6 +165,64 @@ func TestApprovalPageShowsWhatReleaseStates(t *testing.T) {
 	}
 }
 
+// TestAnswersComeWithoutEncoding: a monitoring host asks for the numbers compressed, as Prometheus does.
+func TestAnswersComeWithoutEncoding(t *testing.T) {
+	path := control(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Accept-Encoding") != "" {
+			w.Header().Set("Content-Encoding", "gzip")
+			io.WriteString(w, "\x1f\x8b")
+			return
+		}
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8; escaping=underscores")
+		io.WriteString(w, "sekisho_dataplane_up 1\n")
+	}))
+	s := httptest.NewServer(portal.New(portal.Options{Control: path, Release: &vault{}, Log: quiet}))
+	defer s.Close()
+	resp, err := http.Get(s.URL + "/metrics") // the client itself asks for gzip
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if b, err := io.ReadAll(resp.Body); err != nil || string(b) != "sekisho_dataplane_up 1\n" {
+		t.Errorf("%s %q, %v", resp.Status, b, err)
+	}
+}
+
+// TestProgramsApproveWithoutAPage: what is no browser names the hash itself; a browser comes from the portal's own page.
+func TestProgramsApproveWithoutAPage(t *testing.T) {
+	var asked []string
+	v := &vault{}
+	s := httptest.NewServer(portal.New(portal.Options{Control: control(t, takenOver(&asked)), Release: v, Log: quiet}))
+	defer s.Close()
+	for i, c := range []struct {
+		header []string
+		want   int
+	}{
+		{nil, http.StatusNoContent},
+		{[]string{"Sec-Fetch-Site", "same-origin", "Origin", s.URL}, http.StatusNoContent}, // a program that knows the rule against other sites
+		{[]string{"Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "navigate"}, http.StatusForbidden},
+		{[]string{"Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "cors", "Referer", s.URL + "/transfers/t-1"}, http.StatusForbidden},
+		{[]string{"Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "navigate", "Referer", "https://elsewhere.example/transfers/t-1/approve"}, http.StatusForbidden},
+		{[]string{"Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "navigate", "Referer", s.URL + "/transfers/t-1/approve"}, http.StatusNoContent},
+	} {
+		v.asked = nil
+		req, _ := http.NewRequest(http.MethodPost, s.URL+"/transfers/t-1/approve", strings.NewReader("sha256=ab&passphrase=x"))
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set("Accept", "application/json")
+		for n := 0; n < len(c.header); n += 2 {
+			req.Header.Set(c.header[n], c.header[n+1])
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != c.want || (len(v.asked) == 1) != (c.want == http.StatusNoContent) {
+			t.Errorf("%d %v: %s, release asked %d times; want %d", i, c.header, resp.Status, len(v.asked), c.want)
+		}
+	}
+}
+
 // TestScriptsOfTakenOverControlDoNotRun asks a real browser.
 func TestScriptsOfTakenOverControlDoNotRun(t *testing.T) {
 	var asked []string

@@ -119,6 +119,7 @@ func (p *portal) proxy() http.Handler {
 				}
 			}
 			r.Out.Header.Set(PeerHeader, r.In.RemoteAddr)
+			r.Out.Header.Del("Accept-Encoding") // tame reads what an answer is, and lets no encoding through
 		},
 		ModifyResponse: tame,
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
