@@ -171,6 +171,21 @@ INLINE void flow_begin(struct flow *f, const struct tables *t, const struct pack
 	f->version = FLOW_VERSION;
 }
 
+/* Why there is no cell. Zones that no record may ever join have a reason of their own: that is an incident, not a form that
+ * somebody forgot. */
+INLINE int no_cell(const struct tables *t, const struct decision *d)
+{
+	struct segment *from = segment_of(t, d->src_segment), *to = segment_of(t, d->dst_segment);
+
+	if (!from || !to || from->zone == to->zone)
+		return DROP_NO_CELL;
+	if (from->zone >= ZONE_MANAGEMENT || to->zone >= ZONE_MANAGEMENT)
+		return DROP_ZONE_PAIR;
+	if (from->zone + to->zone == ZONE_MY_NUMBER + ZONE_INTERNET)
+		return DROP_ZONE_PAIR;
+	return DROP_NO_CELL;
+}
+
 /* A flow that is known: may this packet use it? */
 INLINE int flow_known(struct flow *f, const struct tables *t, const struct packet *p, struct decision *d, int by_b,
 		      __u64 now)
@@ -182,7 +197,7 @@ INLINE int flow_known(struct flow *f, const struct tables *t, const struct packe
 					      : policy(t, d->src_class, d->dst_class, p->proto, f->port);
 
 		if (!cell)
-			return DROP_NO_CELL;
+			return no_cell(t, d);
 		f->rule = cell->rule;
 		f->bwclass = cell->bwclass;
 		f->epoch = t->epoch;
@@ -246,7 +261,7 @@ INLINE int admit(const struct tables *t, const struct packet *p, struct decision
 		return DROP_ICMP_NO_FLOW;
 	cell = policy(t, d->src_class, d->dst_class, p->proto, port);
 	if (!cell)
-		return DROP_NO_CELL;
+		return no_cell(t, d);
 	if (p->proto == PROTO_TCP && !is_opening(p))
 		return DROP_TCP_NOT_SYN;
 	d->rule = cell->rule;

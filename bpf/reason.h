@@ -68,7 +68,8 @@ enum reason {
 	DROP_MARK_MISSING = 50,
 	DROP_GATE_REFUSED = 51,       /* what the gate itself may not send, whatever the policy */
 	DROP_FLOW_SEGMENT_QUOTA = 52, /* the initiator's segment holds its share of the flow table already */
-	REASONS = 53,
+	DROP_ZONE_PAIR = 53,          /* policy: no cell, and no record may ever join the two zones (I1, I13) */
+	REASONS = 54,
 };
 
 #endif

@@ -21,6 +21,9 @@
 #define MAX_DEVICES 256
 #define MAX_SEGMENTS 1024
 #define MAX_ZONES 8 /* anchors.Zone, rounded up */
+#define ZONE_MY_NUMBER 1
+#define ZONE_INTERNET 3
+#define ZONE_MANAGEMENT 4 /* this and the uplink after it join no other zone */
 #define MAC_LEN 6
 
 /* Protocols by IANA number, and the few fields of theirs that decide. */

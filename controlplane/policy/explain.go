@@ -76,7 +76,7 @@ func (w adviser) advise(reason string) string {
 		return fmt.Sprintf("send it from the registered MAC, or register %s for %s%s", w.q.MAC, w.q.Src, w.at(w.q.Src))
 	case "destination-unknown":
 		return fmt.Sprintf("no segment holds %s: add its prefix to one, in the configuration and in the anchors", w.q.Dst)
-	case "no-cell", "gate-refused":
+	case "no-cell", "zone-pair", "gate-refused":
 		return w.permit()
 	case "vlan-rewrite":
 		return "put both ends on ports with the same VLAN: the packet core does not rewrite VLAN tags"

@@ -55,6 +55,7 @@ var reasons = [...]string{
 	50: "mark-missing",
 	51: "gate-refused",
 	52: "flow-segment-quota",
+	53: "zone-pair",
 }
 
 // Reasons are the names of all drop reasons, in the order of their numbers.

@@ -84,8 +84,8 @@ func TestOnlyWhatACellAllowsCrosses(t *testing.T) {
 		{"another port", "mnpc", "198.18.21.11", "80", "no-cell"},
 		{"another port over IPv6", "mnpc", "2001:db8:21::11", "80", "no-cell"},
 		{"the opposite direction", "lgasp", "198.18.10.11", "443", "no-cell"},
-		{"My Number to internet", "mnpc", "203.0.113.11", "443", "no-cell"},
-		{"internet to My Number over IPv6", "inweb", "2001:db8:10::11", "443", "no-cell"},
+		{"My Number to internet", "mnpc", "203.0.113.11", "443", "zone-pair"},
+		{"internet to My Number over IPv6", "inweb", "2001:db8:10::11", "443", "zone-pair"},
 	} {
 		before := w.drops(c, x.reason)
 		if w.reaches(x.from, x.to, x.port) {

@@ -101,8 +101,8 @@ func (j *job) crash(ctx context.Context) error {
 	})
 	j.check("the counter of what was refused meanwhile", "kept, not begun anew", func() (string, bool, error) {
 		after, err := j.counters(ctx)
-		n := after["no-cell"].Packets - before.noCell
-		return fmt.Sprintf("no-cell +%d for %d tries", n, tries), n >= tries && after["no-cell"].Packets > before.noCell, err
+		n := after["zone-pair"].Packets - before.zonePair
+		return fmt.Sprintf("zone-pair +%d for %d tries", n, tries), n >= tries && after["zone-pair"].Packets > before.zonePair, err
 	})
 	return j.compare(ctx, before)
 }
@@ -110,7 +110,7 @@ func (j *job) crash(ctx context.Context) error {
 // memory is what must be there after the restart as it was before.
 type memory struct {
 	status    gate.Status
-	noCell    uint64
+	zonePair    uint64
 	transfers map[string]web.State
 	audit     []byte
 }
@@ -120,7 +120,7 @@ func (j *job) remember(ctx context.Context) (memory, error) {
 	var errs [4]error
 	m.status, errs[0] = j.status(ctx)
 	counters, err := j.counters(ctx)
-	m.noCell, errs[1] = counters["no-cell"].Packets, err
+	m.zonePair, errs[1] = counters["zone-pair"].Packets, err
 	m.transfers, errs[2] = j.transfers(ctx)
 	m.audit, errs[3] = content(j.name.AuditLog())
 	return m, errors.Join(errs[:]...)

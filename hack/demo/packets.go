@@ -50,7 +50,7 @@ func (j *job) packets(ctx context.Context) error {
 			{host: "mn-pc1", to: "in-web", port: 443}, {host: "mn-pc1", to: "in-pc1", port: 445},
 			{host: "in-web", to: "mn-pc1", port: 443}, {host: "in-pc1", to: "mn-pc1", port: 445},
 		} {
-			a.reason = "no-cell"
+			a.reason = "zone-pair"
 			j.refused(ctx, f, a)
 		}
 	}

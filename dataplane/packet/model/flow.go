@@ -3,6 +3,7 @@ package model
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -123,7 +124,7 @@ func (w *walk) reuse(f *Flow, from End) string {
 		}
 		cell, ok := w.m.permission(opener, other, w.p.proto, f.Asked)
 		if !ok {
-			return "no-cell"
+			return w.unpermitted()
 		}
 		f.Epoch, f.Rule, f.BWClass = w.m.tables.Epoch, cell.Rule, cell.BWClass
 	}
@@ -153,6 +154,15 @@ func (w *walk) reuse(f *Flow, from End) string {
 	return ""
 }
 
+// unpermitted names the lack of a cell: between zones that may never meet it is another fault than a record not written.
+func (w *walk) unpermitted() string {
+	from, to := w.m.segments[w.src.segment].Zone, w.m.segments[w.dst.segment].Zone
+	if from != to && !slices.Contains(meet[from], to) {
+		return "zone-pair"
+	}
+	return "no-cell"
+}
+
 // open asks the policy and remembers its yes.
 func (w *walk) open(key FlowKey, from End, asked uint16, reply bool) string {
 	if reply {
@@ -160,7 +170,7 @@ func (w *walk) open(key FlowKey, from End, asked uint16, reply bool) string {
 	}
 	cell, ok := w.m.permission(w.src.class, w.dst.class, w.p.proto, asked)
 	if !ok {
-		return "no-cell"
+		return w.unpermitted()
 	}
 	if w.p.proto == tcp && !w.opening() {
 		return "tcp-not-syn"
