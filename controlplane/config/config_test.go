@@ -87,7 +87,7 @@ var faults = []fault{
 	{"rate of nothing", "rate: 50Mbit", "rate: 0Mbit", "0Mbit", "above 0"},
 	{"rate beyond all measure", "rate: 50Mbit", "rate: 99999999999999Gbit", "99999999999999Gbit", "rate"},
 	{"bad size", "max-size: 50MB", "max-size: 50MiB", "50MiB", "like 50MB"},
-	{"day that does not exist", "until: 2027-03-31", "until: 2027-02-30", "2027-02-30", "existing day"},
+	{"day that does not exist", "until: 2036-03-31", "until: 2027-02-30", "2027-02-30", "existing day"},
 	{"bad public key", "dG9reW8tcmVnaW9uLWV4YW1wbGUta2V5LTAxMjM0NTY=", "c2hvcnQ=", "c2hvcnQ=", "32 bytes in base64"},
 	{"bad endpoint", `"192.0.2.11:51820"`, `"192.0.2.11"`, "192.0.2.11", "address and port"},
 

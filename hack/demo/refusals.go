@@ -32,7 +32,7 @@ const joining = `
     ports: []
     purpose: 業者の依頼
     owner: 税務課
-    until: 2027-03-31
+    until: 2036-03-31
 `
 
 // refusals is step 5: changes that must not come into force.

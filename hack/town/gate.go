@@ -181,6 +181,7 @@ func (t *Town) daemon(name string) Program {
 		p.Ready = dials(i.BrokerSocket())
 	case "control":
 		p.User = place.ControlUser
+		p.Prepare = program("sekisho-control", "prepare", "--name", string(t.Name))
 		p.Args = program("sekisho-control", "--name", string(t.Name))
 		p.Ready = dials(i.AdminSocket())
 	default:

@@ -190,7 +190,7 @@ func TestRestore(t *testing.T) {
 func TestExpiredRecordLeavesForce(t *testing.T) {
 	ctx := context.Background()
 	d := newDesk(t)
-	text := bytes.Replace(examples.Lab, []byte("until: 2027-03-31"), []byte("until: 2026-10-02"), 1)
+	text := bytes.Replace(examples.Lab, []byte("until: 2036-03-31"), []byte("until: 2026-10-02"), 1)
 	cfg, faults := config.Parse(text)
 	if err := faults.Err(); err != nil {
 		t.Fatal(err)

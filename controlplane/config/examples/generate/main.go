@@ -314,7 +314,7 @@ func (c *city) communication(id, from, service, class, purpose, owner string) {
 	if class != "" {
 		k = ", class: " + class
 	}
-	c.line("  - {id: %s, from: {%s}, to: {services: [%s]}%s, purpose: %s, owner: %s, until: 2027-03-31}", id, from, service, k, purpose, owner)
+	c.line("  - {id: %s, from: {%s}, to: {services: [%s]}%s, purpose: %s, owner: %s, until: 2036-03-31}", id, from, service, k, purpose, owner)
 }
 
 func named(hosts []host, id string) host {
