@@ -110,7 +110,7 @@ func (j *job) crash(ctx context.Context) error {
 // memory is what must be there after the restart as it was before.
 type memory struct {
 	status    gate.Status
-	zonePair    uint64
+	zonePair  uint64
 	transfers map[string]web.State
 	audit     []byte
 }
