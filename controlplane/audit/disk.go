@@ -12,6 +12,8 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 	"golang.org/x/sys/unix"
+
+	"github.com/sekisho/sekisho/dataplane/durable"
 )
 
 const (
@@ -159,7 +161,7 @@ func (d disk) writeAt(file string, at int64, b []byte, sync bool) error {
 		err = cerr
 	}
 	if err == nil && fresh { // also for a file that is synced later
-		err = syncDir(filepath.Dir(path))
+		err = durable.SyncDir(filepath.Dir(path))
 	}
 	return err
 }
@@ -193,16 +195,7 @@ func mkdir(dir string) error {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return syncDir(filepath.Dir(dir))
-}
-
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Sync()
+	return durable.SyncDir(filepath.Dir(dir))
 }
 
 // Each reads the events of a log from index from on, at most max (0 = all), without verifying them. It needs only the directory.

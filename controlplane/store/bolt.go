@@ -13,6 +13,8 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/sekisho/sekisho/dataplane/durable"
 )
 
 // Buckets: "kv" holds key -> revision (8 bytes, big endian), lease (8), value; "leases" holds lease -> ttl, end (8 + 8,
@@ -64,7 +66,7 @@ func OpenBolt(path string, wait time.Duration, now func() time.Time) (*Bolt, err
 		return nil
 	})
 	if err == nil && errors.Is(statErr, os.ErrNotExist) {
-		err = syncDir(filepath.Dir(path))
+		err = durable.SyncDir(filepath.Dir(path))
 	}
 	if err != nil {
 		db.Close()
@@ -293,13 +295,4 @@ func next(tx *bolt.Tx, key []byte) (uint64, error) {
 	}
 	n++
 	return n, m.Put(key, binary.BigEndian.AppendUint64(nil, n))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/sekisho/sekisho/dataplane/durable"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
@@ -40,7 +41,7 @@ func (s sheets) create(id string, v sheet) error {
 	}
 	key := make([]byte, sheetKeySize)
 	rand.Read(key)
-	if err := writeWhole(s.path(id, ".key"), key); err != nil {
+	if err := durable.Replace(s.path(id, ".key"), key, 0o600); err != nil {
 		return fmt.Errorf("keep the key of transfer %s: %w", id, err)
 	}
 	return s.write(id, v)
@@ -55,7 +56,7 @@ func (s sheets) write(id string, v sheet) error {
 	if err != nil {
 		return fmt.Errorf("keep transfer %s: %w", id, err)
 	}
-	if err := writeWhole(s.path(id, ".sheet"), seal(aead, b, id)); err != nil {
+	if err := durable.Replace(s.path(id, ".sheet"), seal(aead, b, id), 0o600); err != nil {
 		return fmt.Errorf("keep transfer %s: %w", id, err)
 	}
 	return nil
@@ -153,28 +154,4 @@ func open(aead cipher.AEAD, b []byte, about string) ([]byte, error) {
 		return nil, errors.New("sealed text is too short")
 	}
 	return aead.Open(nil, b[:aead.NonceSize()], b[aead.NonceSize():], []byte(about))
-}
-
-// writeWhole replaces a file: new content, sync, rename, sync of the directory.
-func writeWhole(path string, b []byte) error {
-	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return err
-	}
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/sekisho/sekisho/dataplane/durable"
 )
 
 // prepareGeneration writes the generation beside path, on the disk; the returned function makes it the one that is read back.
@@ -15,28 +17,18 @@ func prepareGeneration(path string, g Generation) (commit func() error, err erro
 	if err != nil {
 		return nil, fmt.Errorf("keep the generation: %w", err)
 	}
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("keep the generation: %w", err)
 	}
 	next := path + ".next"
-	f, err := os.OpenFile(next, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("keep the generation: %w", err)
-	}
-	_, err = f.Write(b)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+	if err := durable.Write(next, b, 0o600); err != nil {
 		return nil, fmt.Errorf("keep the generation: %w", err)
 	}
 	return func() error {
-		if err := os.Rename(next, path); err != nil {
+		if err := durable.Rename(next, path); err != nil {
 			return fmt.Errorf("keep the generation: %w", err)
 		}
-		d, err := os.Open(dir)
-		if err != nil {
-			return fmt.Errorf("keep the generation: %w", err)
-		}
-		return errors.Join(d.Sync(), d.Close())
+		return nil
 	}, nil
 }
 

@@ -8,9 +8,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/sekisho/sekisho/dataplane/durable"
 )
 
 // ring holds the period keys: one that wraps new file keys and, in the middle of a rotation, the one before it. The file lies
@@ -159,13 +160,10 @@ func replaceFile(path string, b []byte, scrub bool) error {
 			return err
 		}
 	}
-	if err := writeSynced(path+newSuffix, b); err != nil {
+	if err := durable.Write(path+newSuffix, b, 0o600); err != nil {
 		return err
 	}
-	if err := os.Rename(path+newSuffix, path); err != nil {
-		return err
-	}
-	if err := syncDir(filepath.Dir(path)); err != nil {
+	if err := durable.Rename(path+newSuffix, path); err != nil {
 		return err
 	}
 	return scrubLeft(path)
@@ -219,29 +217,4 @@ func scrub(path string) error {
 		return err
 	}
 	return os.Remove(path)
-}
-
-func writeSynced(path string, b []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	if _, err := f.Write(b); err != nil {
-		f.Close()
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		f.Close()
-		return err
-	}
-	return f.Close()
-}
-
-func syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

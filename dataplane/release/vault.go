@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/durable"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
@@ -167,7 +168,7 @@ func (v *vault) sweep(rec record) error {
 		}
 	}
 	if removed {
-		return syncDir(dir)
+		return durable.SyncDir(dir)
 	}
 	return nil
 }
@@ -240,10 +241,10 @@ func (v *vault) create(ctx context.Context, rec record, d details, body io.Reade
 	if err != nil {
 		return fail(err)
 	}
-	if err := writeSynced(filepath.Join(stage, "record"), line); err != nil {
+	if err := durable.Write(filepath.Join(stage, "record"), line, 0o600); err != nil {
 		return fail(fmt.Errorf("receive %s: %w", rec.Transfer, err))
 	}
-	if err := syncDir(stage); err != nil {
+	if err := durable.SyncDir(stage); err != nil {
 		return fail(fmt.Errorf("receive %s: %w", rec.Transfer, err))
 	}
 	v.at("create: recorded")
@@ -255,7 +256,7 @@ func (v *vault) create(ctx context.Context, rec record, d details, body io.Reade
 		return fail(fmt.Errorf("receive %s: %w", rec.Transfer, err))
 	}
 	v.at("create: renamed")
-	if err := syncDir(filepath.Join(v.dir, "files")); err != nil {
+	if err := durable.SyncDir(filepath.Join(v.dir, "files")); err != nil {
 		return record{}, fmt.Errorf("receive %s: %w", rec.Transfer, err)
 	}
 	return rec, nil
@@ -328,7 +329,7 @@ func (v *vault) adopt(id string, b *blob) error {
 		return fmt.Errorf("store %s: %w", id, err)
 	}
 	v.at("adopt: moved")
-	if err := syncDir(filepath.Join(v.dir, "files", id)); err != nil {
+	if err := durable.SyncDir(filepath.Join(v.dir, "files", id)); err != nil {
 		return fmt.Errorf("store %s: %w", id, err)
 	}
 	return os.Remove(stage)

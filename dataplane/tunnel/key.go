@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
+
+	"github.com/sekisho/sekisho/dataplane/durable"
 )
 
 // loadKey reads the private key of a device from dir, or makes and keeps one (mode 0600, file and directory synced before
@@ -30,33 +32,11 @@ func loadKey(dir, device string) (wgtypes.Key, error) {
 	if err != nil {
 		return wgtypes.Key{}, fmt.Errorf("make tunnel key for %s: %w", device, err)
 	}
-	if err := writeSynced(path, []byte(key.String()+"\n")); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return wgtypes.Key{}, fmt.Errorf("keep tunnel key for %s: %w", device, err)
+	}
+	if err := durable.Replace(path, []byte(key.String()+"\n"), 0o600); err != nil {
 		return wgtypes.Key{}, fmt.Errorf("keep tunnel key for %s: %w", device, err)
 	}
 	return key, nil
-}
-
-// writeSynced replaces path with b by rename, mode 0600; both the file and its directory are on the disk when it returns.
-func writeSynced(path string, b []byte) error {
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(dir, ".new-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // no-op after the rename
-	_, err = f.Write(b)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sekisho/sekisho/dataplane/durable"
 	"github.com/sekisho/sekisho/dataplane/place"
 	"github.com/sekisho/sekisho/dataplane/sandbox"
 )
@@ -103,7 +104,7 @@ func makeKey(i place.Instance) (ed25519.PublicKey, error) {
 		if _, key, err = ed25519.GenerateKey(rand.Reader); err != nil {
 			return nil, err
 		}
-		err = writeNew(KeyPath(i), []byte(base64.StdEncoding.EncodeToString(key.Seed())+"\n"), 0o600)
+		err = durable.Replace(KeyPath(i), []byte(base64.StdEncoding.EncodeToString(key.Seed())+"\n"), 0o600)
 	}
 	if err != nil {
 		return nil, err
@@ -117,31 +118,7 @@ func publish(path string, pub ed25519.PublicKey) error {
 	if b, err := os.ReadFile(path); err == nil && string(b) == line {
 		return nil
 	}
-	return writeNew(path, []byte(line), 0o644)
-}
-
-// writeNew writes a file durably and puts it in place at once.
-func writeNew(path string, b []byte, mode os.FileMode) error {
-	tmp := path + ".new"
-	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err := errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp, path); err != nil {
-		return err
-	}
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return durable.Replace(path, []byte(line), 0o644)
 }
 
 // asUser runs f with the file rights of a user: root never follows what that user may have laid in its own directory.
