@@ -59,17 +59,19 @@ var counterNames = []string{inputAllowed, inputUnmarked, inputUplink, forwardAll
 	outputAllowed, outputTunnel, outputRoot, outputUser, outputAnswers, outputKernel}
 
 // Install puts the rules in force in this network namespace, in place of those that were there. Counters go on.
-func Install(o Options) error {
+// The number is what Size finds as long as nobody changes them: told from what was sent, not looked up afterwards, so that a
+// change in between is no part of it.
+func Install(o Options) (size int, err error) {
 	if o.Anchors == nil || o.Magic == 0 || o.Tunnel == 0 {
-		return errors.New("install backstop: needs anchors, the packet core's magic and the engine's user")
+		return 0, errors.New("install backstop: needs anchors, the packet core's magic and the engine's user")
 	}
 	c, err := nftables.New(nftables.WithSockOptions(roomy))
 	if err != nil {
-		return fmt.Errorf("install backstop: %w", err)
+		return 0, fmt.Errorf("install backstop: %w", err)
 	}
 	old, err := Counters()
 	if err != nil {
-		return fmt.Errorf("install backstop: %w", err)
+		return 0, fmt.Errorf("install backstop: %w", err)
 	}
 	b := &builder{Options: o, conn: c, table: &nftables.Table{Name: Table, Family: nftables.TableFamilyINet}}
 	c.AddTable(b.table) // so that there is one to delete; all of this is one transaction
@@ -83,12 +85,12 @@ func Install(o Options) error {
 	b.forward()
 	b.output()
 	if b.err != nil {
-		return fmt.Errorf("install backstop: %w", b.err)
+		return 0, fmt.Errorf("install backstop: %w", b.err)
 	}
 	if err := c.Flush(); err != nil {
-		return fmt.Errorf("install backstop: the kernel refuses the rules, the former ones stay: %w", err)
+		return 0, fmt.Errorf("install backstop: the kernel refuses the rules, the former ones stay: %w", err)
 	}
-	return nil
+	return b.size, nil
 }
 
 // Remove deletes the table. For labs and tests: afterwards the stack forwards whatever reaches it.
@@ -126,7 +128,7 @@ func Counters() (map[string]Count, error) {
 }
 
 // Size is how many rules and set elements stand in this network namespace; 0 when there are no rules. Whoever flushes the
-// table or a part of it leaves another number than Install did; who does so meanwhile, an error.
+// table or a part of it leaves another number than Install told; who does so meanwhile, an error.
 func Size() (int, error) {
 	c, err := nftables.New()
 	if err != nil {
@@ -182,6 +184,7 @@ type builder struct {
 	Options
 	conn  *nftables.Conn
 	table *nftables.Table
+	size  int // rules and set elements
 	err   error
 
 	devices *nftables.Set                                         // every device of the anchors
@@ -201,6 +204,7 @@ func (b *builder) rule(c *nftables.Chain, parts ...[]expr.Any) {
 	for _, p := range parts {
 		all = append(all, p...)
 	}
+	b.size++
 	b.conn.AddRule(&nftables.Rule{Table: b.table, Chain: c, Exprs: all})
 }
 

@@ -162,8 +162,12 @@ func arrives(t *testing.T, want bool, from, src, to, dst string) bool {
 
 func install(t *testing.T, o Options) {
 	t.Helper()
-	if err := Install(o); err != nil {
+	told, err := Install(o)
+	if err != nil {
 		t.Fatal(err)
+	}
+	if found, err := Size(); err != nil || found != told || found == 0 {
+		t.Errorf("%d rules and elements stand, %v; Install told %d", found, err, told)
 	}
 }
 
@@ -427,7 +431,7 @@ func TestInstallHasNoGap(t *testing.T) {
 func TestInstallRefusesWithoutMagic(t *testing.T) {
 	o := options(t)
 	o.Magic = 0
-	if err := Install(o); err == nil {
+	if _, err := Install(o); err == nil {
 		t.Error("installed rules that unmarked packets would pass")
 	}
 }

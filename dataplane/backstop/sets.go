@@ -66,6 +66,7 @@ func (b *builder) prefixSet(name string, f nftables.TableFamily, e []nftables.Se
 }
 
 func (b *builder) add(s *nftables.Set, e []nftables.SetElement) {
+	b.size += len(e)
 	if err := b.conn.AddSet(s, e); err != nil && b.err == nil {
 		b.err = err
 	}

@@ -131,9 +131,9 @@ func (g *Gate) open(ctx context.Context) error {
 }
 
 func (g *Gate) installBackstop() error {
-	err := backstop.Install(g.backstop)
+	size, err := backstop.Install(g.backstop)
 	if err == nil {
-		g.size, err = backstop.Size()
+		g.size = size
 	}
 	return err
 }
