@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -331,11 +332,21 @@ func (w *town) checkBackstop(t *testing.T) {
 		{"delete", "table", "inet", "sekisho"}, {"flush", "table", "inet", "sekisho"}, {"flush", "chain", "inet", "sekisho", "forward"},
 		{"insert", "rule", "inet", "sekisho", "forward", "accept"}, {"flush", "set", "inet", "sekisho", "internet-devices"},
 	} {
+		w.signal(t, syscall.SIGSTOP) // so that the harm is seen before it is undone
 		netlab.Run(t, "", "nft", harm...)
-		if size() == whole {
+		harmed := size()
+		w.signal(t, syscall.SIGCONT)
+		if harmed == whole {
 			t.Errorf("nft %v changes nothing", harm)
 		}
 		netlab.Until(t, 10*time.Second, fmt.Sprintf("the backstop after nft %v", harm), func() bool { return size() == whole })
+	}
+}
+
+func (w *town) signal(t *testing.T, s os.Signal) {
+	t.Helper()
+	if err := w.daemon.Process.Signal(s); err != nil {
+		t.Fatal(err)
 	}
 }
 
