@@ -15,6 +15,3 @@ var sentences = verdict.NewCatalogue(codesJSON)
 // Sentence tells in the language (ja or en, ja for any other) what a finding's code means to a clerk and what to do. An
 // unknown code answers itself.
 func Sentence(code, lang string) string { return sentences.Sentence(code, lang) }
-
-// Codes lists all codes that a report can hold, sorted.
-func Codes() []string { return sentences.Codes() }
