@@ -294,6 +294,7 @@ func TestAllSandboxesTogetherAreBounded(t *testing.T) {
 	b.Memory = 512 << 20
 	_, err = (&Box{Group: g, Credential: cred}).Run(t.Context(), Job{Binary: probe, Args: []string{"hog"}, Budget: b})
 	wantKind(t, err, Memory)
+	const forced = 1 << 20 // the kernel charges a few pages that it cannot refuse beyond the limit; the hog asks for 512 MiB
 	peak := filepath.Join(g.memory, "memory.max_usage_in_bytes")
 	if g.version == 2 {
 		peak = filepath.Join(g.memory, "memory.peak")
@@ -302,7 +303,7 @@ func TestAllSandboxesTogetherAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n, err := strconv.ParseInt(strings.TrimSpace(string(used)), 10, 64); err != nil || n < 1<<20 || n > 64<<20 {
+	if n, err := strconv.ParseInt(strings.TrimSpace(string(used)), 10, 64); err != nil || n < 1<<20 || n > 64<<20+forced {
 		t.Errorf("all sandboxes together took %d bytes (%v), bound %d", n, err, 64<<20)
 	}
 }
