@@ -41,7 +41,7 @@ struct event {
 /* Drops by reason. Written by every program, read by the loader. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 64);
+	__uint(max_entries, MAX_REASONS);
 	__type(key, __u32);
 	__type(value, struct count);
 } drops SEC(".maps");
@@ -62,7 +62,7 @@ struct budget {
 /* Events spent per reason. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 64);
+	__uint(max_entries, MAX_REASONS);
 	__type(key, __u32);
 	__type(value, struct budget);
 } event_budget SEC(".maps");

@@ -7,6 +7,8 @@
 #ifndef SEKISHO_REASON_H
 #define SEKISHO_REASON_H
 
+#define MAX_REASONS 128 /* entries of what is kept by reason */
+
 enum reason {
 	PASS = 0,
 	/* parse */
@@ -69,7 +71,22 @@ enum reason {
 	DROP_GATE_REFUSED = 51,       /* what the gate itself may not send, whatever the policy */
 	DROP_FLOW_SEGMENT_QUOTA = 52, /* the initiator's segment holds its share of the flow table already */
 	DROP_ZONE_PAIR = 53,          /* policy: no cell, and no record may ever join the two zones (I1, I13) */
-	REASONS = 54,
+	DROP_FRAGMENT_TINY = 54,      /* a fragment too small to be honest, or a first one without its whole header */
+	DROP_FRAGMENT_OVERLAP = 55,   /* overlaps what came before, lies beyond 65,535 bytes, or in too many pieces */
+	DROP_FRAGMENT_NO_FIRST = 56,  /* later fragment whose first was not let through here */
+	DROP_FRAGMENT_TABLE_FULL = 57,
+	DROP_ICMP_QUOTE = 58,           /* the quoted packet cannot be read, or is not of who this goes to */
+	DROP_ICMP_ERROR_NO_FLOW = 59,   /* ICMP error about a packet of no live flow */
+	DROP_ROUTER_ADVERTISEMENT = 60, /* from a segment that may not have a router */
+	DROP_DHCP_SERVER = 61,          /* an answer of a DHCP server from a segment that may not have one */
+	DROP_DUPLICATE_ADDRESS = 62,    /* somebody claims one of the gate's own addresses */
+	DROP_FLOW_SEGMENT_RATE = 63,    /* the initiator's segment opens flows faster than it may */
+	DROP_FLOW_STATION_QUOTA = 64,   /* the initiator holds as many flows as a station may */
+	DROP_FLOW_STATION_RATE = 65,    /* the initiator opens flows faster than a station may */
+	DROP_RECORD_TIME = 66,          /* records would permit it, but none is in force at this minute */
+	DROP_CLOCK_BEHIND = 67,         /* the clock shows a time before one that has been: timed records are closed */
+	DROP_MULTICAST_REFUSED = 68,    /* to a group, and no record opens the gate's own service for it */
+	REASONS = 69,
 };
 
 #endif

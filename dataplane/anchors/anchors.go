@@ -88,12 +88,18 @@ type Segment struct {
 	ID       string         `yaml:"id" json:"id"`
 	Zone     Zone           `yaml:"zone" json:"zone"`
 	Attach   Attach         `yaml:"attach" json:"attach"`
-	Port     string         `yaml:"port" json:"port"`                     // device in the gate's namespace
-	VLAN     uint16         `yaml:"vlan,omitempty" json:"vlan,omitempty"` // 0 = untagged
+	Port     string         `yaml:"port" json:"port"`                                 // device in the gate's namespace
+	VLAN     uint16         `yaml:"vlan,omitempty" json:"vlan,omitempty"`             // 0 = untagged
+	Outer    uint16         `yaml:"outer-vlan,omitempty" json:"outer-vlan,omitempty"` // service tag around VLAN; 0 = none
 	Prefixes []netip.Prefix `yaml:"prefixes" json:"prefixes"`
 	Gate     []netip.Addr   `yaml:"gate,omitempty" json:"gate,omitempty"` // the gate's own addresses in the segment
 	Strict   bool           `yaml:"strict,omitempty" json:"strict,omitempty"`
 	Routers  []Router       `yaml:"routers,omitempty" json:"routers,omitempty"` // registered next hops
+
+	// What else may come in here; without these it is refused.
+	Multicast   bool `yaml:"multicast,omitempty" json:"multicast,omitempty"`                         // groups stand for the gate's own address
+	Advertising bool `yaml:"router-advertisements,omitempty" json:"router-advertisements,omitempty"` // of registered stations and routers
+	DHCPServers bool `yaml:"dhcp-servers,omitempty" json:"dhcp-servers,omitempty"`
 }
 
 // Router is a registered next hop; prefixes of the segment that none of its on-link prefixes holds lie behind it.

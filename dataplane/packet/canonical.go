@@ -29,6 +29,10 @@ func Canonical(t Tables) Tables {
 	for i := range t.Rules {
 		t.Rules[i].Records = append([]string{}, t.Rules[i].Records...)
 	}
+	t.Windows = sorted(t.Windows, func(a, b Window) int { return cmp.Compare(a.ID, b.ID) })
+	for i := range t.Windows {
+		t.Windows[i].Spans = append([]Span{}, t.Windows[i].Spans...)
+	}
 	return t
 }
 

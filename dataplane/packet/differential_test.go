@@ -41,6 +41,21 @@ var unreachable = map[string]string{
 	"egress-malformed": "egress program", "egress-source": "egress program", "egress-destination": "egress program",
 	"egress-wrong-port": "egress program", "egress-wrong-source": "egress program", "egress-zone-pair": "egress program",
 	"metadata-missing": "tcx", "vlan-mismatch": "tcx", "mark-missing": "tcx", "gate-refused": "tcx egress",
+	"fragment-tiny":        "no program says it yet",
+	"fragment-overlap":     "no program says it yet",
+	"fragment-no-first":    "no program says it yet",
+	"fragment-table-full":  "no program says it yet",
+	"icmp-quote":           "no program says it yet",
+	"icmp-error-no-flow":   "no program says it yet",
+	"router-advertisement": "no program says it yet",
+	"dhcp-server":          "no program says it yet",
+	"duplicate-address":    "no program says it yet",
+	"flow-segment-rate":    "no program says it yet",
+	"flow-station-quota":   "no program says it yet",
+	"flow-station-rate":    "no program says it yet",
+	"record-time":          "no program says it yet",
+	"clock-behind":         "no program says it yet",
+	"multicast-refused":    "no program says it yet",
 }
 
 const (

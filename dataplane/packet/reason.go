@@ -56,6 +56,21 @@ var reasons = [...]string{
 	51: "gate-refused",
 	52: "flow-segment-quota",
 	53: "zone-pair",
+	54: "fragment-tiny",
+	55: "fragment-overlap",
+	56: "fragment-no-first",
+	57: "fragment-table-full",
+	58: "icmp-quote",
+	59: "icmp-error-no-flow",
+	60: "router-advertisement",
+	61: "dhcp-server",
+	62: "duplicate-address",
+	63: "flow-segment-rate",
+	64: "flow-station-quota",
+	65: "flow-station-rate",
+	66: "record-time",
+	67: "clock-behind",
+	68: "multicast-refused",
 }
 
 // Reasons are the names of all drop reasons, in the order of their numbers.

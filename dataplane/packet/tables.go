@@ -20,6 +20,7 @@ type Tables struct {
 	Ports    []PortRange `json:"ports"`
 	Cells    []Cell      `json:"cells"`
 	Rules    []Rule      `json:"rules"`
+	Windows  []Window    `json:"windows"`
 }
 
 // Segment is one ingress: (port, VLAN) -> number and zone. Number 1..1023; 0 means none.
@@ -29,8 +30,24 @@ type Segment struct {
 	Zone   anchors.Zone `json:"zone"`
 	Port   string       `json:"port"`
 	VLAN   uint16       `json:"vlan"`
+	Outer  uint16       `json:"outer"`  // service VLAN (802.1ad) around VLAN; 0: none
 	Strict bool         `json:"strict"` // MAC and IP must be registered
 	Tunnel bool         `json:"tunnel"` // layer 3 device: no Ethernet, no neighbours
+
+	// From the anchors: what else may come in here.
+	Multicast   bool `json:"multicast"`    // group addresses stand for the gate's own address in this segment
+	Routers     bool `json:"routers"`      // router advertisements of registered stations
+	DHCPServers bool `json:"dhcp_servers"` // answers of DHCP servers
+
+	Limits Limits `json:"limits"`
+}
+
+// Limits bound what the initiators of one segment may take of the flow table. A zero means no bound of its own.
+type Limits struct {
+	Flows        uint32 `json:"flows"`         // live flows of the whole segment
+	Rate         uint32 `json:"rate"`          // new flows a second of the whole segment
+	StationFlows uint32 `json:"station_flows"` // live flows of one source address
+	StationRate  uint32 `json:"station_rate"`  // new flows a second of one source address
 }
 
 // Host is one exact address. Addr is never an IPv4-mapped IPv6 address.
@@ -66,6 +83,7 @@ type Class struct {
 	Kind    Kind         `json:"kind"`
 	Port    string       `json:"port"` // permitted egress device
 	VLAN    uint16       `json:"vlan"`
+	Outer   uint16       `json:"outer"`  // as in Segment
 	OnLink  bool         `json:"onlink"` // the next hop may be the destination itself
 	Via     []netip.Addr `json:"via"`    // permitted next hops: at most one IPv4 and one IPv6
 }
@@ -87,8 +105,23 @@ type Cell struct {
 	BWClass uint8  `json:"bwclass"` // 0..63; 0 = default
 }
 
-// Rule names the records behind a rule number, for people.
+// Rule says when the cells of a rule number are in force, and names the records behind it, for people.
 type Rule struct {
 	ID      uint32   `json:"id"` // 1..
 	Records []string `json:"records"`
+	From    int64    `json:"from"`   // first minute in force, minutes since 1970 UTC; 0: since ever
+	Until   int64    `json:"until"`  // first minute no longer in force; 0: no end
+	Window  uint8    `json:"window"` // number of a Window; 0: always
+}
+
+// Window is the part of every week in which a rule is in force. Number 1..255.
+type Window struct {
+	ID    uint8  `json:"id"`
+	Spans []Span `json:"spans"` // 1..8, sorted, apart from each other
+}
+
+// Span is minutes of a week that begins on Monday 00:00 UTC: From <= minute < To <= 10080.
+type Span struct {
+	From uint16 `json:"from"`
+	To   uint16 `json:"to"`
 }
