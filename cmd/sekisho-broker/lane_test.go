@@ -212,10 +212,10 @@ func (l *lane) revision() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// sanitize orders under a revision that control made up.
+// sanitize orders as control does.
 func (l *lane) sanitize(id string) broker.Outcome {
 	l.t.Helper()
-	out, err := l.order(broker.Order{Transfer: id, From: anchors.LGWAN, To: anchors.Internet, PolicyRevision: "made up"})
+	out, err := l.order(broker.Order{Transfer: id, From: anchors.LGWAN, To: anchors.Internet})
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -312,7 +312,7 @@ func TestFilesCrossAndTheirDangerStays(t *testing.T) {
 		}
 		var att verdict.Attestation
 		if err := json.Unmarshal(out.Attestation.Statement, &att); err != nil || att.PolicyRevision != l.revision() {
-			t.Errorf("%s: attested under %q (%v), want the hash of the routes file, whatever control says", c.name, att.PolicyRevision, err)
+			t.Errorf("%s: attested under %q (%v), want the hash of the routes file", c.name, att.PolicyRevision, err)
 		}
 		_, _, err := l.download(c.id)
 		wantCode(t, err, release.CodeApprovalMissing)
@@ -449,11 +449,11 @@ func TestALyingControlGetsNothing(t *testing.T) {
 	})
 	t.Run("orders", func(t *testing.T) {
 		for name, o := range map[string]broker.Order{
-			"to another zone":            {Transfer: "t", From: anchors.LGWAN, To: anchors.MyNumber, PolicyRevision: "r1"},
-			"from another zone":          {Transfer: "t", From: anchors.MyNumber, To: anchors.Internet, PolicyRevision: "r1"},
-			"of nothing":                 {Transfer: "none", From: anchors.LGWAN, To: anchors.Internet, PolicyRevision: "r1"},
-			"for formats off the route":  {Transfer: "t", From: anchors.LGWAN, To: anchors.Internet, PolicyRevision: "r1", Formats: []string{"exe"}},
-			"with a path as transfer id": {Transfer: "../t", From: anchors.LGWAN, To: anchors.Internet, PolicyRevision: "r1"},
+			"to another zone":            {Transfer: "t", From: anchors.LGWAN, To: anchors.MyNumber},
+			"from another zone":          {Transfer: "t", From: anchors.MyNumber, To: anchors.Internet},
+			"of nothing":                 {Transfer: "none", From: anchors.LGWAN, To: anchors.Internet},
+			"for formats off the route":  {Transfer: "t", From: anchors.LGWAN, To: anchors.Internet, Formats: []string{"exe"}},
+			"with a path as transfer id": {Transfer: "../t", From: anchors.LGWAN, To: anchors.Internet},
 		} {
 			if out, err := l.order(o); err == nil {
 				t.Errorf("%s: %+v", name, out)
@@ -510,7 +510,7 @@ func TestALyingControlGetsNothing(t *testing.T) {
 	})
 	t.Run("the broker is for control alone", func(t *testing.T) {
 		for _, as := range []string{place.PortalUser(anchors.Internet), place.ReleaseUser, "nobody"} {
-			_, err := broker.Over(l.as(as, l.i.BrokerSocket())).Run(t.Context(), broker.Order{Transfer: "t", From: anchors.LGWAN, To: anchors.Internet, PolicyRevision: "r1"})
+			_, err := broker.Over(l.as(as, l.i.BrokerSocket())).Run(t.Context(), broker.Order{Transfer: "t", From: anchors.LGWAN, To: anchors.Internet})
 			if err == nil {
 				t.Errorf("%s gave an order", as)
 			}
@@ -545,7 +545,7 @@ func TestKillAnyTime(t *testing.T) {
 					close(some)
 				}
 				if n%3 == 0 {
-					broker.Over(l.as(place.ControlUser, l.i.BrokerSocket())).Run(ctx, broker.Order{Transfer: id, From: anchors.LGWAN, To: anchors.Internet, PolicyRevision: "r1"})
+					broker.Over(l.as(place.ControlUser, l.i.BrokerSocket())).Run(ctx, broker.Order{Transfer: id, From: anchors.LGWAN, To: anchors.Internet})
 				}
 			}
 		}()

@@ -62,12 +62,6 @@ func serve(ctx context.Context, i place.Instance, log *slog.Logger) (err error) 
 		Release: release.NewClient(i.ReleaseSocket()), Broker: broker.NewClient(i.BrokerSocket()),
 		Sheets: filepath.Join(i.StateOf("control"), "sheets"),
 		Routes: i.Routes(), ReleaseKey: i.ReleaseKey(), VerifierKey: i.VerifierKey(),
-		Revision: func() string {
-			if h := o.Book.Head(); h != nil {
-				return h.Policy
-			}
-			return "none"
-		},
 		Now: time.Now, Log: log,
 	})
 

@@ -55,9 +55,8 @@ type Options struct {
 	// Root-owned files: the routes that release goes by, its public key and the verifier's.
 	Routes, ReleaseKey, VerifierKey string
 
-	Revision func() string // of the policy in force
-	Now      func() time.Time
-	Log      *slog.Logger
+	Now func() time.Time
+	Log *slog.Logger
 }
 
 // Desk leads the transfers.

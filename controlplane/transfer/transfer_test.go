@@ -159,7 +159,7 @@ func newOffice(t *testing.T) *office {
 	o.Desk = New(Options{Store: s, Journal: j, People: people, Release: o.release,
 		Broker: puppetBroker(func(b broker.Order) (broker.Outcome, error) { return o.broker(b) }), Sheets: in("sheets"),
 		Routes: in("routes.yaml"), ReleaseKey: in("release.pub"), VerifierKey: in("verifier.pub"),
-		Revision: func() string { return "r1" }, Now: o.now, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+		Now: o.now, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	o.broker = func(b broker.Order) (broker.Outcome, error) { return o.honest(b), nil }
 	return o
 }
@@ -173,7 +173,7 @@ func (o *office) honest(b broker.Order) broker.Outcome {
 
 func (o *office) attestation(b broker.Order) verdict.Attestation {
 	return verdict.Attestation{Transfer: b.Transfer, OriginalSHA256: digest(content).SHA256, SanitizedSHA256: digest(rebuilt).SHA256,
-		From: b.From.String(), To: b.To.String(), PolicyRevision: b.PolicyRevision}
+		From: b.From.String(), To: b.To.String(), PolicyRevision: "r1"}
 }
 
 func (o *office) signed(key ed25519.PrivateKey, a verdict.Attestation) broker.Outcome {

@@ -134,7 +134,7 @@ func (d *Desk) round(ctx context.Context, r record, rev uint64) error {
 	if err != nil {
 		return err
 	}
-	j := broker.Order{Transfer: r.ID, Name: s.Name, From: r.From, To: r.To, PolicyRevision: d.o.Revision()}
+	j := broker.Order{Transfer: r.ID, Name: s.Name, From: r.From, To: r.To}
 	for _, way := range routes.Routes {
 		if way.From == r.From && way.To == r.To {
 			j.Formats, j.MaxSize = way.Formats, way.MaxSize

@@ -28,15 +28,14 @@ import (
 )
 
 // Order is what control asks for. From, To, Formats and MaxSize are only compared with what release knows, or tighten it.
-// PolicyRevision is ignored: the broker attests the revision of the routes file that it reads itself.
+// The revision that is attested is that of the routes file, which the broker reads itself.
 type Order struct {
-	Transfer       string       `json:"transfer"`
-	Name           string       `json:"name,omitempty"`
-	From           anchors.Zone `json:"from"`
-	To             anchors.Zone `json:"to"`
-	PolicyRevision string       `json:"policy_revision,omitempty"`
-	Formats        []string     `json:"formats,omitempty"`
-	MaxSize        int64        `json:"max_size,omitempty"`
+	Transfer string       `json:"transfer"`
+	Name     string       `json:"name,omitempty"`
+	From     anchors.Zone `json:"from"`
+	To       anchors.Zone `json:"to"`
+	Formats  []string     `json:"formats,omitempty"`
+	MaxSize  int64        `json:"max_size,omitempty"`
 }
 
 // Outcome is the answer. Attestation is there only when both sandboxes called the file clean and release has taken it.
