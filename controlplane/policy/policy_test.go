@@ -349,3 +349,40 @@ func TestAdjoiningPortsStaySingle(t *testing.T) {
 		t.Errorf("a range: got %v, want I2", v)
 	}
 }
+
+// A prefix whose addresses closer entries hold to the last one catches no packet: it gets no cells, which nobody could show a
+// packet of.
+func TestShadowedPrefixesMakeNoCells(t *testing.T) {
+	const list = "communications:\n"
+	for _, c := range []struct {
+		name, inner string
+		cells       bool
+	}{
+		{"one address of two has an entry", "203.0.113.11/32", true},
+		{"both addresses have entries", "203.0.113.11/32, 203.0.113.10/32", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			doc, err := os.ReadFile("../config/examples/lab.yaml")
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := strings.Replace(string(doc), list, list+`  - {id: two, from: {segments: [in-office]}, to: {prefixes: ["203.0.113.10/31"]}, ports: [tcp/8080], purpose: x, owner: x}
+  - {id: each, from: {segments: [in-office]}, to: {prefixes: [`+c.inner+`]}, ports: [tcp/8081], purpose: x, owner: x}
+`, 1)
+			cfg, errs := config.Parse([]byte(text))
+			if errs != nil {
+				t.Fatal(errs)
+			}
+			a := Anchors(cfg)
+			g, err := CompileAt(cfg, a, today)
+			if err != nil {
+				t.Fatal(err)
+			}
+			i := slices.IndexFunc(g.Tables.Prefixes, func(p packet.Prefix) bool { return p.Prefix == netip.MustParsePrefix("203.0.113.10/31") })
+			class := g.Tables.Prefixes[i].Class
+			if got := slices.ContainsFunc(g.Tables.Cells, func(x packet.Cell) bool { return x.Dst == class }); got != c.cells {
+				t.Errorf("cells towards 203.0.113.10/31: got %t, want %t", got, c.cells)
+			}
+		})
+	}
+}

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
+	"math"
+	"math/bits"
 	"net/netip"
 	"slices"
 
@@ -55,7 +57,7 @@ type classified struct {
 	hosts    []packet.Host
 	prefixes []packet.Prefix
 	classes  []exit  // by class number - 1
-	families []uint8 // of its addresses, by class number - 1: 1 = IPv4, 2 = IPv6
+	families []uint8 // of the addresses that fall to it, by class number - 1: 1 = IPv4, 2 = IPv6
 	byHost   map[netip.Addr]uint16
 	within   map[netip.Prefix][]uint16 // classes of a prefix and of all that lies in it, without the gate's own
 }
@@ -80,7 +82,7 @@ func (p *plan) classify() classified {
 
 	c := classified{byHost: map[netip.Addr]uint16{}, within: map[netip.Prefix][]uint16{}}
 	known := map[string]uint16{}
-	number := func(a netip.Addr, e exit, terms []uint32) uint16 {
+	number := func(e exit, terms []uint32) uint16 {
 		key := classKey(e, terms)
 		n, ok := known[key]
 		if !ok {
@@ -92,9 +94,14 @@ func (p *plan) classify() classified {
 			n = uint16(len(c.classes))
 			known[key] = n
 		}
-		c.families[n-1] |= family(a)
 		return n
 	}
+	catch := func(n uint16, a netip.Addr) {
+		if n != 0 {
+			c.families[n-1] |= family(a)
+		}
+	}
+	left := uncovered(prefixes, parents)
 	tree := newTrie(prefixes)
 	for _, h := range hosts {
 		terms := hostTerms[h.addr]
@@ -102,7 +109,11 @@ func (p *plan) classify() classified {
 		if h.exit.kind != packet.KindLocal && len(around) > 0 {
 			terms = union(inherited[around[len(around)-1]], terms)
 		}
-		n := number(h.addr, h.exit, terms)
+		n := number(h.exit, terms)
+		catch(n, h.addr)
+		if len(around) > 0 {
+			left[around[len(around)-1]].take(1)
+		}
 		c.hosts = append(c.hosts, packet.Host{Addr: h.addr, Class: n, Segment: h.exit.segment, MAC: h.mac})
 		c.byHost[h.addr] = n
 		if h.exit.kind != packet.KindLocal {
@@ -112,7 +123,10 @@ func (p *plan) classify() classified {
 		}
 	}
 	for i, q := range prefixes {
-		n := number(q.prefix.Addr(), q.exit, inherited[q.prefix])
+		n := number(q.exit, inherited[q.prefix])
+		if !left[q.prefix].none() {
+			catch(n, q.prefix.Addr())
+		}
 		c.prefixes = append(c.prefixes, packet.Prefix{Prefix: q.prefix, Class: n, Segment: q.exit.segment, MAC: q.mac})
 		for j := i; j >= 0; j = parents[j] {
 			c.within[prefixes[j].prefix] = append(c.within[prefixes[j].prefix], n)
@@ -123,6 +137,43 @@ func (p *plan) classify() classified {
 		c.within[q] = slices.Compact(classes)
 	}
 	return c
+}
+
+// amount is a number of addresses, up to those of a /1 of IPv6.
+type amount struct{ hi, lo uint64 }
+
+// size is the number of addresses in a prefix; that of ::/0, which no segment can have, is given as one less than it is.
+func size(p netip.Prefix) amount {
+	switch n := p.Addr().BitLen() - p.Bits(); {
+	case n == 128:
+		return amount{math.MaxUint64, math.MaxUint64}
+	case n >= 64:
+		return amount{hi: 1 << (n - 64)}
+	default:
+		return amount{lo: 1 << n}
+	}
+}
+
+func (a *amount) minus(b amount) {
+	var borrow uint64
+	a.lo, borrow = bits.Sub64(a.lo, b.lo, 0)
+	a.hi, _ = bits.Sub64(a.hi, b.hi, borrow)
+}
+
+func (a *amount) take(n uint64) { a.minus(amount{lo: n}) }
+func (a *amount) none() bool    { return a.hi|a.lo == 0 }
+
+// uncovered counts, for each prefix, the addresses that no inner prefix catches; hosts are still to be taken off.
+func uncovered(prefixes []*prefix, parents []int) map[netip.Prefix]*amount {
+	left := make(map[netip.Prefix]*amount, len(prefixes))
+	for i, q := range prefixes {
+		n := size(q.prefix)
+		left[q.prefix] = &n
+		if parents[i] >= 0 {
+			left[prefixes[parents[i]].prefix].minus(n)
+		}
+	}
+	return left
 }
 
 // family is the bit of an address's IP version.
@@ -255,7 +306,7 @@ func (p *plan) cells(c classified, ports portClasses) ([]packet.Cell, []packet.R
 					continue // neighbours speak directly, not through the gate
 				}
 				if c.families[src-1]&c.families[dst-1] == 0 {
-					continue // no packet goes from IPv4 to IPv6
+					continue // no packet goes from IPv4 to IPv6, and none comes from where closer entries hold every address
 				}
 				for _, port := range ports.of[i] {
 					key := uint64(src)<<32 | uint64(dst)<<16 | uint64(port)

@@ -67,13 +67,21 @@ func (c *checker) addrOf(m *member, v4 bool, p netip.Prefix) (netip.Addr, bool) 
 	return found, found.IsValid()
 }
 
-// free finds an address that prefix number i catches: no host entry and no longer prefix holds it.
+// free finds an address that prefix number i catches: no host entry and no longer prefix holds it. The network's own address,
+// which no station has, is the last resort.
 func (c *checker) free(i int) (netip.Addr, bool) {
 	p := c.t.Prefixes[i].Prefix
-	a := p.Addr()
-	if p.Bits() < a.BitLen()-1 {
-		a = a.Next() // not the network's own address
+	own := p.Addr()
+	if p.Bits() < own.BitLen()-1 {
+		if a, ok := c.freeFrom(p, own.Next()); ok {
+			return a, true
+		}
 	}
+	return c.freeFrom(p, own)
+}
+
+// freeFrom is free, from an address on.
+func (c *checker) freeFrom(p netip.Prefix, a netip.Addr) (netip.Addr, bool) {
 	for range tries {
 		if !c.spend(len(c.t.Prefixes)) {
 			return netip.Addr{}, false

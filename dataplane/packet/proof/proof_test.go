@@ -522,3 +522,18 @@ func TestProofIsIndependent(t *testing.T) {
 		}
 	}
 }
+
+// Where hosts hold all but the network's own address, that one is shown.
+func TestCounterexampleMayBeTheNetworksOwnAddress(t *testing.T) {
+	tab := sound()
+	tab.Prefixes = append(tab.Prefixes, packet.Prefix{Prefix: pre("203.0.113.128/30"), Class: 99, Segment: in})
+	tab.Classes = append(tab.Classes, packet.Class{ID: 99, Segment: in, Kind: packet.KindForward, Port: "in0", OnLink: true})
+	for _, a := range []string{"203.0.113.129", "203.0.113.130", "203.0.113.131"} {
+		tab.Hosts = append(tab.Hosts, packet.Host{Addr: addr(a), Class: web, Segment: in})
+	}
+	permit(mnPC, 99, https)(tab)
+	got := Check(tab, townAnchors(t))
+	if len(got) == 0 || got[0].Counterexample == nil || got[0].Counterexample.Dst != addr("203.0.113.128") {
+		t.Fatalf("got %v, want a packet to 203.0.113.128", got)
+	}
+}
