@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * Counting and telling. Counters are the evidence and never miss; events are a sample: at most EVENTS_PER_SECOND per
- * reason, second and CPU, and what the ring could not take is counted as lost.
+ * reason, second and CPU, and what the ring could not take is counted as lost. What is no drop but worth telling (a MAC
+ * that moved, a full table) is a notice: counted and told in the same way.
  */
 #ifndef SEKISHO_EVENT_H
 #define SEKISHO_EVENT_H
@@ -19,21 +20,34 @@ enum hook {
 	HOOK_TUNNEL_OUT = 6,
 };
 
+/* What is told though the packet goes its way. Names in dataplane/packet/event.go; append, never renumber. */
+enum notice {
+	NOTICE_MAC_MOVED = 1,  /* an address of a segment without registered MACs speaks with another MAC than before */
+	NOTICE_FLOW_TABLE = 2, /* the flow table had no room for a new flow: the alarm beside the drop's own reason */
+};
+
+#define MAX_NOTICES 8
+
+/* Read by dataplane/packet/event.go, by offset. */
 struct event {
-	__u64 time; /* CLOCK_MONOTONIC, ns */
-	__u32 reason;
+	__u64 time;   /* CLOCK_MONOTONIC, ns */
+	__u32 reason; /* 0: a notice */
 	__u32 ifindex;
 	__u32 length;
+	__u32 rule;  /* that permitted it before a later step refused it; 0: none did */
+	__u32 epoch; /* of the tables that decided; 0: none did yet */
 	__u16 segment;
 	__u16 vlan;
+	__u16 outer;
 	__u16 sport;
 	__u16 dport;
 	__u8 hook;
 	__u8 family; /* 0: addresses not known */
 	__u8 proto;
-	__u8 pad;
+	__u8 notice; /* 0: a drop */
 	__u8 smac[MAC_LEN];
 	__u8 dmac[MAC_LEN];
+	__u8 known[MAC_LEN]; /* mac-moved: the MAC that was known before */
 	union addr src;
 	union addr dst;
 };
@@ -54,15 +68,41 @@ struct {
 	__type(value, struct count);
 } allowed SEC(".maps");
 
+/* Allowed packets by source segment << 16 | destination segment. Programs add, atomically, when what a flow has counted is
+ * booked (not for each packet); the loader reads and adds what live flows hold. A pair that finds no room is counted under
+ * 0, which the loader makes. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u32);
+	__type(value, struct count);
+} segment_pairs SEC(".maps");
+
+/* Flows opened so far. Written where a flow is entered, read by the loader. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} flows_opened SEC(".maps");
+
+/* Notices by kind. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, MAX_NOTICES);
+	__type(key, __u32);
+	__type(value, struct count);
+} notices SEC(".maps");
+
 struct budget {
 	__u64 second;
 	__u64 used;
 };
 
-/* Events spent per reason. */
+/* Events spent per reason, then per kind of notice. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, MAX_REASONS);
+	__uint(max_entries, MAX_REASONS + MAX_NOTICES);
 	__type(key, __u32);
 	__type(value, struct budget);
 } event_budget SEC(".maps");
@@ -121,9 +161,10 @@ INLINE void add(struct count *c, __u32 bytes)
 	c->bytes += bytes;
 }
 
-INLINE int event_due(__u32 reason)
+/* what: a reason, or MAX_REASONS + a kind of notice */
+INLINE int event_due(__u32 what)
 {
-	struct budget *b = bpf_map_lookup_elem(&event_budget, &reason);
+	struct budget *b = bpf_map_lookup_elem(&event_budget, &what);
 	__u64 second = bpf_ktime_get_coarse_ns() >> 30;
 
 	if (!b)
@@ -133,6 +174,40 @@ INLINE int event_due(__u32 reason)
 		b->used = 0;
 	}
 	return b->used++ < EVENTS_PER_SECOND;
+}
+
+/* Writes an event of what the packet shows; the caller sets what kind it is and submits it. Null: counted as lost. */
+INLINE struct event *event_of(enum hook hook, __u32 ifindex, __u16 segment, const struct packet *p)
+{
+	struct event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+
+	if (!e) {
+		__u32 zero = 0;
+		__u64 *lost = bpf_map_lookup_elem(&events_lost, &zero);
+
+		if (lost)
+			(*lost)++;
+		return 0;
+	}
+	e->time = bpf_ktime_get_ns();
+	e->ifindex = ifindex;
+	e->length = p->length;
+	e->rule = p->rule;
+	e->epoch = p->epoch;
+	e->segment = segment;
+	e->vlan = p->vlan;
+	e->outer = p->outer;
+	e->sport = p->sport;
+	e->dport = p->proto == PROTO_ICMP || p->proto == PROTO_ICMP6 ? p->type : p->dport;
+	e->hook = hook;
+	e->family = p->family;
+	e->proto = p->proto;
+	__builtin_memcpy(e->smac, p->smac, MAC_LEN);
+	__builtin_memcpy(e->dmac, p->dmac, MAC_LEN);
+	__builtin_memset(e->known, 0, MAC_LEN);
+	e->src = p->src;
+	e->dst = p->dst;
+	return e;
 }
 
 /* Counts a drop and, within the budget, tells of it. */
@@ -146,32 +221,66 @@ INLINE void dropped(__u32 reason, enum hook hook, __u32 ifindex, __u16 segment, 
 		add(c, p->length);
 	if (!event_due(reason))
 		return;
-	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
-	if (!e) {
-		__u32 zero = 0;
-		__u64 *lost = bpf_map_lookup_elem(&events_lost, &zero);
-
-		if (lost)
-			(*lost)++;
+	e = event_of(hook, ifindex, segment, p);
+	if (!e)
 		return;
-	}
-	e->time = bpf_ktime_get_ns();
 	e->reason = reason;
-	e->ifindex = ifindex;
-	e->length = p->length;
-	e->segment = segment;
-	e->vlan = p->vlan;
-	e->sport = p->sport;
-	e->dport = p->proto == PROTO_ICMP || p->proto == PROTO_ICMP6 ? p->type : p->dport;
-	e->hook = hook;
-	e->family = p->family;
-	e->proto = p->proto;
-	e->pad = 0;
-	__builtin_memcpy(e->smac, p->smac, MAC_LEN);
-	__builtin_memcpy(e->dmac, p->dmac, MAC_LEN);
-	e->src = p->src;
-	e->dst = p->dst;
+	e->notice = 0;
 	bpf_ringbuf_submit(e, 0);
+}
+
+/* Counts a notice and, within the budget, tells of it. known: the MAC that was known before, or null. */
+INLINE void noticed(enum notice kind, enum hook hook, __u32 ifindex, __u16 segment, const struct packet *p,
+		    const __u8 *known)
+{
+	__u32 number = kind;
+	struct count *c = bpf_map_lookup_elem(&notices, &number);
+	struct event *e;
+
+	if (c)
+		add(c, p->length);
+	if (!event_due(MAX_REASONS + number))
+		return;
+	e = event_of(hook, ifindex, segment, p);
+	if (!e)
+		return;
+	e->reason = 0;
+	e->notice = number;
+	if (known)
+		__builtin_memcpy(e->known, known, MAC_LEN);
+	bpf_ringbuf_submit(e, 0);
+}
+
+/* Books packets that went from one segment to another: what a flow counted in one direction. */
+INLINE void book_pair(__u16 from, __u16 to, __u64 packets, __u64 bytes)
+{
+	__u32 pair = (__u32)from << 16 | to;
+	struct count *c = bpf_map_lookup_elem(&segment_pairs, &pair);
+
+	if (!c) {
+		struct count fresh = {};
+
+		bpf_map_update_elem(&segment_pairs, &pair, &fresh, BPF_NOEXIST);
+		c = bpf_map_lookup_elem(&segment_pairs, &pair);
+	}
+	if (!c) {
+		pair = 0;
+		c = bpf_map_lookup_elem(&segment_pairs, &pair);
+	}
+	if (!c)
+		return;
+	__sync_fetch_and_add(&c->packets, packets);
+	__sync_fetch_and_add(&c->bytes, bytes);
+}
+
+/* Counts a flow that was entered. */
+INLINE void count_opened(void)
+{
+	__u32 zero = 0;
+	__u64 *n = bpf_map_lookup_elem(&flows_opened, &zero);
+
+	if (n)
+		(*n)++;
 }
 
 /* Counts an allowed packet. */

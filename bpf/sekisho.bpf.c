@@ -30,6 +30,8 @@
 
 #include "egress.h"
 
+#include "verdict.h"
+
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 #define TCX_PASS 0
@@ -64,6 +66,14 @@ INLINE int classes_of(const struct tables *t, const struct ingress *in, const st
 	return PASS;
 }
 
+/* Leaves what is known of the packet's way for whoever observes. */
+INLINE void note(struct packet *p, const struct tables *t, const struct decision *d)
+{
+	p->rule = d->rule;
+	p->epoch = t->epoch;
+	p->to = d->dst_segment;
+}
+
 INLINE void count_allowed(const struct tables *t, const struct ingress *in, const struct packet *p,
 			  const struct decision *d)
 {
@@ -71,6 +81,9 @@ INLINE void count_allowed(const struct tables *t, const struct ingress *in, cons
 
 	record(PASS, d->rule, d->opened);
 	passed(t, d->rule, in->segment->zone, to ? to->zone : 0, p->length);
+	book_pair(d->src_segment, d->dst_segment, 1, p->length);
+	if (d->opened)
+		count_opened();
 }
 
 /* Everything up to the verdict; PASS with act and fib set, or the reason. */
@@ -113,6 +126,7 @@ INLINE int decide(struct xdp_md *ctx, struct packet *p, struct ingress *in, int 
 	if (reason)
 		return reason;
 	reason = admit(&t, p, &d);
+	note(p, &t, &d);
 	if (reason)
 		return reason;
 	reason = to->kind == KIND_FORWARD ? route(ctx, p, to, &fib) : TO_STACK;
@@ -142,10 +156,12 @@ int classify(struct xdp_md *ctx)
 	int act = XDP_DROP;
 	int reason = decide(ctx, &p, &in, &act);
 
-	if (!reason)
-		return act;
-	dropped(reason, HOOK_XDP, ctx->ingress_ifindex, in.number, &p);
-	return XDP_DROP;
+	if (reason) {
+		dropped(reason, HOOK_XDP, ctx->ingress_ifindex, in.number, &p);
+		act = XDP_DROP;
+	}
+	verdict_xdp(ctx, what_of(reason, HOOK_XDP), p.rule, segments_of(in.number, &p), p.epoch);
+	return act;
 }
 
 INLINE void packet_of_leaving(const struct leaving *l, struct packet *p)
@@ -169,6 +185,7 @@ int leave(struct xdp_md *ctx)
 		return XDP_PASS;
 	packet_of_leaving(&l, &p);
 	dropped(reason, HOOK_DEVMAP, ctx->egress_ifindex, 0, &p);
+	verdict_xdp(ctx, what_of(reason, HOOK_DEVMAP), 0, 0, 0);
 	return XDP_DROP;
 }
 
@@ -191,6 +208,7 @@ int port_in(struct __sk_buff *skb)
 		reason = DROP_VLAN_MISMATCH;
 	if (reason) {
 		dropped(reason, HOOK_PORT_IN, skb->ifindex, 0, &p);
+		verdict_skb(skb, what_of(reason, HOOK_PORT_IN), 0, 0, 0);
 		return TCX_DROP;
 	}
 	skb->mark = m->mark;
@@ -314,6 +332,7 @@ INLINE int leave_stack(struct __sk_buff *skb, int layer2, struct packet *p, __u8
 	if (reason)
 		return reason;
 	*bwclass = d.bwclass;
+	note(p, &t, &d);
 	return may_leave(&l, 0, skb->ifindex, BY_THE_GATE);
 }
 
@@ -324,10 +343,10 @@ int port_out(struct __sk_buff *skb)
 	__u8 bwclass = 0;
 	int reason = leave_stack(skb, 1, &p, &bwclass);
 
-	if (!reason)
-		return TCX_PASS;
-	dropped(reason, HOOK_PORT_OUT, skb->ifindex, 0, &p);
-	return TCX_DROP;
+	if (reason)
+		dropped(reason, HOOK_PORT_OUT, skb->ifindex, 0, &p);
+	verdict_skb(skb, what_of(reason, HOOK_PORT_OUT), p.rule, segments_of(0, &p), p.epoch);
+	return reason ? TCX_DROP : TCX_PASS;
 }
 
 #define HTB_MAJOR 1
@@ -340,10 +359,11 @@ int tunnel_out(struct __sk_buff *skb)
 	__u8 bwclass = 0;
 	int reason = leave_stack(skb, 0, &p, &bwclass);
 
-	if (reason) {
+	if (reason)
 		dropped(reason, HOOK_TUNNEL_OUT, skb->ifindex, 0, &p);
+	verdict_skb(skb, what_of(reason, HOOK_TUNNEL_OUT), p.rule, segments_of(0, &p), p.epoch);
+	if (reason)
 		return TCX_DROP;
-	}
 	skb->priority = bwclass ? HTB_MAJOR << 16 | (HTB_LEAF + bwclass) : 0; /* 0: the tree's default class */
 	return TCX_PASS;
 }
@@ -385,6 +405,7 @@ INLINE int decide_bare(struct __sk_buff *skb, struct packet *p, struct ingress *
 	if (reason)
 		return reason;
 	reason = admit(&t, p, d);
+	note(p, &t, d);
 	if (reason)
 		return reason;
 	count_allowed(&t, in, p, d);
@@ -402,10 +423,11 @@ int tunnel_in(struct __sk_buff *skb)
 
 	if (!reason && !magic)
 		reason = DROP_METADATA_FAILED;
-	if (reason) {
+	if (reason)
 		dropped(reason, HOOK_TUNNEL_IN, skb->ifindex, in.number, &p);
+	verdict_skb(skb, what_of(reason, HOOK_TUNNEL_IN), p.rule, segments_of(in.number, &p), p.epoch);
+	if (reason)
 		return TCX_DROP;
-	}
 	skb->mark = mark_of(magic, in.number, d.bwclass);
 	return TCX_PASS;
 }

@@ -199,7 +199,11 @@ struct packet {
 	__u32 l3;       /* offset of the network header in the frame */
 	__u32 l3_length;
 	__u32 l4_length; /* by the IP header, without padding of the frame */
+	__u32 rule;      /* what the steps found out, for whoever observes: the rule that permits it, */
+	__u32 epoch;     /* the tables that decided, */
+	__u16 to;        /* and the segment it goes to; 0: not known */
 	__u16 vlan;
+	__u16 outer; /* service tag; 0: none */
 	__u16 sport; /* ICMP echo: the identifier */
 	__u16 dport; /* ICMP echo: the identifier */
 	__u8 smac[MAC_LEN];

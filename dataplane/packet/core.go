@@ -97,6 +97,7 @@ func (c *Core) open(ctx context.Context, o Options) error {
 		c.pinPrograms,
 		c.beginCollecting,
 		c.settleMagic,
+		c.settlePairs,
 		c.settleZonePairs,
 		c.openDevices,
 		c.settlePrefixes,

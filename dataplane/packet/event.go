@@ -11,14 +11,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Event is one sampled drop. Counters are the evidence; events are rate-limited per reason.
+// Event is one sampled drop, or a notice of something that is none. Counters are the evidence; events are rate-limited per
+// reason and per kind of notice.
 type Event struct {
 	Time    time.Time  `json:"time"`
-	Reason  string     `json:"reason"`
-	Hook    string     `json:"hook"` // xdp, devmap, port-in, port-out, tunnel-in, tunnel-out
+	Reason  string     `json:"reason,omitempty"` // "": a notice
+	Notice  string     `json:"notice,omitempty"` // mac-moved, flow-table
+	Hook    string     `json:"hook"`             // xdp, devmap, port-in, port-out, tunnel-in, tunnel-out
 	Port    string     `json:"port"`
 	Segment uint16     `json:"segment"` // ingress segment, 0 = not known
 	VLAN    uint16     `json:"vlan"`
+	Outer   uint16     `json:"outer,omitempty"`   // service tag
+	Rule    uint32     `json:"rule,omitempty"`    // that permitted it before a later step refused it
+	Epoch   uint32     `json:"epoch,omitempty"`   // of the tables that decided; 0: none did yet
+	Records []string   `json:"records,omitempty"` // of the rule, while its tables are current
+	Known   MAC        `json:"known,omitzero"`    // mac-moved: the MAC that was known before
 	SMAC    MAC        `json:"smac"`
 	DMAC    MAC        `json:"dmac"`
 	Src     netip.Addr `json:"src,omitzero"`
@@ -31,7 +38,10 @@ type Event struct {
 
 var hooks = [...]string{"", "xdp", "devmap", "port-in", "port-out", "tunnel-in", "tunnel-out"}
 
-const eventSize = 80 // struct event, padded to 8
+const eventSize = 96 // struct event, padded to 8
+
+// notices are the names of enum notice by number.
+var notices = [...]string{"", "mac-moved", "flow-table"}
 
 // Events streams sampled drops until ctx ends; then the channel is closed. One reader at a time: two would share the events.
 func (c *Core) Events(ctx context.Context) (<-chan Event, error) {
@@ -75,16 +85,43 @@ func (c *Core) event(b []byte) (e Event, ok bool) {
 	e = Event{
 		Time:   time.Now().Add(-time.Duration(monotonic() - int64(le.Uint64(b[0:])))),
 		Reason: reasonName(le.Uint32(b[8:])), Port: c.deviceAt(int(le.Uint32(b[12:]))), Length: le.Uint32(b[16:]),
-		Segment: le.Uint16(b[20:]), VLAN: le.Uint16(b[22:]), SPort: le.Uint16(b[24:]), DPort: le.Uint16(b[26:]),
-		Proto: b[30], SMAC: MAC(b[32:38]), DMAC: MAC(b[38:44]),
+		Rule: le.Uint32(b[20:]), Epoch: le.Uint32(b[24:]), Segment: le.Uint16(b[28:]), VLAN: le.Uint16(b[30:]), Outer: le.Uint16(b[32:]),
+		SPort: le.Uint16(b[34:]), DPort: le.Uint16(b[36:]), Hook: hookName(b[38]), Proto: b[40],
+		SMAC: MAC(b[42:48]), DMAC: MAC(b[48:54]), Known: MAC(b[54:60]),
 	}
-	if int(b[28]) < len(hooks) {
-		e.Hook = hooks[b[28]]
+	if family := b[39]; family != 0 {
+		e.Src, e.Dst = addrBytes(b[60:76]).goAddr(), addrBytes(b[76:92]).goAddr()
 	}
-	if b[29] != 0 {
-		e.Src, e.Dst = addrBytes(b[44:60]).goAddr(), addrBytes(b[60:76]).goAddr()
+	if n := b[41]; n != 0 {
+		e.Notice = "unknown"
+		if int(n) < len(notices) {
+			e.Notice = notices[n]
+		}
 	}
+	e.Records = c.recordsOf(e.Epoch, e.Rule)
 	return e, true
+}
+
+func hookName(n uint8) string {
+	if int(n) < len(hooks) {
+		return hooks[n]
+	}
+	return "unknown"
+}
+
+// recordsOf names the records of a rule, while the tables whose rule it is are current.
+func (c *Core) recordsOf(epoch, rule uint32) []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if rule == 0 || c.active == nil || c.active.Epoch != epoch {
+		return nil
+	}
+	for _, r := range c.active.Rules {
+		if r.ID == rule {
+			return r.Records
+		}
+	}
+	return nil
 }
 
 func (c *Core) deviceAt(ifindex int) string {

@@ -1,9 +1,11 @@
 package packet
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -20,21 +22,36 @@ type Count struct {
 // Counters are running totals since the pins were made; those of rules since their tables became current.
 type Counters struct {
 	Reasons    map[string]Count          // drops by reason name; only those that occurred
+	Notices    map[string]Count          // what was told though it is no drop, by kind; only those that occurred
 	Pairs      map[[2]anchors.Zone]Count // allowed, by {from zone, to zone} of the packet
+	Segments   []SegmentCount            // allowed, by segments of the packet; what live flows hold included
 	Rules      map[uint32]Count          // allowed, by rule number of the current tables
-	EventsLost uint64                    // drops whose event the ring refused; the drops themselves are counted
+	Opened     uint64                    // flows opened
+	EventsLost uint64                    // drops and notices whose event the ring refused; they themselves are counted
+}
+
+// SegmentCount is what went from one segment to another. Numbers are of the tables that decided; they stay a segment's as
+// long as its policy keeps them.
+type SegmentCount struct {
+	From uint16 `json:"from"` // 0 with To 0: pairs that found no room of their own
+	To   uint16 `json:"to"`
+	Count
 }
 
 type countersJSON struct {
 	Reasons    map[string]Count `json:"reasons"`
+	Notices    map[string]Count `json:"notices"`
 	Pairs      map[string]Count `json:"pairs"` // "lgwan>internet"
+	Segments   []SegmentCount   `json:"segments"`
 	Rules      map[uint32]Count `json:"rules"`
+	Opened     uint64           `json:"opened"`
 	EventsLost uint64           `json:"events_lost"`
 }
 
 // MarshalJSON writes pairs as "from>to".
 func (c Counters) MarshalJSON() ([]byte, error) {
-	j := countersJSON{Reasons: c.Reasons, Pairs: map[string]Count{}, Rules: c.Rules, EventsLost: c.EventsLost}
+	j := countersJSON{Reasons: c.Reasons, Notices: c.Notices, Pairs: map[string]Count{}, Segments: c.Segments, Rules: c.Rules,
+		Opened: c.Opened, EventsLost: c.EventsLost}
 	for pair, n := range c.Pairs {
 		j.Pairs[pair[0].String()+">"+pair[1].String()] = n
 	}
@@ -47,7 +64,8 @@ func (c *Counters) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &j); err != nil {
 		return err
 	}
-	*c = Counters{Reasons: j.Reasons, Pairs: map[[2]anchors.Zone]Count{}, Rules: j.Rules, EventsLost: j.EventsLost}
+	*c = Counters{Reasons: j.Reasons, Notices: j.Notices, Pairs: map[[2]anchors.Zone]Count{}, Segments: j.Segments, Rules: j.Rules,
+		Opened: j.Opened, EventsLost: j.EventsLost}
 	for name, n := range j.Pairs {
 		from, to, _ := strings.Cut(name, ">")
 		a, err := anchors.ParseZone(from)
@@ -67,7 +85,7 @@ const zoneStride = 8 // MAX_ZONES
 
 // Counters reads all counters.
 func (c *Core) Counters() (Counters, error) {
-	out := Counters{Reasons: map[string]Count{}, Pairs: map[[2]anchors.Zone]Count{}, Rules: map[uint32]Count{}}
+	out := Counters{Reasons: map[string]Count{}, Notices: map[string]Count{}, Pairs: map[[2]anchors.Zone]Count{}, Rules: map[uint32]Count{}}
 	for n := uint32(1); n < uint32(len(reasons)); n++ {
 		v, err := total(c.objects.Drops, n)
 		if err != nil {
@@ -75,6 +93,15 @@ func (c *Core) Counters() (Counters, error) {
 		}
 		if v.Packets != 0 {
 			out.Reasons[reasons[n]] = v
+		}
+	}
+	for n := uint32(1); n < uint32(len(notices)); n++ {
+		v, err := total(c.objects.Notices, n)
+		if err != nil {
+			return out, fmt.Errorf("read notices of %s: %w", notices[n], err)
+		}
+		if v.Packets != 0 {
+			out.Notices[notices[n]] = v
 		}
 	}
 	for from := anchors.MyNumber; from < anchors.Zones; from++ {
@@ -88,14 +115,55 @@ func (c *Core) Counters() (Counters, error) {
 			}
 		}
 	}
-	var lost []uint64
-	if err := c.objects.EventsLost.Lookup(uint32(0), &lost); err != nil {
+	var err error
+	if out.Opened, err = sumNumber(c.objects.FlowsOpened); err != nil {
+		return out, fmt.Errorf("read how many flows were opened: %w", err)
+	}
+	if out.EventsLost, err = sumNumber(c.objects.EventsLost); err != nil {
 		return out, fmt.Errorf("read lost events: %w", err)
 	}
-	for _, n := range lost {
-		out.EventsLost += n
+	if out.Segments, err = c.segmentCounters(); err != nil {
+		return out, err
 	}
 	return out, c.ruleCounters(out.Rules)
+}
+
+// segmentCounters gives what was booked, in order.
+func (c *Core) segmentCounters() ([]SegmentCount, error) {
+	out := []SegmentCount{}
+	err := each(c.objects.SegmentPairs, func(pair uint32, n programsCount) {
+		if n.Packets != 0 {
+			out = append(out, SegmentCount{From: uint16(pair >> 16), To: uint16(pair), Count: Count{n.Packets, n.Bytes}})
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read what passed from segment to segment: %w", err)
+	}
+	slices.SortFunc(out, func(a, b SegmentCount) int {
+		return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To))
+	})
+	return out, nil
+}
+
+// settlePairs makes the entry that counts pairs of segments for which there is no room.
+func (c *Core) settlePairs() error {
+	err := c.objects.SegmentPairs.Update(uint32(0), programsCount{}, ebpf.UpdateNoExist)
+	if err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
+		return fmt.Errorf("make the counter of pairs of segments without one of their own: %w", err)
+	}
+	return nil
+}
+
+// sumNumber adds what all CPUs counted in a map of one number.
+func sumNumber(m *ebpf.Map) (n uint64, err error) {
+	var perCPU []uint64
+	if err := m.Lookup(uint32(0), &perCPU); err != nil {
+		return 0, err
+	}
+	for _, v := range perCPU {
+		n += v
+	}
+	return n, nil
 }
 
 func (c *Core) ruleCounters(out map[uint32]Count) error {

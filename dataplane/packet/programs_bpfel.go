@@ -140,13 +140,16 @@ const (
 	programsMapEvents           = "events"
 	programsMapEventsLost       = "events_lost"
 	programsMapFlows            = "flows"
+	programsMapFlowsOpened      = "flows_opened"
 	programsMapHosts            = "hosts"
 	programsMapNotes            = "notes"
+	programsMapNotices          = "notices"
 	programsMapPorts            = "ports"
 	programsMapPrefixes         = "prefixes"
 	programsMapRuleCounts       = "rule_counts"
 	programsMapSegmentFlows     = "segment_flows"
 	programsMapSegmentIndex     = "segment_index"
+	programsMapSegmentPairs     = "segment_pairs"
 	programsMapSegments         = "segments"
 	programsMapStations         = "stations"
 	programsMapVerdicts         = "verdicts"
@@ -233,13 +236,16 @@ type programsMapSpecs struct {
 	Events         *ebpf.MapSpec `ebpf:"events"`
 	EventsLost     *ebpf.MapSpec `ebpf:"events_lost"`
 	Flows          *ebpf.MapSpec `ebpf:"flows"`
+	FlowsOpened    *ebpf.MapSpec `ebpf:"flows_opened"`
 	Hosts          *ebpf.MapSpec `ebpf:"hosts"`
 	Notes          *ebpf.MapSpec `ebpf:"notes"`
+	Notices        *ebpf.MapSpec `ebpf:"notices"`
 	Ports          *ebpf.MapSpec `ebpf:"ports"`
 	Prefixes       *ebpf.MapSpec `ebpf:"prefixes"`
 	RuleCounts     *ebpf.MapSpec `ebpf:"rule_counts"`
 	SegmentFlows   *ebpf.MapSpec `ebpf:"segment_flows"`
 	SegmentIndex   *ebpf.MapSpec `ebpf:"segment_index"`
+	SegmentPairs   *ebpf.MapSpec `ebpf:"segment_pairs"`
 	Segments       *ebpf.MapSpec `ebpf:"segments"`
 	Stations       *ebpf.MapSpec `ebpf:"stations"`
 	Verdicts       *ebpf.MapSpec `ebpf:"verdicts"`
@@ -290,13 +296,16 @@ type programsMaps struct {
 	Events         *ebpf.Map `ebpf:"events"`
 	EventsLost     *ebpf.Map `ebpf:"events_lost"`
 	Flows          *ebpf.Map `ebpf:"flows"`
+	FlowsOpened    *ebpf.Map `ebpf:"flows_opened"`
 	Hosts          *ebpf.Map `ebpf:"hosts"`
 	Notes          *ebpf.Map `ebpf:"notes"`
+	Notices        *ebpf.Map `ebpf:"notices"`
 	Ports          *ebpf.Map `ebpf:"ports"`
 	Prefixes       *ebpf.Map `ebpf:"prefixes"`
 	RuleCounts     *ebpf.Map `ebpf:"rule_counts"`
 	SegmentFlows   *ebpf.Map `ebpf:"segment_flows"`
 	SegmentIndex   *ebpf.Map `ebpf:"segment_index"`
+	SegmentPairs   *ebpf.Map `ebpf:"segment_pairs"`
 	Segments       *ebpf.Map `ebpf:"segments"`
 	Stations       *ebpf.Map `ebpf:"stations"`
 	Verdicts       *ebpf.Map `ebpf:"verdicts"`
@@ -321,13 +330,16 @@ func (m *programsMaps) Close() error {
 		m.Events,
 		m.EventsLost,
 		m.Flows,
+		m.FlowsOpened,
 		m.Hosts,
 		m.Notes,
+		m.Notices,
 		m.Ports,
 		m.Prefixes,
 		m.RuleCounts,
 		m.SegmentFlows,
 		m.SegmentIndex,
+		m.SegmentPairs,
 		m.Segments,
 		m.Stations,
 		m.Verdicts,

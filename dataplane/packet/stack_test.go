@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -470,9 +471,9 @@ func TestEventsFlowsAndCounters(t *testing.T) {
 		if seen = e.Reason == "zone-pair"; !seen {
 			continue
 		}
-		want := Event{Reason: "zone-pair", Hook: "xdp", Port: "mn0", Segment: 1, Proto: 1, Src: addrs("198.18.10.11")[0], Dst: addrs("203.0.113.11")[0], DPort: 8, Length: 98}
+		want := Event{Reason: "zone-pair", Hook: "xdp", Port: "mn0", Segment: 1, Proto: 1, Src: addrs("198.18.10.11")[0], Dst: addrs("203.0.113.11")[0], DPort: 8, Length: 98, Epoch: 1}
 		want.Time, want.SMAC, want.DMAC, want.SPort = e.Time, e.SMAC, e.DMAC, e.SPort
-		if e != want || e.SMAC.String() != w.hosts["mnpc"].mac || e.Time.Before(start.Add(-time.Second)) || e.Time.After(time.Now().Add(time.Second)) {
+		if !reflect.DeepEqual(e, want) || e.SMAC.String() != w.hosts["mnpc"].mac || e.Time.Before(start.Add(-time.Second)) || e.Time.After(time.Now().Add(time.Second)) {
 			t.Errorf("event %+v, want %+v", e, want)
 		}
 	}
