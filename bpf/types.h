@@ -77,7 +77,13 @@ struct segment {
 	__u8 zone;
 	__u8 strict;
 	__u8 tunnel;
-	__u8 pad;
+	__u8 multicast; /* groups stand for the gate's own classes below */
+	__u8 routers;
+	__u8 dhcp_servers;
+	__u16 group4; /* class that IPv4 groups stand for; 0: none. This and the next two are derived, see groups.go. */
+	__u16 group6;
+	__u16 pad;
+	__be32 broadcast; /* the directed broadcast; 0: none */
 };
 
 /* What is known of an address: value of hosts and prefixes. */

@@ -68,6 +68,7 @@ func decode(g generation, nameOf func(uint16) string) (Tables, error) {
 		s := Segment{
 			ID: uint16(id), Name: notes.Segments[uint16(id)], Zone: anchors.Zone(v[4]), Port: nameOf(device),
 			VLAN: le.Uint16(v[2:]), Strict: v[5] != 0, Tunnel: v[6] != 0,
+			Multicast: v[7] != 0, Routers: v[8] != 0, DHCPServers: v[9] != 0,
 		}
 		t.Segments = append(t.Segments, s)
 		if !s.Tunnel {
@@ -114,6 +115,12 @@ func decode(g generation, nameOf func(uint16) string) (Tables, error) {
 		}
 	}
 	t = Canonical(t)
+	derived := groupsOf(t)
+	for _, s := range t.Segments {
+		if device := le.Uint16(segments[s.ID][0:]); segments[s.ID] != segmentValueOf(s, device, derived[s.ID]) {
+			return t, fmt.Errorf("read back %s: what the groups of segment %s stand for differs from the gate's own entries", tSegments, s.Name)
+		}
+	}
 	return t, checkDerived(g, t, index)
 }
 

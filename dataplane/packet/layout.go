@@ -13,7 +13,7 @@ type (
 	addrBytes    [16]byte // IPv4 as ::ffff:a.b.c.d
 	prefixKey    [24]byte
 	segmentKey   [4]byte
-	segmentValue [8]byte
+	segmentValue [20]byte
 	bindingValue [16]byte
 	stationKey   [8]byte
 	classValue   [40]byte
@@ -55,12 +55,18 @@ func segmentKeyOf(device, vlan uint16) (k segmentKey) {
 	return k
 }
 
-func segmentValueOf(s Segment, device uint16) (v segmentValue) {
+func segmentValueOf(s Segment, device uint16, g groups) (v segmentValue) {
 	le.PutUint16(v[0:], device)
 	le.PutUint16(v[2:], s.VLAN)
 	v[4] = byte(s.Zone)
 	v[5] = flag(s.Strict)
 	v[6] = flag(s.Tunnel)
+	v[7], v[8], v[9] = flag(s.Multicast), flag(s.Routers), flag(s.DHCPServers)
+	le.PutUint16(v[10:], g.class4)
+	le.PutUint16(v[12:], g.class6)
+	if g.broadcast.IsValid() {
+		copy(v[16:], g.broadcast.AsSlice())
+	}
 	return v
 }
 

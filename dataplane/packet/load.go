@@ -90,12 +90,13 @@ func encode(spec *ebpf.CollectionSpec, t Tables, deviceOf func(string) (uint16, 
 	}()
 	var index entries[segmentKey, uint32]
 	var segments entries[uint32, segmentValue]
+	groups := groupsOf(t)
 	for _, s := range t.Segments {
 		device, ok := deviceOf(s.Port)
 		if !ok {
 			return g, fmt.Errorf("segment %s: device %q is not in the anchors", s.Name, s.Port)
 		}
-		segments.add(uint32(s.ID), segmentValueOf(s, device))
+		segments.add(uint32(s.ID), segmentValueOf(s, device, groups[s.ID]))
 		if !s.Tunnel {
 			index.add(segmentKeyOf(device, s.VLAN), uint32(s.ID))
 		}
