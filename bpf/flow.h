@@ -186,6 +186,40 @@ INLINE int no_cell(const struct tables *t, const struct decision *d)
 	return DROP_NO_CELL;
 }
 
+/* The live flow of a key, or null. It looks and never changes anything: for who must know of a flow without being a packet
+ * of it (quote.h). Whatever table holds the flows, this is the only way to ask for one by its key. */
+INLINE const struct flow *flow_find(const struct flow_key *key, __u64 now)
+{
+	const struct flow *f = bpf_map_lookup_elem(&flows, key);
+
+	return f && !flow_over(f, key->proto, now) ? f : 0;
+}
+
+/* The cell by which the present tables let a flow's initiator open it. d: classes of a packet that by_b tells the sender of. */
+INLINE struct cell *flow_cell(const struct flow *f, const struct tables *t, const struct decision *d, __u8 proto,
+			      int by_b)
+{
+	return by_b != f->from_b ? policy(t, d->dst_class, d->src_class, proto, f->port)
+				 : policy(t, d->src_class, d->dst_class, proto, f->port);
+}
+
+/* Do the present tables still permit a flow? Fills d's rule and bandwidth class; the flow stays as it is. */
+INLINE int flow_permitted(const struct flow *f, const struct tables *t, struct decision *d, __u8 proto, int by_b)
+{
+	struct cell *cell;
+
+	d->rule = f->rule;
+	d->bwclass = f->bwclass;
+	if (f->epoch == t->epoch)
+		return 1;
+	cell = flow_cell(f, t, d, proto, by_b);
+	if (!cell)
+		return 0;
+	d->rule = cell->rule;
+	d->bwclass = cell->bwclass;
+	return 1;
+}
+
 /* A flow that is known: may this packet use it? */
 INLINE int flow_known(struct flow *f, const struct tables *t, const struct packet *p, struct decision *d, int by_b,
 		      __u64 now)
@@ -193,8 +227,7 @@ INLINE int flow_known(struct flow *f, const struct tables *t, const struct packe
 	int answering = by_b != f->from_b;
 
 	if (f->epoch != t->epoch) {
-		struct cell *cell = answering ? policy(t, d->dst_class, d->src_class, p->proto, f->port)
-					      : policy(t, d->src_class, d->dst_class, p->proto, f->port);
+		struct cell *cell = flow_cell(f, t, d, p->proto, by_b);
 
 		if (!cell)
 			return no_cell(t, d);

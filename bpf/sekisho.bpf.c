@@ -27,6 +27,7 @@
 
 #include "collect.h"
 #include "forward.h"
+#include "quote.h"
 
 #include "egress.h"
 
@@ -125,7 +126,7 @@ INLINE int decide(struct xdp_md *ctx, struct packet *p, struct ingress *in, int 
 	reason = classes_of(&t, in, p, &d, &to);
 	if (reason)
 		return reason;
-	reason = admit(&t, p, &d);
+	reason = is_icmp_error(p) ? quoted(&t, in, &c, p, &d) : admit(&t, p, &d);
 	note(p, &t, &d);
 	if (reason)
 		return reason;
@@ -215,14 +216,6 @@ int port_in(struct __sk_buff *skb)
 	return TCX_PASS;
 }
 
-/* ICMP errors that the gate itself sends about packets it could not forward. */
-INLINE int is_icmp_error(const struct packet *p)
-{
-	if (p->proto == PROTO_ICMP)
-		return p->type == 3 || p->type == 11 || p->type == 12;
-	return p->proto == PROTO_ICMP6 && p->type >= 1 && p->type <= 4;
-}
-
 /* A packet of the gate itself: its own address must be one of a segment that hangs here, and a record must allow it. */
 INLINE int gate_packet(const struct tables *t, const struct ingress *in, const struct packet *p,
 		       const struct binding *src, struct decision *d)
@@ -244,7 +237,7 @@ INLINE int gate_packet(const struct tables *t, const struct ingress *in, const s
 	d->dst_class = dst->class;
 	d->src_segment = in->number;
 	d->dst_segment = dst->segment;
-	if (is_icmp_error(p))
+	if (is_icmp_error(p)) /* the kernel's own, about what it could not forward */
 		return dst->segment == src->segment ? PASS : DROP_EGRESS_MISMATCH;
 	return admit(t, p, d);
 }
@@ -404,7 +397,7 @@ INLINE int decide_bare(struct __sk_buff *skb, struct packet *p, struct ingress *
 	reason = classes_of(&t, in, p, d, &to);
 	if (reason)
 		return reason;
-	reason = admit(&t, p, d);
+	reason = is_icmp_error(p) ? quoted(&t, in, &c, p, d) : admit(&t, p, d);
 	note(p, &t, d);
 	if (reason)
 		return reason;

@@ -110,8 +110,10 @@ func (g *generator) next(bare bool) (port string, frame []byte) {
 		g.fill(&t)
 	case n < 43 && !bare:
 		return g.arp()
-	case n < 53:
+	case n < 51:
 		t = g.discovery()
+	case n < 57 && len(g.recent) > 0:
+		t = g.complaint()
 	default:
 		t = g.fresh(bare)
 	}
@@ -210,6 +212,94 @@ func (g *generator) answer(t talk) talk {
 	}
 	g.fill(&t)
 	return t
+}
+
+// complaint is an ICMP error about a packet that passed, or about an answer to one.
+func (g *generator) complaint() talk {
+	q := g.recent[g.r.IntN(len(g.recent))]
+	if g.chance(50) {
+		q = g.answer(q)
+	}
+	back := g.answer(q) // from whom the quoted packet went to
+	t := talk{port: back.port, vlan: back.vlan, src: back.src, dst: q.src, proto: 1, typ: pick[uint8](g, 3, 3, 11, 12)}
+	if t.src.Is6() {
+		t.proto, t.typ = 58, pick[uint8](g, 1, 2, 3, 4)
+	}
+	for _, s := range segments { // or from somebody else there
+		if netip.PrefixFrom(addr4(s, 0), 24).Contains(t.src) && g.chance(30) {
+			t.src = addr4(s, pick(g, 11, 14, 254))
+		} else if netip.PrefixFrom(addr6(s, 0), 64).Contains(t.src) && g.chance(30) {
+			t.src = addr6(s, pick(g, 11, 14, 254))
+		}
+	}
+	t.smac, t.dmac = g.mac(owner(t.src)), g.mac(portMAC(t.port))
+	t.code, t.id = uint8(g.r.IntN(8)), uint16(g.r.IntN(1500))
+	switch {
+	case g.chance(3):
+		q.src = g.address(segments[g.r.IntN(len(segments))], q.src.Is6())
+	case g.chance(3):
+		q.dst = g.address(segments[g.r.IntN(len(segments))], q.src.Is6())
+	case g.chance(3):
+		q.sport++
+	case g.chance(3) && (q.proto == 1 || q.proto == 58):
+		q.typ = pick[uint8](g, 3, 11, 1, 2, 4, 13, 128, 129, 0, 8)
+	}
+	b := g.write(q, true)
+	l3 := 40
+	if q.src.Is4() {
+		l3 = int(b[0]&15) * 4
+	} else {
+		b = g.extend(b)
+	}
+	switch g.r.IntN(12) {
+	case 0:
+		b = b[:g.r.IntN(len(b)+1)]
+	case 1:
+		be.PutUint16(b[6:], pick[uint16](g, 0x2000, 0x4000, 1, 0x1fff)) // IPv6: next header
+	case 2:
+		b[0] = byte(g.r.IntN(256))
+	case 3:
+		b[g.r.IntN(min(len(b), 60))] ^= 1 << g.r.IntN(8)
+	case 4, 5, 6:
+		b = b[:min(len(b), l3+8)] // as little as there must be
+	case 7:
+		b = b[:min(len(b), l3+7)]
+	}
+	g.fill(&t)
+	t.payload = b
+	return t
+}
+
+// extend puts extension headers into an IPv6 packet, sometimes.
+func (g *generator) extend(b []byte) []byte {
+	if g.chance(70) {
+		return b
+	}
+	next, chain := b[6], []byte{}
+	kinds := []byte{}
+	for range 1 + g.r.IntN(5) {
+		kinds = append(kinds, pick[byte](g, 0, 60, 60, 44, 44, 43))
+	}
+	for i, kind := range kinds {
+		follows := next
+		if i+1 < len(kinds) {
+			follows = kinds[i+1]
+		}
+		size := 0
+		if kind != 44 && g.chance(30) {
+			size = pick(g, 1, 2, 32, 33)
+		}
+		header := make([]byte, 8+8*size)
+		header[0], header[1] = follows, byte(size)
+		if kind == 44 {
+			header[1] = byte(g.r.IntN(256)) // reserved: says nothing
+			be.PutUint16(header[2:], pick[uint16](g, 0, 1, 1, 6, 8, 0xfff8))
+		}
+		chain = append(chain, header...)
+	}
+	out := append(append(append([]byte{}, b[:40]...), chain...), b[40:]...)
+	out[6] = kinds[0]
+	return out
 }
 
 // write makes bytes of a talk.

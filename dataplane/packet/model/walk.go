@@ -35,7 +35,7 @@ func (w *walk) tell(step, reason string, text func() string) {
 }
 
 func (w *walk) all() string {
-	for _, step := range []func() string{w.parse, w.place, w.neighbour, w.station, w.destination, w.admit, w.forward} {
+	for _, step := range []func() string{w.parse, w.place, w.neighbour, w.station, w.destination, w.belong, w.forward} {
 		if reason := step(); reason != "" {
 			return reason
 		}
@@ -44,6 +44,14 @@ func (w *walk) all() string {
 		}
 	}
 	return ""
+}
+
+// belong finds out by which flow a packet may pass: by its own, or, when it complains of another packet, by that one's.
+func (w *walk) belong() string {
+	if complains(w.p.proto, w.p.typ) {
+		return w.complain()
+	}
+	return w.admit()
 }
 
 func (w *walk) parse() (reason string) {
