@@ -40,21 +40,28 @@ func (c *Core) Status() []PortStatus {
 	return slices.Clone(c.status)
 }
 
-// Rescan guards devices that appeared, were recreated or changed their MAC since, and tells how every device stands. Call
-// it after making a device, and every few seconds. It never sets a device up: whoever makes a device sets it up once
-// Rescan says that it is guarded.
+// Rescan guards devices that appeared, were recreated, renamed or changed their MAC since, and tells how every device
+// stands. Call it whenever a device changed, and every few seconds. It never sets a device up: whoever owns a device sets it
+// up once Rescan says that it is guarded. A device that was not guarded before, or under another name, is down afterwards.
 func (c *Core) Rescan(ctx context.Context) ([]PortStatus, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	before := c.status
 	c.status = nil
 	bound := map[programsAnchorPortKey]bool{}
+	kept := map[string]error{} // names whose former device could not be let go
 	var failed error
+	for _, name := range c.devices.wanted { // all before any is guarded: two devices may have swapped their names
+		if err := c.letRenamedGo(name); err != nil {
+			kept[name] = err
+			failed = errors.Join(failed, err)
+		}
+	}
 	for _, name := range c.devices.wanted {
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("scan devices: %w", err)
 		}
-		s, err := c.guard(name)
+		s, err := c.guard(name, kept[name])
 		if err != nil {
 			s.Native = false
 			s.Error = err.Error()
@@ -94,8 +101,86 @@ func (c *Core) takeDown(s *PortStatus) error {
 	return nil
 }
 
-// guard attaches what the device needs and lets the programs know it. A device that does not exist is no error.
-func (c *Core) guard(name string) (PortStatus, error) {
+// linkHooks are where links of a device attach, as their pins are called.
+var linkHooks = []string{"egress", "ingress", "xdp"}
+
+func (c *Core) linkPin(device, hook string) string { return c.path("links", device+"-"+hook) }
+
+// letRenamedGo deals with pinned links of a name whose device is called otherwise by now. It still hangs on its network, so
+// it is taken down before its programs go. Whoever holds its new name guards it anew, if anybody does.
+func (c *Core) letRenamedGo(name string) error {
+	for _, hook := range linkHooks {
+		index, err := c.pinnedOn(name, hook)
+		if err != nil {
+			return err
+		}
+		if index == 0 {
+			continue
+		}
+		l, err := netlink.LinkByIndex(index)
+		var missing netlink.LinkNotFoundError
+		if err == nil && l.Attrs().Name == name {
+			continue
+		}
+		if err == nil {
+			c.log.Error("a guarded device was renamed: it goes down", "device", name, "now", l.Attrs().Name, "index", index)
+			err = c.takeDown(&PortStatus{Name: l.Attrs().Name, Index: index})
+		} else if errors.As(err, &missing) {
+			err = nil // it went to another namespace, and the kernel took it down on the way
+		}
+		if err == nil {
+			err = c.showDevice(name, 0, MAC{})
+		}
+		if err == nil {
+			err = os.Remove(c.linkPin(name, hook))
+		}
+		if err != nil {
+			return fmt.Errorf("let go of device %d, which was %s: %w", index, name, err)
+		}
+	}
+	return nil
+}
+
+// pinnedOn is the device that a pinned link is attached to: 0 when there is no link, or its device is gone.
+func (c *Core) pinnedOn(device, hook string) (int, error) {
+	l, err := link.LoadPinnedLink(c.linkPin(device, hook), nil)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("re-open %s link of %s: %w", hook, device, err)
+	}
+	defer l.Close()
+	info, err := l.Info()
+	if err != nil {
+		return 0, fmt.Errorf("look at the %s link of %s: %w", hook, device, err)
+	}
+	return attachedTo(info), nil
+}
+
+func attachedTo(info *link.Info) int {
+	if x := info.XDP(); x != nil {
+		return int(x.Ifindex)
+	}
+	if x := info.TCX(); x != nil {
+		return int(x.Ifindex)
+	}
+	return 0
+}
+
+// isNew tells whether none of our programs stands on the device.
+func (c *Core) isNew(name string, ifindex int) (bool, error) {
+	for _, hook := range linkHooks {
+		if on, err := c.pinnedOn(name, hook); err != nil || on == ifindex {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// guard attaches what the device needs and lets the programs know it. A device that does not exist is no error. kept: why
+// the name's former device could not be let go.
+func (c *Core) guard(name string, kept error) (PortStatus, error) {
 	s := PortStatus{Name: name, Tunnel: c.devices.tunnel[name]}
 	l, err := netlink.LinkByName(name)
 	var missing netlink.LinkNotFoundError
@@ -107,6 +192,18 @@ func (c *Core) guard(name string) (PortStatus, error) {
 	}
 	attrs := l.Attrs()
 	s.Index, s.Up = attrs.Index, attrs.Flags&net.FlagUp != 0
+	if kept != nil {
+		return s, kept
+	}
+	if s.Up {
+		fresh, err := c.isNew(name, s.Index)
+		if err == nil && fresh {
+			err = c.takeDown(&s) // until it is guarded
+		}
+		if err != nil {
+			return s, err
+		}
+	}
 	ingress, egress := c.objects.PortIn, c.objects.PortOut
 	if s.Tunnel {
 		ingress, egress = c.objects.TunnelIn, c.objects.TunnelOut
@@ -178,7 +275,7 @@ func attachTCX(p *ebpf.Program, ifindex int, at ebpf.AttachType) func() (link.Li
 
 // hold makes the pinned link of a device run program p. A link of a device that was since deleted is severed: it is replaced.
 func (c *Core) hold(device, hook string, ifindex int, p *ebpf.Program, attach func() (link.Link, error)) error {
-	pin := c.path("links", device+"-"+hook)
+	pin := c.linkPin(device, hook)
 	l, err := link.LoadPinnedLink(pin, nil)
 	if err == nil {
 		defer l.Close()
@@ -207,20 +304,18 @@ func (c *Core) hold(device, hook string, ifindex int, p *ebpf.Program, attach fu
 	return nil
 }
 
-// adopt moves a pinned link to program p; false when the link no longer belongs to the device.
+// adopt moves a pinned link to program p; false when the link's device is gone.
 func adopt(l link.Link, ifindex int, p *ebpf.Program) (bool, error) {
 	info, err := l.Info()
 	if err != nil {
 		return false, err
 	}
-	on := -1
-	if x := info.XDP(); x != nil {
-		on = int(x.Ifindex)
-	} else if x := info.TCX(); x != nil {
-		on = int(x.Ifindex)
-	}
-	if on != ifindex {
+	switch attachedTo(info) {
+	case ifindex:
+	case 0:
 		return false, nil
+	default: // renamed since letRenamedGo looked; the next scan takes it down
+		return false, fmt.Errorf("it stands on device %d", attachedTo(info))
 	}
 	mine, err := p.Info()
 	if err != nil {
