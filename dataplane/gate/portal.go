@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/ethtool"
 	"github.com/sekisho/sekisho/dataplane/place"
 )
 
@@ -118,8 +119,9 @@ func portalStack(ns netns.NsHandle, inside *netlink.Handle, s *anchors.Segment) 
 				{"ipv4/conf/all/accept_redirects", "0"}, {"ipv6/conf/all/accept_redirects", "0"}}),
 			// Frames redirected into a veth are dropped unless its peer polls: GRO makes it. What the portal sends goes on a
 			// wire as it is: whole checksums, no super-packets, tags in the frame.
-			setOffload(portalDevice, true, gro),
-			setOffload(portalDevice, false, txChecksum, tso, gso, txVLAN),
+			ethtool.Set(portalDevice, true, ethtool.RxGRO),
+			ethtool.Set(portalDevice, false, ethtool.TxChecksum, ethtool.TxSCTP, ethtool.TxTCP, ethtool.TxTCPECN, ethtool.TxTCPMangle, ethtool.TxTCP6,
+				ethtool.TxGSO, ethtool.TxVLAN, ethtool.TxVLANStag),
 		)
 	})
 	if err != nil {
