@@ -5,7 +5,7 @@ export CGO_ENABLED := 0
 
 # Namespaces, BPF and daemons of other users need root.
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=PATH,HOME,GOPATH,GOCACHE,GOMODCACHE,GOPROXY,GOFLAGS,GOTOOLCHAIN,CGO_ENABLED)
-SHELL_SCRIPTS := hack/bootstrap .ci/run controlplane/web/assets/generate.sh
+SHELL_SCRIPTS := hack/bootstrap hack/test-qemu .ci/run controlplane/web/assets/generate.sh
 GO_FILES = $(shell git ls-files --cached --others --exclude-standard '*.go')
 C_FILES = $(wildcard bpf/*.c bpf/*.h)
 
@@ -13,7 +13,7 @@ C_FILES = $(wildcard bpf/*.c bpf/*.h)
 TEST_FLAGS ?= -count=1 -p 2 -timeout 10m
 TEST ?= ./...
 
-.PHONY: help bootstrap build generate check-generated lint test demo clean
+.PHONY: help bootstrap build generate check-generated lint test test-qemu demo clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -42,6 +42,9 @@ lint: bootstrap ## go mod tidy, go vet, staticcheck, gofmt, clang-format, shellc
 
 test: bootstrap build ## sets up what is missing, then everything: Go, BPF, namespaces, sandboxes, browser
 	$(SUDO) go test $(TEST_FLAGS) $(TEST)
+
+test-qemu: bootstrap ## the packet core on Debian 13's kernel, under emulation
+	$(SUDO) hack/test-qemu $(TEST_QEMU)
 
 demo: bootstrap build ## the lab town hall, the main job, then the web pages; ONCE=1 stops after the main job
 	@$(SUDO) out/bin/demo $(if $(filter 1,$(ONCE)),--once)
