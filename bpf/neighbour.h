@@ -3,6 +3,10 @@
  * Step 3: neighbour. ARP and neighbour discovery reach the gate's stack only from stations whose MAC and address belong
  * together, and only when they ask for the gate's own address in that segment or answer the gate. So the neighbour table,
  * and with it the next hops of all forwarding, can only hold what is registered.
+ *
+ * Whoever claims one of the gate's own addresses, asks around whether it is free (RFC 5227, RFC 4862) or announces it, is told
+ * of under a reason of its own. Router advertisements (RFC 4861, 6.1.2) pass where the anchors expect a router, from a
+ * registered MAC; redirects and solicitations of routers never.
  */
 #ifndef SEKISHO_NEIGHBOUR_H
 #define SEKISHO_NEIGHBOUR_H
@@ -11,6 +15,7 @@
 #include "station.h"
 
 #define ND_OPTIONS 4 /* more than the gate has any use for */
+#define RA_OPTIONS 8
 
 struct nd_message {
 	__u8 type;
@@ -42,20 +47,44 @@ INLINE int is_gate(const struct tables *t, __u32 segment, const union addr *a, _
 	return c && c->kind == KIND_LOCAL;
 }
 
+/* The port's own link-local address, as the kernel makes it from the MAC (RFC 4291, appendix A). */
+INLINE int is_gate_link_local(const struct ingress *in, const union addr *a)
+{
+	const __u8 *mac = in->port->mac;
+
+	return a->w[0] == bpf_htonl(0xfe800000) && !a->w[1] && a->b[8] == (mac[0] ^ 2) && a->b[9] == mac[1] &&
+	       a->b[10] == mac[2] && a->b[11] == 0xff && a->b[12] == 0xfe && a->b[13] == mac[3] && a->b[14] == mac[4] &&
+	       a->b[15] == mac[5];
+}
+
+/* Is this an address that nobody but the gate may claim here: any of its own, of whichever segment? */
+INLINE int is_ours(const struct tables *t, const struct ingress *in, const union addr *a, __u8 family)
+{
+	struct binding *b;
+	struct address_class *c;
+
+	if (family == FAMILY_IP6 && is_link_local(a))
+		return is_gate_link_local(in, a);
+	b = locate(t, a, family);
+	c = b ? class_of(t, b->class) : 0;
+	return c && c->kind == KIND_LOCAL;
+}
+
+INLINE int registered(const struct tables *t, const struct ingress *in, const __u8 *mac)
+{
+	struct station_key key = {.segment = in->number};
+	void *table = bpf_map_lookup_elem(&stations, &t->slot);
+
+	__builtin_memcpy(key.mac, mac, MAC_LEN);
+	return table && bpf_map_lookup_elem(table, &key);
+}
+
 /* May this MAC speak for this address? A link-local address is not registered: in a strict segment its MAC must be. */
 INLINE int speaks_for(const struct tables *t, const struct ingress *in, const union addr *a, __u8 family,
 		      const __u8 *mac)
 {
-	struct station_key key = {.segment = in->number};
-	void *table;
-
-	if (family == FAMILY_IP6 && is_link_local(a)) {
-		if (!in->segment->strict)
-			return 1;
-		__builtin_memcpy(key.mac, mac, MAC_LEN);
-		table = bpf_map_lookup_elem(&stations, &t->slot);
-		return table && bpf_map_lookup_elem(table, &key);
-	}
+	if (family == FAMILY_IP6 && is_link_local(a))
+		return !in->segment->strict || registered(t, in, mac);
 	if (special_addr(a, family) || is_gate(t, in->number, a, family))
 		return 0;
 	return bound(in, locate(t, a, family), mac) == PASS;
@@ -63,6 +92,8 @@ INLINE int speaks_for(const struct tables *t, const struct ingress *in, const un
 
 INLINE int neighbour_arp(const struct tables *t, const struct ingress *in, const struct packet *p)
 {
+	if (is_ours(t, in, &p->src, FAMILY_IP4) || (!p->src.w[3] && is_ours(t, in, &p->dst, FAMILY_IP4)))
+		return DROP_DUPLICATE_ADDRESS;
 	if (!p->arp_mac_ok || !speaks_for(t, in, &p->src, FAMILY_IP4, p->smac))
 		return DROP_NEIGHBOUR_BINDING;
 	if (same_addr(&p->src, &p->dst))
@@ -72,19 +103,12 @@ INLINE int neighbour_arp(const struct tables *t, const struct ingress *in, const
 	return PASS;
 }
 
-/* c stands behind the ICMP header's eight bytes. */
-INLINE int neighbour_nd(const struct tables *t, const struct ingress *in, struct cursor *c, const struct packet *p)
+/* Options up to the end of the message; link-layer addresses in them must be the frame's. */
+INLINE int nd_options(struct cursor *c, const struct packet *p, int most)
 {
-	union addr *at, target;
 	int i;
 
-	if (p->type != ND_NS && p->type != ND_NA)
-		return DROP_NEIGHBOUR_REFUSED;
-	at = take(c, sizeof(*at));
-	if (!at || p->code || p->ttl != 255)
-		return DROP_NEIGHBOUR_MALFORMED;
-	target = *at;
-	for (i = 0; i < ND_OPTIONS && c->left; i++) {
+	for (i = 0; i < most && c->left; i++) {
 		__u8 *option = take(c, 8);
 		__u32 more;
 
@@ -97,15 +121,70 @@ INLINE int neighbour_nd(const struct tables *t, const struct ingress *in, struct
 		c->pos += more;
 		c->left -= more;
 	}
-	if (c->left)
+	return c->left ? DROP_NEIGHBOUR_MALFORMED : PASS;
+}
+
+/* Is this sent to the gate: to its own address here, or to a link-local one? */
+INLINE int to_gate(const struct tables *t, const struct ingress *in, const struct packet *p)
+{
+	return is_link_local(&p->dst) || is_gate(t, in->number, &p->dst, FAMILY_IP6);
+}
+
+/* ff02::1 */
+INLINE int to_all_nodes(const struct packet *p)
+{
+	return p->dst.w[0] == bpf_htonl(0xff020000) && !p->dst.w[1] && !p->dst.w[2] && p->dst.w[3] == bpf_htonl(1);
+}
+
+INLINE int router_advertisement(const struct tables *t, const struct ingress *in, struct cursor *c,
+				const struct packet *p)
+{
+	int reason;
+
+	if (is_ours(t, in, &p->src, FAMILY_IP6))
+		return DROP_DUPLICATE_ADDRESS;
+	if (!in->segment->routers || p->ttl != 255 || !is_link_local(&p->src) || !registered(t, in, p->smac))
+		return DROP_ROUTER_ADVERTISEMENT;
+	if (p->code || !take(c, 8)) /* reachable time, retransmission timer */
 		return DROP_NEIGHBOUR_MALFORMED;
+	reason = nd_options(c, p, RA_OPTIONS);
+	if (reason)
+		return reason;
+	return to_all_nodes(p) || to_gate(t, in, p) ? PASS : DROP_NEIGHBOUR_FOREIGN;
+}
+
+/* c stands behind the ICMP header's eight bytes. A claimed address becomes p's destination, for the event. */
+INLINE int neighbour_nd(const struct tables *t, const struct ingress *in, struct cursor *c, struct packet *p)
+{
+	union addr *at, target;
+	int reason;
+
+	if (p->type == ND_RA)
+		return router_advertisement(t, in, c, p);
+	if (p->type != ND_NS && p->type != ND_NA)
+		return DROP_NEIGHBOUR_REFUSED;
+	at = take(c, sizeof(*at));
+	if (!at || p->code || p->ttl != 255)
+		return DROP_NEIGHBOUR_MALFORMED;
+	target = *at;
+	if (is_ours(t, in, &p->src, FAMILY_IP6))
+		return DROP_DUPLICATE_ADDRESS;
+	if ((p->type == ND_NA || no_addr(&p->src)) && is_ours(t, in, &target, FAMILY_IP6)) {
+		p->dst = target;
+		return DROP_DUPLICATE_ADDRESS;
+	}
+	reason = nd_options(c, p, ND_OPTIONS);
+	if (reason)
+		return reason;
 	if (!speaks_for(t, in, &p->src, FAMILY_IP6, p->smac))
 		return DROP_NEIGHBOUR_BINDING;
 	if (p->type == ND_NS)
-		return is_gate(t, in->number, &target, FAMILY_IP6) ? PASS : DROP_NEIGHBOUR_FOREIGN;
+		return is_gate_link_local(in, &target) || is_gate(t, in->number, &target, FAMILY_IP6)
+			       ? PASS
+			       : DROP_NEIGHBOUR_FOREIGN;
 	if (p->dst.b[0] == 0xff)
 		return DROP_NEIGHBOUR_GRATUITOUS;
-	if (!is_link_local(&p->dst) && !is_gate(t, in->number, &p->dst, FAMILY_IP6))
+	if (!to_gate(t, in, p))
 		return DROP_NEIGHBOUR_FOREIGN;
 	return speaks_for(t, in, &target, FAMILY_IP6, p->smac) ? PASS : DROP_NEIGHBOUR_BINDING;
 }

@@ -27,6 +27,7 @@
 
 #include "collect.h"
 #include "forward.h"
+#include "group.h"
 #include "quote.h"
 
 #include "egress.h"
@@ -118,8 +119,18 @@ INLINE int decide(struct xdp_md *ctx, struct packet *p, struct ingress *in, int 
 		record(PASS, 0, 0);
 		return up_the_stack(ctx, p, in->number, 0);
 	}
-	if (is_dhcp(p))
-		return DROP_DHCP_REFUSED;
+	reason = dhcp(in, &c, p);
+	if (reason)
+		return reason;
+	if (p->dmac[0] & 1) {
+		reason = to_group(&t, in, p, &d);
+		note(p, &t, &d);
+		if (!reason)
+			reason = up_the_stack(ctx, p, in->number, d.bwclass);
+		if (!reason)
+			count_allowed(&t, in, p, &d);
+		return reason;
+	}
 	reason = addressed(in, p);
 	if (reason)
 		return reason;
@@ -383,8 +394,6 @@ INLINE int decide_bare(struct __sk_buff *skb, struct packet *p, struct ingress *
 	reason = device_of(skb->ifindex, in);
 	if (reason)
 		return reason;
-	if (is_dhcp(p))
-		return DROP_DHCP_REFUSED;
 	if (special_addr(&p->src, p->family))
 		return DROP_SOURCE_ADDRESS;
 	src = locate(&t, &p->src, p->family);
@@ -394,6 +403,9 @@ INLINE int decide_bare(struct __sk_buff *skb, struct packet *p, struct ingress *
 	if (!in->segment || !in->segment->tunnel || in->segment->device != in->device)
 		return DROP_SOURCE_NOT_IN_SEGMENT;
 	in->number = src->segment;
+	reason = dhcp(in, &c, p);
+	if (reason)
+		return reason;
 	reason = classes_of(&t, in, p, d, &to);
 	if (reason)
 		return reason;

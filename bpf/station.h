@@ -33,7 +33,6 @@ INLINE int bound(const struct ingress *in, const struct binding *b, const __u8 *
 	return same_mac(b->mac, mac) ? PASS : DROP_STATION_MAC_MISMATCH;
 }
 
-/* Client and server ports of DHCP and DHCPv6: addresses are registered here, never leased through the gate. */
 INLINE int is_dhcp(const struct packet *p)
 {
 	if (p->proto != PROTO_UDP)
@@ -43,11 +42,37 @@ INLINE int is_dhcp(const struct packet *p)
 	return p->dport == 546 || p->dport == 547;
 }
 
+#define BOOTREQUEST 1 /* RFC 2131 */
+/* Solicit, request, confirm, renew, rebind, release, decline, information-request, relay-forward (RFC 8415, 7.3). */
+#define DHCP6_OF_CLIENTS (1 << 1 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 8 | 1 << 9 | 1 << 11 | 1 << 12)
+
+/* Servers answer only from where the anchors expect one; what is not plainly a client's counts as a server's. What clients
+ * shout into their segment is not for the gate, which leases nothing. The rest (a relay's requests, and the answers) is UDP
+ * like any other. c stands behind the UDP header. */
+INLINE int dhcp(const struct ingress *in, struct cursor *c, const struct packet *p)
+{
+	__u8 *kind;
+	int client;
+
+	if (!is_dhcp(p))
+		return PASS;
+	kind = take(c, 1);
+	if (!kind)
+		return DROP_DHCP_REFUSED;
+	if (p->family == FAMILY_IP4)
+		client = *kind == BOOTREQUEST;
+	else
+		client = *kind < 32 && DHCP6_OF_CLIENTS >> *kind & 1;
+	if (!client)
+		return in->segment->dhcp_servers ? PASS : DROP_DHCP_SERVER;
+	if (p->dmac[0] & 1 || special_addr(&p->src, p->family) || special_addr(&p->dst, p->family))
+		return DROP_DHCP_REFUSED;
+	return PASS;
+}
+
 /* A frame to the gate's own MAC, or why not. */
 INLINE int addressed(const struct ingress *in, const struct packet *p)
 {
-	if (p->dmac[0] & 1)
-		return DROP_L2_MULTICAST;
 	return same_mac(p->dmac, in->port->mac) ? PASS : DROP_L2_NOT_GATE;
 }
 

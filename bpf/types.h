@@ -48,6 +48,7 @@
 #define ICMP6_REQUEST 128
 #define ICMP6_REPLY 129
 #define ND_FIRST 133 /* router solicitation */
+#define ND_RA 134
 #define ND_NS 135
 #define ND_NA 136
 #define ND_LAST 137 /* redirect */

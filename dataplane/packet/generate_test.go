@@ -171,7 +171,26 @@ func (g *generator) fresh(bare bool) talk {
 	t.sport = 40000 + uint16(g.r.IntN(6))
 	t.id = uint16(g.r.IntN(3))
 	g.fill(&t)
+	if !bare && g.chance(7) {
+		g.shout(s, &t)
+	}
+	if t.proto == 17 && (t.dport|1 == 67 || t.dport == 68 || t.dport|1 == 547) && len(t.payload) > 0 {
+		t.payload = append([]byte{byte(g.r.IntN(16))}, t.payload[1:]...)
+		if g.chance(60) {
+			t.payload[0] = pick[byte](g, 1, 2, 7, 13, 32, 33)
+		}
+	}
 	return t
+}
+
+// shout sends a packet to many, mostly of those that there are.
+func (g *generator) shout(s segment, t *talk) {
+	t.dmac = pick(g, packet.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, packet.MAC{1, 0, 0x5e, 0, 0, 0xfb}, packet.MAC{0x33, 0x33, 0, 0, 0, 0xfb})
+	if t.src.Is6() {
+		t.dst = netip.MustParseAddr(pick(g, "ff02::fb", "ff02::1:2", "ff02::1", "ff12::1", "ff05::2", "ff01::1"))
+		return
+	}
+	t.dst = pick(g, netip.MustParseAddr(pick(g, "224.0.0.251", "239.255.255.255", "240.0.0.1", "255.255.255.255", "223.255.255.255")), addr4(s, 255), addr4(s, 255), addr4(segmentOf(4), 255), addr4(s, 254))
 }
 
 // fill sets what has no part in a flow.
@@ -425,6 +444,9 @@ func (g *generator) arp() (string, []byte) {
 	if g.chance(10) {
 		t.dst = t.src
 	}
+	if g.chance(5) {
+		t.src = netip.IPv4Unspecified() // asks whether an address is free
+	}
 	g.last = t
 	claimed := owner(t.src)
 	smac := g.mac(claimed)
@@ -450,12 +472,17 @@ func (g *generator) arp() (string, []byte) {
 	return t.port, b
 }
 
+// linkLocal is the address that a kernel makes from a MAC.
+func linkLocal(m packet.MAC) netip.Addr {
+	return netip.AddrFrom16([16]byte{0xfe, 0x80, 8: m[0] ^ 2, m[1], m[2], 0xff, 0xfe, m[3], m[4], m[5]})
+}
+
 // discovery is neighbour discovery, with options.
 func (g *generator) discovery() talk {
 	s := g.somewhere(g.last.port == "wg0")
 	t := talk{port: s.port, vlan: g.tag(s), proto: 58, ttl: pick[uint8](g, 255, 255, 255, 255, 255, 255, 64)}
 	t.typ = pick[uint8](g, 135, 135, 135, 136, 136, 136, 133, 134, 137)
-	t.src = pick(g, addr6(s, 11), addr6(s, 11), addr6(s, 12), addr6(s, 13), addr6(s, 77), addr6(s, 1), netip.MustParseAddr("fe80::11"), netip.MustParseAddr("fe80::11"), netip.IPv6Unspecified())
+	t.src = pick(g, addr6(s, 11), addr6(s, 11), addr6(s, 12), addr6(s, 13), addr6(s, 77), addr6(s, 1), netip.MustParseAddr("fe80::11"), netip.MustParseAddr("fe80::11"), netip.IPv6Unspecified(), linkLocal(portMAC(s.port)))
 	t.dst = pick(g, addr6(s, 1), addr6(s, 1), netip.MustParseAddr("ff02::1:ff00:1"), netip.MustParseAddr("ff02::1"), netip.MustParseAddr("fe80::1"), addr6(s, 11))
 	if g.chance(3) {
 		t.code = 1
@@ -466,9 +493,18 @@ func (g *generator) discovery() talk {
 	}
 	t.smac = g.mac(t.smac)
 	t.dmac = pick(g, portMAC(s.port), packet.MAC{0x33, 0x33, 0xff, 0, 0, 1})
-	target := pick(g, addr6(s, 1), addr6(s, 1), t.src, t.src, addr6(s, 11), netip.MustParseAddr("fe80::1"))
+	target := pick(g, addr6(s, 1), addr6(s, 1), t.src, t.src, addr6(s, 11), netip.MustParseAddr("fe80::1"), linkLocal(portMAC(s.port)), addr6(segmentOf(3), 1))
 	t.payload = append([]byte{}, target.AsSlice()...)
-	for range pick(g, 0, 1, 1, 1, 2, 3, 4, 5) {
+	most := pick(g, 0, 1, 1, 1, 2, 3, 4, 5)
+	if t.typ == 134 && g.chance(90) {
+		t.payload = t.payload[:8]
+		most = pick(g, 0, 1, 1, 2, 3, 8, 9)
+		if g.chance(70) {
+			t.src, t.dst = netip.MustParseAddr("fe80::11"), netip.MustParseAddr("ff02::1")
+			t.smac = hostMAC(s.id, pick(g, 11, 254))
+		}
+	}
+	for range most {
 		o := append([]byte{pick[byte](g, 1, 2, 2, 14, 3), 1}, t.smac[:]...)
 		if g.chance(4) {
 			o[7] ^= 1

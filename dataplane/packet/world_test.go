@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -41,6 +42,13 @@ var segments = []segment{
 	{8, "e0", 0, anchors.LGWAN, false, false, "198.18.8.", "2001:db8:8::"},
 	{9, "b0", 10, anchors.LGWAN, false, false, "198.18.9.", "2001:db8:9::"},
 }
+
+// Segments that let in more than stations of their own.
+var (
+	shouting    = []uint16{1, 4, 7, 9}
+	advertising = []uint16{2, 3}
+	leasing     = []uint16{3, 4, 6}
+)
 
 // Networks that lie behind a router, or whose route is not what their class permits.
 type network struct {
@@ -92,7 +100,10 @@ func worldTables(r *rand.Rand, revision string) packet.Tables {
 		all = append(all, c.ID)
 	}
 	for _, s := range segments {
-		t.Segments = append(t.Segments, packet.Segment{ID: s.id, Name: fmt.Sprint("s", s.id), Zone: s.zone, Port: s.port, VLAN: s.vlan, Strict: s.strict, Tunnel: s.tunnel})
+		t.Segments = append(t.Segments, packet.Segment{
+			ID: s.id, Name: fmt.Sprint("s", s.id), Zone: s.zone, Port: s.port, VLAN: s.vlan, Strict: s.strict, Tunnel: s.tunnel,
+			Multicast: slices.Contains(shouting, s.id), Routers: slices.Contains(advertising, s.id), DHCPServers: slices.Contains(leasing, s.id),
+		})
 		kind := packet.KindForward
 		if s.tunnel {
 			kind = packet.KindTunnel
@@ -160,7 +171,8 @@ func worldAnchors() *anchors.Anchors {
 		}
 		as := anchors.Segment{
 			ID: fmt.Sprint("s", s.id), Zone: s.zone, Attach: attach, Port: s.port, VLAN: s.vlan, Strict: s.strict,
-			Prefixes: []netip.Prefix{netip.PrefixFrom(addr4(s, 0), 24), netip.PrefixFrom(addr6(s, 0), 64)},
+			Prefixes:  []netip.Prefix{netip.PrefixFrom(addr4(s, 0), 24), netip.PrefixFrom(addr6(s, 0), 64)},
+			Multicast: slices.Contains(shouting, s.id), Advertising: slices.Contains(advertising, s.id), DHCPServers: slices.Contains(leasing, s.id),
 		}
 		for _, n := range networks {
 			if n.segment == s.id {
@@ -201,6 +213,9 @@ func route(in string, _, dst netip.Addr) model.Hop {
 		for _, p := range []netip.Prefix{netip.PrefixFrom(addr4(s, 0), 24), netip.PrefixFrom(addr6(s, 0), 64)} {
 			if !p.Contains(dst) {
 				continue
+			}
+			if dst == addr4(s, 255) {
+				return model.Hop{} // the broadcast address is nobody's
 			}
 			hop := model.Hop{Found: true, Device: s.port, Next: dst, MTU: 1500}
 			if s.port == "c0" {

@@ -30,7 +30,7 @@ type dissected struct {
 	flags      uint8 // TCP
 	typ, code  uint8 // ICMP
 	claimed    packet.MAC
-	body       []byte // behind an ICMPv6 header's first eight bytes
+	body       []byte // behind the first eight bytes of an ICMP or UDP header
 }
 
 // Extension headers of IPv6 that are refused (IANA "IPv6 Extension Header Types"; Fragment has its own reason, ESP is a
@@ -154,7 +154,7 @@ func (d *dissected) transport(b []byte, own, alien uint8) string {
 		if size := int(be.Uint16(b[4:])); size < 8 || size > len(b) {
 			return "l4-header"
 		}
-		d.sport, d.dport = be.Uint16(b), be.Uint16(b[2:])
+		d.sport, d.dport, d.body = be.Uint16(b), be.Uint16(b[2:]), b[8:]
 	case alien:
 		return "l4-header"
 	case own:

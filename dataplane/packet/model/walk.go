@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/sekisho/sekisho/dataplane/packet"
 )
@@ -84,9 +85,6 @@ func (w *walk) place() (reason string) {
 		w.segment = w.m.segments[id]
 		return ""
 	}
-	if w.isDHCP() {
-		return "dhcp-refused"
-	}
 	if never(w.p.src) {
 		return "source-address"
 	}
@@ -98,7 +96,7 @@ func (w *walk) place() (reason string) {
 	return "source-not-in-segment"
 }
 
-// DHCP: addresses are registered, not leased through the gate.
+// Ports of DHCP and DHCPv6.
 func (w *walk) isDHCP() bool {
 	if w.p.arp || w.p.proto != udp {
 		return false
@@ -107,6 +105,30 @@ func (w *walk) isDHCP() bool {
 		return w.p.dport == 67 || w.p.dport == 68
 	}
 	return w.p.dport == 546 || w.p.dport == 547
+}
+
+// lease decides DHCP (RFC 2131, RFC 8415): servers only where they are expected, and no client that looks for one; a relay's
+// requests and the servers' answers are then UDP like any other.
+func (w *walk) lease() string {
+	if !w.isDHCP() {
+		return ""
+	}
+	if len(w.p.body) == 0 {
+		return "dhcp-refused"
+	}
+	asks := []byte{1} // BOOTREQUEST
+	if !w.p.src.Is4() {
+		asks = []byte{1, 3, 4, 5, 6, 8, 9, 11, 12}
+	}
+	switch {
+	case !slices.Contains(asks, w.p.body[0]):
+		if !w.segment.DHCPServers {
+			return "dhcp-server"
+		}
+	case !w.segment.Tunnel && w.p.dmac[0]&1 == 1, never(w.p.src), never(w.p.dst):
+		return "dhcp-refused"
+	}
+	return ""
 }
 
 // belongs tells whether an address may speak with a MAC in the ingress segment.
@@ -134,12 +156,12 @@ func (w *walk) station() (reason string) {
 			return fmt.Sprintf("source %s with MAC %s: registered with MAC %q in segment %d, class %d", w.p.src, w.p.smac, w.src.mac, w.src.segment, w.src.class)
 		})
 	}()
+	if reason := w.lease(); reason != "" {
+		return reason
+	}
 	if !w.segment.Tunnel {
-		if w.isDHCP() {
-			return "dhcp-refused"
-		}
 		if w.p.dmac[0]&1 == 1 {
-			return "l2-multicast"
+			return w.group()
 		}
 		if w.p.dmac != w.st.MACs[w.in.Port] {
 			return "l2-not-gate"
@@ -151,6 +173,11 @@ func (w *walk) station() (reason string) {
 	if never(w.p.dst) || w.p.src == w.p.dst {
 		return "destination-address"
 	}
+	return w.source()
+}
+
+// source checks that the sender is who it says.
+func (w *walk) source() string {
 	b, known := w.m.find(w.p.src)
 	w.src = b
 	if reason := w.belongs(b, known, w.p.smac); reason != "" {
