@@ -7,13 +7,13 @@ export CGO_ENABLED := 0
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=PATH,HOME,GOPATH,GOCACHE,GOMODCACHE,GOPROXY,GOFLAGS,GOTOOLCHAIN,CGO_ENABLED)
 SHELL_SCRIPTS := hack/bootstrap hack/test-qemu .ci/run controlplane/web/assets/generate.sh
 GO_FILES = $(shell git ls-files --cached --others --exclude-standard '*.go')
-C_FILES = $(wildcard bpf/*.c bpf/*.h)
+C_FILES = $(wildcard bpf/*.c bpf/*.h hack/bench/bpf/*.c)
 
 # What tests measure needs a core: few packages at a time.
 TEST_FLAGS ?= -count=1 -p 2 -timeout 10m
 TEST ?= ./...
 
-.PHONY: help bootstrap build generate check-generated lint test test-qemu demo clean
+.PHONY: help bootstrap build generate check-generated lint test test-qemu bench demo clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -23,7 +23,7 @@ bootstrap:
 
 build: ## all programs into out/bin
 	@mkdir -p out/bin
-	go build -trimpath -ldflags '-s -w' -o out/bin/ ./cmd/... ./hack/lab ./hack/demo
+	go build -trimpath -ldflags '-s -w' -o out/bin/ ./cmd/... ./hack/lab ./hack/demo ./hack/bench
 
 generate: bootstrap ## packet core objects from bpf/, browser assets from npm packages
 	go generate ./...
@@ -45,6 +45,9 @@ test: bootstrap build ## sets up what is missing, then everything: Go, BPF, name
 
 test-qemu: bootstrap ## the packet core on Debian 13's kernel, under emulation
 	$(SUDO) hack/test-qemu $(TEST_QEMU)
+
+bench: bootstrap build ## measures the packet core beside its peers; prints tables, writes out/bench.json and out/bench.svg
+	@$(SUDO) out/bin/bench
 
 demo: bootstrap build ## the lab town hall, the main job, then the web pages; ONCE=1 stops after the main job
 	@$(SUDO) out/bin/demo $(if $(filter 1,$(ONCE)),--once)

@@ -1,0 +1,190 @@
+// Command bench measures the packet core beside its peers, on the machine it runs on.
+//
+// Problem: a figure without its peer from the same run says nothing, and a packet that is measured carelessly takes a short
+// way: the second run sees what the first one rewrote, the hundredth finds every line in the cache. Mechanism: single
+// packets are measured with BPF_PROG_TEST_RUN and a program that writes every header of the next packet of a long, shuffled
+// list before it tail-calls the classifier; what that program costs by itself is subtracted; the peer, flows and records in
+// two HASH maps, gets the same packets in the same round. Forwarding is measured between real veth pairs: one CPU sends live
+// frames, a kernel thread on another forwards, and what arrives at the far end is divided by the CPU time of that thread, so
+// that whatever else runs on the machine disturbs little. Life cycle: everything is made in namespaces and a mount namespace
+// of this process and ends with it. Invariant: a round whose packets did not all fare as expected is an error, not a figure.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func main() {
+	out := flag.String("out", "out/bench.json", "file for the measurements")
+	plot := flag.String("plot", "out/bench.svg", "file for the plot")
+	flag.Parse()
+	err := aside(func() error { return bench(*out, *plot) })
+	var ended *exec.ExitError
+	if errors.As(err, &ended) {
+		os.Exit(ended.ExitCode())
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// aside runs f in this program started once more with mounts of its own, so that nothing is left over however it ends.
+func aside(f func() error) error {
+	const inside = "SEKISHO_BENCH_INSIDE"
+	if os.Getenv(inside) != "" {
+		return f()
+	}
+	if os.Geteuid() != 0 {
+		return errors.New("BPF and namespaces need root: sudo out/bin/bench")
+	}
+	if runtime.NumCPU() < 2 {
+		return errors.New("forwarding needs one CPU and sending another; this machine has one")
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	c := exec.Command(self, os.Args[1:]...)
+	c.Env = append(os.Environ(), inside+"=1")
+	c.Stdout, c.Stderr = os.Stdout, os.Stderr
+	c.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	return c.Run()
+}
+
+func bench(out, plot string) error {
+	dir, err := os.MkdirTemp("", "sekisho-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(dir)
+	if err := unix.Mount("bpf", dir, "bpf", 0, ""); err != nil {
+		return fmt.Errorf("mount a bpffs: %w", err)
+	}
+	defer unix.Unmount(dir, unix.MNT_DETACH)
+	fmt.Println(machine())
+
+	records := []int{100, 1_000, 10_000, 100_000}
+	fixtures, err := newFixtures(records, dir)
+	defer func() {
+		for _, x := range fixtures {
+			x.close()
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	g := newGrowth(records)
+	for _, live := range []int{flows1k, flows64k} {
+		progress("measuring packets at %d live flows", live)
+		if err := g.stage(fixtures, live); err != nil {
+			return err
+		}
+	}
+	progress("measuring forwarding")
+	f, err := newForwarding(fixtures)
+	if err != nil {
+		return err
+	}
+	defer f.close()
+	if err := f.measure(); err != nil {
+		return err
+	}
+	progress("measuring packets at %d live flows", flows1m)
+	if err := g.stage(fixtures[1:], flows1m); err != nil {
+		return err
+	}
+	memory, err := fixtures[3].footprint()
+	if err != nil {
+		return err
+	}
+	progress("measuring commits")
+	c, err := measureCommit(dir, 10_000, 5)
+	if err != nil {
+		return err
+	}
+
+	fmt.Println()
+	if err := errors.Join(g.print(os.Stdout), f.print(os.Stdout), memory.print(os.Stdout), c.print(os.Stdout)); err != nil {
+		return err
+	}
+	fmt.Println()
+	all := summary(g, f, memory, c)
+	return errors.Join(printMeasurements(os.Stdout, all), writeJSON(out, all), writePlot(plot, g, f))
+}
+
+func newFixtures(records []int, dir string) ([]*fixture, error) {
+	var all []*fixture
+	for _, n := range records {
+		progress("making a gate with %d records", n)
+		x, err := newFixture(newTown(n), dir)
+		if err != nil {
+			return all, err
+		}
+		all = append(all, x)
+	}
+	return all, nil
+}
+
+// summary is what is measured against the figures to reach.
+func summary(g *growth, f *forwarding, m footprint, c commitResult) []measurement {
+	const usual = 10_000 // records of a designated city
+	const generic = "flows and records in HASH maps"
+	hit := func(flows int) *sample { return g.hits[[2]int{usual, flows}] }
+	ours := f.core(coreLane(usual))
+	all := []measurement{
+		plain("packet.flow_hit_64k_ns", "ns", median(hit(flows64k).core), generic, median(hit(flows64k).generic), atMost(67)),
+		plain("packet.flow_hit_1m_ns", "ns", median(hit(flows1m).core), generic, median(hit(flows1m).generic), atMost(119)),
+		plain("packet.first_ns", "ns", median(g.first[usual].core), generic, median(g.first[usual].generic), atMost(400)),
+		plain("packet.refused_ns", "ns", median(g.refused[usual].core), generic, median(g.refused[usual].generic), atMost(150)),
+		over("packet.growth_100k_over_100", median(g.mix[100_000].core), "the core with 100 records", median(g.mix[100].core), "ns", atMost(1.3)),
+		over("packet.veth_over_bare_redirect", ours, bareLane, f.core(bareLane), "Mpps", atLeast(0.7)),
+	}
+	for i, n := range g.records {
+		name := "packet.veth_over_nft_" + []string{"100", "1k", "10k", "100k"}[i]
+		all = append(all, over(name, f.core(coreLane(n)), "nftables and conntrack, sets", f.core(nftLane(n)), "Mpps", atLeast(3)))
+	}
+	return append(all,
+		over("packet.veth_over_kernel", ours, "kernel forwarding without rules", f.core(kernelLane), "Mpps", atLeast(2)),
+		plain("packet.commit_10k_s", "s", c.median().Seconds(), "nft -f of the same policy as sets, unproven", c.nft.Seconds(), atMost(1)),
+		plain("packet.commit_lost_packets", "packets", float64(c.lost), "sent while committing", float64(c.sent), atMost(0)),
+		plain("packet.memory_mb", "MB", m.core, generic, m.generic, atMost(400)),
+	)
+}
+
+func machine() string {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("%s, Linux %s, %d CPUs, %s", time.Now().Format("2006-01-02"), unix.ByteSliceToString(u.Release[:]), runtime.NumCPU(), cpuModel())
+}
+
+func cpuModel() string {
+	b, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return err.Error()
+	}
+	for line := range strings.Lines(string(b)) {
+		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return runtime.GOARCH
+}
+
+var start = time.Now()
+
+func progress(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "%4.0f s  %s\n", time.Since(start).Seconds(), fmt.Sprintf(format, args...))
+}
