@@ -307,6 +307,7 @@ func (w *town) checkSettling(t *testing.T) {
 	}
 	netlab.Run(t, "", "ip", "link", "del", "pt-mn")
 	w.checkBackstop(t)
+	w.checkPorts(t)
 	netlab.Until(t, 10*time.Second, "every device guarded", func() bool {
 		for _, p := range w.status(t).Ports {
 			if (p.Name == "wg0" || p.Name == "pt-mn") && (!p.Guarded() || !p.Up) {
@@ -320,27 +321,93 @@ func (w *town) checkSettling(t *testing.T) {
 
 // What somebody does to the backstop is undone, whole and in part.
 func (w *town) checkBackstop(t *testing.T) {
-	size := func() int { // 0 also while it changes
-		n, _ := backstop.Size()
-		return n
+	look := func() backstop.Print { // zero also while it changes
+		p, _ := backstop.Look()
+		return p
 	}
-	whole := size()
-	if whole == 0 {
+	whole := look()
+	if whole == (backstop.Print{}) {
 		t.Fatal("the backstop has no rules")
 	}
-	for _, harm := range [][]string{
-		{"delete", "table", "inet", "sekisho"}, {"flush", "table", "inet", "sekisho"}, {"flush", "chain", "inet", "sekisho", "forward"},
-		{"insert", "rule", "inet", "sekisho", "forward", "accept"}, {"flush", "set", "inet", "sekisho", "internet-devices"},
+	for _, harm := range []string{
+		"delete table inet sekisho", "flush table inet sekisho", "flush chain inet sekisho forward",
+		"insert rule inet sekisho forward accept", "flush set inet sekisho internet-devices",
+		"add chain inet sekisho forward { policy accept; }", "add table inet sekisho { flags dormant; }",
+		// One for one: as many rules and elements as before.
+		"replace rule inet sekisho forward handle HANDLE accept",
+		"delete element inet sekisho internet-devices { inw0 }; add element inet sekisho internet-devices { xyz0 }",
 	} {
+		if strings.Contains(harm, "HANDLE") {
+			_, rest, _ := strings.Cut(netlab.Run(t, "", "nft", "-a", "list", "chain", "inet", "sekisho", "forward"), "forward-unmarked")
+			_, rest, _ = strings.Cut(rest, "# handle ")
+			handle, _, _ := strings.Cut(rest, "\n")
+			harm = strings.ReplaceAll(harm, "HANDLE", handle)
+		}
 		w.signal(t, syscall.SIGSTOP) // so that the harm is seen before it is undone
-		netlab.Run(t, "", "nft", harm...)
-		harmed := size()
+		netlab.Run(t, "", "nft", harm)
+		harmed := look()
 		w.signal(t, syscall.SIGCONT)
 		if harmed == whole {
-			t.Errorf("nft %v changes nothing", harm)
+			t.Errorf("nft %s changes nothing", harm)
 		}
-		netlab.Until(t, 10*time.Second, fmt.Sprintf("the backstop after nft %v", harm), func() bool { return size() == whole })
+		// The kernel tells the daemon at once: it does not wait for its next round.
+		netlab.Until(t, time.Second, fmt.Sprintf("the backstop after nft %s", harm), func() bool { return look() == whole })
 	}
+}
+
+// What somebody does to a port is noticed and undone; a port that cannot be guarded goes down, whoever sets it up.
+func (w *town) checkPorts(t *testing.T) {
+	up := func(dev string) bool {
+		return strings.Contains(netlab.Run(t, "", "ip", "-o", "link", "show", "dev", dev), ",UP")
+	}
+	guarded := func() bool {
+		for _, p := range w.status(t).Ports {
+			if p.Name == "inw0" {
+				return p.Guarded() && p.Up
+			}
+		}
+		return false
+	}
+	const soon = time.Second // less than the timer's two: the kernel told
+	// A driver that resets turns its offloads on again; a link that bounces loses its routes.
+	netlab.Run(t, "", "ethtool", "-K", "inw0", "rxvlan", "on", "gro", "on")
+	netlab.Until(t, soon, "offloads off again", func() bool {
+		k := netlab.Run(t, "", "ethtool", "-k", "inw0")
+		return strings.Contains(k, "rx-vlan-offload: off") && strings.Contains(k, "generic-receive-offload: off")
+	})
+	netlab.Run(t, "", "sysctl", "-qw", "net.ipv4.conf.inw0.rp_filter=0", "net.ipv6.conf.inw0.accept_ra=2", "net.ipv4.neigh.inw0.base_reachable_time_ms=30000")
+	netlab.Run(t, "", "ip", "link", "set", "inw0", "down")
+	netlab.Run(t, "", "ip", "link", "set", "inw0", "up")
+	netlab.Until(t, soon, "routes and settings of the port that bounced", func() bool {
+		r4, _ := netlab.Try("", "ip", "-4", "route", "show", "203.0.113.0/24")
+		r6, _ := netlab.Try("", "ip", "-6", "route", "show", "2001:db8:31::/64")
+		n := netlab.Run(t, "", "sysctl", "-n", "net.ipv4.conf.inw0.rp_filter", "net.ipv6.conf.inw0.accept_ra", "net.ipv4.neigh.inw0.base_reachable_time_ms")
+		return strings.Contains(r4, "dev inw0") && strings.Contains(r6, "dev inw0") && strings.Join(strings.Fields(n), " ") == "1 0 1000"
+	})
+	// Hot-plug, in the worst way: the new device is set up by whoever plugged it in.
+	netlab.Run(t, "", "ip", "link", "del", "inw0")
+	netlab.Until(t, soon, "the port gone", func() bool { return !guarded() })
+	netlab.Run(t, "", "ip", "link", "add", "inw0", "up", "type", "veth", "peer", "name", "eth0", "netns", "in-web")
+	netlab.Until(t, soon, "the port guarded again", guarded)
+	netlab.Run(t, "", "ip", "link", "del", "inw0")
+	netlab.Run(t, "", "ip", "link", "add", "inw0", "up", "type", "veth", "peer", "name", "eth0", "mtu", "65000", "netns", "in-web") // frames too large for the program
+	for range 3 {
+		netlab.Until(t, soon, "the port that cannot be guarded down", func() bool { return !up("inw0") })
+		netlab.Run(t, "", "ip", "link", "set", "inw0", "up")
+	}
+	netlab.Until(t, soon, "the port that cannot be guarded down", func() bool { return !up("inw0") })
+	netlab.Run(t, "in-web", "ip", "link", "set", "eth0", "mtu", "1500")
+	netlab.Run(t, "", "ip", "link", "set", "inw0", "address", "02:53:4b:31:77:77") // a change of MAC, too, is a message
+	netlab.Until(t, 3*time.Second, "the port guarded again", guarded)
+	netlab.Run(t, "in-web", "ethtool", "-K", "eth0", "gro", "on", "tx", "off", "txvlan", "off", "tso", "off", "gso", "off")
+	netlab.Run(t, "in-web", "ip", "link", "set", "eth0", "address", "02:53:4b:31:00:11", "up")
+	netlab.Run(t, "in-web", "ip", "addr", "add", "203.0.113.11/24", "dev", "eth0")
+	netlab.Run(t, "in-web", "ip", "route", "add", "default", "via", "203.0.113.1")
+	// Renamed: down, and back under its name guarded and up.
+	netlab.Run(t, "", "ip", "link", "set", "inw0", "name", "spare0")
+	netlab.Until(t, soon, "the renamed port down", func() bool { return !up("spare0") })
+	netlab.Run(t, "", "ip", "link", "set", "spare0", "name", "inw0")
+	netlab.Until(t, soon, "the port guarded under its name", guarded)
 }
 
 func (w *town) signal(t *testing.T, s os.Signal) {

@@ -5,7 +5,7 @@
 // the anchors alone. Input and forward demand the mark that only the packet core's ingress gives (its upper half is random
 // per boot); forward besides refuses the zone pairs that are never joined, by device and by prefix, marked or not; output
 // admits by the user that owns the socket. Life cycle: Install replaces the whole table in one transaction, at any time;
-// nothing ever flushes it. Invariant: there is no moment without rules, and what no rule admits is dropped and counted.
+// nothing ever flushes it; Look tells whether what stands is what was installed. Invariant: there is no moment without rules, and what no rule admits is dropped and counted.
 package backstop
 
 import (
@@ -59,22 +59,52 @@ var counterNames = []string{inputAllowed, inputUnmarked, inputUplink, forwardAll
 	outputAllowed, outputTunnel, outputRoot, outputUser, outputAnswers, outputKernel}
 
 // Install puts the rules in force in this network namespace, in place of those that were there. Counters go on.
-// The number is what Size finds as long as nobody changes them: told from what was sent, not looked up afterwards, so that a
-// change in between is no part of it.
-func Install(o Options) (size int, err error) {
+// The print is what Look finds as long as nobody changes them. It is taken between two generations of which the second is the
+// very next: so no change of somebody else's is part of it.
+func Install(o Options) (Print, error) {
 	if o.Anchors == nil || o.Magic == 0 || o.Tunnel == 0 {
-		return 0, errors.New("install backstop: needs anchors, the packet core's magic and the engine's user")
+		return Print{}, errors.New("install backstop: needs anchors, the packet core's magic and the engine's user")
 	}
+	k, err := dial()
+	if err != nil {
+		return Print{}, fmt.Errorf("install backstop: %w", err)
+	}
+	defer k.Close()
+	for range 5 {
+		before, err := k.generation()
+		if err == nil {
+			err = replace(o)
+		}
+		if err != nil {
+			return Print{}, fmt.Errorf("install backstop: %w", err)
+		}
+		p, err := k.look()
+		if err != nil {
+			return Print{}, fmt.Errorf("install backstop: look at what was installed: %w", err)
+		}
+		after, err := k.generation()
+		if err != nil {
+			return Print{}, fmt.Errorf("install backstop: %w", err)
+		}
+		if after == before+1 || after == 1 && before == ^uint32(0) {
+			return p, nil
+		}
+	}
+	return Print{}, errors.New("install backstop: somebody else changes rules at the same time, again and again")
+}
+
+// replace is one transaction.
+func replace(o Options) error {
 	c, err := nftables.New(nftables.WithSockOptions(roomy))
 	if err != nil {
-		return 0, fmt.Errorf("install backstop: %w", err)
+		return err
 	}
 	old, err := Counters()
 	if err != nil {
-		return 0, fmt.Errorf("install backstop: %w", err)
+		return err
 	}
 	b := &builder{Options: o, conn: c, table: &nftables.Table{Name: Table, Family: nftables.TableFamilyINet}}
-	c.AddTable(b.table) // so that there is one to delete; all of this is one transaction
+	c.AddTable(b.table) // so that there is one to delete
 	c.DelTable(b.table)
 	c.AddTable(b.table)
 	for _, n := range counterNames {
@@ -85,12 +115,12 @@ func Install(o Options) (size int, err error) {
 	b.forward()
 	b.output()
 	if b.err != nil {
-		return 0, fmt.Errorf("install backstop: %w", b.err)
+		return b.err
 	}
 	if err := c.Flush(); err != nil {
-		return 0, fmt.Errorf("install backstop: the kernel refuses the rules, the former ones stay: %w", err)
+		return fmt.Errorf("the kernel refuses the rules, the former ones stay: %w", err)
 	}
-	return b.size, nil
+	return nil
 }
 
 // Remove deletes the table. For labs and tests: afterwards the stack forwards whatever reaches it.
@@ -127,52 +157,6 @@ func Counters() (map[string]Count, error) {
 	return out, nil
 }
 
-// Size is how many rules and set elements stand in this network namespace; 0 when there are no rules. Whoever flushes the
-// table or a part of it leaves another number than Install told; who does so meanwhile, an error.
-func Size() (int, error) {
-	c, err := nftables.New()
-	if err != nil {
-		return 0, fmt.Errorf("measure backstop: %w", err)
-	}
-	n, err := size(c)
-	if err != nil {
-		return 0, fmt.Errorf("measure backstop: %w", err)
-	}
-	return n, nil
-}
-
-func size(c *nftables.Conn) (n int, err error) {
-	chains, err := c.ListChainsOfTableFamily(nftables.TableFamilyINet)
-	if err != nil {
-		return 0, err
-	}
-	for _, chain := range chains {
-		if chain.Table.Name != Table {
-			continue
-		}
-		rules, err := c.GetRules(chain.Table, chain)
-		if err != nil {
-			return 0, err
-		}
-		n += len(rules)
-	}
-	if n == 0 {
-		return 0, nil // without rules no element matters; and of a table that is not there sets cannot be listed
-	}
-	sets, err := c.GetSets(&nftables.Table{Name: Table, Family: nftables.TableFamilyINet})
-	if err != nil {
-		return 0, err
-	}
-	for _, set := range sets {
-		elements, err := c.GetSetElements(set)
-		if err != nil {
-			return 0, err
-		}
-		n += len(elements)
-	}
-	return n, nil
-}
-
 // roomy makes place for a whole transaction and for the kernel's answer to each of its messages.
 func roomy(c *netlink.Conn) error {
 	const bytes = 8 << 20
@@ -184,7 +168,6 @@ type builder struct {
 	Options
 	conn  *nftables.Conn
 	table *nftables.Table
-	size  int // rules and set elements
 	err   error
 
 	devices *nftables.Set                                         // every device of the anchors
@@ -204,7 +187,6 @@ func (b *builder) rule(c *nftables.Chain, parts ...[]expr.Any) {
 	for _, p := range parts {
 		all = append(all, p...)
 	}
-	b.size++
 	b.conn.AddRule(&nftables.Rule{Table: b.table, Chain: c, Exprs: all})
 }
 

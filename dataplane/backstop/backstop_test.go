@@ -2,6 +2,7 @@ package backstop
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"net"
@@ -166,8 +167,8 @@ func install(t *testing.T, o Options) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if found, err := Size(); err != nil || found != told || found == 0 {
-		t.Errorf("%d rules and elements stand, %v; Install told %d", found, err, told)
+	if found, err := Look(); err != nil || found != told || found == (Print{}) {
+		t.Errorf("print %x, %v; Install told %x", found, err, told)
 	}
 }
 
@@ -433,5 +434,95 @@ func TestInstallRefusesWithoutMagic(t *testing.T) {
 	o.Magic = 0
 	if _, err := Install(o); err == nil {
 		t.Error("installed rules that unmarked packets would pass")
+	}
+}
+
+// The same rules have the same print, however often they were installed; any change of any part has another.
+func TestPrintTellsEveryChange(t *testing.T) {
+	newTown(t, 0)
+	o := options(t)
+	install(t, o)
+	want, err := Install(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err := Install(o); err != nil || p != want {
+		t.Errorf("installed again: print %x, %v; want %x", p, err, want)
+	}
+	arrives(t, false, "mn", "", "lg", nets[1].addr(4, 2))
+	if p, err := Look(); err != nil || p != want || count(t, forwardUnmarked) == 0 {
+		t.Errorf("after a packet was counted: print %x, %v; want %x", p, err, want)
+	}
+	other := o
+	other.Magic++
+	if p, err := Install(other); err != nil || p == want {
+		t.Errorf("rules for another mark have print %x, %v, too", p, err)
+	}
+	for _, harm := range []string{
+		"delete table inet sekisho",
+		"flush table inet sekisho",
+		"add table inet sekisho { flags dormant; }",
+		"add chain inet sekisho forward { policy accept; }",
+		"add chain inet sekisho more",
+		"add set inet sekisho more { type ipv4_addr; }",
+		"insert rule inet sekisho forward accept",
+		"replace rule inet sekisho forward handle HANDLE accept",
+		"replace rule inet sekisho forward handle HANDLE meta mark and 0xffff0000 != 0xa5c30000 counter name forward-unmarked accept",
+		"flush set inet sekisho internet-devices",
+		"delete element inet sekisho internet-devices { in0 }; add element inet sekisho internet-devices { xyz0 }",
+		"delete element inet sekisho my-number-v4 { 198.18.10.0/24 }; add element inet sekisho my-number-v4 { 198.18.11.0/24 }",
+	} {
+		if p, err := Install(o); err != nil || p != want {
+			t.Fatalf("installed again: print %x, %v; want %x", p, err, want)
+		}
+		_, rest, _ := strings.Cut(netlab.Run(t, "", "nft", "-a", "list", "chain", "inet", "sekisho", "forward"), "forward-unmarked")
+		_, rest, _ = strings.Cut(rest, "# handle ")
+		handle, _, _ := strings.Cut(rest, "\n")
+		netlab.Run(t, "", "nft", strings.ReplaceAll(harm, "HANDLE", handle))
+		if p, err := Look(); err != nil || p == want {
+			t.Errorf("nft %s: print %x, %v: nobody would notice", harm, p, err)
+		}
+	}
+	// A change elsewhere is nobody's business.
+	if _, err := Install(o); err != nil {
+		t.Fatal(err)
+	}
+	netlab.Run(t, "", "nft", "add table inet elsewhere; add chain inet elsewhere sekisho")
+	defer netlab.Run(t, "", "nft", "delete table inet elsewhere")
+	if p, err := Look(); err != nil || p != want {
+		t.Errorf("after a change of another table: print %x, %v; want %x", p, err, want)
+	}
+}
+
+// Whoever waits for changes is told of each.
+func TestChangesAreTold(t *testing.T) {
+	newTown(t, 0)
+	ctx, stop := context.WithCancel(t.Context())
+	told, ended := make(chan struct{}, 100), make(chan error)
+	go func() { ended <- Changes(ctx, func() { told <- struct{}{} }) }()
+	wait := func(what string) {
+		t.Helper()
+		select {
+		case <-told:
+		case <-time.After(5 * time.Second):
+			t.Errorf("not told of %s", what)
+		}
+	}
+	wait("the beginning")
+	install(t, options(t))
+	wait("an installation")
+	for len(told) > 0 {
+		<-told
+	}
+	netlab.Run(t, "", "nft", "insert rule inet sekisho forward accept")
+	wait("a rule more")
+	stop()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("goes on listening after its end")
 	}
 }

@@ -38,9 +38,12 @@ func (b *builder) zoneSets() {
 			b.zoneDev[z] = b.deviceSet(z.String()+"-devices", own)
 		}
 		b.zoneNet[z] = map[nftables.TableFamily]*nftables.Set{}
-		for f, name := range map[nftables.TableFamily]string{nftables.TableFamilyIPv4: "-v4", nftables.TableFamilyIPv6: "-v6"} {
-			if e := intervals(nets[z], f); len(e) > 0 {
-				b.zoneNet[z][f] = b.prefixSet(z.String()+name, f, e)
+		for _, x := range []struct {
+			family nftables.TableFamily
+			name   string
+		}{{nftables.TableFamilyIPv4, "-v4"}, {nftables.TableFamilyIPv6, "-v6"}} {
+			if e := intervals(nets[z], x.family); len(e) > 0 {
+				b.zoneNet[z][x.family] = b.prefixSet(z.String()+x.name, x.family, e)
 			}
 		}
 	}
@@ -66,7 +69,6 @@ func (b *builder) prefixSet(name string, f nftables.TableFamily, e []nftables.Se
 }
 
 func (b *builder) add(s *nftables.Set, e []nftables.SetElement) {
-	b.size += len(e)
 	if err := b.conn.AddSet(s, e); err != nil && b.err == nil {
 		b.err = err
 	}

@@ -34,7 +34,7 @@ type Gate struct {
 	events   *hub
 	log      *slog.Logger
 	backstop backstop.Options
-	size     int // of the backstop as it was installed
+	print    backstop.Print // of the backstop as it was installed
 
 	mu      sync.Mutex  // one change at a time
 	current *Generation // in force; nil before the first
@@ -131,11 +131,25 @@ func (g *Gate) open(ctx context.Context) error {
 }
 
 func (g *Gate) installBackstop() error {
-	size, err := backstop.Install(g.backstop)
+	p, err := backstop.Install(g.backstop)
 	if err == nil {
-		g.size = size
+		g.print = p
 	}
 	return err
+}
+
+// settleBackstop puts back rules that somebody changed. While that fails, nothing is forwarded, by the stack or past it: the
+// packet core asks the kernel's routing, too.
+func (g *Gate) settleBackstop() error {
+	p, err := backstop.Look()
+	if err == nil && p == g.print {
+		return apply(forwarding)
+	}
+	g.log.Error("somebody changed the backstop: installing it again", "error", err)
+	if err := g.installBackstop(); err != nil {
+		return errors.Join(fmt.Errorf("nothing is forwarded until the backstop stands again: %w", err), apply(noForwarding))
+	}
+	return apply(forwarding)
 }
 
 func tunnelOptions(i place.Instance, log *slog.Logger) tunnel.Options {
@@ -394,17 +408,21 @@ func (g *Gate) Run(ctx context.Context) {
 	go g.events.run(ctx, g.core, g.log)
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	changed := changes(ctx, g.log)
 	for n := 0; ; n++ {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-		}
-		g.measure()
-		if n%2 == 0 {
-			if err := g.settle(ctx); err != nil && ctx.Err() == nil {
-				g.log.Error("settle the network", "error", err)
+			g.measure()
+			if n%2 == 0 {
+				continue
 			}
+		case <-changed:
+			time.Sleep(calm)
+		}
+		if err := g.settle(ctx); err != nil && ctx.Err() == nil {
+			g.log.Error("settle the network", "error", err)
 		}
 	}
 }
@@ -437,13 +455,11 @@ func (g *Gate) settle(ctx context.Context) error {
 		}
 	}
 	status, err := g.core.Rescan(ctx)
-	errs = append(errs, err, settlePorts(g.anchors, status))
-	size, err := backstop.Size()
-	if err != nil || size != g.size {
-		g.log.Error("somebody changed the backstop: installing it again", "size", size, "want", g.size, "error", err)
-		err = g.installBackstop()
-	}
 	errs = append(errs, err)
+	if err := g.settleBackstop(); err != nil {
+		return errors.Join(append(errs, err)...)
+	}
+	errs = append(errs, settlePorts(g.anchors, status))
 	if g.current == nil {
 		return errors.Join(errs...)
 	}
@@ -483,7 +499,7 @@ func Remove(instance place.Instance, log *slog.Logger) error {
 	}
 	return errors.Join(
 		err,
-		apply([]setting{{"ipv4/conf/all/forwarding", "0"}, {"ipv6/conf/all/forwarding", "0"}}),
+		apply(noForwarding),
 		tunnel.Remove(tunnelOptions(instance, log), devices),
 		removePortals(instance),
 		removeRoutes(),
