@@ -3,7 +3,7 @@
  * The second engine on the fast path. Written apart from the classifier and sharing none of its steps or tables: its own
  * parser, and tables that come from the anchors alone. Whatever the classifier decided, a packet leaves a port only if
  *   I4  its source lies in a segment that hangs on the port it came in by,
- *   I7  its destination lies in a segment that hangs on this port and VLAN,
+ *   I7  its destination lies in a segment that hangs on this port and the tags that the frame now carries,
  *   I1, I13  the zones of both may speak at all.
  */
 #ifndef SEKISHO_EGRESS_H
@@ -40,11 +40,16 @@ struct {
 
 struct anchor_port_key {
 	__u32 ifindex;
-	__u16 vlan;
 	__u16 segment;
+	__u16 vlan;
+	__u16 outer;
+	__u16 pad;
 };
 
-/* Which segments hang on which device and VLAN. Written by the loader at each scan. */
+#define ANY_VLAN 0xffff /* more than a tag can say */
+
+/* Which segments hang on which device and tags; and each once more with ANY_VLAN, because the tags that a packet came with
+ * are gone when it leaves. Written by the loader at each scan. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
@@ -68,7 +73,8 @@ struct leaving {
 	__u32 src[4];
 	__u32 dst[4];
 	__u32 version;
-	__u32 vlan;
+	__u16 vlan;
+	__u16 outer;
 };
 
 /* Reads the network header at p; 0 when there is none that can be trusted. */
@@ -99,23 +105,48 @@ static __always_inline int leaving_network(const __u8 *p, const void *end, struc
 	return !(l->src[0] == 0 && l->src[1] == 0) && !(l->dst[0] == 0 && l->dst[1] == 0);
 }
 
-/* Reads a frame; 0 when it is nothing that may be forwarded. */
-static __always_inline int leaving_frame(const void *data, const void *end, struct leaving *l)
+/* Reads one tag at p into what is known: the tag before it becomes the outer one, and must be. 0: not to be trusted.
+ * An identifier of 0 marks a priority only. */
+static __always_inline int leaving_tag(const __u8 *p, struct leaving *l)
+{
+	__u16 id = (p[0] & 15) << 8 | p[1];
+
+	if (!id)
+		return 1;
+	if (l->outer)
+		return 0;
+	l->outer = l->vlan;
+	l->vlan = id;
+	return 1;
+}
+
+/* Reads a frame; 0 when it is nothing that may be forwarded. beside: the kernel holds a tag of the frame outside of it (which
+ * is in l already), with this EtherType; 0: none. */
+static __always_inline int leaving_frame(const void *data, const void *end, __u32 beside, struct leaving *l)
 {
 	const __u8 *p = data;
-	__u32 type;
+	__u32 type, alone = l->vlan && beside == 0x88a8;
 
 	if ((const void *)(p + 14) > end)
 		return 0;
 	type = p[12] << 8 | p[13];
 	p += 14;
-	if (type == 0x8100) {
-		if ((const void *)(p + 4) > end)
+	if (type == 0x8100 || (type == 0x88a8 && !beside)) {
+		if ((const void *)(p + 4) > end || !leaving_tag(p, l))
 			return 0;
-		l->vlan = (p[0] & 15) << 8 | p[1];
+		alone |= type == 0x88a8 && l->vlan;
 		type = p[2] << 8 | p[3];
 		p += 4;
+		if (type == 0x8100 && !beside) {
+			if ((const void *)(p + 4) > end || !leaving_tag(p, l))
+				return 0;
+			type = p[2] << 8 | p[3];
+			p += 4;
+		}
 	}
+	/* A service tag stands around another. */
+	if (alone && !l->outer)
+		return 0;
 	if (type != 0x0800 && type != 0x86dd)
 		return 0;
 	return leaving_network(p, end, l) && (l->version == 4) == (type == 0x0800);
@@ -132,9 +163,9 @@ static __always_inline struct anchor *anchor_of(const __u32 *addr, __u32 version
 	return bpf_map_lookup_elem(&anchor_prefixes, &key);
 }
 
-static __always_inline int hangs_on(__u16 segment, __u32 ifindex, __u16 vlan)
+static __always_inline int hangs_on(__u16 segment, __u32 ifindex, __u16 vlan, __u16 outer)
 {
-	struct anchor_port_key key = {.ifindex = ifindex, .vlan = vlan, .segment = segment};
+	struct anchor_port_key key = {.ifindex = ifindex, .vlan = vlan, .outer = outer, .segment = segment};
 
 	return bpf_map_lookup_elem(&anchor_ports, &key) != 0;
 }
@@ -154,9 +185,9 @@ static __always_inline int may_leave(const struct leaving *l, __u32 in, __u32 ou
 	dst = anchor_of(l->dst, l->version);
 	if (!dst)
 		return DROP_EGRESS_DESTINATION;
-	if (!hangs_on(dst->segment, out, l->vlan))
+	if (!hangs_on(dst->segment, out, l->vlan, l->outer))
 		return DROP_EGRESS_WRONG_PORT;
-	if (in && !hangs_on(src->segment, in, l->vlan))
+	if (in && !hangs_on(src->segment, in, ANY_VLAN, 0))
 		return DROP_EGRESS_WRONG_SOURCE;
 	zone = src->zone;
 	pairs = bpf_map_lookup_elem(&zone_pairs, &zone);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * Step 7: forward. The kernel's routing table says where, the destination's class says where at most: another device, next
- * hop or VLAN is an egress mismatch, never a detour. Then TTL, checksum, MACs, and out through the DEVMAP, whose entries
- * carry the egress program. What only the kernel can do (resolve a neighbour, answer that a packet lived too long or is
+ * hop or VLAN is an egress mismatch, never a detour. Then TTL, checksum, MACs, the tags of the destination's class, and out
+ * through the DEVMAP, whose entries carry the egress program. What only the kernel can do (resolve a neighbour, answer that a packet lived too long or is
  * too big, feed a tunnel, serve the gate itself) goes up the stack with the mark.
  */
 #ifndef SEKISHO_FORWARD_H
@@ -26,6 +26,13 @@ struct {
 	__type(value, struct bpf_devmap_val);
 } egress_ports SEC(".maps");
 
+/* Tag around the class's VLAN. */
+INLINE __u16 class_outer(const struct address_class *c)
+{
+	(void)c;
+	return 0;
+}
+
 /* Is the next hop that the route names one that the class permits? */
 INLINE int hop_permitted(const struct address_class *c, const struct packet *p, const struct bpf_fib_lookup *fib)
 {
@@ -41,15 +48,24 @@ INLINE int hop_permitted(const struct address_class *c, const struct packet *p, 
 	return same_addr(&hop, &p->dst) ? c->onlink : same_addr(&hop, &c->via6);
 }
 
-/* Where the packet goes: PASS with fib filled, TO_STACK, or a reason. */
+/* Is the device that the route names the one that the class permits? A kernel device for a VLAN stands for its port and
+ * tags. A port itself stands for all its VLANs: then the stack has no device for them and the class alone knows the tags. */
+INLINE int device_permitted(const struct address_class *c, const struct device *port, __u32 ifindex)
+{
+	struct device_tags *via = bpf_map_lookup_elem(&device_index, &ifindex);
+
+	if (!via || via->device != c->device)
+		return 0;
+	return ifindex == port->ifindex || (via->vlan == c->vlan && via->outer == class_outer(c));
+}
+
+/* Where the packet goes: PASS with fib filled (its ifindex is the port's), TO_STACK, or a reason. */
 INLINE int route(struct xdp_md *ctx, const struct packet *p, const struct address_class *c, struct bpf_fib_lookup *fib)
 {
 	__u32 number = c->device;
 	struct device *out = bpf_map_lookup_elem(&devices, &number);
 	long answer;
 
-	if (p->vlan != c->vlan)
-		return DROP_VLAN_REWRITE;
 	if (p->ttl <= 1)
 		return TO_STACK; /* the kernel answers "time exceeded" */
 	fib->ifindex = ctx->ingress_ifindex;
@@ -70,24 +86,22 @@ INLINE int route(struct xdp_md *ctx, const struct packet *p, const struct addres
 		return DROP_FORWARDING_DISABLED;
 	if (answer != BPF_FIB_LKUP_RET_SUCCESS && answer != BPF_FIB_LKUP_RET_NO_NEIGH)
 		return DROP_NO_ROUTE;
-	if (!out || !out->ifindex || fib->ifindex != out->ifindex || !hop_permitted(c, p, fib))
+	if (!out || !out->ifindex || !device_permitted(c, out, fib->ifindex) || !hop_permitted(c, p, fib))
 		return DROP_EGRESS_MISMATCH;
 	if (answer == BPF_FIB_LKUP_RET_NO_NEIGH)
 		return TO_STACK; /* the kernel resolves it */
 	if (p->l3_length > fib->mtu_result)
 		return TO_STACK; /* the kernel answers "too big", or fragments */
+	fib->ifindex = out->ifindex;
 	return PASS;
 }
 
-/* Writes MACs and hop limit into the frame. Fails only if the frame changed under us. */
-INLINE int rewrite(struct xdp_md *ctx, const struct packet *p, const struct bpf_fib_lookup *fib)
+/* One hop fewer to live, in the network header that p found. */
+INLINE int count_hop(struct xdp_md *ctx, const struct packet *p)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	struct ether_header *eth = data;
-	void *l3 = data + (p->l3 == sizeof(*eth) ? sizeof(*eth) : sizeof(*eth) + sizeof(struct vlan_tag));
+	void *l3 = data + (p->l3 & 31);
 
-	if ((void *)(eth + 1) > end)
-		return DROP_FRAME_SHORT;
 	if (p->family == FAMILY_IP4) {
 		struct ip4_header *ip = l3;
 		__u32 check;
@@ -105,8 +119,50 @@ INLINE int rewrite(struct xdp_md *ctx, const struct packet *p, const struct bpf_
 			return DROP_IP_TRUNCATED;
 		ip->hops--;
 	}
-	__builtin_memcpy(eth->dst, fib->dmac, MAC_LEN);
-	__builtin_memcpy(eth->src, fib->smac, MAC_LEN);
+	return PASS;
+}
+
+/* Writes hop limit, MACs and tags into the frame: it leaves with exactly the tags (vlan, outer) of its destination, at
+ * priority 0, whatever it came with. Refused only when there is no room in front of the frame. Pointers into the frame are
+ * void after. */
+INLINE int rewrite(struct xdp_md *ctx, const struct packet *p, __u16 vlan, __u16 outer, const __u8 *dmac,
+		   const __u8 *smac)
+{
+	int grow = (outer ? 8 : vlan ? 4 : 0) + (int)sizeof(struct ether_header) - (int)p->l3;
+	__be16 type = p->family == FAMILY_IP4 ? bpf_htons(ETHERTYPE_IP4) : bpf_htons(ETHERTYPE_IP6);
+	struct ether_header *eth;
+	struct vlan_tag *tags;
+	void *end;
+	int reason = count_hop(ctx, p);
+
+	if (reason)
+		return reason;
+	if (grow && bpf_xdp_adjust_head(ctx, -grow))
+		return DROP_VLAN_REWRITE;
+	eth = (void *)(long)ctx->data;
+	end = (void *)(long)ctx->data_end;
+	tags = (void *)(eth + 1);
+	if ((void *)(eth + 1) > end)
+		return DROP_FRAME_SHORT;
+	__builtin_memcpy(eth->dst, dmac, MAC_LEN);
+	__builtin_memcpy(eth->src, smac, MAC_LEN);
+	if (!vlan) {
+		eth->type = type;
+		return PASS;
+	}
+	eth->type = bpf_htons(ETHERTYPE_VLAN);
+	if (outer) {
+		if ((void *)(tags + 1) > end)
+			return DROP_FRAME_SHORT;
+		eth->type = bpf_htons(ETHERTYPE_SVLAN);
+		tags->tci = bpf_htons(outer);
+		tags->type = bpf_htons(ETHERTYPE_VLAN);
+		tags++;
+	}
+	if ((void *)(tags + 1) > end)
+		return DROP_FRAME_SHORT;
+	tags->tci = bpf_htons(vlan);
+	tags->type = type;
 	return PASS;
 }
 
@@ -122,7 +178,7 @@ INLINE int up_the_stack(struct xdp_md *ctx, const struct packet *p, __u32 segmen
 	if ((void *)(m + 1) > (void *)(long)ctx->data)
 		return DROP_METADATA_FAILED;
 	m->mark = mark_of(magic, segment, bwclass);
-	m->vlan = p->vlan;
+	m->vlan = p->tag; /* the stack takes the first tag out of the frame, and shows it beside */
 	m->pad = 0;
 	return PASS;
 }

@@ -19,9 +19,13 @@
 #define QUOTED_EXTENSIONS 4       /* as many as a packet may have that the parser lets in */
 #define QUOTED_EXTENSION_MORE 256 /* bytes of one of them behind its first eight */
 
-#define IP6_HOP_BY_HOP 0
-#define IP6_FRAGMENT 44
-#define IP6_DESTINATION 60
+/* The quoted packet of the packet that this CPU decides on: too big for the stack. Written and read within one decision. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct packet);
+} quotes SEC(".maps");
 
 INLINE int is_icmp_error(const struct packet *p)
 {
@@ -36,10 +40,13 @@ INLINE int quoted_l4(struct cursor *c, struct packet *q)
 
 	if (!l4)
 		return DROP_ICMP_QUOTE;
-	if (q->proto == PROTO_TCP || q->proto == PROTO_UDP) {
+	if (q->proto == PROTO_TCP || q->proto == PROTO_UDP || q->proto == PROTO_SCTP) {
 		q->sport = l4[0] << 8 | l4[1];
 		q->dport = l4[2] << 8 | l4[3];
-	} else if (is_icmp(q)) {
+	} else {
+		q->sport = q->dport = 0;
+	}
+	if (is_icmp(q)) {
 		q->type = l4[0];
 		if (is_icmp_error(q))
 			return DROP_ICMP_QUOTE;
@@ -83,7 +90,7 @@ INLINE int quoted_ip6(struct cursor *c, struct packet *q)
 		__u8 *extension;
 		__u32 more = 0;
 
-		if (next != IP6_HOP_BY_HOP && next != IP6_DESTINATION && next != IP6_FRAGMENT)
+		if (next != IP6_HOP_BY_HOP && next != IP6_OPTIONS && next != IP6_FRAGMENT)
 			break;
 		extension = take(c, 8);
 		if (!extension)
@@ -98,7 +105,7 @@ INLINE int quoted_ip6(struct cursor *c, struct packet *q)
 		c->pos += more;
 		c->left -= more;
 	}
-	if (next == IP6_HOP_BY_HOP || next == IP6_DESTINATION || next == IP6_FRAGMENT)
+	if (next == IP6_HOP_BY_HOP || next == IP6_OPTIONS || next == IP6_FRAGMENT)
 		return DROP_ICMP_QUOTE;
 	q->proto = next;
 	return quoted_l4(c, q);
@@ -109,24 +116,28 @@ INLINE int quoted_ip6(struct cursor *c, struct packet *q)
 INLINE int quoted(const struct tables *t, const struct ingress *in, struct cursor *c, const struct packet *p,
 		  struct decision *d)
 {
-	struct packet q = {};
+	__u32 zero = 0;
+	struct packet *q = bpf_map_lookup_elem(&quotes, &zero);
 	struct decision sent = {.src_class = d->dst_class, .src_segment = d->dst_segment, .dst_segment = in->number};
 	struct flow_key key = {};
 	const struct flow *f;
 	struct binding *to;
-	int by_b, reason = p->family == FAMILY_IP4 ? quoted_ip4(c, &q) : quoted_ip6(c, &q);
+	int by_b, reason;
 
+	if (!q)
+		return DROP_ICMP_QUOTE;
+	reason = p->family == FAMILY_IP4 ? quoted_ip4(c, q) : quoted_ip6(c, q);
 	if (reason)
 		return reason;
-	if (!same_addr(&q.src, &p->dst))
+	if (!same_addr(&q->src, &p->dst))
 		return DROP_ICMP_QUOTE;
-	to = locate(t, &q.dst, q.family);
+	to = locate(t, &q->dst, q->family);
 	if (!to || to->segment != in->number)
 		return DROP_ICMP_ERROR_NO_FLOW;
 	sent.dst_class = to->class;
-	by_b = flow_key_of(&q, &sent, &key);
+	by_b = flow_key_of(q, &sent, &key);
 	f = flow_find(&key, bpf_ktime_get_coarse_ns());
-	if (!f || !flow_permitted(f, t, &sent, q.proto, by_b))
+	if (!f || !flow_permitted(f, t, &sent, q->proto, by_b))
 		return DROP_ICMP_ERROR_NO_FLOW;
 	d->rule = sent.rule;
 	d->bwclass = sent.bwclass;

@@ -13,7 +13,7 @@ enum reason {
 	PASS = 0,
 	/* parse */
 	DROP_FRAME_SHORT = 1,  /* ends inside the Ethernet header or VLAN tag */
-	DROP_VLAN_STACKED = 2, /* a second tag, or a service tag */
+	DROP_VLAN_STACKED = 2, /* a third tag, a service tag inside another, or one that stands alone */
 	DROP_L2_SOURCE = 3,    /* source MAC is a group address or zero */
 	DROP_ETHERTYPE = 4,    /* neither ARP, IPv4 nor IPv6 */
 	DROP_ARP_MALFORMED = 5,
@@ -52,7 +52,7 @@ enum reason {
 	DROP_FLOW_TABLE_FULL = 34,
 	DROP_FLOW_TABLE_BUSY = 35,
 	/* forward */
-	DROP_VLAN_REWRITE = 36, /* would leave with another tag than it came with */
+	DROP_VLAN_REWRITE = 36, /* no room in front of the frame for the tags that it must leave with */
 	DROP_NO_ROUTE = 37,
 	DROP_FORWARDING_DISABLED = 38,
 	DROP_EGRESS_MISMATCH = 39, /* the route is not among what the destination's class permits */

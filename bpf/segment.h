@@ -16,12 +16,20 @@ struct {
 	__uint(map_flags, BPF_F_RDONLY_PROG);
 } devices SEC(".maps");
 
-/* Number by ifindex. */
+/* What a kernel device is to us: a guarded device, or a VLAN of one. */
+struct device_tags {
+	__u16 device; /* number */
+	__u16 vlan;   /* 0: the device itself */
+	__u16 outer;
+	__u16 pad;
+};
+
+/* By ifindex. Written by the loader at each scan. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 2 * MAX_DEVICES);
+	__uint(max_entries, 2048); /* devices, and the kernel's VLAN devices on them */
 	__type(key, __u32);
-	__type(value, __u32);
+	__type(value, struct device_tags);
 	__uint(map_flags, BPF_F_RDONLY_PROG);
 } device_index SEC(".maps");
 
@@ -53,24 +61,26 @@ struct ingress {
 
 INLINE int device_of(__u32 ifindex, struct ingress *in)
 {
-	__u32 *number = bpf_map_lookup_elem(&device_index, &ifindex);
+	struct device_tags *known = bpf_map_lookup_elem(&device_index, &ifindex);
 
-	if (!number)
+	if (!known)
 		return DROP_SEGMENT_UNKNOWN;
-	in->device = *number;
-	in->port = bpf_map_lookup_elem(&devices, number);
+	in->device = known->device;
+	in->port = bpf_map_lookup_elem(&devices, &in->device);
 	return in->port && in->port->ifindex == ifindex ? PASS : DROP_SEGMENT_UNKNOWN;
 }
 
-INLINE int segment_of_port(const struct tables *t, __u32 ifindex, __u16 vlan, struct ingress *in)
+INLINE int segment_of_port(const struct tables *t, __u32 ifindex, const struct packet *p, struct ingress *in)
 {
-	struct segment_key key = {.vlan = vlan};
+	struct segment_key key = {.vlan = p->vlan};
 	__u32 *number;
 	void *table;
 	int reason = device_of(ifindex, in);
 
 	if (reason)
 		return reason;
+	if (p->outer)
+		return DROP_SEGMENT_UNKNOWN;
 	key.device = in->device;
 	table = bpf_map_lookup_elem(&segment_index, &t->slot);
 	number = table ? bpf_map_lookup_elem(table, &key) : 0;

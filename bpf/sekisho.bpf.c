@@ -91,27 +91,24 @@ INLINE void count_allowed(const struct tables *t, const struct ingress *in, cons
 /* Everything up to the verdict; PASS with act and fib set, or the reason. */
 INLINE int decide(struct xdp_md *ctx, struct packet *p, struct ingress *in, int *act)
 {
-	struct cursor c = {
-		.pos = (void *)(long)ctx->data,
-		.end = (void *)(long)ctx->data_end,
-		.left = ctx->data_end - ctx->data,
-	};
 	struct bpf_fib_lookup fib = {};
 	struct decision d = {};
 	struct tables t;
+	struct cursor c;
 	struct address_class *to;
 	int reason;
 
-	reason = parse_frame(&c, p);
+	reason = parse_xdp(ctx, p);
 	if (reason)
 		return reason;
 	reason = tables_now(&t);
 	if (reason)
 		return reason;
-	reason = segment_of_port(&t, ctx->ingress_ifindex, p->vlan, in);
+	reason = segment_of_port(&t, ctx->ingress_ifindex, p, in);
 	if (reason)
 		return reason;
 	*act = XDP_PASS;
+	behind_head(&c, (void *)(long)ctx->data, (void *)(long)ctx->data_end, p);
 	if (p->family == FAMILY_ARP || is_nd(p)) {
 		reason = p->family == FAMILY_ARP ? neighbour_arp(&t, in, p) : neighbour_nd(&t, in, &c, p);
 		if (reason)
@@ -149,7 +146,7 @@ INLINE int decide(struct xdp_md *ctx, struct packet *p, struct ingress *in, int 
 	} else {
 		if (reason)
 			return reason;
-		reason = rewrite(ctx, p, &fib);
+		reason = rewrite(ctx, p, to->vlan, class_outer(to), fib.dmac, fib.smac);
 		if (reason)
 			return reason;
 		*act = bpf_redirect_map(&egress_ports, fib.ifindex, XDP_DROP);
@@ -163,16 +160,18 @@ INLINE int decide(struct xdp_md *ctx, struct packet *p, struct ingress *in, int 
 SEC("xdp")
 int classify(struct xdp_md *ctx)
 {
-	struct packet p = {.length = ctx->data_end - ctx->data};
+	struct packet *p = fresh_packet(ctx->data_end - ctx->data);
 	struct ingress in = {};
-	int act = XDP_DROP;
-	int reason = decide(ctx, &p, &in, &act);
+	int act = XDP_DROP, reason;
 
+	if (!p)
+		return XDP_DROP;
+	reason = decide(ctx, p, &in, &act);
 	if (reason) {
-		dropped(reason, HOOK_XDP, ctx->ingress_ifindex, in.number, &p);
+		dropped(reason, HOOK_XDP, ctx->ingress_ifindex, in.number, p);
 		act = XDP_DROP;
 	}
-	verdict_xdp(ctx, what_of(reason, HOOK_XDP), p.rule, segments_of(in.number, &p), p.epoch);
+	verdict_xdp(ctx, what_of(reason, HOOK_XDP), p->rule, segments_of(in.number, p), p->epoch);
 	return act;
 }
 
@@ -182,6 +181,7 @@ INLINE void packet_of_leaving(const struct leaving *l, struct packet *p)
 	__builtin_memcpy(&p->dst, l->dst, sizeof(p->dst));
 	p->family = l->version;
 	p->vlan = l->vlan;
+	p->outer = l->outer;
 }
 
 SEC("xdp/devmap")
@@ -191,7 +191,7 @@ int leave(struct xdp_md *ctx)
 	struct leaving l = {};
 	int reason = DROP_EGRESS_MALFORMED;
 
-	if (leaving_frame((void *)(long)ctx->data, (void *)(long)ctx->data_end, &l))
+	if (leaving_frame((void *)(long)ctx->data, (void *)(long)ctx->data_end, 0, &l))
 		reason = may_leave(&l, ctx->ingress_ifindex, ctx->egress_ifindex, BY_FORWARDING);
 	if (!reason)
 		return XDP_PASS;
@@ -201,9 +201,20 @@ int leave(struct xdp_md *ctx)
 	return XDP_DROP;
 }
 
+/* The tag that the kernel holds beside the frame: the first one. */
 INLINE __u16 tag_of(const struct __sk_buff *skb)
 {
 	return skb->vlan_present ? skb->vlan_tci & 0x0fff : 0;
+}
+
+/* Puts the tag beside the frame around those in it. */
+INLINE int tag_beside(const struct __sk_buff *skb, struct packet *p)
+{
+	if (!skb->vlan_present)
+		return PASS;
+	if (p->l3 > sizeof(struct ether_header) + sizeof(struct vlan_tag))
+		return DROP_VLAN_STACKED;
+	return note_tags(p, tag_of(skb), p->vlan, skb->vlan_proto == bpf_htons(ETHERTYPE_SVLAN));
 }
 
 SEC("tcx/ingress")
@@ -234,7 +245,7 @@ INLINE int gate_packet(const struct tables *t, const struct ingress *in, const s
 	struct binding *dst;
 	struct address_class *to;
 
-	if (!in->segment || in->segment->device != in->device || in->segment->vlan != p->vlan)
+	if (!in->segment || in->segment->device != in->device || in->segment->vlan != p->vlan || p->outer)
 		return DROP_EGRESS_WRONG_PORT;
 	if (special_addr(&p->dst, p->family))
 		return DROP_GATE_REFUSED;
@@ -242,7 +253,7 @@ INLINE int gate_packet(const struct tables *t, const struct ingress *in, const s
 	to = dst ? class_of(t, dst->class) : 0;
 	if (!to || to->kind == KIND_LOCAL)
 		return DROP_DESTINATION_UNKNOWN;
-	if (to->device != in->device || to->vlan != p->vlan)
+	if (to->device != in->device || to->vlan != p->vlan || class_outer(to) != p->outer)
 		return DROP_EGRESS_MISMATCH;
 	d->src_class = src->class;
 	d->dst_class = dst->class;
@@ -263,7 +274,7 @@ INLINE int gate_neighbour(const struct tables *t, const struct ingress *in, cons
 		return (p->type == ND_NS || p->type == ND_NA) && p->ttl == 255 && !p->code ? PASS : DROP_GATE_REFUSED;
 	src = locate(t, &p->src, FAMILY_IP4);
 	segment = src ? segment_of(t, src->segment) : 0;
-	if (!segment || segment->device != in->device || segment->vlan != p->vlan ||
+	if (!segment || segment->device != in->device || segment->vlan != p->vlan || p->outer ||
 	    !is_gate(t, src->segment, &p->src, FAMILY_IP4))
 		return DROP_GATE_REFUSED;
 	return PASS;
@@ -292,7 +303,6 @@ INLINE int leave_stack(struct __sk_buff *skb, int layer2, struct packet *p, __u8
 	struct leaving l = {};
 	struct ingress in = {};
 	struct decision d = {};
-	struct cursor c;
 	struct tables t;
 	struct binding *src;
 	struct address_class *class;
@@ -309,7 +319,8 @@ INLINE int leave_stack(struct __sk_buff *skb, int layer2, struct packet *p, __u8
 	data = (void *)(long)skb->data;
 	end = (void *)(long)skb->data_end;
 	l.vlan = tag_of(skb);
-	readable = layer2 ? leaving_frame(data, end, &l) : leaving_network(data, end, &l);
+	readable = layer2 ? leaving_frame(data, end, skb->vlan_present ? bpf_ntohs(skb->vlan_proto) : 0, &l)
+			  : leaving_network(data, end, &l);
 	src = readable ? locate(&t, (union addr *)l.src, l.version) : 0;
 	class = src ? class_of(&t, src->class) : 0;
 	if (src && !(class && class->kind == KIND_LOCAL)) {
@@ -318,12 +329,9 @@ INLINE int leave_stack(struct __sk_buff *skb, int layer2, struct packet *p, __u8
 		return forwarded(&t, skb, &l, boot_magic());
 	}
 	/* The gate's own: its addresses, ARP, and IPv6 from a link-local address. */
-	c.pos = data;
-	c.end = end;
-	c.left = skb->len;
-	reason = layer2 ? parse_frame(&c, p) : parse_bare(&c, p);
-	if (skb->vlan_present)
-		p->vlan = tag_of(skb);
+	reason = parse_skb(skb, p, layer2);
+	if (!reason)
+		reason = tag_beside(skb, p);
 	if (reason)
 		return reason;
 	if (p->family == FAMILY_ARP || is_nd(p))
@@ -343,13 +351,16 @@ INLINE int leave_stack(struct __sk_buff *skb, int layer2, struct packet *p, __u8
 SEC("tcx/egress")
 int port_out(struct __sk_buff *skb)
 {
-	struct packet p = {.length = skb->len};
+	struct packet *p = fresh_packet(skb->len);
 	__u8 bwclass = 0;
-	int reason = leave_stack(skb, 1, &p, &bwclass);
+	int reason;
 
+	if (!p)
+		return TCX_DROP;
+	reason = leave_stack(skb, 1, p, &bwclass);
 	if (reason)
-		dropped(reason, HOOK_PORT_OUT, skb->ifindex, 0, &p);
-	verdict_skb(skb, what_of(reason, HOOK_PORT_OUT), p.rule, segments_of(0, &p), p.epoch);
+		dropped(reason, HOOK_PORT_OUT, skb->ifindex, 0, p);
+	verdict_skb(skb, what_of(reason, HOOK_PORT_OUT), p->rule, segments_of(0, p), p->epoch);
 	return reason ? TCX_DROP : TCX_PASS;
 }
 
@@ -359,13 +370,16 @@ int port_out(struct __sk_buff *skb)
 SEC("tcx/egress")
 int tunnel_out(struct __sk_buff *skb)
 {
-	struct packet p = {.length = skb->len};
+	struct packet *p = fresh_packet(skb->len);
 	__u8 bwclass = 0;
-	int reason = leave_stack(skb, 0, &p, &bwclass);
+	int reason;
 
+	if (!p)
+		return TCX_DROP;
+	reason = leave_stack(skb, 0, p, &bwclass);
 	if (reason)
-		dropped(reason, HOOK_TUNNEL_OUT, skb->ifindex, 0, &p);
-	verdict_skb(skb, what_of(reason, HOOK_TUNNEL_OUT), p.rule, segments_of(0, &p), p.epoch);
+		dropped(reason, HOOK_TUNNEL_OUT, skb->ifindex, 0, p);
+	verdict_skb(skb, what_of(reason, HOOK_TUNNEL_OUT), p->rule, segments_of(0, p), p->epoch);
 	if (reason)
 		return TCX_DROP;
 	skb->priority = bwclass ? HTB_MAJOR << 16 | (HTB_LEAF + bwclass) : 0; /* 0: the tree's default class */
@@ -382,10 +396,7 @@ INLINE int decide_bare(struct __sk_buff *skb, struct packet *p, struct ingress *
 	int reason;
 
 	bpf_skb_pull_data(skb, skb->len < HEADERS ? skb->len : HEADERS);
-	c.pos = (void *)(long)skb->data;
-	c.end = (void *)(long)skb->data_end;
-	c.left = skb->len;
-	reason = parse_bare(&c, p);
+	reason = parse_skb(skb, p, 0);
 	if (reason)
 		return reason;
 	reason = tables_now(&t);
@@ -403,6 +414,7 @@ INLINE int decide_bare(struct __sk_buff *skb, struct packet *p, struct ingress *
 	if (!in->segment || !in->segment->tunnel || in->segment->device != in->device)
 		return DROP_SOURCE_NOT_IN_SEGMENT;
 	in->number = src->segment;
+	behind_head(&c, (void *)(long)skb->data, (void *)(long)skb->data_end, p);
 	reason = dhcp(in, &c, p);
 	if (reason)
 		return reason;
@@ -420,17 +432,20 @@ INLINE int decide_bare(struct __sk_buff *skb, struct packet *p, struct ingress *
 SEC("tcx/ingress")
 int tunnel_in(struct __sk_buff *skb)
 {
-	struct packet p = {.length = skb->len};
+	struct packet *p = fresh_packet(skb->len);
 	struct ingress in = {};
 	struct decision d = {};
 	__u16 magic = boot_magic();
-	int reason = decide_bare(skb, &p, &in, &d);
+	int reason;
 
+	if (!p)
+		return TCX_DROP;
+	reason = decide_bare(skb, p, &in, &d);
 	if (!reason && !magic)
 		reason = DROP_METADATA_FAILED;
 	if (reason)
-		dropped(reason, HOOK_TUNNEL_IN, skb->ifindex, in.number, &p);
-	verdict_skb(skb, what_of(reason, HOOK_TUNNEL_IN), p.rule, segments_of(in.number, &p), p.epoch);
+		dropped(reason, HOOK_TUNNEL_IN, skb->ifindex, in.number, p);
+	verdict_skb(skb, what_of(reason, HOOK_TUNNEL_IN), p->rule, segments_of(in.number, p), p->epoch);
 	if (reason)
 		return TCX_DROP;
 	skb->mark = mark_of(magic, in.number, d.bwclass);

@@ -37,6 +37,7 @@
 #define PROTO_TCP 6
 #define PROTO_UDP 17
 #define PROTO_ICMP6 58
+#define PROTO_SCTP 132
 
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
@@ -198,6 +199,12 @@ enum family {
 	FAMILY_IP6 = 6,
 };
 
+enum piece {
+	PIECE_WHOLE = 0,
+	PIECE_FIRST = 1, /* with its whole L4 header */
+	PIECE_LATER = 2, /* ports, type and flags are not known */
+};
+
 /* One packet as the parser understood it. Numbers in host order, addresses in network order. */
 struct packet {
 	union addr src; /* ARP: sender's */
@@ -205,14 +212,19 @@ struct packet {
 	__u32 length;   /* bytes of the frame */
 	__u32 l3;       /* offset of the network header in the frame */
 	__u32 l3_length;
-	__u32 l4_length; /* by the IP header, without padding of the frame */
+	__u32 l4_length; /* by the IP header, without padding of the frame; of this piece */
+	__u32 piece_id;  /* of a fragment: its identification */
 	__u32 rule;      /* what the steps found out, for whoever observes: the rule that permits it, */
 	__u32 epoch;     /* the tables that decided, */
 	__u16 to;        /* and the segment it goes to; 0: not known */
-	__u16 vlan;
-	__u16 outer; /* service tag; 0: none */
-	__u16 sport; /* ICMP echo: the identifier */
-	__u16 dport; /* ICMP echo: the identifier */
+	__u16 vlan;      /* of the only tag, or of the inner one; 0: none */
+	__u16 walked;    /* bytes of IPv6 extension headers (IPv4: scratch of the parser) */
+	__u16 l4;        /* offset of the L4 header in the frame */
+	__u16 outer;     /* of the tag around vlan; 0: none */
+	__u16 tag;       /* of the first tag as it stood in the frame, 0 when there was none */
+	__u16 piece_at;  /* of a fragment: where it belongs, bytes */
+	__u16 sport;     /* ICMP echo: the identifier */
+	__u16 dport;     /* ICMP echo: the identifier */
 	__u8 smac[MAC_LEN];
 	__u8 dmac[MAC_LEN];
 	__u8 family;
@@ -223,6 +235,10 @@ struct packet {
 	__u8 type; /* ICMP type; ARP operation */
 	__u8 code;
 	__u8 arp_mac_ok; /* ARP: hardware sender equals the frame's */
+	__u8 piece;      /* PIECE_*; every step after the parser must ask */
+	__u8 piece_more;
+	__u8 piece_proto;  /* what the fragment header names; with extension headers not yet the protocol */
+	__u8 ip6_fragment; /* there was a fragment header */
 };
 
 INLINE int same_addr(const union addr *a, const union addr *b)

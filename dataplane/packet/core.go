@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/cilium/ebpf"
@@ -114,6 +115,9 @@ func (c *Core) open(ctx context.Context, o Options) error {
 
 func (c *Core) path(elem ...string) string { return filepath.Join(append([]string{c.dir}, elem...)...) }
 
+// passing are the maps that hold nothing between two packets; they belong to one set of programs.
+var passing = []string{programsMapVerdicts, programsMapPackets, programsMapQuotes}
+
 // load brings the programs into the kernel, over the pinned maps where they exist. Links are moved to these programs by
 // the scan that follows.
 func (c *Core) load(flows uint32) error {
@@ -122,7 +126,7 @@ func (c *Core) load(flows uint32) error {
 		return fmt.Errorf("read the built-in programs: %w", err)
 	}
 	for name, m := range spec.Maps {
-		if name != programsMapVerdicts && name[0] != '.' {
+		if !slices.Contains(passing, name) && name[0] != '.' {
 			m.Pinning = ebpf.PinByName
 		}
 	}

@@ -107,7 +107,7 @@ func (c *Core) showDevice(name string, ifindex int, mac MAC) error {
 	if ifindex == 0 {
 		return nil
 	}
-	if err := c.objects.DeviceIndex.Put(uint32(ifindex), uint32(n)); err != nil {
+	if err := c.objects.DeviceIndex.Put(uint32(ifindex), programsDeviceTags{Device: n}); err != nil {
 		return fmt.Errorf("write the index of device %s: %w", name, err)
 	}
 	return nil
@@ -115,9 +115,9 @@ func (c *Core) showDevice(name string, ifindex int, mac MAC) error {
 
 // forgetIndex removes what was known of an ifindex, if it still stands for device n.
 func (c *Core) forgetIndex(ifindex uint32, n uint16) error {
-	var now uint32
+	var now programsDeviceTags
 	err := c.objects.DeviceIndex.Lookup(ifindex, &now)
-	if err == nil && now == uint32(n) {
+	if err == nil && now.Device == n {
 		err = c.objects.DeviceIndex.Delete(ifindex)
 	}
 	if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {

@@ -13,24 +13,33 @@ import (
 
 const left = 280_000 // frames for the egress program; those that no device takes are left out
 
-// leaving reads VLAN and addresses of a frame as the second engine must: Ethernet, at most one 802.1Q tag, IPv4 or IPv6.
-func leaving(f []byte) (vlan uint16, src, dst netip.Addr, ok bool) {
+// leaving reads tags and addresses of a frame as the second engine must: Ethernet, at most two tags, IPv4 or IPv6. exit has
+// no port.
+func leaving(f []byte) (exit model.Exit, src, dst netip.Addr, ok bool) {
 	kind, l3 := be.Uint16(f[12:]), f[14:]
-	if kind == 0x8100 {
-		if len(l3) < 4 {
-			return 0, src, dst, false
+	service := false
+	for n := 0; kind == 0x8100 || kind == 0x88a8 && n == 0; n++ {
+		if len(l3) < 4 || n == 2 {
+			return exit, src, dst, false
 		}
-		vlan, kind, l3 = be.Uint16(l3)&0xfff, be.Uint16(l3[2:]), l3[4:]
+		if id := be.Uint16(l3) & 0xfff; id != 0 {
+			exit.Outer, exit.VLAN = exit.VLAN, id
+			service = service || kind == 0x88a8
+		}
+		kind, l3 = be.Uint16(l3[2:]), l3[4:]
+	}
+	if service && exit.Outer == 0 {
+		return exit, src, dst, false
 	}
 	switch {
 	case kind == 0x0800 && len(l3) >= 20 && l3[0]>>4 == 4 && l3[0]&15 >= 5:
-		return vlan, netip.AddrFrom4([4]byte(l3[12:])), netip.AddrFrom4([4]byte(l3[16:])), true
+		return exit, netip.AddrFrom4([4]byte(l3[12:])), netip.AddrFrom4([4]byte(l3[16:])), true
 	case kind == 0x86dd && len(l3) >= 40 && l3[0]>>4 == 6:
 		src, dst = netip.AddrFrom16([16]byte(l3[8:])), netip.AddrFrom16([16]byte(l3[24:]))
 		low := netip.MustParsePrefix("::/64") // where IPv4 hides in IPv6
-		return vlan, src, dst, !low.Contains(src) && !low.Contains(dst) && !src.Is4In6() && !dst.Is4In6()
+		return exit, src, dst, !low.Contains(src) && !low.Contains(dst) && !src.Is4In6() && !dst.Is4In6()
 	}
-	return 0, src, dst, false
+	return exit, src, dst, false
 }
 
 // exit is the port where an address lies, mostly.
@@ -77,11 +86,12 @@ func TestEgressProgramAndModelAgree(t *testing.T) {
 		if g.chance(20) {
 			in = pick(g, ports...)
 		}
-		vlan, src, dst, ok := leaving(frame)
+		exit, src, dst, ok := leaving(frame)
 		out := g.exit(dst)
 		want := "egress-malformed"
 		if ok {
-			want = model.Leave(a, in, vlan, out, vlan, src, dst)
+			exit.Port = out
+			want = model.Leave(a, in, exit, src, dst)
 		}
 		got, err := trial.Leave(index[in], index[out], frame)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 
 	"github.com/sekisho/sekisho/dataplane/packet"
 )
@@ -17,6 +18,7 @@ var be = binary.BigEndian
 type talk struct {
 	port         string
 	vlan         int // -1: no tag
+	outer        int // 0: none
 	smac, dmac   packet.MAC
 	src, dst     netip.Addr
 	proto        uint8
@@ -25,7 +27,9 @@ type talk struct {
 	typ, code    uint8 // ICMP
 	id           uint16
 	ttl          uint8
-	options      int // IPv4, words
+	options      int    // IPv4, words
+	route        bool   // one of the options is a source route
+	extensions   []byte // IPv6, kinds of the headers in front
 	payload      []byte
 }
 
@@ -34,6 +38,15 @@ type generator struct {
 	recent []talk // to answer to
 	bytes  [2048]byte
 	last   talk
+
+	wild    bool       // also what no sender in its right mind would send
+	pending []fragment // cut from former packets, still to be sent
+}
+
+// fragment is a frame on its way.
+type fragment struct {
+	of    talk
+	frame []byte
 }
 
 func (g *generator) chance(percent int) bool { return g.r.IntN(100) < percent }
@@ -101,6 +114,16 @@ func (g *generator) tag(s segment) int {
 
 // next makes the next packet: a fresh one, or an answer to one that passed.
 func (g *generator) next(bare bool) (port string, frame []byte) {
+	g.wild = true
+	if len(g.pending) > 0 && g.chance(60) {
+		f := g.pending[0]
+		g.pending = g.pending[1:]
+		g.last, frame = f.of, f.frame
+		if g.chance(3) {
+			frame = g.bend(frame)
+		}
+		return f.of.port, frame
+	}
 	var t talk
 	switch n := g.r.IntN(100); {
 	case n < 25 && len(g.recent) > 0:
@@ -118,6 +141,9 @@ func (g *generator) next(bare bool) (port string, frame []byte) {
 		t = g.fresh(bare)
 	}
 	g.last = t
+	if len(g.pending) < 20 && (t.proto != 58 || g.chance(10)) && g.chance(2) {
+		g.cut(t, bare)
+	}
 	frame = g.write(t, bare)
 	if g.chance(15) {
 		frame = g.bend(frame)
@@ -138,7 +164,7 @@ func (g *generator) fresh(bare bool) talk {
 	s := g.somewhere(bare)
 	v6 := g.chance(45)
 	to := segments[g.r.IntN(len(segments))]
-	t := talk{port: s.port, vlan: g.tag(s), src: g.address(s, v6), dst: g.address(to, v6)}
+	t := talk{port: s.port, vlan: g.tag(s), outer: int(s.outer), src: g.address(s, v6), dst: g.address(to, v6)}
 	if g.chance(2) {
 		t.src = g.address(to, v6)
 	}
@@ -196,9 +222,13 @@ func (g *generator) shout(s segment, t *talk) {
 // fill sets what has no part in a flow.
 func (g *generator) fill(t *talk) {
 	t.ttl = pick[uint8](g, 64, 64, 64, 64, 64, 255, 2, 1, 0)
-	t.options = 0
+	t.options, t.route, t.extensions = 0, false, nil
 	if g.chance(8) {
-		t.options = 1 + g.r.IntN(10)
+		t.options, t.route = 1+g.r.IntN(10), g.chance(15)
+	}
+	if g.chance(10) {
+		t.extensions = pick(g, []byte{0}, []byte{60}, []byte{44}, []byte{0, 60}, []byte{0, 44, 60}, []byte{60, 60}, []byte{0, 60, 44, 60}, []byte{0, 60, 60, 60, 60},
+			[]byte{60, 0}, []byte{44, 44}, []byte{43}, []byte{0, 43}, []byte{135}, []byte{139}, []byte{60, 140})
 	}
 	size := g.r.IntN(40)
 	if g.chance(6) {
@@ -213,7 +243,7 @@ func (g *generator) answer(t talk) talk {
 	for _, s := range segments {
 		for _, p := range []netip.Prefix{netip.PrefixFrom(addr4(s, 0), 24), netip.PrefixFrom(addr6(s, 0), 64)} {
 			if p.Contains(t.src) {
-				t.port, t.vlan = s.port, int(s.vlan)
+				t.port, t.vlan, t.outer = s.port, int(s.vlan), int(s.outer)
 			}
 		}
 	}
@@ -323,20 +353,11 @@ func (g *generator) extend(b []byte) []byte {
 
 // write makes bytes of a talk.
 func (g *generator) write(t talk, bare bool) []byte {
-	b := make([]byte, 0, 128+len(t.payload))
-	kind := uint16(0x0800)
-	if t.src.Is6() {
-		kind = 0x86dd
-	}
-	if !bare {
-		b = append(b, t.dmac[:]...)
-		b = append(b, t.smac[:]...)
-		if t.vlan >= 0 {
-			b = be.AppendUint16(b, 0x8100)
-			b = be.AppendUint16(b, uint16(t.vlan)|uint16(g.r.IntN(8))<<13)
-		}
-		b = be.AppendUint16(b, kind)
-	}
+	return g.packet(t, bare, g.transport(t), -1, 0)
+}
+
+// transport makes the header behind IP and the payload.
+func (g *generator) transport(t talk) []byte {
 	var l4 []byte
 	switch t.proto {
 	case 6:
@@ -353,30 +374,211 @@ func (g *generator) write(t talk, bare bool) []byte {
 		be.PutUint16(l4[0:], t.sport)
 		be.PutUint16(l4[2:], t.dport)
 		be.PutUint16(l4[4:], uint16(8+len(t.payload)))
+	case 132:
+		l4 = make([]byte, 12)
+		be.PutUint16(l4[0:], t.sport)
+		be.PutUint16(l4[2:], t.dport)
 	case 1, 58:
 		l4 = make([]byte, 8)
 		l4[0], l4[1] = t.typ, t.code
 		be.PutUint16(l4[4:], t.id)
 	}
-	l4 = append(l4, t.payload...)
+	return append(l4, t.payload...)
+}
+
+// tags writes the tags of a talk and then its EtherType, sometimes with a tag too many.
+func (g *generator) tags(b []byte, t talk, kind uint16) []byte {
+	tag := func(tpid uint16, id int) {
+		b = be.AppendUint16(b, tpid)
+		b = be.AppendUint16(b, uint16(id)|uint16(g.r.IntN(8))<<13)
+	}
+	if g.wild && g.chance(2) {
+		tag(pick[uint16](g, 0x8100, 0x8100, 0x88a8), pick(g, 0, 0, 0, 0, 9, t.vlan&0xfff))
+	}
+	if t.outer > 0 && !(g.wild && g.chance(4)) {
+		tag(pick[uint16](g, 0x88a8, 0x88a8, 0x88a8, 0x8100), t.outer)
+	}
+	if t.vlan >= 0 {
+		tpid := uint16(0x8100)
+		if g.wild && g.chance(1) {
+			tpid = 0x88a8
+		}
+		tag(tpid, t.vlan)
+	}
+	if g.wild && g.chance(1) {
+		tag(0x8100, pick(g, 0, 0, 10))
+	}
+	return be.AppendUint16(b, kind)
+}
+
+// packet puts Ethernet and IP in front of what follows IP. place: -1, or the fragment field of IPv4 and, moved to its place,
+// of IPv6; id: of the fragment.
+func (g *generator) packet(t talk, bare bool, behind []byte, place int, id uint32) []byte {
+	b := make([]byte, 0, 256+len(behind))
+	kind := uint16(0x0800)
 	if t.src.Is6() {
+		kind = 0x86dd
+	}
+	if !bare {
+		b = append(b, t.dmac[:]...)
+		b = append(b, t.smac[:]...)
+		b = g.tags(b, t, kind)
+	}
+	if t.src.Is6() {
+		before, first := t.extensions, t.proto
+		if place >= 0 {
+			before = append(slices.DeleteFunc(slices.Clone(before), func(kind byte) bool { return kind == 44 }), 44)
+		}
+		headers := g.headers(before, t.proto, place, id)
+		if len(before) > 0 {
+			first = before[0]
+		}
 		b = append(b, 0x60|byte(g.r.IntN(16)), byte(g.r.IntN(256)), 0, 0)
-		b = be.AppendUint16(b, uint16(len(l4)))
-		b = append(b, t.proto, t.ttl)
+		b = be.AppendUint16(b, uint16(len(headers)+len(behind)))
+		b = append(b, first, t.ttl)
 		b = append(b, t.src.AsSlice()...)
 		b = append(b, t.dst.AsSlice()...)
-		return append(b, l4...)
+		return append(append(b, headers...), behind...)
 	}
 	at := len(b)
 	header := 20 + 4*t.options
 	b = append(b, 0x40|byte(header/4), byte(g.r.IntN(256)))
-	b = be.AppendUint16(b, uint16(header+len(l4)))
-	b = append(b, byte(g.r.IntN(256)), 0, byte(g.r.IntN(2))<<6, 0, t.ttl, t.proto, 0, 0) // perhaps "do not fragment"
+	b = be.AppendUint16(b, uint16(header+len(behind)))
+	b = be.AppendUint16(b, uint16(id))
+	if place < 0 {
+		place = g.r.IntN(2) << 14 // perhaps "do not fragment"
+	}
+	b = be.AppendUint16(b, uint16(place))
+	b = append(b, t.ttl, t.proto, 0, 0)
 	b = append(b, t.src.AsSlice()...)
 	b = append(b, t.dst.AsSlice()...)
-	b = append(b, g.bytes[:header-20]...)
+	b = append(b, g.ipOptions(header-20, t.route)...)
 	be.PutUint16(b[at+10:], ^sum16(b[at:at+header]))
-	return append(b, l4...)
+	return append(b, behind...)
+}
+
+// ipOptions fills size bytes with options, mostly good ones.
+func (g *generator) ipOptions(size int, route bool) []byte {
+	b := make([]byte, 0, size)
+	for len(b) < size {
+		left := size - len(b)
+		switch {
+		case route && left > 3:
+			b = append(b, pick[byte](g, 131, 137), 3, 4)
+			route = false
+		case g.chance(30) || left == 1:
+			b = append(b, 1)
+		case g.chance(5):
+			b = append(b, 0)
+		default:
+			n := 2 + g.r.IntN(left-1)
+			if g.chance(1) {
+				n = g.r.IntN(256)
+			}
+			b = append(b, pick[byte](g, 7, 68, 148, 130), byte(n))
+			b = append(b, g.bytes[:max(0, min(n, left)-2)]...)
+		}
+	}
+	return b[:size]
+}
+
+// headers makes IPv6 extension headers of these kinds in front of protocol last; the place is that of the last fragment header.
+func (g *generator) headers(kinds []byte, last uint8, place int, id uint32) (b []byte) {
+	for i, kind := range kinds {
+		next := last
+		if i+1 < len(kinds) {
+			next = kinds[i+1]
+		}
+		if kind == 44 {
+			field := g.junk(0)
+			if place >= 0 && i == len(kinds)-1 {
+				field = uint16(place&0x1fff)<<3 | uint16(place>>13&1)
+				field |= g.junk(field) & 6
+			}
+			b = append(b, next, byte(g.junk(0)))
+			b = be.AppendUint16(b, field)
+			b = be.AppendUint32(b, id)
+			continue
+		}
+		words := pick(g, 0, 0, 0, 1, 2, 5)
+		if g.chance(2) {
+			words = pick(g, 31, 32, 33)
+		}
+		b = append(b, next, byte(words))
+		b = append(b, g.bytes[:words*8+6]...)
+	}
+	return b
+}
+
+// junk is v, seldom something else.
+func (g *generator) junk(v uint16) uint16 {
+	if g.wild && g.chance(2) {
+		return uint16(g.r.IntN(65536))
+	}
+	return v
+}
+
+// cut makes fragments of a longer packet of the same kind: mostly an honest row of them, then with one thing wrong.
+func (g *generator) cut(t talk, bare bool) {
+	if g.chance(70) {
+		t.ttl, t.options, t.extensions = 64, 0, nil
+	}
+	t.payload = g.bytes[:100+g.r.IntN(1400)]
+	whole := g.transport(t)
+	id := uint32(g.r.IntN(50))
+	var row []fragment
+	add := func(from, to int, more bool) {
+		to = min(to, len(whole))
+		place := from / 8
+		if more {
+			place |= 1 << 13
+		}
+		if from < to {
+			row = append(row, fragment{t, g.packet(t, bare, whole[from:to], place, id)})
+		}
+	}
+	step := 64 + 8*g.r.IntN(60)
+	if g.chance(5) {
+		step = pick(g, 8, 16, 24, 56, 64)
+	}
+	for at := 0; at < len(whole) && len(row) < 12; at += step {
+		add(at, at+step, at+step < len(whole))
+	}
+	switch g.r.IntN(16) {
+	case 0:
+		add(step-8, 2*step-8, true) // overlaps two
+	case 1:
+		row = append(row, row[g.r.IntN(len(row))]) // twice
+	case 2:
+		row = slices.DeleteFunc(row, func(fragment) bool { return g.chance(30) })
+	case 3:
+		add(step, step+61, true) // no multiple of 8
+	case 4:
+		row = row[1:]
+	case 5:
+		place := 8191 - g.r.IntN(20)
+		row = append(row, fragment{t, g.packet(t, bare, whole[:min(len(whole), 8*(1+g.r.IntN(22)))], place, id)})
+	case 6:
+		for i := range row { // every second one: many pieces apart from each other
+			if i < len(row)/2 {
+				row[i], row[len(row)/2+i] = row[min(2*i, len(row)-1)], row[min(2*i+1, len(row)-1)]
+			}
+		}
+	case 7:
+		g.r.Shuffle(len(row), func(i, j int) { row[i], row[j] = row[j], row[i] })
+	case 8:
+		g.r.Shuffle(len(row)-1, func(i, j int) { row[i+1], row[j+1] = row[j+1], row[i+1] })
+	case 9:
+		other := t
+		other.smac = g.mac(hostMAC(uint16(1+g.r.IntN(9)), 11))
+		at := step
+		add(at, at+step, true)
+		row = append(row, fragment{other, g.packet(other, bare, whole[:min(64, len(whole)/8*8)], len(whole)/8|1<<13, id)})
+	case 10:
+		add(0, len(whole), false)
+		add(len(whole)/8*8-64, len(whole)/8*8-16, false) // a second end
+	}
+	g.pending = append(g.pending, row...)
 }
 
 // sum16 is the ones' complement sum of RFC 1071.
@@ -391,12 +593,18 @@ func sum16(b []byte) uint16 {
 	return uint16(s)
 }
 
+// networkAt is where the network header begins, behind two tags at most.
+func networkAt(b []byte) int {
+	at := 14
+	for at < 22 && len(b) > at+4 && (be.Uint16(b[at-2:]) == 0x8100 || be.Uint16(b[at-2:]) == 0x88a8) {
+		at += 4
+	}
+	return at
+}
+
 // bend spoils one thing.
 func (g *generator) bend(b []byte) []byte {
-	l3 := 14
-	if len(b) > 18 && be.Uint16(b[12:]) == 0x8100 {
-		l3 = 18
-	}
+	l3 := networkAt(b)
 	if g.last.port == "wg0" {
 		l3 = 0
 	}
@@ -440,7 +648,7 @@ func (g *generator) bend(b []byte) []byte {
 
 func (g *generator) arp() (string, []byte) {
 	s := g.somewhere(false)
-	t := talk{port: s.port, vlan: g.tag(s), src: g.address(s, false), dst: addr4(s, pick(g, 1, 1, 1, 1, 1, 11, 12))}
+	t := talk{port: s.port, vlan: g.tag(s), outer: int(s.outer), src: g.address(s, false), dst: addr4(s, pick(g, 1, 1, 1, 1, 1, 11, 12))}
 	if g.chance(10) {
 		t.dst = t.src
 	}
@@ -453,11 +661,8 @@ func (g *generator) arp() (string, []byte) {
 	dmac := pick(g, packet.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, portMAC(s.port))
 	b := append([]byte{}, dmac[:]...)
 	b = append(b, smac[:]...)
-	if t.vlan >= 0 {
-		b = be.AppendUint16(b, 0x8100)
-		b = be.AppendUint16(b, uint16(t.vlan))
-	}
-	b = append(b, 8, 6, 0, 1, 8, 0, 6, 4, 0, pick[byte](g, 1, 1, 1, 2, 2, 3, 0))
+	b = g.tags(b, t, 0x0806)
+	b = append(b, 0, 1, 8, 0, 6, 4, 0, pick[byte](g, 1, 1, 1, 2, 2, 3, 0))
 	b = append(b, claimed[:]...)
 	b = append(b, t.src.AsSlice()...)
 	b = append(b, 0, 0, 0, 0, 0, 0)
@@ -480,7 +685,7 @@ func linkLocal(m packet.MAC) netip.Addr {
 // discovery is neighbour discovery, with options.
 func (g *generator) discovery() talk {
 	s := g.somewhere(g.last.port == "wg0")
-	t := talk{port: s.port, vlan: g.tag(s), proto: 58, ttl: pick[uint8](g, 255, 255, 255, 255, 255, 255, 64)}
+	t := talk{port: s.port, vlan: g.tag(s), outer: int(s.outer), proto: 58, ttl: pick[uint8](g, 255, 255, 255, 255, 255, 255, 64)}
 	t.typ = pick[uint8](g, 135, 135, 135, 136, 136, 136, 133, 134, 137)
 	t.src = pick(g, addr6(s, 11), addr6(s, 11), addr6(s, 12), addr6(s, 13), addr6(s, 77), addr6(s, 1), netip.MustParseAddr("fe80::11"), netip.MustParseAddr("fe80::11"), netip.IPv6Unspecified(), linkLocal(portMAC(s.port)))
 	t.dst = pick(g, addr6(s, 1), addr6(s, 1), netip.MustParseAddr("ff02::1:ff00:1"), netip.MustParseAddr("ff02::1"), netip.MustParseAddr("fe80::1"), addr6(s, 11))
@@ -520,6 +725,9 @@ func (g *generator) discovery() talk {
 	}
 	if g.chance(4) {
 		t.payload = t.payload[:g.r.IntN(len(t.payload))]
+	}
+	if g.chance(2) {
+		t.extensions = pick(g, []byte{0}, []byte{44}, []byte{60})
 	}
 	return t
 }

@@ -48,7 +48,7 @@ func (c *Core) Rescan(ctx context.Context) ([]PortStatus, error) {
 	defer c.mu.Unlock()
 	before := c.status
 	c.status = nil
-	bound := map[programsAnchorPortKey]bool{}
+	bound, ports := map[programsAnchorPortKey]bool{}, map[int]uint16{}
 	kept := map[string]error{} // names whose former device could not be let go
 	var failed error
 	for _, name := range c.devices.wanted { // all before any is guarded: two devices may have swapped their names
@@ -77,13 +77,19 @@ func (c *Core) Rescan(ctx context.Context) ([]PortStatus, error) {
 		if !s.Guarded() {
 			continue
 		}
+		if !s.Tunnel {
+			ports[s.Index], _ = c.devices.number(name)
+		}
 		for i, segment := range c.anchors.Segments {
 			if segment.Port == name {
-				bound[programsAnchorPortKey{Ifindex: uint32(s.Index), Vlan: segment.VLAN, Segment: anchorNumber(i)}] = true
+				key := programsAnchorPortKey{Ifindex: uint32(s.Index), Segment: anchorNumber(i), Vlan: segment.VLAN, Outer: segment.Outer}
+				bound[key] = true
+				key.Vlan, key.Outer = anyVLAN, 0
+				bound[key] = true
 			}
 		}
 	}
-	if err := c.bindPorts(bound); err != nil {
+	if err := errors.Join(c.bindPorts(bound), c.showVLANs(ports)); err != nil {
 		return nil, errors.Join(failed, err)
 	}
 	return slices.Clone(c.status), failed

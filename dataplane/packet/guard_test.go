@@ -162,7 +162,10 @@ func TestEgressProgramStopsWhatAFailedClassifierLetsThrough(t *testing.T) {
 		{"IPv4 in IPv6 clothes", "mn0", "lga0", udp6(t, "::ffff:198.18.10.11", "2001:db8:21::11"), "egress-malformed"},
 		{"no IP", "mn0", "lga0", unhex(t, "020000000001 020000001011 88cc 0000000000000000000000000000000000000000"), "egress-malformed"},
 		{"a tag that is no segment of the port", "mn0", "lga0", unhex(t, "020000000001 020000001011 8100 0014 0800 4500001c0000000040110000 c6120a0b c612150b 0035003500080000"), "egress-wrong-port"},
-		{"two tags", "mn0", "lga0", unhex(t, "020000000001 020000001011 8100 0000 8100 0000 0800 4500001c0000000040110000 c6120a0b c612150b 0035003500080000"), "egress-malformed"},
+		{"tags that are no segment of the port", "mn0", "lga0", unhex(t, "020000000001 020000001011 88a8 0009 8100 0014 0800 4500001c0000000040110000 c6120a0b c612150b 0035003500080000"), "egress-wrong-port"},
+		{"three tags", "mn0", "lga0", unhex(t, "020000000001 020000001011 8100 0000 8100 0000 8100 0000 0800 4500001c0000000040110000 c6120a0b c612150b 0035003500080000"), "egress-malformed"},
+		{"a service tag alone", "mn0", "lga0", unhex(t, "020000000001 020000001011 88a8 0014 0800 4500001c0000000040110000 c6120a0b c612150b 0035003500080000"), "egress-malformed"},
+		{"a service tag inside", "mn0", "lga0", unhex(t, "020000000001 020000001011 8100 0000 88a8 0000 0800 4500001c0000000040110000 c6120a0b c612150b 0035003500080000"), "egress-malformed"},
 	}
 	hosts := map[string]string{}
 	for _, h := range townHosts {

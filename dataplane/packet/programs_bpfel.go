@@ -30,8 +30,10 @@ type programsAnchorKey struct {
 type programsAnchorPortKey struct {
 	_       structs.HostLayout
 	Ifindex uint32
-	Vlan    uint16
 	Segment uint16
+	Vlan    uint16
+	Outer   uint16
+	Pad     uint16
 }
 
 type programsBpfDevmapVal struct {
@@ -72,6 +74,14 @@ type programsDevice struct {
 	Pad     uint8
 }
 
+type programsDeviceTags struct {
+	_      structs.HostLayout
+	Device uint16
+	Vlan   uint16
+	Outer  uint16
+	Pad    uint16
+}
+
 type programsFlow struct {
 	_       structs.HostLayout
 	Last    uint64
@@ -104,6 +114,49 @@ type programsFlowKey struct {
 	Proto    uint8
 	Asker    uint8
 	Pad      [2]uint8
+}
+
+type programsPacket struct {
+	_   structs.HostLayout
+	Src struct {
+		_ structs.HostLayout
+		B [16]uint8
+	}
+	Dst struct {
+		_ structs.HostLayout
+		B [16]uint8
+	}
+	Length      uint32
+	L3          uint32
+	L3Length    uint32
+	L4Length    uint32
+	PieceId     uint32
+	Rule        uint32
+	Epoch       uint32
+	To          uint16
+	Vlan        uint16
+	Walked      uint16
+	L4          uint16
+	Outer       uint16
+	Tag         uint16
+	PieceAt     uint16
+	Sport       uint16
+	Dport       uint16
+	Smac        [6]uint8
+	Dmac        [6]uint8
+	Family      uint8
+	Proto       uint8
+	Ttl         uint8
+	Tos         uint8
+	TcpFlags    uint8
+	Type        uint8
+	Code        uint8
+	ArpMacOk    uint8
+	Piece       uint8
+	PieceMore   uint8
+	PieceProto  uint8
+	Ip6Fragment uint8
+	_           [2]byte
 }
 
 type programsTally struct {
@@ -144,8 +197,10 @@ const (
 	programsMapHosts            = "hosts"
 	programsMapNotes            = "notes"
 	programsMapNotices          = "notices"
+	programsMapPackets          = "packets"
 	programsMapPorts            = "ports"
 	programsMapPrefixes         = "prefixes"
+	programsMapQuotes           = "quotes"
 	programsMapRuleCounts       = "rule_counts"
 	programsMapSegmentFlows     = "segment_flows"
 	programsMapSegmentIndex     = "segment_index"
@@ -240,8 +295,10 @@ type programsMapSpecs struct {
 	Hosts          *ebpf.MapSpec `ebpf:"hosts"`
 	Notes          *ebpf.MapSpec `ebpf:"notes"`
 	Notices        *ebpf.MapSpec `ebpf:"notices"`
+	Packets        *ebpf.MapSpec `ebpf:"packets"`
 	Ports          *ebpf.MapSpec `ebpf:"ports"`
 	Prefixes       *ebpf.MapSpec `ebpf:"prefixes"`
+	Quotes         *ebpf.MapSpec `ebpf:"quotes"`
 	RuleCounts     *ebpf.MapSpec `ebpf:"rule_counts"`
 	SegmentFlows   *ebpf.MapSpec `ebpf:"segment_flows"`
 	SegmentIndex   *ebpf.MapSpec `ebpf:"segment_index"`
@@ -300,8 +357,10 @@ type programsMaps struct {
 	Hosts          *ebpf.Map `ebpf:"hosts"`
 	Notes          *ebpf.Map `ebpf:"notes"`
 	Notices        *ebpf.Map `ebpf:"notices"`
+	Packets        *ebpf.Map `ebpf:"packets"`
 	Ports          *ebpf.Map `ebpf:"ports"`
 	Prefixes       *ebpf.Map `ebpf:"prefixes"`
+	Quotes         *ebpf.Map `ebpf:"quotes"`
 	RuleCounts     *ebpf.Map `ebpf:"rule_counts"`
 	SegmentFlows   *ebpf.Map `ebpf:"segment_flows"`
 	SegmentIndex   *ebpf.Map `ebpf:"segment_index"`
@@ -334,8 +393,10 @@ func (m *programsMaps) Close() error {
 		m.Hosts,
 		m.Notes,
 		m.Notices,
+		m.Packets,
 		m.Ports,
 		m.Prefixes,
+		m.Quotes,
 		m.RuleCounts,
 		m.SegmentFlows,
 		m.SegmentIndex,

@@ -25,6 +25,7 @@ type segment struct {
 	id     uint16
 	port   string
 	vlan   uint16
+	outer  uint16
 	zone   anchors.Zone
 	strict bool
 	tunnel bool
@@ -32,15 +33,15 @@ type segment struct {
 }
 
 var segments = []segment{
-	{1, "a0", 0, anchors.MyNumber, true, false, "198.18.1.", "2001:db8:1::"},
-	{2, "a0", 10, anchors.MyNumber, false, false, "198.18.2.", "2001:db8:2::"},
-	{3, "b0", 0, anchors.LGWAN, true, false, "198.18.3.", "2001:db8:3::"},
-	{4, "c0", 0, anchors.Internet, false, false, "203.0.113.", "2001:db8:4::"},
-	{5, "d0", 0, anchors.Management, false, false, "198.18.4.", "2001:db8:5::"},
-	{6, "wg0", 0, anchors.MyNumber, false, true, "198.51.100.", "2001:db8:6::"},
-	{7, "wg0", 0, anchors.MyNumber, false, true, "192.0.2.", "2001:db8:7::"},
-	{8, "e0", 0, anchors.LGWAN, false, false, "198.18.8.", "2001:db8:8::"},
-	{9, "b0", 10, anchors.LGWAN, false, false, "198.18.9.", "2001:db8:9::"},
+	{1, "a0", 0, 0, anchors.MyNumber, true, false, "198.18.1.", "2001:db8:1::"},
+	{2, "a0", 10, 0, anchors.MyNumber, false, false, "198.18.2.", "2001:db8:2::"},
+	{3, "b0", 0, 0, anchors.LGWAN, true, false, "198.18.3.", "2001:db8:3::"},
+	{4, "c0", 0, 0, anchors.Internet, false, false, "203.0.113.", "2001:db8:4::"},
+	{5, "d0", 0, 0, anchors.Management, false, false, "198.18.4.", "2001:db8:5::"},
+	{6, "wg0", 0, 0, anchors.MyNumber, false, true, "198.51.100.", "2001:db8:6::"},
+	{7, "wg0", 0, 0, anchors.MyNumber, false, true, "192.0.2.", "2001:db8:7::"},
+	{8, "e0", 0, 0, anchors.LGWAN, false, false, "198.18.8.", "2001:db8:8::"},
+	{9, "b0", 10, 0, anchors.LGWAN, false, false, "198.18.9.", "2001:db8:9::"},
 }
 
 // Segments that let in more than stations of their own.
@@ -101,7 +102,7 @@ func worldTables(r *rand.Rand, revision string) packet.Tables {
 	}
 	for _, s := range segments {
 		t.Segments = append(t.Segments, packet.Segment{
-			ID: s.id, Name: fmt.Sprint("s", s.id), Zone: s.zone, Port: s.port, VLAN: s.vlan, Strict: s.strict, Tunnel: s.tunnel,
+			ID: s.id, Name: fmt.Sprint("s", s.id), Zone: s.zone, Port: s.port, VLAN: s.vlan, Outer: s.outer, Strict: s.strict, Tunnel: s.tunnel,
 			Multicast: slices.Contains(shouting, s.id), Routers: slices.Contains(advertising, s.id), DHCPServers: slices.Contains(leasing, s.id),
 		})
 		kind := packet.KindForward
@@ -109,9 +110,9 @@ func worldTables(r *rand.Rand, revision string) packet.Tables {
 			kind = packet.KindTunnel
 		}
 		for _, base := range []uint16{100, 200, 300} {
-			class(packet.Class{ID: base + s.id, Segment: s.id, Kind: kind, Port: s.port, VLAN: s.vlan, OnLink: true})
+			class(packet.Class{ID: base + s.id, Segment: s.id, Kind: kind, Port: s.port, VLAN: s.vlan, Outer: s.outer, OnLink: true})
 		}
-		class(packet.Class{ID: 400 + s.id, Segment: s.id, Kind: packet.KindLocal, Port: s.port, VLAN: s.vlan})
+		class(packet.Class{ID: 400 + s.id, Segment: s.id, Kind: packet.KindLocal, Port: s.port, VLAN: s.vlan, Outer: s.outer})
 		t.Prefixes = append(t.Prefixes,
 			packet.Prefix{Prefix: netip.PrefixFrom(addr4(s, 0), 24), Class: 100 + s.id, Segment: s.id},
 			packet.Prefix{Prefix: netip.PrefixFrom(addr6(s, 0), 64), Class: 100 + s.id, Segment: s.id})
@@ -170,7 +171,7 @@ func worldAnchors() *anchors.Anchors {
 			attach = anchors.AttachTunnel
 		}
 		as := anchors.Segment{
-			ID: fmt.Sprint("s", s.id), Zone: s.zone, Attach: attach, Port: s.port, VLAN: s.vlan, Strict: s.strict,
+			ID: fmt.Sprint("s", s.id), Zone: s.zone, Attach: attach, Port: s.port, VLAN: s.vlan, Outer: s.outer, Strict: s.strict,
 			Prefixes:  []netip.Prefix{netip.PrefixFrom(addr4(s, 0), 24), netip.PrefixFrom(addr6(s, 0), 64)},
 			Multicast: slices.Contains(shouting, s.id), Advertising: slices.Contains(advertising, s.id), DHCPServers: slices.Contains(leasing, s.id),
 		}

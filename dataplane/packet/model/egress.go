@@ -15,17 +15,24 @@ var meet = map[anchors.Zone][]anchors.Zone{
 	anchors.Management: {anchors.Management},
 }
 
-// Leave is the egress program's own decision from the anchors alone: the reason to drop, or "".
-func Leave(a *anchors.Anchors, in string, inVLAN uint16, out string, outVLAN uint16, src, dst netip.Addr) string {
+// Exit is how a frame leaves.
+type Exit struct {
+	Port        string
+	VLAN, Outer uint16 // that it carries
+}
+
+// Leave is the egress program's own decision from the anchors alone: the reason to drop, or "". in: the port that the
+// packet came in by, "" = not known; the tags that it came with are no longer there to be judged.
+func Leave(a *anchors.Anchors, in string, out Exit, src, dst netip.Addr) string {
 	from, to := anchored(a, src), anchored(a, dst)
 	switch {
 	case from == nil:
 		return "egress-source"
 	case to == nil:
 		return "egress-destination"
-	case to.Port != out || to.VLAN != outVLAN:
+	case out != Exit{to.Port, to.VLAN, to.Outer}:
 		return "egress-wrong-port"
-	case in != "" && (from.Port != in || from.VLAN != inVLAN):
+	case in != "" && from.Port != in:
 		return "egress-wrong-source"
 	case !slices.Contains(meet[from.Zone], to.Zone):
 		return "egress-zone-pair"

@@ -60,7 +60,7 @@ func Explain(t *packet.Tables, a *anchors.Anchors, q Query) []Step {
 	if w.all() != "" || w.out.Verdict != Redirect || a == nil {
 		return steps
 	}
-	reason := Leave(a, enters.Port, enters.VLAN, w.out.Egress, w.to.VLAN, q.Src, q.Dst)
+	reason := Leave(a, enters.Port, w.out.exit(), q.Src, q.Dst)
 	return append(steps, Step{Name: "egress", OK: reason == "", Reason: reason, Text: fmt.Sprintf("the egress program of %s judges by the anchors", w.out.Egress)})
 }
 
@@ -81,7 +81,7 @@ func (m *Model) entrance(q Query, known binding) (packet.Segment, bool) {
 func (m *Model) permitted(_ string, _, dst netip.Addr) Hop {
 	b, _ := m.find(dst)
 	c, ok := m.classes[b.class]
-	hop := Hop{Found: ok, Device: c.Port, Next: dst, MAC: explained, MTU: 1500}
+	hop := Hop{Found: ok, Device: c.Port, VLAN: c.VLAN, Outer: c.Outer, Next: dst, MAC: explained, MTU: 1500}
 	if !c.OnLink {
 		for _, via := range c.Via {
 			if via.Is4() == dst.Is4() {
@@ -102,11 +102,13 @@ func firstPacket(q Query, s packet.Segment) []byte {
 	case udp:
 		l4 = make([]byte, 8)
 		be.PutUint16(l4[4:], 8)
+	case sctp:
+		l4 = make([]byte, 12)
 	case icmp, icmp6:
 		l4 = make([]byte, 8)
 		l4[0] = byte(q.DPort)
 	}
-	if q.Proto == tcp || q.Proto == udp {
+	if q.Proto == tcp || q.Proto == udp || q.Proto == sctp {
 		be.PutUint16(l4[0:], q.SPort)
 		be.PutUint16(l4[2:], q.DPort)
 	}
@@ -114,8 +116,12 @@ func firstPacket(q Query, s packet.Segment) []byte {
 	if !s.Tunnel {
 		b = append(b, explained[:]...)
 		b = append(b, q.MAC[:]...)
+		if s.Outer != 0 {
+			b = be.AppendUint16(b, serviceTag)
+			b = be.AppendUint16(b, s.Outer)
+		}
 		if s.VLAN != 0 {
-			b = be.AppendUint16(b, 0x8100)
+			b = be.AppendUint16(b, customerTag)
 			b = be.AppendUint16(b, s.VLAN)
 		}
 	}

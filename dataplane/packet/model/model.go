@@ -40,10 +40,14 @@ type Decision struct {
 	BWClass uint8
 	Segment uint16     // ingress segment, 0 = not known
 	Egress  string     // device, with Redirect
+	VLAN    uint16     // that it leaves with, with Redirect
+	Outer   uint16     // service VLAN around it
 	NextMAC packet.MAC // with Redirect
 	Mark    uint32     // without the magic, with Stack
 	Opened  bool       // a flow was created
 }
+
+func (d Decision) exit() Exit { return Exit{d.Egress, d.VLAN, d.Outer} }
 
 // State is the world around the decision.
 type State struct {
@@ -56,9 +60,11 @@ type State struct {
 
 // Hop is what the kernel's routing and neighbour tables say about a destination.
 type Hop struct {
-	Found     bool       // false: no route, or an unreachable one
-	Forbidden bool       // forwarding is switched off on the ingress port
-	Device    string     // it would leave by
+	Found     bool   // false: no route, or an unreachable one
+	Forbidden bool   // forwarding is switched off on the ingress port
+	Device    string // it would leave by
+	VLAN      uint16 // when the device is one of the stack's for a VLAN of that port
+	Outer     uint16
 	Next      netip.Addr // next hop; the destination itself when on link
 	MAC       packet.MAC // of the next hop; zero: not resolved
 	MTU       int        // bytes of the packet from its network header on
@@ -78,8 +84,8 @@ type Model struct {
 }
 
 type attachment struct {
-	port string
-	vlan uint16
+	port        string
+	vlan, outer uint16
 }
 
 type binding struct {
@@ -106,7 +112,7 @@ func New(t *packet.Tables) *Model {
 	for _, s := range t.Segments {
 		m.segments[s.ID] = s
 		if !s.Tunnel {
-			m.ports[attachment{s.Port, s.VLAN}] = s.ID
+			m.ports[attachment{s.Port, s.VLAN, s.Outer}] = s.ID
 		}
 	}
 	for _, h := range t.Hosts {
@@ -188,7 +194,7 @@ func (m *Model) Decide(a *anchors.Anchors, st *State, in Packet) Decision {
 	w := walk{m: m, st: st, in: in}
 	reason := w.all()
 	if reason == "" && w.out.Verdict == Redirect && a != nil {
-		reason = Leave(a, w.in.Port, w.p.vlan, w.out.Egress, w.p.vlan, w.p.src, w.p.dst)
+		reason = Leave(a, w.in.Port, w.out.exit(), w.p.src, w.p.dst)
 	}
 	w.out.Segment = w.segment.ID
 	if reason != "" {

@@ -83,7 +83,7 @@ func TestExplainNamesTheStepThatDecides(t *testing.T) {
 		{"no such segment", model.Query{Src: addr("192.0.2.1"), Dst: addr("198.51.100.11"), Proto: 6, DPort: 443}, "segment", "segment-unknown", 0},
 		{"two families", model.Query{Src: addr("198.18.10.11"), Dst: addr("2001:db8::1"), Proto: 6, DPort: 443}, "parse", "ip-header", 0},
 		{"multicast", model.Query{Src: addr("198.18.10.11"), Dst: addr("224.0.0.1"), Proto: 17, DPort: 443}, "station", "destination-address", 0},
-		{"another tag", model.Query{Src: addr("198.18.10.11"), Dst: addr("198.18.20.11"), Proto: 6, DPort: 443}, "forward", "vlan-rewrite", 0},
+		{"another tag", model.Query{Src: addr("198.18.10.11"), Dst: addr("198.18.20.11"), Proto: 6, DPort: 443}, "egress", "", 0},
 		{"a record that joins two zones", model.Query{Src: addr("198.18.10.11"), Dst: addr("203.0.113.11"), Proto: 1, DPort: 8}, "egress", "egress-zone-pair", 0},
 		{"the same over IPv6", model.Query{Src: addr("2001:db8:10::11"), Dst: addr("2001:db8:31::11"), Proto: 58, DPort: 128}, "egress", "egress-zone-pair", 0},
 	} {
@@ -133,23 +133,24 @@ func TestLeaveKeepsZonesApart(t *testing.T) {
 	for _, x := range []struct {
 		what     string
 		in       string
-		inVLAN   uint16
 		out      string
-		outVLAN  uint16
+		vlan     uint16
+		outer    uint16
 		src, dst netip.Addr
 		want     string
 	}{
-		{"My Number to LGWAN", "mn0", 0, "lg0", 20, mn, lg, ""},
-		{"LGWAN to internet", "lg0", 20, "in0", 0, lg, in, ""},
-		{"My Number to internet", "mn0", 0, "in0", 0, mn, in, "egress-zone-pair"},
-		{"internet to My Number", "in0", 0, "mn0", 0, in, mn, "egress-zone-pair"},
-		{"without its tag", "mn0", 0, "lg0", 0, mn, lg, "egress-wrong-port"},
-		{"by another port", "mn0", 0, "in0", 0, mn, lg, "egress-wrong-port"},
-		{"from another port", "in0", 0, "lg0", 20, mn, lg, "egress-wrong-source"},
-		{"from nowhere", "mn0", 0, "lg0", 20, addr("192.0.2.1"), lg, "egress-source"},
-		{"to nowhere", "mn0", 0, "lg0", 20, mn, addr("192.0.2.1"), "egress-destination"},
+		{"My Number to LGWAN", "mn0", "lg0", 20, 0, mn, lg, ""},
+		{"LGWAN to internet", "lg0", "in0", 0, 0, lg, in, ""},
+		{"My Number to internet", "mn0", "in0", 0, 0, mn, in, "egress-zone-pair"},
+		{"internet to My Number", "in0", "mn0", 0, 0, in, mn, "egress-zone-pair"},
+		{"without its tag", "mn0", "lg0", 0, 0, mn, lg, "egress-wrong-port"},
+		{"with a tag around its tag", "mn0", "lg0", 20, 9, mn, lg, "egress-wrong-port"},
+		{"by another port", "mn0", "in0", 0, 0, mn, lg, "egress-wrong-port"},
+		{"from another port", "in0", "lg0", 20, 0, mn, lg, "egress-wrong-source"},
+		{"from nowhere", "mn0", "lg0", 20, 0, addr("192.0.2.1"), lg, "egress-source"},
+		{"to nowhere", "mn0", "lg0", 20, 0, mn, addr("192.0.2.1"), "egress-destination"},
 	} {
-		if got := model.Leave(a, x.in, x.inVLAN, x.out, x.outVLAN, x.src, x.dst); got != x.want {
+		if got := model.Leave(a, x.in, model.Exit{Port: x.out, VLAN: x.vlan, Outer: x.outer}, x.src, x.dst); got != x.want {
 			t.Errorf("%s: %q, want %q", x.what, got, x.want)
 		}
 	}

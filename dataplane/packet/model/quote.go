@@ -64,7 +64,7 @@ func quote(b []byte, v4 bool) (q quotation, ok bool) {
 		return q, false
 	}
 	switch q.proto {
-	case tcp, udp:
+	case tcp, udp, sctp:
 		q.sport, q.dport = be.Uint16(b), be.Uint16(b[2:])
 	case icmp, icmp6:
 		q.typ = b[0]

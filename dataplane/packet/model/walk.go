@@ -78,7 +78,7 @@ func (w *walk) place() (reason string) {
 		return "no-policy"
 	}
 	if !w.in.Bare {
-		id := w.m.ports[attachment{w.in.Port, w.p.vlan}]
+		id := w.m.ports[attachment{w.in.Port, w.p.vlan, w.p.outer}]
 		if id == 0 {
 			return "segment-unknown"
 		}
@@ -226,9 +226,6 @@ func (w *walk) forward() (reason string) {
 		w.stack()
 		return ""
 	}
-	if w.p.vlan != w.to.VLAN {
-		return "vlan-rewrite"
-	}
 	if w.p.ttl <= 1 {
 		w.stack() // the kernel answers that its time is over
 		return ""
@@ -239,14 +236,24 @@ func (w *walk) forward() (reason string) {
 		return "forwarding-disabled"
 	case !hop.Found:
 		return "no-route"
-	case hop.Device != w.to.Port || !w.permits(hop):
+	case hop.Device != w.to.Port || !w.tagged(hop) || !w.permits(hop):
 		return "egress-mismatch"
 	case hop.MAC.IsZero() || w.p.size > hop.MTU:
 		w.stack() // the kernel resolves the neighbour, or answers that the packet is too big
 		return ""
 	}
 	w.out.Verdict, w.out.Egress, w.out.NextMAC = Redirect, hop.Device, hop.MAC
+	w.out.VLAN, w.out.Outer = w.to.VLAN, w.to.Outer
 	return ""
+}
+
+// tagged tells whether a route's device agrees with the tags of the destination's class. A route by the port itself leaves
+// the tags to the class.
+func (w *walk) tagged(hop Hop) bool {
+	if hop.VLAN == 0 && hop.Outer == 0 {
+		return true
+	}
+	return hop.VLAN == w.to.VLAN && hop.Outer == w.to.Outer
 }
 
 func (w *walk) permits(hop Hop) bool {
