@@ -32,7 +32,7 @@
 
 #include "egress.h"
 
-#include "verdict.h"
+#include "capture.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -162,16 +162,20 @@ int classify(struct xdp_md *ctx)
 {
 	struct packet *p = fresh_packet(ctx->data_end - ctx->data);
 	struct ingress in = {};
+	__u32 watched = watching;
 	int act = XDP_DROP, reason;
 
 	if (!p)
 		return XDP_DROP;
+	if (watched)
+		keep_frame(ctx);
 	reason = decide(ctx, p, &in, &act);
 	if (reason) {
 		dropped(reason, HOOK_XDP, ctx->ingress_ifindex, in.number, p);
 		act = XDP_DROP;
 	}
-	verdict_xdp(ctx, what_of(reason, HOOK_XDP), p->rule, segments_of(in.number, p), p->epoch);
+	if (watched)
+		show(reason, HOOK_XDP, ctx->ingress_ifindex, in.number, p);
 	return act;
 }
 
@@ -197,7 +201,10 @@ int leave(struct xdp_md *ctx)
 		return XDP_PASS;
 	packet_of_leaving(&l, &p);
 	dropped(reason, HOOK_DEVMAP, ctx->egress_ifindex, 0, &p);
-	verdict_xdp(ctx, what_of(reason, HOOK_DEVMAP), 0, 0, 0);
+	if (watching) {
+		keep_frame(ctx);
+		show(reason, HOOK_DEVMAP, ctx->egress_ifindex, 0, &p);
+	}
 	return XDP_DROP;
 }
 
@@ -231,7 +238,10 @@ int port_in(struct __sk_buff *skb)
 		reason = DROP_VLAN_MISMATCH;
 	if (reason) {
 		dropped(reason, HOOK_PORT_IN, skb->ifindex, 0, &p);
-		verdict_skb(skb, what_of(reason, HOOK_PORT_IN), 0, 0, 0);
+		if (watching) {
+			keep_packet(skb);
+			show(reason, HOOK_PORT_IN, skb->ifindex, 0, &p);
+		}
 		return TCX_DROP;
 	}
 	skb->mark = m->mark;
@@ -360,7 +370,10 @@ int port_out(struct __sk_buff *skb)
 	reason = leave_stack(skb, 1, p, &bwclass);
 	if (reason)
 		dropped(reason, HOOK_PORT_OUT, skb->ifindex, 0, p);
-	verdict_skb(skb, what_of(reason, HOOK_PORT_OUT), p->rule, segments_of(0, p), p->epoch);
+	if (watching) {
+		keep_packet(skb);
+		show(reason, HOOK_PORT_OUT, skb->ifindex, 0, p);
+	}
 	return reason ? TCX_DROP : TCX_PASS;
 }
 
@@ -379,7 +392,10 @@ int tunnel_out(struct __sk_buff *skb)
 	reason = leave_stack(skb, 0, p, &bwclass);
 	if (reason)
 		dropped(reason, HOOK_TUNNEL_OUT, skb->ifindex, 0, p);
-	verdict_skb(skb, what_of(reason, HOOK_TUNNEL_OUT), p->rule, segments_of(0, p), p->epoch);
+	if (watching) {
+		keep_packet(skb);
+		show(reason, HOOK_TUNNEL_OUT, skb->ifindex, 0, p);
+	}
 	if (reason)
 		return TCX_DROP;
 	skb->priority = bwclass ? HTB_MAJOR << 16 | (HTB_LEAF + bwclass) : 0; /* 0: the tree's default class */
@@ -445,7 +461,10 @@ int tunnel_in(struct __sk_buff *skb)
 		reason = DROP_METADATA_FAILED;
 	if (reason)
 		dropped(reason, HOOK_TUNNEL_IN, skb->ifindex, in.number, p);
-	verdict_skb(skb, what_of(reason, HOOK_TUNNEL_IN), p->rule, segments_of(in.number, p), p->epoch);
+	if (watching) {
+		keep_packet(skb);
+		show(reason, HOOK_TUNNEL_IN, skb->ifindex, in.number, p);
+	}
 	if (reason)
 		return TCX_DROP;
 	skb->mark = mark_of(magic, in.number, d.bwclass);

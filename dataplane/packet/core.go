@@ -49,9 +49,11 @@ type Core struct {
 	magic   uint16
 
 	features features
+	captures captures
 
 	mu      sync.Mutex
 	active  *Tables
+	names   names // of active
 	devices *devices
 	status  []PortStatus
 }
@@ -115,8 +117,10 @@ func (c *Core) open(ctx context.Context, o Options) error {
 
 func (c *Core) path(elem ...string) string { return filepath.Join(append([]string{c.dir}, elem...)...) }
 
-// passing are the maps that hold nothing between two packets; they belong to one set of programs.
-var passing = []string{programsMapVerdicts, programsMapPackets, programsMapQuotes}
+// passing are the maps that hold nothing between two packets, or nothing that means something to the next process; they
+// belong to one set of programs.
+var passing = []string{programsMapVerdicts, programsMapPackets, programsMapQuotes, programsMapAtHand, programsMapCaptureFilters,
+	programsMapCaptureRules, programsMapCaptureRings, programsMapCapturesLost}
 
 // load brings the programs into the kernel, over the pinned maps where they exist. Links are moved to these programs by
 // the scan that follows.

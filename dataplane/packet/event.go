@@ -109,21 +109,6 @@ func hookName(n uint8) string {
 	return "unknown"
 }
 
-// recordsOf names the records of a rule, while the tables whose rule it is are current.
-func (c *Core) recordsOf(epoch, rule uint32) []string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if rule == 0 || c.active == nil || c.active.Epoch != epoch {
-		return nil
-	}
-	for _, r := range c.active.Rules {
-		if r.ID == rule {
-			return r.Records
-		}
-	}
-	return nil
-}
-
 func (c *Core) deviceAt(ifindex int) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -51,6 +51,42 @@ type programsBudget struct {
 	Used   uint64
 }
 
+type programsCaptureFilter struct {
+	_       structs.HostLayout
+	Until   uint64
+	Allowed uint32
+	Dropped uint32
+	Reason  uint32
+	Segment uint32
+	Rules   uint32
+	Snap    uint32
+}
+
+type programsCaptureRule struct {
+	_     structs.HostLayout
+	Slot  uint32
+	Epoch uint32
+	Rule  uint32
+}
+
+type programsCaptured struct {
+	_        structs.HostLayout
+	Time     uint64
+	Rule     uint32
+	Epoch    uint32
+	Ifindex  uint32
+	Length   uint32
+	Captured uint32
+	From     uint16
+	To       uint16
+	Tag      uint16
+	TagProto uint16
+	Reason   uint8
+	Hook     uint8
+	Pad      [2]uint8
+	Data     [2048]uint8
+}
+
 type programsCollector struct {
 	_     structs.HostLayout
 	Timer struct {
@@ -180,7 +216,12 @@ const (
 	programsMapAllowed          = "allowed"
 	programsMapAnchorPorts      = "anchor_ports"
 	programsMapAnchorPrefixes   = "anchor_prefixes"
+	programsMapAtHand           = "at_hand"
 	programsMapBoot             = "boot"
+	programsMapCaptureFilters   = "capture_filters"
+	programsMapCaptureRings     = "capture_rings"
+	programsMapCaptureRules     = "capture_rules"
+	programsMapCapturesLost     = "captures_lost"
 	programsMapCells            = "cells"
 	programsMapClasses          = "classes"
 	programsMapCollector        = "collector"
@@ -218,6 +259,7 @@ const (
 	programsProgTunnelOut       = "tunnel_out"
 	programsVarRecordVerdicts   = "record_verdicts"
 	programsVarSegmentQuota     = "segment_quota"
+	programsVarWatching         = "watching"
 )
 
 // loadPrograms returns the embedded CollectionSpec for programs.
@@ -278,7 +320,12 @@ type programsMapSpecs struct {
 	Allowed        *ebpf.MapSpec `ebpf:"allowed"`
 	AnchorPorts    *ebpf.MapSpec `ebpf:"anchor_ports"`
 	AnchorPrefixes *ebpf.MapSpec `ebpf:"anchor_prefixes"`
+	AtHand         *ebpf.MapSpec `ebpf:"at_hand"`
 	Boot           *ebpf.MapSpec `ebpf:"boot"`
+	CaptureFilters *ebpf.MapSpec `ebpf:"capture_filters"`
+	CaptureRings   *ebpf.MapSpec `ebpf:"capture_rings"`
+	CaptureRules   *ebpf.MapSpec `ebpf:"capture_rules"`
+	CapturesLost   *ebpf.MapSpec `ebpf:"captures_lost"`
 	Cells          *ebpf.MapSpec `ebpf:"cells"`
 	Classes        *ebpf.MapSpec `ebpf:"classes"`
 	Collector      *ebpf.MapSpec `ebpf:"collector"`
@@ -315,6 +362,7 @@ type programsMapSpecs struct {
 type programsVariableSpecs struct {
 	RecordVerdicts *ebpf.VariableSpec `ebpf:"record_verdicts"`
 	SegmentQuota   *ebpf.VariableSpec `ebpf:"segment_quota"`
+	Watching       *ebpf.VariableSpec `ebpf:"watching"`
 }
 
 // programsObjects contains all objects after they have been loaded into the kernel.
@@ -340,7 +388,12 @@ type programsMaps struct {
 	Allowed        *ebpf.Map `ebpf:"allowed"`
 	AnchorPorts    *ebpf.Map `ebpf:"anchor_ports"`
 	AnchorPrefixes *ebpf.Map `ebpf:"anchor_prefixes"`
+	AtHand         *ebpf.Map `ebpf:"at_hand"`
 	Boot           *ebpf.Map `ebpf:"boot"`
+	CaptureFilters *ebpf.Map `ebpf:"capture_filters"`
+	CaptureRings   *ebpf.Map `ebpf:"capture_rings"`
+	CaptureRules   *ebpf.Map `ebpf:"capture_rules"`
+	CapturesLost   *ebpf.Map `ebpf:"captures_lost"`
 	Cells          *ebpf.Map `ebpf:"cells"`
 	Classes        *ebpf.Map `ebpf:"classes"`
 	Collector      *ebpf.Map `ebpf:"collector"`
@@ -376,7 +429,12 @@ func (m *programsMaps) Close() error {
 		m.Allowed,
 		m.AnchorPorts,
 		m.AnchorPrefixes,
+		m.AtHand,
 		m.Boot,
+		m.CaptureFilters,
+		m.CaptureRings,
+		m.CaptureRules,
+		m.CapturesLost,
 		m.Cells,
 		m.Classes,
 		m.Collector,
@@ -414,6 +472,7 @@ func (m *programsMaps) Close() error {
 type programsVariables struct {
 	RecordVerdicts *ebpf.Variable `ebpf:"record_verdicts"`
 	SegmentQuota   *ebpf.Variable `ebpf:"segment_quota"`
+	Watching       *ebpf.Variable `ebpf:"watching"`
 }
 
 // programsPrograms contains all programs after they have been loaded into the kernel.

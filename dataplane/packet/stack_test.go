@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -395,6 +396,7 @@ func TestTunnelIsJudgedBothWays(t *testing.T) {
 	}
 
 	// Its answer comes back; what nobody asked for does not.
+	f := film(t, c, CaptureOptions{})
 	for _, x := range []struct {
 		what, reason string
 		packet       []byte
@@ -446,6 +448,19 @@ func TestTunnelIsJudgedBothWays(t *testing.T) {
 			t.Errorf("a packet of the internet zone entered the My Number tunnel: %x", b)
 		}
 	})
+	shots, _ := f.end(EndStopped)
+	for _, want := range []shot{
+		{device: "wg0", src: "198.51.100.11", comment: "allowed, at tunnel-in, tokyo -> mn0"},
+		{device: "wg0", src: "198.51.100.11", comment: "dropped: no-cell, at tunnel-in, tokyo -> mn0"},
+		{device: "wg0", src: "198.18.21.11", comment: "dropped: source-not-in-segment, at tunnel-in"},
+		{device: "wg0", src: "203.0.113.11", comment: "dropped: egress-zone-pair, at tunnel-out"},
+	} {
+		if !slices.ContainsFunc(shots, func(s shot) bool {
+			return s.device == want.device && s.src == want.src && strings.HasPrefix(s.comment, want.comment)
+		}) {
+			t.Errorf("the capture lacks %v: %v", want, shots)
+		}
+	}
 }
 
 func TestEventsFlowsAndCounters(t *testing.T) {
