@@ -1,21 +1,25 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Removing flows that are over, by the kernel itself. A timer in a pinned map walks the table, so that new flows find room
+ * Removing flows that are over, by the kernel itself. A timer in a pinned map walks the lines, so that new flows find room
  * while every daemon is dead; it lives as long as the pin. The loader runs begin_collecting at each start, and the callback
  * of its programs takes the place of the former one.
  *
- * A walk visits each entry once: its length is bounded by the size of the table, its share of a CPU by COLLECT_SHARE.
+ * Each time it looks at one slice of the sets and no more: some ten microseconds, every ten milliseconds. Packets never
+ * wait for it, nor it for packets; a table of a million flows is walked in about five seconds.
  */
 #ifndef SEKISHO_COLLECT_H
 #define SEKISHO_COLLECT_H
 
 #include "flow.h"
 
-#define COLLECT_EVERY SECOND
-#define COLLECT_SHARE 50 /* one part of so many of a CPU's time, at most */
+#define COLLECT_EVERY (SECOND / 100)
+#define COLLECT_SETS 1024 /* of IPv4, and half as many of IPv6: they are twice as long */
 
+/* Where the walk stands. Written by the timer alone. */
 struct collector {
 	struct bpf_timer timer;
+	__u32 next4;
+	__u32 next6;
 };
 
 struct {
@@ -25,43 +29,107 @@ struct {
 	__type(value, struct collector);
 } collector SEC(".maps");
 
-struct walk {
-	__u64 now;
-	struct tally *tally;
+struct slice {
+	__u32 epoch;
+	__u32 now;
+	__u32 from;
 };
 
-/* Removes the entry when its flow is over, else counts it. */
-static long collect_one(void *map, struct flow_key *key, struct flow *f, struct walk *w)
+INLINE void ends_of_line(const struct line *l, __u32 family, struct ends *e)
 {
-	if (flow_over(f, key->proto, w->now))
-		bpf_map_delete_elem(map, key);
-	else
-		w->tally->counting[initiator_segment(key, f)]++;
+	e->a[3] = l->a;
+	e->b[3] = l->b;
+	e->ports = l->ports;
+	e->tag = l->tag;
+	e->family = family;
+}
+
+static long collect4(__u32 i, struct slice *s)
+{
+	__u32 number = (s->from + i) & flow_mask4;
+	struct set4 *set = bpf_map_lookup_elem(&flows4, &number);
+	int way;
+
+	if (!set)
+		return 1;
+	for (way = 0; way < WAYS; way++) {
+		struct line *l = &set->way[way];
+		struct ends e = {};
+
+		if ((__u16)l->claim != CLAIM_LIVE || !flow_over(l, s->now))
+			continue;
+		ends_of_line(l, FAMILY_IP4, &e);
+		retire(&e, PLACE4 | (__u64)number << 2 | way, s->epoch);
+	}
 	return 0;
 }
 
-/* Makes the walk's numbers those that count, and begins at zero. */
-INLINE void publish(struct tally *n)
+INLINE void collect_line6(struct slice *s, struct line6 *l, __u32 family, __u64 place)
 {
-	__u32 i;
+	struct ends e = {};
 
-	for (i = 0; i < MAX_SEGMENTS; i++)
-		n->live[i] = __sync_lock_test_and_set(&n->counting[i], 0);
+	if ((__u16)l->head.claim != CLAIM_LIVE || !flow_over(&l->head, s->now))
+		return;
+	ends_of_line(&l->head, family, &e);
+	__builtin_memcpy(e.a, l->a, 12);
+	__builtin_memcpy(e.b, l->b, 12);
+	retire(&e, place, s->epoch);
+}
+
+static long collect6(__u32 i, struct slice *s)
+{
+	__u32 number = (s->from + i) & flow_mask6;
+	struct set6 *set = bpf_map_lookup_elem(&flows6, &number);
+	int way;
+
+	if (!set)
+		return 1;
+	for (way = 0; way < WAYS; way++)
+		collect_line6(s, &set->way[way], FAMILY_IP6, PLACE6 | (__u64)number << 2 | way);
+	return 0;
 }
 
 #define UNUSED __attribute__((unused))
 
+static long collect_overflow(void *map UNUSED, struct overflow_key *key, struct line6 *l, struct slice *s)
+{
+	collect_line6(s, l, key->a[0] | key->a[1] | key->a[2] ? FAMILY_IP6 : FAMILY_IP4, PLACE_OVERFLOW);
+	return 0;
+}
+
+INLINE void collect_slice(struct collector *c)
+{
+	struct slice s = {.now = ticks(), .from = c->next4};
+	struct flow_use *use = flow_use();
+	struct tables t;
+
+	if (!tables_now(&t)) /* none: then there is no rule to book on either */
+		s.epoch = t.epoch;
+	bpf_loop(COLLECT_SETS, collect4, &s, 0);
+	c->next4 = (c->next4 + COLLECT_SETS) & flow_mask4;
+	if (use && use->overflow && c->next4 < COLLECT_SETS)
+		bpf_for_each_map_elem(&flow_overflow, collect_overflow, &s, 0);
+	s.from = c->next6;
+	bpf_loop(COLLECT_SETS / 2, collect6, &s, 0);
+	c->next6 = (c->next6 + COLLECT_SETS / 2) & flow_mask6;
+}
+
 static int collect(void *map UNUSED, __u32 *key UNUSED, struct collector *c)
 {
-	struct walk w = {.now = bpf_ktime_get_ns(), .tally = tally()};
-	__u64 pause;
+	collect_slice(c);
+	bpf_timer_start(&c->timer, COLLECT_EVERY, 0);
+	return 0;
+}
 
-	if (!w.tally)
-		return 0;
-	bpf_for_each_map_elem(&flows, collect_one, &w, 0);
-	publish(w.tally);
-	pause = (bpf_ktime_get_ns() - w.now) * COLLECT_SHARE;
-	bpf_timer_start(&c->timer, pause > COLLECT_EVERY ? pause : COLLECT_EVERY, 0);
+/* One slice without the timer, for who cannot wait for it. */
+SEC("syscall")
+int collect_now(void *context UNUSED)
+{
+	__u32 zero = 0;
+	struct collector *c = bpf_map_lookup_elem(&collector, &zero);
+
+	if (c)
+		collect_slice(c);
 	return 0;
 }
 
@@ -80,6 +148,13 @@ int begin_collecting(void *context UNUSED)
 		return error;
 	error = bpf_timer_set_callback(&c->timer, collect);
 	return error ? error : bpf_timer_start(&c->timer, 0, 0);
+}
+
+/* The clock of the lines, for whoever lists them. */
+SEC("syscall")
+int ticks_now(void *context UNUSED)
+{
+	return ticks();
 }
 
 #endif

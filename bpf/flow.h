@@ -1,58 +1,34 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * Step 5: flow. What the policy allowed once is remembered for both directions; a remembered flow permits exactly what the
- * policy of the same epoch would permit to its initiator, and the answers. Created only after an allow, by the initiator.
- * The table is preallocated and never evicts: full means that new flows are refused. So that nobody fills it for all, the
- * initiators of one segment share a quota.
+ * policy of the same epoch would permit to its initiator, and the answers. Created only after an allow, by the initiator,
+ * within the quotas of quota.h. The table never evicts: full means that new flows are refused.
  *
  * A flow of an older epoch asks the policy again, as its initiator. A flow that was idle for too long counts as none, also
  * when nobody has removed it yet: expiry does not wait for the walk of collect.h.
+ *
+ * Packets and bytes are counted in the line and booked on the rule when the line is given back. A flow that another policy
+ * permits by another rule takes its count along: what it carried is booked on the record that permitted it last.
  */
 #ifndef SEKISHO_FLOW_H
 #define SEKISHO_FLOW_H
 
+#include "event.h"
+#include "line.h"
 #include "policy.h"
+#include "quota.h"
 
-/* Both directions of a flow share one entry. Programs insert and update in place; collect.h removes what is over. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
-	__type(key, struct flow_key);
-	__type(value, struct flow);
-} flows SEC(".maps");
+/* Idle times after which a flow is over. */
+#define TIMEOUT_TCP (7200 * hz)
+#define TIMEOUT_TCP_OPENING (30 * hz)
+#define TIMEOUT_TCP_CLOSED (10 * hz)
+#define TIMEOUT_UDP (180 * hz)
+#define TIMEOUT_UDP_OPENING (30 * hz)
+#define TIMEOUT_ICMP (30 * hz)
+#define TIMEOUT_OTHER (600 * hz)
 
-/* How many flows the initiators of each segment hold. Programs add; each walk of collect.h counts anew and heals what was
- * missed, so that a walk's worth of new flows is the most that a segment may be over its quota. */
-struct tally {
-	__u32 live[MAX_SEGMENTS];
-	__u32 counting[MAX_SEGMENTS]; /* the walk's own */
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct tally);
-} segment_flows SEC(".maps");
-
-/* Flows that the initiators of one segment may hold. The loader sets it; 0 would let nobody open. */
-const volatile __u32 segment_quota = 0;
-
-INLINE struct tally *tally(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&segment_flows, &zero);
-}
-
-#define SECOND 1000000000ULL
-#define TIMEOUT_TCP (7200 * SECOND)
-#define TIMEOUT_TCP_OPENING (30 * SECOND)
-#define TIMEOUT_TCP_CLOSED (10 * SECOND)
-#define TIMEOUT_UDP (180 * SECOND)
-#define TIMEOUT_UDP_OPENING (30 * SECOND)
-#define TIMEOUT_ICMP (30 * SECOND)
-#define TIMEOUT_OTHER (600 * SECOND)
+/* The longest time for which a line is believed without asking anything else. */
+#define RECHECK hz
 
 /* Who speaks to whom, and what the policy says. */
 struct decision {
@@ -61,75 +37,33 @@ struct decision {
 	__u32 src_segment;
 	__u32 dst_segment;
 	__u32 rule;
+	struct line *line; /* of the flow, once it is admitted */
 	__u8 bwclass;
 	__u8 opened;
+	__u8 by_b; /* direction in the line */
 };
 
-INLINE __u64 flow_timeout(const struct flow *f, __u8 proto)
+INLINE __u32 flow_timeout(const struct line *l)
 {
+	__u8 proto = l->tag >> TAG_PROTO;
+
 	if (proto == PROTO_TCP) {
-		if (f->state & FLOW_RST || (f->state & (FLOW_FIN_A | FLOW_FIN_B)) == (FLOW_FIN_A | FLOW_FIN_B))
+		if (l->state & FLOW_RST || (l->state & (FLOW_FIN_A | FLOW_FIN_B)) == (FLOW_FIN_A | FLOW_FIN_B))
 			return TIMEOUT_TCP_CLOSED;
-		return f->state & FLOW_ANSWERED ? TIMEOUT_TCP : TIMEOUT_TCP_OPENING;
+		return l->state & FLOW_ANSWERED ? TIMEOUT_TCP : TIMEOUT_TCP_OPENING;
 	}
 	if (proto == PROTO_UDP)
-		return f->state & FLOW_ANSWERED ? TIMEOUT_UDP : TIMEOUT_UDP_OPENING;
+		return l->state & FLOW_ANSWERED ? TIMEOUT_UDP : TIMEOUT_UDP_OPENING;
 	if (proto == PROTO_ICMP || proto == PROTO_ICMP6)
 		return TIMEOUT_ICMP;
 	return TIMEOUT_OTHER;
 }
 
-/* last may be ahead of now: another CPU wrote it since. */
-INLINE int flow_over(const struct flow *f, __u8 proto, __u64 now)
+/* Ticks are compared by difference: right as long as no line is left alone for 2^31 of them, 24 days at 1000 a second, and
+ * the walk of collect.h comes by every few seconds. last may be ahead of now: another CPU wrote it since. */
+INLINE int flow_over(const struct line *l, __u32 now)
 {
-	return (__s64)(now - f->last) > (__s64)flow_timeout(f, proto);
-}
-
-INLINE int is_request(const struct packet *p)
-{
-	return p->type == (p->proto == PROTO_ICMP ? ICMP_REQUEST : ICMP6_REQUEST);
-}
-
-INLINE int is_reply(const struct packet *p)
-{
-	return p->type == (p->proto == PROTO_ICMP ? ICMP_REPLY : ICMP6_REPLY);
-}
-
-INLINE int is_icmp(const struct packet *p)
-{
-	return p->proto == PROTO_ICMP || p->proto == PROTO_ICMP6;
-}
-
-/* Is the source the A end? Ends are ordered by segment, address, port. */
-INLINE int source_is_a(const struct packet *p, const struct decision *d)
-{
-	int i;
-
-	if (d->src_segment != d->dst_segment)
-		return d->src_segment < d->dst_segment;
-#pragma unroll
-	for (i = 0; i < 4; i++) {
-		if (p->src.w[i] != p->dst.w[i])
-			return bpf_ntohl(p->src.w[i]) < bpf_ntohl(p->dst.w[i]);
-	}
-	return p->sport <= p->dport;
-}
-
-/* Returns the direction: 0 when A sends, 1 when B sends. */
-INLINE int flow_key_of(const struct packet *p, const struct decision *d, struct flow_key *k)
-{
-	int by_b = !source_is_a(p, d);
-
-	k->a = by_b ? p->dst : p->src;
-	k->b = by_b ? p->src : p->dst;
-	k->segment_a = by_b ? d->dst_segment : d->src_segment;
-	k->segment_b = by_b ? d->src_segment : d->dst_segment;
-	k->port_a = by_b ? p->dport : p->sport;
-	k->port_b = by_b ? p->sport : p->dport;
-	k->proto = p->proto;
-	if (is_icmp(p))
-		k->asker = is_request(p) ? 1 + by_b : 2 - by_b;
-	return by_b;
+	return (__s32)(now - l->last) > (__s32)flow_timeout(l);
 }
 
 INLINE int is_opening(const struct packet *p)
@@ -137,38 +71,105 @@ INLINE int is_opening(const struct packet *p)
 	return (p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
 }
 
-/* Books one packet of a permitted flow. */
-INLINE void flow_touch(struct flow *f, const struct packet *p, int by_b, __u64 now)
+/* Counts one packet of an admitted flow, once it is known that it goes its way. */
+INLINE void flow_count(const struct decision *d, __u32 bytes)
 {
-	f->last = now;
-	f->packets[by_b & 1]++;
-	f->bytes[by_b & 1] += p->length;
-	if (by_b != f->from_b)
-		f->state |= FLOW_ANSWERED;
-	if (p->proto != PROTO_TCP)
+	struct line *l = d->line;
+	__u32 by_b = d->by_b & 1, before;
+
+	if (!l)
 		return;
-	if (is_opening(p))
-		f->state = 0; /* the initiator reuses its ports */
-	if (p->tcp_flags & TCP_FIN)
-		f->state |= by_b ? FLOW_FIN_B : FLOW_FIN_A;
-	if (p->tcp_flags & TCP_RST)
-		f->state |= FLOW_RST;
+	before = l->bytes_low[by_b];
+	l->packets[by_b]++;
+	l->bytes_low[by_b] = before + bytes;
+	if (before + bytes < before)
+		l->bytes_high[by_b]++;
 }
 
-/* Writes a flow that the policy has just allowed its initiator. */
-INLINE void flow_begin(struct flow *f, const struct tables *t, const struct packet *p, const struct decision *d,
-		       __u16 port, int by_b, __u64 now)
+INLINE __u64 line_bytes(const struct line *l, __u32 by_b)
 {
-	__builtin_memset(f, 0, sizeof(*f));
-	f->last = now;
-	f->packets[by_b & 1] = 1;
-	f->bytes[by_b & 1] = p->length;
-	f->epoch = t->epoch;
-	f->rule = d->rule;
-	f->bwclass = d->bwclass;
-	f->port = port;
-	f->from_b = by_b;
-	f->version = FLOW_VERSION;
+	return (__u64)l->bytes_high[by_b] << 32 | l->bytes_low[by_b];
+}
+
+/* Books what the line has counted: on its two segments, and on its rule. Numbers of rules belong to one epoch: what an older
+ * one permitted, and this one did not again, is booked on no rule. */
+INLINE void line_book(__u32 epoch, const struct line *l)
+{
+	__u16 a = l->tag & SEGMENT_MASK, b = l->tag >> SEGMENT_BITS & SEGMENT_MASK;
+
+	if (l->packets[0])
+		book_pair(a, b, l->packets[0], line_bytes(l, 0));
+	if (l->packets[1])
+		book_pair(b, a, l->packets[1], line_bytes(l, 1));
+	if (l->epoch == epoch)
+		rule_used(epoch, l->rule, (__u64)l->packets[0] + l->packets[1], line_bytes(l, 0) + line_bytes(l, 1));
+}
+
+/* Ends a flow: counts are booked, quotas given back, the line is free. */
+__attribute__((noinline)) int retire(const struct ends *e, __u64 place, __u32 epoch)
+{
+	struct line *l;
+
+	if (!e)
+		return 0;
+	l = line_at(place, e);
+	if (!l || !line_hide(l))
+		return 0;
+	line_book(epoch, l);
+	quota_leave(e, l->state);
+	line_free(l, e);
+	return 0;
+}
+
+INLINE __u8 zones_of(const struct tables *t, __u32 tag)
+{
+	struct segment *a = segment_of(t, tag & SEGMENT_MASK), *b = segment_of(t, tag >> SEGMENT_BITS & SEGMENT_MASK);
+
+	return (a ? a->zone & 15 : 0) | (b ? b->zone << 4 : 0);
+}
+
+/* What the policy of this epoch says of the flow. */
+INLINE void line_permit(struct line *l, const struct tables *t, const struct cell *cell, __u32 now)
+{
+	l->rule = cell->rule;
+	l->bwclass = cell->bwclass;
+	l->zones = zones_of(t, l->tag);
+	l->adjacency[0] = 0;
+	l->adjacency[1] = 0;
+	l->recheck_at = now + RECHECK;
+	l->epoch = t->epoch;
+}
+
+/* Enters a flow that the policy has just allowed its initiator. PASS or a reason. */
+INLINE int flow_enter(const struct tables *t, const struct ends *e, const struct cell *cell, struct decision *d)
+{
+	struct limits limits = {};
+	__u32 now = ticks(), entered;
+	struct line *l;
+	int reason = limits_of(t, d->src_segment, &limits);
+
+	if (reason)
+		return reason;
+	entered = quota_enter(e, &limits, e->by_b);
+	if (entered & 0xff)
+		return entered & 0xff;
+	l = line_at(claim(e), e);
+	if (!l) {
+		quota_leave(e, entered >> 8);
+		return DROP_FLOW_TABLE_FULL;
+	}
+	l->tag = e->tag;
+	l->a = e->a[3];
+	l->b = e->b[3];
+	l->ports = e->ports;
+	l->state = (l->state & FLOW_OUTSIDE) | entered >> 8;
+	__builtin_memset(l->packets, 0, sizeof(l->packets) + sizeof(l->bytes_low) + sizeof(l->bytes_high));
+	line_permit(l, t, cell, now);
+	l->last = now;
+	line_show(l);
+	d->line = l;
+	d->opened = 1;
+	return PASS;
 }
 
 /* Why there is no cell. Zones that no record may ever join have a reason of their own: that is an incident, not a form that
@@ -186,33 +187,73 @@ INLINE int no_cell(const struct tables *t, const struct decision *d)
 	return DROP_NO_CELL;
 }
 
-/* The live flow of a key, or null. It looks and never changes anything: for who must know of a flow without being a packet
- * of it (quote.h). Whatever table holds the flows, this is the only way to ask for one by its key. */
-INLINE const struct flow *flow_find(const struct flow_key *key, __u64 now)
+/* Notes in the line what a packet of a permitted flow tells. */
+INLINE void flow_touch(struct line *l, const struct packet *p, __u32 by_b)
 {
-	const struct flow *f = bpf_map_lookup_elem(&flows, key);
+	__u8 state = l->state;
 
-	return f && !flow_over(f, key->proto, now) ? f : 0;
+	if (by_b != !!(state & FLOW_FROM_B))
+		state |= FLOW_ANSWERED;
+	if (p->proto == PROTO_TCP) {
+		if (is_opening(p))
+			state &= FLOW_FOR_LIFE; /* the initiator reuses its ports */
+		if (p->tcp_flags & TCP_FIN)
+			state |= by_b ? FLOW_FIN_B : FLOW_FIN_A;
+		if (p->tcp_flags & TCP_RST)
+			state |= FLOW_RST;
+	}
+	if (state != l->state)
+		l->state = state;
 }
 
-/* The cell by which the present tables let a flow's initiator open it. d: classes of a packet that by_b tells the sender of. */
-INLINE struct cell *flow_cell(const struct flow *f, const struct tables *t, const struct decision *d, __u8 proto,
-			      int by_b)
+/* The port for which the policy let the flow open: the other end's, or an echo request's type. */
+INLINE __u16 asked_port(const struct line *l, __u8 proto)
 {
-	return by_b != f->from_b ? policy(t, d->dst_class, d->src_class, proto, f->port)
-				 : policy(t, d->src_class, d->dst_class, proto, f->port);
+	if (proto == PROTO_ICMP)
+		return ICMP_REQUEST;
+	if (proto == PROTO_ICMP6)
+		return ICMP6_REQUEST;
+	return l->ports >> (l->state & FLOW_FROM_B ? 0 : 16);
+}
+
+INLINE int is_answer(const struct line *l, __u32 by_b)
+{
+	return by_b != !!(l->state & FLOW_FROM_B);
+}
+
+/* The live line of a packet's flow, or null. It looks and never changes anything: for who must know of a flow without being
+ * a packet of it (quote.h). d: the packet's segments. */
+INLINE const struct line *flow_find(const struct packet *p, struct decision *d)
+{
+	struct ends e = {};
+	struct line *l;
+
+	ends_of(p, d->src_segment, &e);
+	ends_complete(&e, d->dst_segment);
+	d->by_b = e.by_b;
+	l = line_at(find(&e), &e);
+	return l && !flow_over(l, ticks()) ? l : 0;
+}
+
+/* The cell by which the present tables let a flow's initiator open it. d: classes of a packet of the flow. */
+INLINE struct cell *flow_cell(const struct line *l, const struct tables *t, const struct decision *d, __u8 proto)
+{
+	int answer = is_answer(l, d->by_b);
+
+	return policy(t, answer ? d->dst_class : d->src_class, answer ? d->src_class : d->dst_class, proto,
+		      asked_port(l, proto));
 }
 
 /* Do the present tables still permit a flow? Fills d's rule and bandwidth class; the flow stays as it is. */
-INLINE int flow_permitted(const struct flow *f, const struct tables *t, struct decision *d, __u8 proto, int by_b)
+INLINE int flow_permitted(const struct line *l, const struct tables *t, struct decision *d, __u8 proto)
 {
 	struct cell *cell;
 
-	d->rule = f->rule;
-	d->bwclass = f->bwclass;
-	if (f->epoch == t->epoch)
+	d->rule = l->rule;
+	d->bwclass = l->bwclass;
+	if (l->epoch == t->epoch)
 		return 1;
-	cell = flow_cell(f, t, d, proto, by_b);
+	cell = flow_cell(l, t, d, proto);
 	if (!cell)
 		return 0;
 	d->rule = cell->rule;
@@ -221,75 +262,48 @@ INLINE int flow_permitted(const struct flow *f, const struct tables *t, struct d
 }
 
 /* A flow that is known: may this packet use it? */
-INLINE int flow_known(struct flow *f, const struct tables *t, const struct packet *p, struct decision *d, int by_b,
-		      __u64 now)
+INLINE int flow_known(struct line *l, const struct tables *t, const struct packet *p, struct decision *d, __u32 now)
 {
-	int answering = by_b != f->from_b;
-
-	if (f->epoch != t->epoch) {
-		struct cell *cell = flow_cell(f, t, d, p->proto, by_b);
+	if (l->epoch != t->epoch) {
+		struct cell *cell = flow_cell(l, t, d, p->proto);
 
 		if (!cell)
 			return no_cell(t, d);
-		f->rule = cell->rule;
-		f->bwclass = cell->bwclass;
-		f->epoch = t->epoch;
+		line_permit(l, t, cell, now);
 	}
-	if (answering && p->proto == PROTO_TCP && is_opening(p))
+	if (is_answer(l, d->by_b) && p->proto == PROTO_TCP && is_opening(p))
 		return DROP_FLOW_DIRECTION;
-	d->rule = f->rule;
-	d->bwclass = f->bwclass;
-	flow_touch(f, p, by_b, now);
-	return PASS;
-}
-
-INLINE __u32 initiator_segment(const struct flow_key *key, const struct flow *f)
-{
-	return (f->from_b ? key->segment_b : key->segment_a) & (MAX_SEGMENTS - 1);
-}
-
-/* Enters a flow that the policy has just allowed. stale: an entry of the same key that is over, or null. */
-INLINE int flow_enter(const struct flow_key *key, const struct flow *fresh, const struct flow *stale)
-{
-	__u32 segment = initiator_segment(key, fresh);
-	__u32 former = stale ? initiator_segment(key, stale) : 0;
-	struct tally *n = tally();
-	long error;
-
-	if (!n || (former != segment && n->live[segment] >= segment_quota))
-		return DROP_FLOW_SEGMENT_QUOTA;
-	error = bpf_map_update_elem(&flows, key, fresh, BPF_ANY);
-	if (error == -7 /* E2BIG */)
-		return DROP_FLOW_TABLE_FULL;
-	if (error)
-		return DROP_FLOW_TABLE_BUSY;
-	if (former != segment) {
-		__sync_fetch_and_add(&n->live[segment], 1);
-		if (former && n->live[former])
-			__sync_fetch_and_sub(&n->live[former], 1);
-	}
+	d->rule = l->rule;
+	d->bwclass = l->bwclass;
+	l->recheck_at = now + RECHECK;
+	l->last = now;
+	flow_touch(l, p, d->by_b);
+	d->line = l;
 	return PASS;
 }
 
 /* Steps 5 and 6 together: a live flow, or the policy and then a new flow. */
 INLINE int admit(const struct tables *t, const struct packet *p, struct decision *d)
 {
-	struct flow_key key = {};
-	struct flow *f, fresh;
+	struct ends e = {};
+	struct line *l;
 	struct cell *cell;
-	__u64 now = bpf_ktime_get_coarse_ns();
+	__u32 now = ticks();
 	__u16 port = p->dport;
-	int by_b;
+	__u64 place;
 
 	if (is_icmp(p)) {
 		if (!is_request(p) && !is_reply(p))
 			return DROP_ICMP_TYPE;
 		port = p->type;
 	}
-	by_b = flow_key_of(p, d, &key);
-	f = bpf_map_lookup_elem(&flows, &key);
-	if (f && !flow_over(f, p->proto, now))
-		return flow_known(f, t, p, d, by_b, now);
+	ends_of(p, d->src_segment, &e);
+	ends_complete(&e, d->dst_segment);
+	d->by_b = e.by_b;
+	place = find(&e);
+	l = line_at(place, &e);
+	if (l && !flow_over(l, now))
+		return flow_known(l, t, p, d, now);
 	if (is_icmp(p) && !is_request(p))
 		return DROP_ICMP_NO_FLOW;
 	cell = policy(t, d->src_class, d->dst_class, p->proto, port);
@@ -297,11 +311,11 @@ INLINE int admit(const struct tables *t, const struct packet *p, struct decision
 		return no_cell(t, d);
 	if (p->proto == PROTO_TCP && !is_opening(p))
 		return DROP_TCP_NOT_SYN;
+	if (l)
+		retire(&e, place, t->epoch);
 	d->rule = cell->rule;
 	d->bwclass = cell->bwclass;
-	d->opened = 1;
-	flow_begin(&fresh, t, p, d, port, by_b, now);
-	return flow_enter(&key, &fresh, f);
+	return flow_enter(t, &e, cell, d);
 }
 
 #endif

@@ -119,10 +119,9 @@ INLINE int quoted(const struct tables *t, const struct ingress *in, struct curso
 	__u32 zero = 0;
 	struct packet *q = bpf_map_lookup_elem(&quotes, &zero);
 	struct decision sent = {.src_class = d->dst_class, .src_segment = d->dst_segment, .dst_segment = in->number};
-	struct flow_key key = {};
-	const struct flow *f;
+	const struct line *l;
 	struct binding *to;
-	int by_b, reason;
+	int reason;
 
 	if (!q)
 		return DROP_ICMP_QUOTE;
@@ -135,9 +134,8 @@ INLINE int quoted(const struct tables *t, const struct ingress *in, struct curso
 	if (!to || to->segment != in->number)
 		return DROP_ICMP_ERROR_NO_FLOW;
 	sent.dst_class = to->class;
-	by_b = flow_key_of(q, &sent, &key);
-	f = flow_find(&key, bpf_ktime_get_coarse_ns());
-	if (!f || !flow_permitted(f, t, &sent, q->proto, by_b))
+	l = flow_find(q, &sent);
+	if (!l || !flow_permitted(l, t, &sent, q->proto))
 		return DROP_ICMP_ERROR_NO_FLOW;
 	d->rule = sent.rule;
 	d->bwclass = sent.bwclass;

@@ -23,6 +23,10 @@
 #include "neighbour.h"
 #include "policy.h"
 
+#include "line.h"
+
+#include "quota.h"
+
 #include "flow.h"
 
 #include "collect.h"
@@ -82,8 +86,8 @@ INLINE void count_allowed(const struct tables *t, const struct ingress *in, cons
 	struct segment *to = segment_of(t, d->dst_segment);
 
 	record(PASS, d->rule, d->opened);
-	passed(t, d->rule, in->segment->zone, to ? to->zone : 0, p->length);
-	book_pair(d->src_segment, d->dst_segment, 1, p->length);
+	passed(in->segment->zone, to ? to->zone : 0, p->length);
+	flow_count(d, p->length);
 	if (d->opened)
 		count_opened();
 }
@@ -355,7 +359,10 @@ INLINE int leave_stack(struct __sk_buff *skb, int layer2, struct packet *p, __u8
 		return reason;
 	*bwclass = d.bwclass;
 	note(p, &t, &d);
-	return may_leave(&l, 0, skb->ifindex, BY_THE_GATE);
+	reason = may_leave(&l, 0, skb->ifindex, BY_THE_GATE);
+	if (!reason)
+		flow_count(&d, p->length);
+	return reason;
 }
 
 SEC("tcx/egress")

@@ -86,6 +86,10 @@ struct segment {
 	__u16 group6;
 	__u16 pad;
 	__be32 broadcast; /* the directed broadcast; 0: none */
+	__u32 flows;
+	__u32 rate;
+	__u32 station_flows;
+	__u32 station_rate;
 };
 
 /* What is known of an address: value of hosts and prefixes. */
@@ -143,41 +147,6 @@ struct device {
 	__u8 mac[MAC_LEN];
 	__u8 tunnel;
 	__u8 pad;
-};
-
-/* One flow for both directions: the lower (segment, address, port) end is A. */
-struct flow_key {
-	union addr a;
-	union addr b;
-	__u16 segment_a;
-	__u16 segment_b;
-	__u16 port_a; /* ICMP echo: the identifier, at both ends */
-	__u16 port_b;
-	__u8 proto;
-	__u8 asker; /* ICMP echo: 1 when A asks, 2 when B asks; so a reply never shares a flow with a question back */
-	__u8 pad[2];
-};
-
-#define FLOW_VERSION 1
-#define FLOW_FIN_A 1
-#define FLOW_FIN_B 2
-#define FLOW_RST 4
-#define FLOW_ANSWERED 8
-
-/* 64 bytes. Counters and last are written without atomics by both directions: the worst case is that two CPUs lose each
- * other's increment of one packet, or that the flow seems idle for one packet longer. */
-struct flow {
-	__u64 last;       /* bpf_ktime_get_coarse_ns of the last packet */
-	__u64 packets[2]; /* sent by A, by B */
-	__u64 bytes[2];
-	__u32 epoch; /* of the tables that permitted it last */
-	__u32 rule;
-	__u16 port;  /* what the policy was asked for: destination port or ICMP type of the first packet */
-	__u8 from_b; /* 1: B is the initiator */
-	__u8 bwclass;
-	__u8 state; /* FLOW_* */
-	__u8 version;
-	__u8 pad[10];
 };
 
 /* In front of a packet that XDP lets up the stack. */

@@ -33,20 +33,22 @@ type Options struct {
 	PinDir  string           // a directory on a bpffs that the caller mounted; pins lie under PinDir/v1
 	Anchors *anchors.Anchors // which devices exist, and the zones of all addresses
 	Log     *slog.Logger     // nil: slog.Default()
-	Flows   uint32           // capacity of the flow table; 0 = 65536. Fixed when the pins are first made. The initiators of one segment share a quarter.
+	Flows   uint32           // flows that may live at once; 0 = 65536. Room for them is made when the pins are first made. The initiators of one segment without a limit of its own share a quarter.
 
 	features features // nil: the kernel's
 }
 
 // Core is the packet core of one gate. Its methods may be called from several goroutines.
 type Core struct {
-	dir     string // PinDir/v1
-	log     *slog.Logger
-	anchors *anchors.Anchors
-	spec    *ebpf.CollectionSpec
-	objects programsObjects
-	page    []byte // of the table switch
-	magic   uint16
+	dir      string // PinDir/v1
+	log      *slog.Logger
+	anchors  *anchors.Anchors
+	spec     *ebpf.CollectionSpec
+	objects  programsObjects
+	page     []byte // of the table switch
+	lines    lines
+	capacity uint32 // of the flow table
+	magic    uint16
 
 	features features
 	captures captures
@@ -56,6 +58,7 @@ type Core struct {
 	names   names // of active
 	devices *devices
 	status  []PortStatus
+	shown   shown
 }
 
 // layoutVersion names the folder of the pins: programs of another layout do not see these maps.
@@ -134,14 +137,8 @@ func (c *Core) load(flows uint32) error {
 			m.Pinning = ebpf.PinByName
 		}
 	}
-	if flows != 0 {
-		spec.Maps[programsMapFlows].MaxEntries = flows
-	}
-	if m, err := ebpf.LoadPinnedMap(c.path("maps", programsMapFlows), nil); err == nil {
-		spec.Maps[programsMapFlows].MaxEntries = m.MaxEntries()
-		m.Close()
-	}
-	if err := setQuota(spec, spec.Maps[programsMapFlows].MaxEntries/4); err != nil {
+	keys, err := c.prepareFlows(spec, flows)
+	if err != nil {
 		return err
 	}
 	c.spec = spec
@@ -149,16 +146,14 @@ func (c *Core) load(flows uint32) error {
 	if err := spec.LoadAndAssign(&c.objects, opts); err != nil {
 		return fmt.Errorf("load programs and maps (pins of another version are removed with the folder %s): %w", c.dir, err)
 	}
+	if err := c.keepKeys(keys); err != nil {
+		return err
+	}
+	if c.lines, err = mapLines(&c.objects.programsMaps, unix.PROT_READ); err != nil {
+		return err
+	}
 	c.page, err = mapSwitch(c.objects.CurrentTables)
 	return err
-}
-
-// setQuota says how many flows the initiators of one segment may hold.
-func setQuota(spec *ebpf.CollectionSpec, n uint32) error {
-	if err := spec.Variables["segment_quota"].Set(max(n, 1)); err != nil {
-		return fmt.Errorf("set the quota of flows of a segment: %w", err)
-	}
-	return nil
 }
 
 // pinPrograms keeps the programs nameable for whoever looks from outside; the links alone would keep them alive.
@@ -166,7 +161,7 @@ func (c *Core) pinPrograms() error {
 	for name, p := range map[string]*ebpf.Program{
 		"classify": c.objects.Classify, "leave": c.objects.Leave, "port_in": c.objects.PortIn,
 		"port_out": c.objects.PortOut, "tunnel_in": c.objects.TunnelIn, "tunnel_out": c.objects.TunnelOut,
-		"begin_collecting": c.objects.BeginCollecting,
+		"begin_collecting": c.objects.BeginCollecting, "ticks_now": c.objects.TicksNow,
 	} {
 		path := c.path("programs", name)
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -243,9 +238,9 @@ func (c *Core) outer(name string) *ebpf.Map {
 func (c *Core) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var err error
+	err := c.lines.close()
 	if c.page != nil {
-		err = unix.Munmap(c.page)
+		err = errors.Join(err, unix.Munmap(c.page))
 		c.page = nil
 	}
 	if c.objects.Classify != nil {

@@ -69,6 +69,7 @@ func decode(g generation, nameOf func(uint16) string) (Tables, error) {
 			ID: uint16(id), Name: notes.Segments[uint16(id)], Zone: anchors.Zone(v[4]), Port: nameOf(device),
 			VLAN: le.Uint16(v[2:]), Strict: v[5] != 0, Tunnel: v[6] != 0,
 			Multicast: v[7] != 0, Routers: v[8] != 0, DHCPServers: v[9] != 0,
+			Limits: Limits{Flows: le.Uint32(v[20:]), Rate: le.Uint32(v[24:]), StationFlows: le.Uint32(v[28:]), StationRate: le.Uint32(v[32:])},
 		}
 		t.Segments = append(t.Segments, s)
 		if !s.Tunnel {

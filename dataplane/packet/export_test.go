@@ -1,10 +1,14 @@
 package packet
 
 import (
+	"errors"
 	"fmt"
+	"math/rand/v2"
+	"net/netip"
 	"os"
 	"runtime"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -19,14 +23,27 @@ func NewBPFFS(t testing.TB) string            { return newBPFFS(t) }
 func NeedRoot(t testing.TB)                   { needRoot(t) }
 func ReasonName(n uint32) string              { return reasonName(n) }
 
-type (
-	RawFlowKey = programsFlowKey
-	RawFlow    = programsFlow
-)
+// RawFlow is one line of the flow table; A is the end with the lower address.
+type RawFlow struct {
+	Proto, Asker       uint8
+	A, B               netip.AddrPort
+	SegmentA, SegmentB uint16
+	FromB              bool
+	State              uint8 // how far it is: FIN of A 1, of B 2, RST 4, answered 8
+	Epoch, Rule        uint32
+	BWClass            uint8
+	Last               uint32   // tick
+	Sent               [2]Count // by A, by B
+}
 
-func Address(b [16]uint8) (a [16]byte) { return b }
-
-func Monotonic() int64 { return monotonic() }
+func (r rawFlow) export() RawFlow {
+	a, b := r.segments()
+	portA, portB := r.ports()
+	return RawFlow{
+		Proto: r.proto(), Asker: r.asker(), A: netip.AddrPortFrom(r.a, portA), B: netip.AddrPortFrom(r.b, portB), SegmentA: a, SegmentB: b,
+		FromB: r.State&flowFromB != 0, State: r.State & 15, Epoch: r.Epoch, Rule: r.Rule, BWClass: r.BWClass, Last: r.Last, Sent: [2]Count{r.count(0), r.count(1)},
+	}
+}
 
 // Unguard takes a port out of the DEVMAP.
 func (c *Core) Unguard(ifindex int) error { return c.objects.EgressPorts.Delete(uint32(ifindex)) }
@@ -39,10 +56,16 @@ type Trial struct {
 	out     [4096]byte
 	context []byte
 
+	lines lines
+	hz    uint32
+
 	redirect map[int]*ebpf.Program // sends every frame to the device of that index
 }
 
-type RawVerdict struct{ Reason, Rule, Opened, Runs uint32 }
+type RawVerdict struct {
+	Reason, Rule, Opened, Runs uint32
+	Ticks                      uint64
+}
 
 // NewTrial loads it. quota: flows of a segment. own: maps that it does not share with the core.
 func (c *Core) NewTrial(flows, quota uint32, own ...string) (*Trial, error) {
@@ -53,10 +76,19 @@ func (c *Core) NewTrial(flows, quota uint32, own ...string) (*Trial, error) {
 	if err := spec.Variables["record_verdicts"].Set(uint32(1)); err != nil {
 		return nil, err
 	}
-	if err := setQuota(spec, quota); err != nil {
+	if err := spec.Variables["given_clock"].Set(uint32(1)); err != nil {
 		return nil, err
 	}
-	spec.Maps[programsMapFlows].MaxEntries = flows
+	sizes := sizesFor(flows)
+	sizes.stations = 1 << 18 // no two stations of a test share one place
+	var keys hashKeys
+	r := rand.New(rand.NewPCG(1, 2))
+	for i := range keys {
+		keys[i] = r.Uint64()
+	}
+	if err := setFlows(spec, sizes, flows, quota, keys); err != nil {
+		return nil, err
+	}
 	o := &c.objects
 	shared := map[string]*ebpf.Map{
 		"allowed": o.Allowed, "anchor_ports": o.AnchorPorts, "anchor_prefixes": o.AnchorPrefixes, "boot": o.Boot,
@@ -70,11 +102,17 @@ func (c *Core) NewTrial(flows, quota uint32, own ...string) (*Trial, error) {
 		delete(shared, name)
 	}
 	t := &Trial{}
+	if t.hz, err = tickRate(); err != nil {
+		return nil, err
+	}
 	if err := spec.LoadAndAssign(&t.objects, &ebpf.CollectionOptions{MapReplacements: shared}); err != nil {
 		return nil, err
 	}
-	t.page, err = unix.Mmap(t.objects.Verdicts.FD(), 0, os.Getpagesize(), unix.PROT_READ, unix.MAP_SHARED)
+	t.page, err = unix.Mmap(t.objects.Verdicts.FD(), 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
+		return nil, err
+	}
+	if t.lines, err = mapLines(&t.objects.programsMaps, unix.PROT_READ|unix.PROT_WRITE); err != nil {
 		return nil, err
 	}
 	t.verdict = (*RawVerdict)(unsafe.Pointer(&t.page[0]))
@@ -86,24 +124,77 @@ func (t *Trial) Close() error {
 	for _, p := range t.redirect {
 		p.Close()
 	}
-	if err := unix.Munmap(t.page); err != nil {
+	if err := errors.Join(t.lines.close(), unix.Munmap(t.page)); err != nil {
 		return err
 	}
 	return t.objects.Close()
 }
 
-func (t *Trial) Flows() *ebpf.Map { return t.objects.Flows }
-
-// SegmentFlows is how many flows the programs counted for each segment.
-func (t *Trial) SegmentFlows() (live [maxSegments]uint32, err error) {
-	var n programsTally
-	err = t.objects.SegmentFlows.Lookup(uint32(0), &n)
-	return n.Live, err
+// At sets the clock of the flow table.
+func (t *Trial) At(d time.Duration) {
+	t.verdict.Ticks = uint64(d / (time.Second / time.Duration(t.hz)))
 }
 
-// Recount tells the programs of flows that were removed behind their back, as a walk of the timer would.
-func (t *Trial) Recount(live [maxSegments]uint32) error {
-	return t.objects.SegmentFlows.Put(uint32(0), programsTally{Live: live})
+// Idle is how long ago a tick was.
+func (t *Trial) Idle(last uint32) time.Duration {
+	return time.Duration(int32(uint32(t.verdict.Ticks)-last)) * time.Second / time.Duration(t.hz)
+}
+
+// Flows calls f with every live line.
+func (t *Trial) Flows(f func(RawFlow)) error {
+	return t.lines.walk(func(r rawFlow) bool {
+		f(r.export())
+		return true
+	})
+}
+
+// Age sets how long ago each flow had its last packet.
+func (t *Trial) Age(idle func(RawFlow) time.Duration) error {
+	last := func(r rawFlow) uint32 {
+		return uint32(t.verdict.Ticks) - uint32(idle(r.export())/(time.Second/time.Duration(t.hz)))
+	}
+	t.lines.at(func(head *line, full *line6) bool {
+		if head.Claim&0xffff != claimLive {
+			return true
+		}
+		if full != nil {
+			head.Last = last(full.raw())
+		} else {
+			head.Last = last(head.raw4())
+		}
+		return true
+	})
+	all := map[programsOverflowKey]line6{}
+	if err := each(t.objects.FlowOverflow, func(k programsOverflowKey, l line6) { all[k] = l }); err != nil {
+		return err
+	}
+	for k, l := range all {
+		l.Last = last(l.rawOverflow())
+		if err := t.objects.FlowOverflow.Put(k, l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Collect runs the timer's function over the whole table.
+func (t *Trial) Collect() error {
+	for range 1 + t.objects.Flows4.MaxEntries()/512 {
+		if _, err := t.objects.CollectNow.Run(&ebpf.RunOptions{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Live is how many flows the programs counted, in all and for each segment.
+func (t *Trial) Live() (all uint32, live [maxSegments]uint32, err error) {
+	var n programsFlowUse
+	if err := t.objects.FlowUses.Lookup(uint32(0), &n); err != nil {
+		return 0, live, err
+	}
+	err = each(t.objects.SegmentUses, func(segment uint32, n programsSegmentUse) { live[segment] = n.Live })
+	return n.Live, live, err
 }
 
 // testRun is BPF_PROG_TEST_RUN's part of union bpf_attr.

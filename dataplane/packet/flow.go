@@ -1,7 +1,6 @@
 package packet
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -37,13 +36,6 @@ const (
 	timeoutOther      = 600 * time.Second
 )
 
-const (
-	flowFinA     = 1
-	flowFinB     = 2
-	flowReset    = 4
-	flowAnswered = 8
-)
-
 func flowTimeout(proto, state uint8) time.Duration {
 	switch proto {
 	case protoTCP:
@@ -65,16 +57,18 @@ func flowTimeout(proto, state uint8) time.Duration {
 	return timeoutOther
 }
 
-func goFlow(k programsFlowKey, v programsFlow, now int64) Flow {
+func (r rawFlow) flow(now, hz uint32) Flow {
+	portA, portB := r.ports()
+	segmentA, segmentB := r.segments()
 	f := Flow{
-		Proto: k.Proto,
-		Src:   addrBytes(k.A.B).goAddr(), SPort: k.PortA, SrcSegment: k.SegmentA,
-		Dst: addrBytes(k.B.B).goAddr(), DPort: k.PortB, DstSegment: k.SegmentB,
-		Rule: v.Rule, BWClass: v.Bwclass, Epoch: v.Epoch,
-		Idle:    max(0, time.Duration(now-int64(v.Last)).Seconds()),
-		Forward: Count{v.Packets[0], v.Bytes[0]}, Reverse: Count{v.Packets[1], v.Bytes[1]},
+		Proto: r.proto(),
+		Src:   r.a, SPort: portA, SrcSegment: segmentA,
+		Dst: r.b, DPort: portB, DstSegment: segmentB,
+		Rule: r.Rule, BWClass: r.BWClass, Epoch: r.Epoch,
+		Idle:    r.idle(now, hz).Seconds(),
+		Forward: r.count(0), Reverse: r.count(1),
 	}
-	if v.FromB != 0 {
+	if r.State&flowFromB != 0 {
 		f.Src, f.Dst, f.SPort, f.DPort = f.Dst, f.Src, f.DPort, f.SPort
 		f.SrcSegment, f.DstSegment = f.DstSegment, f.SrcSegment
 		f.Forward, f.Reverse = f.Reverse, f.Forward
@@ -82,40 +76,47 @@ func goFlow(k programsFlowKey, v programsFlow, now int64) Flow {
 	return f
 }
 
-// walk calls f with every flow until it returns false. Flows that come and go meanwhile may be missed.
-func (c *Core) walk(f func(programsFlowKey, programsFlow) bool) error {
-	const batch = 4096
-	keys, vals := make([]programsFlowKey, batch), make([]programsFlow, batch)
-	var cursor ebpf.MapBatchCursor
-	for {
-		n, err := c.objects.Flows.BatchLookup(&cursor, keys, vals, nil)
-		for i := range n {
-			if !f(keys[i], vals[i]) {
-				return nil
-			}
-		}
-		if errors.Is(err, ebpf.ErrKeyNotExist) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("walk through the flows: %w", err)
-		}
+// ticks is the clock of the lines.
+func (c *Core) ticks() (now, hz uint32, err error) {
+	if hz, err = tickRate(); err != nil {
+		return 0, 0, err
 	}
+	if now, err = c.objects.TicksNow.Run(&ebpf.RunOptions{}); err != nil {
+		return 0, 0, fmt.Errorf("read the clock of the flow table: %w", err)
+	}
+	return now, hz, nil
 }
 
 // Flows lists up to max flows that are not over, in no order.
 func (c *Core) Flows(max int) ([]Flow, error) {
 	out := []Flow{}
-	now := monotonic()
-	err := c.walk(func(k programsFlowKey, v programsFlow) bool {
-		if len(out) < max && !over(k, v, now) {
-			out = append(out, goFlow(k, v, now))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now, hz, err := c.ticks()
+	if err != nil {
+		return nil, err
+	}
+	err = c.lines.walk(func(r rawFlow) bool {
+		if len(out) < max && !r.over(now, hz) {
+			out = append(out, r.flow(now, hz))
 		}
 		return len(out) < max
 	})
 	return out, err
 }
 
-func over(k programsFlowKey, v programsFlow, now int64) bool {
-	return time.Duration(now-int64(v.Last)) > flowTimeout(k.Proto, v.State)
+// FlowUse is how full the flow table is.
+type FlowUse struct {
+	Live     uint32 `json:"live"`     // flows, with those that are over and not yet removed
+	Capacity uint32 `json:"capacity"` // that may live at once
+	Overflow uint32 `json:"overflow"` // of the live ones, those that found no room in their two sets
+}
+
+// FlowUse reads it.
+func (c *Core) FlowUse() (FlowUse, error) {
+	var n programsFlowUse
+	if err := c.objects.FlowUses.Lookup(uint32(0), &n); err != nil {
+		return FlowUse{}, fmt.Errorf("read how full the flow table is: %w", err)
+	}
+	return FlowUse{Live: n.Live, Capacity: c.capacity, Overflow: n.Overflow}, nil
 }

@@ -13,7 +13,7 @@ type (
 	addrBytes    [16]byte // IPv4 as ::ffff:a.b.c.d
 	prefixKey    [24]byte
 	segmentKey   [4]byte
-	segmentValue [20]byte
+	segmentValue [36]byte
 	bindingValue [16]byte
 	stationKey   [8]byte
 	classValue   [40]byte
@@ -66,6 +66,9 @@ func segmentValueOf(s Segment, device uint16, g groups) (v segmentValue) {
 	le.PutUint16(v[12:], g.class6)
 	if g.broadcast.IsValid() {
 		copy(v[16:], g.broadcast.AsSlice())
+	}
+	for i, n := range []uint32{s.Limits.Flows, s.Limits.Rate, s.Limits.StationFlows, s.Limits.StationRate} {
+		le.PutUint32(v[20+4*i:], n)
 	}
 	return v
 }

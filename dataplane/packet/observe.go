@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -122,27 +123,71 @@ func (c *Core) Counters() (Counters, error) {
 	if out.EventsLost, err = sumNumber(c.objects.EventsLost); err != nil {
 		return out, fmt.Errorf("read lost events: %w", err)
 	}
-	if out.Segments, err = c.segmentCounters(); err != nil {
+	if out.Segments, err = c.flowCounters(out.Rules); err != nil {
 		return out, err
 	}
-	return out, c.ruleCounters(out.Rules)
+	return out, nil
 }
 
-// segmentCounters gives what was booked, in order.
-func (c *Core) segmentCounters() ([]SegmentCount, error) {
-	out := []SegmentCount{}
-	err := each(c.objects.SegmentPairs, func(pair uint32, n programsCount) {
-		if n.Packets != 0 {
-			out = append(out, SegmentCount{From: uint16(pair >> 16), To: uint16(pair), Count: Count{n.Packets, n.Bytes}})
+// flowCounters gives what flows carried, by segments in order and by rule: what is booked of those that ended, and what the
+// lines of the live ones hold.
+func (c *Core) flowCounters(rules map[uint32]Count) ([]SegmentCount, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	pairs := map[uint32]Count{}
+	if err := each(c.objects.SegmentPairs, func(pair uint32, n programsCount) { pairs[pair] = Count{n.Packets, n.Bytes} }); err != nil {
+		return nil, fmt.Errorf("read what passed from segment to segment: %w", err)
+	}
+	if err := c.ruleCounters(rules); err != nil {
+		return nil, err
+	}
+	_, epoch := c.current()
+	err := c.lines.walk(func(r rawFlow) bool {
+		a, b := r.segments()
+		for by, pair := range []uint32{uint32(a)<<16 | uint32(b), uint32(b)<<16 | uint32(a)} {
+			n := r.count(by)
+			pairs[pair] = pairs[pair].plus(n)
+			if _, known := rules[r.Rule]; known && r.Epoch == epoch {
+				rules[r.Rule] = rules[r.Rule].plus(n)
+			}
 		}
+		return true
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read what passed from segment to segment: %w", err)
+		return nil, err
+	}
+	if c.shown.epoch != epoch {
+		c.shown.epoch, c.shown.rules = epoch, nil
+	}
+	c.shown.rules, c.shown.pairs = steady(c.shown.rules, rules), steady(c.shown.pairs, pairs)
+	out := []SegmentCount{}
+	for pair, n := range pairs {
+		if n.Packets != 0 {
+			out = append(out, SegmentCount{From: uint16(pair >> 16), To: uint16(pair), Count: n})
+		}
 	}
 	slices.SortFunc(out, func(a, b SegmentCount) int {
 		return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To))
 	})
 	return out, nil
+}
+
+func (n Count) plus(m Count) Count { return Count{n.Packets + m.Packets, n.Bytes + m.Bytes} }
+
+// shown is what was told last.
+type shown struct {
+	epoch uint32
+	rules map[uint32]Count
+	pairs map[uint32]Count
+}
+
+// steady raises what seems to have fallen: a flow that ended between the reading of what is booked and of the lines. It
+// returns now, to be kept.
+func steady(before, now map[uint32]Count) map[uint32]Count {
+	for k, n := range before {
+		now[k] = Count{max(n.Packets, now[k].Packets), max(n.Bytes, now[k].Bytes)}
+	}
+	return maps.Clone(now)
 }
 
 // settlePairs makes the entry that counts pairs of segments for which there is no room.
@@ -166,9 +211,8 @@ func sumNumber(m *ebpf.Map) (n uint64, err error) {
 	return n, nil
 }
 
+// ruleCounters reads what is booked; c.mu is held.
 func (c *Core) ruleCounters(out map[uint32]Count) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	slot, epoch := c.current()
 	if epoch == 0 {
 		return nil

@@ -93,6 +93,8 @@ type programsCollector struct {
 		_ structs.HostLayout
 		_ [16]byte
 	}
+	Next4 uint32
+	Next6 uint32
 }
 
 type programsCount struct {
@@ -118,38 +120,51 @@ type programsDeviceTags struct {
 	Pad    uint16
 }
 
-type programsFlow struct {
-	_       structs.HostLayout
-	Last    uint64
-	Packets [2]uint64
-	Bytes   [2]uint64
-	Epoch   uint32
-	Rule    uint32
-	Port    uint16
-	FromB   uint8
-	Bwclass uint8
-	State   uint8
-	Version uint8
-	Pad     [10]uint8
+type programsFlowUse struct {
+	_        structs.HostLayout
+	Live     uint32
+	Overflow uint32
 }
 
-type programsFlowKey struct {
-	_ structs.HostLayout
-	A struct {
-		_ structs.HostLayout
-		B [16]uint8
+type programsLine6 struct {
+	_    structs.HostLayout
+	Head struct {
+		_         structs.HostLayout
+		Claim     uint32
+		Tag       uint32
+		A         uint32
+		B         uint32
+		Ports     uint32
+		Epoch     uint32
+		Rule      uint32
+		State     uint8
+		Bwclass   uint8
+		Zones     uint8
+		Spare     uint8
+		Last      uint32
+		RecheckAt uint32
+		Adjacency [2]uint16
+		Packets   [2]uint32
+		BytesLow  [2]uint32
+		BytesHigh [2]uint16
 	}
-	B struct {
-		_ structs.HostLayout
-		B [16]uint8
-	}
-	SegmentA uint16
-	SegmentB uint16
-	PortA    uint16
-	PortB    uint16
-	Proto    uint8
-	Asker    uint8
-	Pad      [2]uint8
+	A     [4]uint32
+	B     [4]uint32
+	Spare [32]uint8
+}
+
+type programsOverflowDraft struct {
+	_    structs.HostLayout
+	Key  programsOverflowKey
+	Line programsLine6
+}
+
+type programsOverflowKey struct {
+	_     structs.HostLayout
+	A     [4]uint32
+	B     [4]uint32
+	Ports uint32
+	Tag   uint32
 }
 
 type programsPacket struct {
@@ -195,10 +210,49 @@ type programsPacket struct {
 	_           [2]byte
 }
 
-type programsTally struct {
-	_        structs.HostLayout
-	Live     [1024]uint32
-	Counting [1024]uint32
+type programsSegmentUse struct {
+	_         structs.HostLayout
+	Live      uint32
+	Pad       uint32
+	RateUntil uint64
+}
+
+type programsSet4 struct {
+	_   structs.HostLayout
+	Way [4]struct {
+		_         structs.HostLayout
+		Claim     uint32
+		Tag       uint32
+		A         uint32
+		B         uint32
+		Ports     uint32
+		Epoch     uint32
+		Rule      uint32
+		State     uint8
+		Bwclass   uint8
+		Zones     uint8
+		Spare     uint8
+		Last      uint32
+		RecheckAt uint32
+		Adjacency [2]uint16
+		Packets   [2]uint32
+		BytesLow  [2]uint32
+		BytesHigh [2]uint16
+	}
+}
+
+type programsSet6 struct {
+	_   structs.HostLayout
+	Way [4]programsLine6
+}
+
+type programsStationSet struct {
+	_   structs.HostLayout
+	Way [2]struct {
+		_         structs.HostLayout
+		Head      uint64
+		RateUntil uint64
+	}
 }
 
 type programsVerdict struct {
@@ -207,6 +261,7 @@ type programsVerdict struct {
 	Rule   uint32
 	Opened uint32
 	Runs   uint32
+	Ticks  uint64
 }
 
 // Names of all BPF objects in the ELF.
@@ -233,32 +288,47 @@ const (
 	programsMapEventBudget      = "event_budget"
 	programsMapEvents           = "events"
 	programsMapEventsLost       = "events_lost"
-	programsMapFlows            = "flows"
+	programsMapFlowOverflow     = "flow_overflow"
+	programsMapFlowUses         = "flow_uses"
+	programsMapFlows4           = "flows4"
+	programsMapFlows6           = "flows6"
 	programsMapFlowsOpened      = "flows_opened"
+	programsMapHashSeeds        = "hash_seeds"
 	programsMapHosts            = "hosts"
 	programsMapNotes            = "notes"
 	programsMapNotices          = "notices"
+	programsMapOverflowDrafts   = "overflow_drafts"
 	programsMapPackets          = "packets"
 	programsMapPorts            = "ports"
 	programsMapPrefixes         = "prefixes"
 	programsMapQuotes           = "quotes"
 	programsMapRuleCounts       = "rule_counts"
-	programsMapSegmentFlows     = "segment_flows"
 	programsMapSegmentIndex     = "segment_index"
 	programsMapSegmentPairs     = "segment_pairs"
+	programsMapSegmentUses      = "segment_uses"
 	programsMapSegments         = "segments"
+	programsMapStationUses      = "station_uses"
 	programsMapStations         = "stations"
 	programsMapVerdicts         = "verdicts"
 	programsMapZonePairs        = "zone_pairs"
 	programsProgBeginCollecting = "begin_collecting"
 	programsProgClassify        = "classify"
+	programsProgCollectNow      = "collect_now"
 	programsProgLeave           = "leave"
 	programsProgPortIn          = "port_in"
 	programsProgPortOut         = "port_out"
+	programsProgTicksNow        = "ticks_now"
 	programsProgTunnelIn        = "tunnel_in"
 	programsProgTunnelOut       = "tunnel_out"
+	programsVarFlowCapacity     = "flow_capacity"
+	programsVarFlowMask4        = "flow_mask4"
+	programsVarFlowMask6        = "flow_mask6"
+	programsVarGivenClock       = "given_clock"
+	programsVarHashKeys         = "hash_keys"
+	programsVarHz               = "hz"
 	programsVarRecordVerdicts   = "record_verdicts"
 	programsVarSegmentQuota     = "segment_quota"
+	programsVarStationMask      = "station_mask"
 	programsVarWatching         = "watching"
 )
 
@@ -306,9 +376,11 @@ type programsSpecs struct {
 type programsProgramSpecs struct {
 	BeginCollecting *ebpf.ProgramSpec `ebpf:"begin_collecting"`
 	Classify        *ebpf.ProgramSpec `ebpf:"classify"`
+	CollectNow      *ebpf.ProgramSpec `ebpf:"collect_now"`
 	Leave           *ebpf.ProgramSpec `ebpf:"leave"`
 	PortIn          *ebpf.ProgramSpec `ebpf:"port_in"`
 	PortOut         *ebpf.ProgramSpec `ebpf:"port_out"`
+	TicksNow        *ebpf.ProgramSpec `ebpf:"ticks_now"`
 	TunnelIn        *ebpf.ProgramSpec `ebpf:"tunnel_in"`
 	TunnelOut       *ebpf.ProgramSpec `ebpf:"tunnel_out"`
 }
@@ -337,20 +409,26 @@ type programsMapSpecs struct {
 	EventBudget    *ebpf.MapSpec `ebpf:"event_budget"`
 	Events         *ebpf.MapSpec `ebpf:"events"`
 	EventsLost     *ebpf.MapSpec `ebpf:"events_lost"`
-	Flows          *ebpf.MapSpec `ebpf:"flows"`
+	FlowOverflow   *ebpf.MapSpec `ebpf:"flow_overflow"`
+	FlowUses       *ebpf.MapSpec `ebpf:"flow_uses"`
+	Flows4         *ebpf.MapSpec `ebpf:"flows4"`
+	Flows6         *ebpf.MapSpec `ebpf:"flows6"`
 	FlowsOpened    *ebpf.MapSpec `ebpf:"flows_opened"`
+	HashSeeds      *ebpf.MapSpec `ebpf:"hash_seeds"`
 	Hosts          *ebpf.MapSpec `ebpf:"hosts"`
 	Notes          *ebpf.MapSpec `ebpf:"notes"`
 	Notices        *ebpf.MapSpec `ebpf:"notices"`
+	OverflowDrafts *ebpf.MapSpec `ebpf:"overflow_drafts"`
 	Packets        *ebpf.MapSpec `ebpf:"packets"`
 	Ports          *ebpf.MapSpec `ebpf:"ports"`
 	Prefixes       *ebpf.MapSpec `ebpf:"prefixes"`
 	Quotes         *ebpf.MapSpec `ebpf:"quotes"`
 	RuleCounts     *ebpf.MapSpec `ebpf:"rule_counts"`
-	SegmentFlows   *ebpf.MapSpec `ebpf:"segment_flows"`
 	SegmentIndex   *ebpf.MapSpec `ebpf:"segment_index"`
 	SegmentPairs   *ebpf.MapSpec `ebpf:"segment_pairs"`
+	SegmentUses    *ebpf.MapSpec `ebpf:"segment_uses"`
 	Segments       *ebpf.MapSpec `ebpf:"segments"`
+	StationUses    *ebpf.MapSpec `ebpf:"station_uses"`
 	Stations       *ebpf.MapSpec `ebpf:"stations"`
 	Verdicts       *ebpf.MapSpec `ebpf:"verdicts"`
 	ZonePairs      *ebpf.MapSpec `ebpf:"zone_pairs"`
@@ -360,8 +438,15 @@ type programsMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type programsVariableSpecs struct {
+	FlowCapacity   *ebpf.VariableSpec `ebpf:"flow_capacity"`
+	FlowMask4      *ebpf.VariableSpec `ebpf:"flow_mask4"`
+	FlowMask6      *ebpf.VariableSpec `ebpf:"flow_mask6"`
+	GivenClock     *ebpf.VariableSpec `ebpf:"given_clock"`
+	HashKeys       *ebpf.VariableSpec `ebpf:"hash_keys"`
+	Hz             *ebpf.VariableSpec `ebpf:"hz"`
 	RecordVerdicts *ebpf.VariableSpec `ebpf:"record_verdicts"`
 	SegmentQuota   *ebpf.VariableSpec `ebpf:"segment_quota"`
+	StationMask    *ebpf.VariableSpec `ebpf:"station_mask"`
 	Watching       *ebpf.VariableSpec `ebpf:"watching"`
 }
 
@@ -405,20 +490,26 @@ type programsMaps struct {
 	EventBudget    *ebpf.Map `ebpf:"event_budget"`
 	Events         *ebpf.Map `ebpf:"events"`
 	EventsLost     *ebpf.Map `ebpf:"events_lost"`
-	Flows          *ebpf.Map `ebpf:"flows"`
+	FlowOverflow   *ebpf.Map `ebpf:"flow_overflow"`
+	FlowUses       *ebpf.Map `ebpf:"flow_uses"`
+	Flows4         *ebpf.Map `ebpf:"flows4"`
+	Flows6         *ebpf.Map `ebpf:"flows6"`
 	FlowsOpened    *ebpf.Map `ebpf:"flows_opened"`
+	HashSeeds      *ebpf.Map `ebpf:"hash_seeds"`
 	Hosts          *ebpf.Map `ebpf:"hosts"`
 	Notes          *ebpf.Map `ebpf:"notes"`
 	Notices        *ebpf.Map `ebpf:"notices"`
+	OverflowDrafts *ebpf.Map `ebpf:"overflow_drafts"`
 	Packets        *ebpf.Map `ebpf:"packets"`
 	Ports          *ebpf.Map `ebpf:"ports"`
 	Prefixes       *ebpf.Map `ebpf:"prefixes"`
 	Quotes         *ebpf.Map `ebpf:"quotes"`
 	RuleCounts     *ebpf.Map `ebpf:"rule_counts"`
-	SegmentFlows   *ebpf.Map `ebpf:"segment_flows"`
 	SegmentIndex   *ebpf.Map `ebpf:"segment_index"`
 	SegmentPairs   *ebpf.Map `ebpf:"segment_pairs"`
+	SegmentUses    *ebpf.Map `ebpf:"segment_uses"`
 	Segments       *ebpf.Map `ebpf:"segments"`
+	StationUses    *ebpf.Map `ebpf:"station_uses"`
 	Stations       *ebpf.Map `ebpf:"stations"`
 	Verdicts       *ebpf.Map `ebpf:"verdicts"`
 	ZonePairs      *ebpf.Map `ebpf:"zone_pairs"`
@@ -446,20 +537,26 @@ func (m *programsMaps) Close() error {
 		m.EventBudget,
 		m.Events,
 		m.EventsLost,
-		m.Flows,
+		m.FlowOverflow,
+		m.FlowUses,
+		m.Flows4,
+		m.Flows6,
 		m.FlowsOpened,
+		m.HashSeeds,
 		m.Hosts,
 		m.Notes,
 		m.Notices,
+		m.OverflowDrafts,
 		m.Packets,
 		m.Ports,
 		m.Prefixes,
 		m.Quotes,
 		m.RuleCounts,
-		m.SegmentFlows,
 		m.SegmentIndex,
 		m.SegmentPairs,
+		m.SegmentUses,
 		m.Segments,
+		m.StationUses,
 		m.Stations,
 		m.Verdicts,
 		m.ZonePairs,
@@ -470,8 +567,15 @@ func (m *programsMaps) Close() error {
 //
 // It can be passed to loadProgramsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type programsVariables struct {
+	FlowCapacity   *ebpf.Variable `ebpf:"flow_capacity"`
+	FlowMask4      *ebpf.Variable `ebpf:"flow_mask4"`
+	FlowMask6      *ebpf.Variable `ebpf:"flow_mask6"`
+	GivenClock     *ebpf.Variable `ebpf:"given_clock"`
+	HashKeys       *ebpf.Variable `ebpf:"hash_keys"`
+	Hz             *ebpf.Variable `ebpf:"hz"`
 	RecordVerdicts *ebpf.Variable `ebpf:"record_verdicts"`
 	SegmentQuota   *ebpf.Variable `ebpf:"segment_quota"`
+	StationMask    *ebpf.Variable `ebpf:"station_mask"`
 	Watching       *ebpf.Variable `ebpf:"watching"`
 }
 
@@ -481,9 +585,11 @@ type programsVariables struct {
 type programsPrograms struct {
 	BeginCollecting *ebpf.Program `ebpf:"begin_collecting"`
 	Classify        *ebpf.Program `ebpf:"classify"`
+	CollectNow      *ebpf.Program `ebpf:"collect_now"`
 	Leave           *ebpf.Program `ebpf:"leave"`
 	PortIn          *ebpf.Program `ebpf:"port_in"`
 	PortOut         *ebpf.Program `ebpf:"port_out"`
+	TicksNow        *ebpf.Program `ebpf:"ticks_now"`
 	TunnelIn        *ebpf.Program `ebpf:"tunnel_in"`
 	TunnelOut       *ebpf.Program `ebpf:"tunnel_out"`
 }
@@ -492,9 +598,11 @@ func (p *programsPrograms) Close() error {
 	return _ProgramsClose(
 		p.BeginCollecting,
 		p.Classify,
+		p.CollectNow,
 		p.Leave,
 		p.PortIn,
 		p.PortOut,
+		p.TicksNow,
 		p.TunnelIn,
 		p.TunnelOut,
 	)

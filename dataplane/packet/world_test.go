@@ -72,6 +72,11 @@ var networks = []network{
 	{"198.18.96.0/24", "2001:db8:96::/64", 504, 3, "b0", 0, "b0", 254, false, "class wants on link, route a router"},
 }
 
+// limits of some of the segments; the others have none of their own.
+var limits = map[uint16]packet.Limits{
+	2: {StationFlows: 30}, 3: {Rate: 9}, 4: {Flows: 60}, 8: {StationRate: 2}, 9: {Flows: 200, Rate: 30, StationFlows: 60, StationRate: 9},
+}
+
 const smallMTU = 1400 // of c0
 
 var ports = []string{"a0", "b0", "c0", "d0", "e0"}
@@ -103,7 +108,7 @@ func worldTables(r *rand.Rand, revision string) packet.Tables {
 	for _, s := range segments {
 		t.Segments = append(t.Segments, packet.Segment{
 			ID: s.id, Name: fmt.Sprint("s", s.id), Zone: s.zone, Port: s.port, VLAN: s.vlan, Outer: s.outer, Strict: s.strict, Tunnel: s.tunnel,
-			Multicast: slices.Contains(shouting, s.id), Routers: slices.Contains(advertising, s.id), DHCPServers: slices.Contains(leasing, s.id),
+			Multicast: slices.Contains(shouting, s.id), Routers: slices.Contains(advertising, s.id), DHCPServers: slices.Contains(leasing, s.id), Limits: limits[s.id],
 		})
 		kind := packet.KindForward
 		if s.tunnel {

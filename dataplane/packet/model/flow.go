@@ -42,6 +42,7 @@ type Flow struct {
 	Answered bool
 	Reset    bool
 	Closed   [2]bool // by the opener, by the other
+	Counted  bool    // against the opener's limit as a station
 }
 
 // patience is how long a flow may be idle.
@@ -176,31 +177,14 @@ func (w *walk) open(key FlowKey, from End, asked uint16, reply bool) string {
 		return "tcp-not-syn"
 	}
 	w.out.Rule, w.out.BWClass = cell.Rule, cell.BWClass
+	delete(w.st.Flows, key) // one that is over makes room first
+	if reason := w.admitted(from); reason != "" {
+		return reason
+	}
 	if w.st.Flows == nil {
 		w.st.Flows = map[FlowKey]*Flow{}
 	}
-	stale := w.st.Flows[key]
-	if (stale == nil || stale.Opener.Segment != from.Segment) && !w.st.room(from.Segment) {
-		return "flow-segment-quota"
-	}
-	if stale == nil && w.st.Capacity > 0 && len(w.st.Flows) >= w.st.Capacity {
-		return "flow-table-full"
-	}
-	w.st.Flows[key] = &Flow{Opener: from, Epoch: w.m.tables.Epoch, Rule: cell.Rule, BWClass: cell.BWClass, Asked: asked, Last: w.in.Now}
+	w.st.Flows[key] = &Flow{Opener: from, Epoch: w.m.tables.Epoch, Rule: cell.Rule, BWClass: cell.BWClass, Asked: asked, Last: w.in.Now, Counted: w.stationLimited()}
 	w.out.Opened = true
 	return ""
-}
-
-// room tells whether the openers of a segment may hold one more flow.
-func (st *State) room(segment uint16) bool {
-	if st.Quota == 0 || len(st.Flows) < st.Quota {
-		return true
-	}
-	n := 0
-	for _, f := range st.Flows {
-		if f.Opener.Segment == segment {
-			n++
-		}
-	}
-	return n < st.Quota
 }
