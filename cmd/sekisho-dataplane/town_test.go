@@ -60,6 +60,8 @@ type host struct {
 func hosts() []host {
 	return []host{
 		{"mn-pc1", "mn0", "02:53:4b:10:00:11", []string{"198.18.10.11/24", "2001:db8:10::11/64"}},
+		{"lg-pc1", "lg0", "02:53:4b:20:00:11", []string{"198.18.20.11/24", "2001:db8:20::11/64"}},
+		{"in-pc1", "in0", "02:53:4b:30:00:11", []string{"198.18.30.11/24", "2001:db8:30::11/64"}},
 		{"lg-asp", "lga0", "02:53:4b:21:00:11", []string{"198.18.21.11/24", "2001:db8:21::11/64"}},
 		{"in-web", "inw0", "02:53:4b:31:00:11", []string{"203.0.113.11/24", "2001:db8:31::11/64"}},
 		{"noc", "mg0", "02:53:4b:40:00:11", []string{"198.18.40.11/24"}},
@@ -68,6 +70,12 @@ func hosts() []host {
 }
 
 func newTown(t *testing.T) *town {
+	t.Helper()
+	return newTownOf(t, examples.Lab)
+}
+
+// newTownOf takes a configuration for the lab's ports.
+func newTownOf(t *testing.T, doc []byte) *town {
 	t.Helper()
 	for _, d := range []string{"/run/sekisho", "/var/lib/sekisho", "/etc/sekisho"} { // private to the test's mount namespace
 		if err := os.MkdirAll(d, 0o755); err != nil {
@@ -79,7 +87,6 @@ func newTown(t *testing.T) *town {
 		t.Cleanup(func() { unix.Unmount(d, unix.MNT_DETACH) })
 	}
 	w := &town{instance: "town", keys: map[string]wgtypes.Key{}}
-	doc := examples.Lab
 	draft, errs := config.Parse(doc)
 	if err := errs.Err(); err != nil {
 		t.Fatal(err)
