@@ -278,20 +278,46 @@ INLINE int gate_packet(const struct tables *t, const struct ingress *in, const s
 	return admit(t, p, d);
 }
 
-/* ARP and neighbour discovery of the gate. A hop limit of 255 proves that nobody forwarded it. */
-INLINE int gate_neighbour(const struct tables *t, const struct ingress *in, const struct packet *p)
+/* Does this address lie in the segment, whoever has it there? */
+INLINE int lies_in(const struct tables *t, const struct ingress *in, const union addr *a, __u8 family)
 {
-	struct binding *src;
-	struct segment *segment;
+	struct binding *b = locate(t, a, family);
 
-	if (p->family == FAMILY_IP6)
-		return (p->type == ND_NS || p->type == ND_NA) && p->ttl == 255 && !p->code ? PASS : DROP_GATE_REFUSED;
-	src = locate(t, &p->src, FAMILY_IP4);
-	segment = src ? segment_of(t, src->segment) : 0;
-	if (!segment || segment->device != in->device || segment->vlan != p->vlan || p->outer ||
-	    !is_gate(t, src->segment, &p->src, FAMILY_IP4))
+	return b && b->segment == in->number;
+}
+
+/* Neighbour discovery of the gate: it asks about the segment, in its own name there or without one, and answers for itself.
+ * Link-local addresses are the kernel's own affair. A hop limit of 255 proves that nobody forwarded it. */
+INLINE int gate_discovery(const struct tables *t, const struct ingress *in, struct cursor *c, const struct packet *p)
+{
+	union addr *at = take(c, sizeof(*at)), target;
+
+	if ((p->type != ND_NS && p->type != ND_NA) || p->ttl != 255 || p->code || !at)
 		return DROP_GATE_REFUSED;
-	return PASS;
+	target = *at;
+	if (!is_link_local(&p->src) && !is_gate(t, in->number, &p->src, FAMILY_IP6) &&
+	    (p->type == ND_NA || !no_addr(&p->src)))
+		return DROP_GATE_REFUSED;
+	if (p->dst.b[0] != 0xff && !is_link_local(&p->dst) && !lies_in(t, in, &p->dst, FAMILY_IP6))
+		return DROP_EGRESS_WRONG_PORT;
+	if (is_link_local(&target) || is_gate(t, in->number, &target, FAMILY_IP6))
+		return PASS;
+	if (p->type == ND_NA || no_addr(&p->src))
+		return DROP_GATE_REFUSED;
+	return lies_in(t, in, &target, FAMILY_IP6) ? PASS : DROP_EGRESS_WRONG_PORT;
+}
+
+/* ARP and neighbour discovery of the gate, in the segment of this port and VLAN only. */
+INLINE int gate_neighbour(const struct tables *t, struct ingress *in, __u32 ifindex, struct cursor *c,
+			  const struct packet *p)
+{
+	if (segment_of_port(t, ifindex, p, in))
+		return DROP_GATE_REFUSED;
+	if (p->family == FAMILY_IP6)
+		return gate_discovery(t, in, c, p);
+	if (!is_gate(t, in->number, &p->src, FAMILY_IP4))
+		return DROP_GATE_REFUSED;
+	return lies_in(t, in, &p->dst, FAMILY_IP4) ? PASS : DROP_EGRESS_WRONG_PORT;
 }
 
 /* Forwarded by the stack: it must carry our mark, and the anchors must agree. */
@@ -349,7 +375,7 @@ INLINE int leave_stack(struct __sk_buff *skb, int layer2, struct packet *p, __u8
 	if (reason)
 		return reason;
 	if (p->family == FAMILY_ARP || is_nd(p))
-		return layer2 ? gate_neighbour(&t, &in, p) : DROP_GATE_REFUSED;
+		return layer2 ? gate_neighbour(&t, &in, skb->ifindex, &c, p) : DROP_GATE_REFUSED;
 	if (!src)
 		return DROP_GATE_REFUSED;
 	in.number = src->segment;
