@@ -59,16 +59,16 @@ INLINE int device_permitted(const struct address_class *c, const struct device *
 	return ifindex == port->ifindex || (via->vlan == c->vlan && via->outer == class_outer(c));
 }
 
-/* Where the packet goes: PASS with fib filled (its ifindex is the port's), TO_STACK, or a reason. */
-INLINE int route(struct xdp_md *ctx, const struct packet *p, const struct address_class *c, struct bpf_fib_lookup *fib)
+/* Where the routing table leads: PASS with fib filled (its ifindex is the port's) and what it says of the next hop, or the
+ * reason why the packet may not go there. ctx: of XDP or of tcx. What the stack is to forward is asked about as well: a
+ * broadcast or anycast address inside a permitted segment is the kernel's own, and leads to the gate's services. */
+INLINE int routed(void *ctx, __u32 ifindex, const struct packet *p, const struct address_class *c,
+		  struct bpf_fib_lookup *fib, long *answer)
 {
 	__u32 number = c->device;
 	struct device *out = bpf_map_lookup_elem(&devices, &number);
-	long answer;
 
-	if (p->ttl <= 1)
-		return TO_STACK; /* the kernel answers "time exceeded" */
-	fib->ifindex = ctx->ingress_ifindex;
+	fib->ifindex = ifindex;
 	fib->l4_protocol = p->proto;
 	if (p->family == FAMILY_IP4) {
 		fib->family = AF_INET;
@@ -81,18 +81,37 @@ INLINE int route(struct xdp_md *ctx, const struct packet *p, const struct addres
 		__builtin_memcpy(fib->ipv6_dst, &p->dst, sizeof(p->dst));
 	}
 	/* tot_len stays 0: the lookup then answers in full, and gives the MTU */
-	answer = bpf_fib_lookup(ctx, fib, sizeof(*fib), 0);
-	if (answer == BPF_FIB_LKUP_RET_FWD_DISABLED)
+	*answer = bpf_fib_lookup(ctx, fib, sizeof(*fib), 0);
+	if (*answer == BPF_FIB_LKUP_RET_FWD_DISABLED)
 		return DROP_FORWARDING_DISABLED;
-	if (answer != BPF_FIB_LKUP_RET_SUCCESS && answer != BPF_FIB_LKUP_RET_NO_NEIGH)
+	if (*answer != BPF_FIB_LKUP_RET_SUCCESS && *answer != BPF_FIB_LKUP_RET_NO_NEIGH &&
+	    *answer != BPF_FIB_LKUP_RET_FRAG_NEEDED)
 		return DROP_NO_ROUTE;
 	if (!out || !out->ifindex || !device_permitted(c, out, fib->ifindex) || !hop_permitted(c, p, fib))
 		return DROP_EGRESS_MISMATCH;
+	fib->ifindex = out->ifindex;
+	return PASS;
+}
+
+/* Where the packet goes: PASS with fib filled, TO_STACK, or a reason. */
+INLINE int route(struct xdp_md *ctx, const struct packet *p, const struct address_class *c, struct bpf_fib_lookup *fib)
+{
+	long answer;
+	int reason;
+
+	if (c->kind == KIND_LOCAL)
+		return TO_STACK;
+	reason = routed(ctx, ctx->ingress_ifindex, p, c, fib, &answer);
+	if (reason)
+		return reason;
+	if (c->kind == KIND_TUNNEL)
+		return TO_STACK;
+	if (p->ttl <= 1)
+		return TO_STACK; /* the kernel answers "time exceeded" */
 	if (answer == BPF_FIB_LKUP_RET_NO_NEIGH)
 		return TO_STACK; /* the kernel resolves it */
 	if (p->l3_length > fib->mtu_result)
 		return TO_STACK; /* the kernel answers "too big", or fragments */
-	fib->ifindex = out->ifindex;
 	return PASS;
 }
 

@@ -142,7 +142,7 @@ INLINE int decide(struct xdp_md *ctx, struct packet *p, struct ingress *in, int 
 	note(p, &t, &d);
 	if (reason)
 		return reason;
-	reason = to->kind == KIND_FORWARD ? route(ctx, p, to, &fib) : TO_STACK;
+	reason = route(ctx, p, to, &fib);
 	if (reason == TO_STACK) {
 		reason = up_the_stack(ctx, p, in->number, d.bwclass);
 		if (reason)
@@ -346,6 +346,7 @@ INLINE int leave_stack(struct __sk_buff *skb, int layer2, struct packet *p, __u8
 	struct tables t;
 	struct binding *src;
 	struct address_class *class;
+	struct cursor c;
 	void *data, *end;
 	int reason, readable;
 
@@ -374,8 +375,10 @@ INLINE int leave_stack(struct __sk_buff *skb, int layer2, struct packet *p, __u8
 		reason = tag_beside(skb, p);
 	if (reason)
 		return reason;
-	if (p->family == FAMILY_ARP || is_nd(p))
+	if (p->family == FAMILY_ARP || is_nd(p)) {
+		behind_head(&c, (void *)(long)skb->data, (void *)(long)skb->data_end, p);
 		return layer2 ? gate_neighbour(&t, &in, skb->ifindex, &c, p) : DROP_GATE_REFUSED;
+	}
 	if (!src)
 		return DROP_GATE_REFUSED;
 	in.number = src->segment;
@@ -438,10 +441,12 @@ int tunnel_out(struct __sk_buff *skb)
 /* A tunnel's segment is that of the source: WireGuard has bound the source to its peer. */
 INLINE int decide_bare(struct __sk_buff *skb, struct packet *p, struct ingress *in, struct decision *d)
 {
+	struct bpf_fib_lookup fib = {};
 	struct cursor c;
 	struct binding *src;
 	struct address_class *to;
 	struct tables t;
+	long answer;
 	int reason;
 
 	bpf_skb_pull_data(skb, skb->len < HEADERS ? skb->len : HEADERS);
@@ -472,6 +477,8 @@ INLINE int decide_bare(struct __sk_buff *skb, struct packet *p, struct ingress *
 		return reason;
 	reason = is_icmp_error(p) ? quoted(&t, in, &c, p, d) : admit(&t, p, d);
 	note(p, &t, d);
+	if (!reason && to->kind != KIND_LOCAL)
+		reason = routed(skb, skb->ifindex, p, to, &fib, &answer);
 	if (reason)
 		return reason;
 	count_allowed(&t, in, p, d);

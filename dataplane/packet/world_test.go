@@ -220,8 +220,8 @@ func route(in string, _, dst netip.Addr) model.Hop {
 			if !p.Contains(dst) {
 				continue
 			}
-			if dst == addr4(s, 255) {
-				return model.Hop{} // the broadcast address is nobody's
+			if dst == addr4(s, 255) || dst == addr6(s, 0) {
+				return model.Hop{} // broadcast, and the anycast address of routers: the kernel's own
 			}
 			hop := model.Hop{Found: true, Device: s.port, Next: dst, MTU: 1500}
 			if s.port == "c0" {

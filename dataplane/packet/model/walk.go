@@ -222,12 +222,8 @@ func (w *walk) forward() (reason string) {
 			return fmt.Sprintf("route: %s via %s", hop.Device, hop.Next)
 		})
 	}()
-	if w.segment.Tunnel || w.to.Kind != packet.KindForward {
+	if w.to.Kind == packet.KindLocal {
 		w.stack()
-		return ""
-	}
-	if w.p.ttl <= 1 {
-		w.stack() // the kernel answers that its time is over
 		return ""
 	}
 	hop = w.st.Route(w.in.Port, w.p.src, w.p.dst)
@@ -238,8 +234,11 @@ func (w *walk) forward() (reason string) {
 		return "no-route"
 	case hop.Device != w.to.Port || !w.tagged(hop) || !w.permits(hop):
 		return "egress-mismatch"
-	case hop.MAC.IsZero() || w.p.size > hop.MTU:
-		w.stack() // the kernel resolves the neighbour, or answers that the packet is too big
+	case w.segment.Tunnel || w.to.Kind == packet.KindTunnel:
+		w.stack() // the kernel feeds the tunnel, and forwards what comes out of one
+		return ""
+	case w.p.ttl <= 1 || hop.MAC.IsZero() || w.p.size > hop.MTU:
+		w.stack() // the kernel answers that its time is over, resolves the neighbour, or answers that the packet is too big
 		return ""
 	}
 	w.out.Verdict, w.out.Egress, w.out.NextMAC = Redirect, hop.Device, hop.MAC
