@@ -4,13 +4,15 @@
  * while every daemon is dead; it lives as long as the pin. The loader runs begin_collecting at each start, and the callback
  * of its programs takes the place of the former one.
  *
- * Each time it looks at one slice of the sets and no more: some ten microseconds, every ten milliseconds. Packets never
+ * Each time it looks at one slice of the sets and no more: some ten microseconds, every ten milliseconds; once a second also at
+ * the packets in fragments, which are few. Packets never
  * wait for it, nor it for packets; a table of a million flows is walked in about five seconds.
  */
 #ifndef SEKISHO_COLLECT_H
 #define SEKISHO_COLLECT_H
 
 #include "flow.h"
+#include "fragment.h"
 
 #define COLLECT_EVERY (SECOND / 100)
 #define COLLECT_SETS 1024 /* of IPv4, and half as many of IPv6: they are twice as long */
@@ -20,6 +22,7 @@ struct collector {
 	struct bpf_timer timer;
 	__u32 next4;
 	__u32 next6;
+	__u32 swept; /* tick of the last walk over the fragments */
 };
 
 struct {
@@ -112,6 +115,10 @@ INLINE void collect_slice(struct collector *c)
 	s.from = c->next6;
 	bpf_loop(COLLECT_SETS / 2, collect6, &s, 0);
 	c->next6 = (c->next6 + COLLECT_SETS / 2) & flow_mask6;
+	if (s.now - c->swept >= hz) {
+		c->swept = s.now;
+		bpf_for_each_map_elem(&fragments, fragments_sweep, &s.now, 0);
+	}
 }
 
 static int collect(void *map UNUSED, __u32 *key UNUSED, struct collector *c)

@@ -36,7 +36,8 @@ INLINE int to_group(const struct tables *t, const struct ingress *in, const stru
 	reason = station(t, in, p, &d->src_class);
 	if (reason)
 		return reason;
-	if (!class || p->proto == PROTO_TCP || (is_icmp(p) && !is_request(p)))
+	/* Nobody sends a group more than fits into a frame. */
+	if (!class || p->piece || p->proto == PROTO_TCP || (is_icmp(p) && !is_request(p)))
 		return DROP_MULTICAST_REFUSED;
 	cell = policy(t, d->src_class, class, p->proto, is_icmp(p) ? p->type : p->dport);
 	if (!cell)

@@ -6,7 +6,7 @@
  * or too long, source routes, a length that contradicts another. IPv4 options and the three extension headers that routers
  * and hosts do send are skipped by their length. Frames may be longer than the packet in them (padding), never shorter.
  *
- * A first fragment must hold everything that a whole packet would be judged by; what a later one may do is in fragment.h.
+ * A first fragment must hold everything that a whole packet would be judged by; what later ones may do stands in fragment.h.
  */
 #ifndef SEKISHO_PARSE_H
 #define SEKISHO_PARSE_H
@@ -252,6 +252,7 @@ INLINE int note_piece(struct packet *p, __u32 before, __u32 at, __u32 size, int 
 	p->piece = at ? PIECE_LATER : PIECE_FIRST;
 	p->piece_more = !!more;
 	p->piece_at = at;
+	p->piece_to = at + size;
 	return PASS;
 }
 
@@ -323,8 +324,7 @@ INLINE int parse_ip4(struct cursor *c, struct packet *p)
 	}
 	c->pos += header - sizeof(*ip);
 	c->left = total - header;
-	reason = parse_l4(c, p);
-	return !reason && p->piece ? DROP_FRAGMENT : reason;
+	return parse_l4(c, p);
 }
 
 /* Those that are skipped: hop-by-hop options, fragment, destination options. */
@@ -422,8 +422,6 @@ INLINE int parse_ip6(struct cursor *c, struct packet *p)
 	reason = parse_extensions(c, p, ip->next);
 	if (!reason)
 		reason = parse_l4(c, p);
-	if (!reason && p->piece)
-		return DROP_FRAGMENT;
 	if (reason)
 		return reason;
 	/* Neighbour discovery has no use for extension headers, and attackers have (RFC 6980). */

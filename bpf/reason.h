@@ -19,7 +19,7 @@ enum reason {
 	DROP_ARP_MALFORMED = 5,
 	DROP_IP_TRUNCATED = 6, /* frame ends before the length in the IP header */
 	DROP_IP_HEADER = 7,    /* version, header length or total length impossible */
-	DROP_FRAGMENT = 8,
+	DROP_FRAGMENT = 8,     /* a reserved bit is set, or a length that no middle one may have */
 	DROP_IP6_EXTENSION = 9,
 	DROP_L4_TRUNCATED = 10,
 	DROP_L4_HEADER = 11, /* data offset, UDP length or protocol impossible here */

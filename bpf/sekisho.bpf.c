@@ -28,6 +28,7 @@
 #include "quota.h"
 
 #include "flow.h"
+#include "fragment.h"
 
 #include "collect.h"
 #include "forward.h"
@@ -92,6 +93,15 @@ INLINE void count_allowed(const struct tables *t, const struct ingress *in, cons
 		count_opened();
 }
 
+/* By which flow, or by which first fragment, the packet may pass. c stands behind the first eight bytes of its L4 header. */
+INLINE int belong(const struct tables *t, const struct ingress *in, struct cursor *c, const struct packet *p,
+		  struct decision *d)
+{
+	if (p->piece == PIECE_LATER)
+		return fragment_later(t, in->number, p, d);
+	return is_icmp_error(p) ? quoted(t, in, c, p, d) : admit(t, p, d);
+}
+
 /* Everything up to the verdict; PASS with act and fib set, or the reason. */
 INLINE int decide(struct xdp_md *ctx, struct packet *p, struct ingress *in, int *act)
 {
@@ -100,7 +110,7 @@ INLINE int decide(struct xdp_md *ctx, struct packet *p, struct ingress *in, int 
 	struct tables t;
 	struct cursor c;
 	struct address_class *to;
-	int reason;
+	int reason, way;
 
 	reason = parse_xdp(ctx, p);
 	if (reason)
@@ -138,18 +148,23 @@ INLINE int decide(struct xdp_md *ctx, struct packet *p, struct ingress *in, int 
 	reason = classes_of(&t, in, p, &d, &to);
 	if (reason)
 		return reason;
-	reason = is_icmp_error(p) ? quoted(&t, in, &c, p, &d) : admit(&t, p, &d);
+	reason = belong(&t, in, &c, p, &d);
 	note(p, &t, &d);
 	if (reason)
 		return reason;
-	reason = route(ctx, p, to, &fib);
-	if (reason == TO_STACK) {
+	way = route(ctx, p, to, &fib);
+	if (way != TO_STACK && way != PASS)
+		return way;
+	if (p->piece == PIECE_FIRST) {
+		reason = fragment_first(&t, in->number, p, &d);
+		if (reason)
+			return reason;
+	}
+	if (way == TO_STACK) {
 		reason = up_the_stack(ctx, p, in->number, d.bwclass);
 		if (reason)
 			return reason;
 	} else {
-		if (reason)
-			return reason;
 		reason = rewrite(ctx, p, to->vlan, class_outer(to), fib.dmac, fib.smac);
 		if (reason)
 			return reason;
@@ -258,6 +273,7 @@ INLINE int gate_packet(const struct tables *t, const struct ingress *in, const s
 {
 	struct binding *dst;
 	struct address_class *to;
+	int reason;
 
 	if (!in->segment || in->segment->device != in->device || in->segment->vlan != p->vlan || p->outer)
 		return DROP_EGRESS_WRONG_PORT;
@@ -275,7 +291,10 @@ INLINE int gate_packet(const struct tables *t, const struct ingress *in, const s
 	d->dst_segment = dst->segment;
 	if (is_icmp_error(p)) /* the kernel's own, about what it could not forward */
 		return dst->segment == src->segment ? PASS : DROP_EGRESS_MISMATCH;
-	return admit(t, p, d);
+	if (p->piece == PIECE_LATER)
+		return fragment_later(t, in->number, p, d);
+	reason = admit(t, p, d);
+	return !reason && p->piece ? fragment_first(t, in->number, p, d) : reason;
 }
 
 /* Does this address lie in the segment, whoever has it there? */
@@ -475,10 +494,12 @@ INLINE int decide_bare(struct __sk_buff *skb, struct packet *p, struct ingress *
 	reason = classes_of(&t, in, p, d, &to);
 	if (reason)
 		return reason;
-	reason = is_icmp_error(p) ? quoted(&t, in, &c, p, d) : admit(&t, p, d);
+	reason = belong(&t, in, &c, p, d);
 	note(p, &t, d);
 	if (!reason && to->kind != KIND_LOCAL)
 		reason = routed(skb, skb->ifindex, p, to, &fib, &answer);
+	if (!reason && p->piece == PIECE_FIRST)
+		reason = fragment_first(&t, in->number, p, d);
 	if (reason)
 		return reason;
 	count_allowed(&t, in, p, d);

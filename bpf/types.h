@@ -192,6 +192,7 @@ struct packet {
 	__u16 outer;     /* of the tag around vlan; 0: none */
 	__u16 tag;       /* of the first tag as it stood in the frame, 0 when there was none */
 	__u16 piece_at;  /* of a fragment: where it belongs, bytes */
+	__u16 piece_to;  /* where what follows it belongs */
 	__u16 sport;     /* ICMP echo: the identifier */
 	__u16 dport;     /* ICMP echo: the identifier */
 	__u8 smac[MAC_LEN];

@@ -78,8 +78,6 @@ func (w adviser) advise(reason string) string {
 		return fmt.Sprintf("no segment holds %s: add its prefix to one, in the configuration and in the anchors", w.q.Dst)
 	case "no-cell", "zone-pair", "gate-refused":
 		return w.permit()
-	case "vlan-rewrite":
-		return "put both ends on ports with the same VLAN: the packet core does not rewrite VLAN tags"
 	}
 	return "nothing in the configuration: the packet core never lets such a packet pass"
 }

@@ -44,10 +44,8 @@ var unreachable = map[string]string{
 	"egress-malformed": "egress program", "egress-source": "egress program", "egress-destination": "egress program",
 	"egress-wrong-port": "egress program", "egress-wrong-source": "egress program", "egress-zone-pair": "egress program",
 	"metadata-missing": "tcx", "vlan-mismatch": "tcx", "mark-missing": "tcx", "gate-refused": "tcx egress",
-	"fragment-no-first":   "no program says it yet",
-	"fragment-table-full": "no program says it yet",
-	"record-time":         "no program says it yet",
-	"clock-behind":        "no program says it yet",
+	"record-time":  "no program says it yet",
+	"clock-behind": "no program says it yet",
 }
 
 const (
@@ -127,7 +125,7 @@ func differ(t *testing.T, core *packet.Core, index map[string]int, total int, ba
 		defer trial.Close()
 		w := &worker{
 			trial: trial, gen: &generator{r: rand.New(rand.NewPCG(seed, uint64(i)))}, index: index, magic: core.Magic(), bare: bare, clock: began,
-			st:      &model.State{Flows: map[model.FlowKey]*model.Flow{}, Capacity: flowCapacity, Quota: flowQuotas[i], MACs: map[string]packet.MAC{}, Route: route},
+			st:      &model.State{Flows: map[model.FlowKey]*model.Flow{}, Pieces: packet.TrialPieces, Capacity: flowCapacity, Quota: flowQuotas[i], MACs: map[string]packet.MAC{}, Route: route},
 			reached: map[string]int{},
 		}
 		for _, p := range ports {
@@ -173,6 +171,9 @@ func differ(t *testing.T, core *packet.Core, index map[string]int, total int, ba
 		for _, w := range team {
 			if w.mismatch == nil {
 				w.mismatch = w.compareFlows()
+			}
+			if w.mismatch == nil {
+				w.mismatch = w.comparePieces()
 			}
 			if w.mismatch != nil {
 				t.Fatalf("round %d: %v", round, w.mismatch)
@@ -369,6 +370,9 @@ func (w *worker) age() error {
 		err = w.trial.Collect()
 	}
 	if err != nil {
+		return err
+	}
+	if err := w.agePieces(); err != nil {
 		return err
 	}
 	return w.trial.Age(func(raw packet.RawFlow) time.Duration { return w.now.Sub(w.st.Flows[modelKey(raw)].Last) })

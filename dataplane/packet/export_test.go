@@ -36,6 +36,13 @@ type RawFlow struct {
 	Sent               [2]Count // by A, by B
 }
 
+type (
+	RawFragmentKey = programsFragmentKey
+	RawFragments   = programsFragments
+)
+
+func Address(b [16]uint8) (a [16]byte) { return b }
+
 func (r rawFlow) export() RawFlow {
 	a, b := r.segments()
 	portA, portB := r.ports()
@@ -89,6 +96,7 @@ func (c *Core) NewTrial(flows, quota uint32, own ...string) (*Trial, error) {
 	if err := setFlows(spec, sizes, flows, quota, keys); err != nil {
 		return nil, err
 	}
+	spec.Maps[programsMapFragments].MaxEntries = TrialPieces
 	o := &c.objects
 	shared := map[string]*ebpf.Map{
 		"allowed": o.Allowed, "anchor_ports": o.AnchorPorts, "anchor_prefixes": o.AnchorPrefixes, "boot": o.Boot,
@@ -128,6 +136,16 @@ func (t *Trial) Close() error {
 		return err
 	}
 	return t.objects.Close()
+}
+
+// TrialPieces is how many packets in fragments a trial holds.
+const TrialPieces = 10
+
+func (t *Trial) Fragments() *ebpf.Map { return t.objects.Fragments }
+
+// Tick is the time that the programs were told, d ago.
+func (t *Trial) Tick(d time.Duration) uint32 {
+	return uint32(t.verdict.Ticks) - uint32(d/(time.Second/time.Duration(t.hz)))
 }
 
 // At sets the clock of the flow table.

@@ -95,6 +95,8 @@ type programsCollector struct {
 	}
 	Next4 uint32
 	Next6 uint32
+	Swept uint32
+	_     [4]byte
 }
 
 type programsCount struct {
@@ -124,6 +126,48 @@ type programsFlowUse struct {
 	_        structs.HostLayout
 	Live     uint32
 	Overflow uint32
+}
+
+type programsFragmentKey struct {
+	_   structs.HostLayout
+	Src struct {
+		_ structs.HostLayout
+		B [16]uint8
+	}
+	Dst struct {
+		_ structs.HostLayout
+		B [16]uint8
+	}
+	Id      uint32
+	Segment uint16
+	Proto   uint8
+	Pad     uint8
+}
+
+type programsFragments struct {
+	_    structs.HostLayout
+	Lock struct {
+		_   structs.HostLayout
+		Val uint32
+	}
+	Epoch   uint32
+	Since   uint32
+	Rule    uint32
+	End     uint16
+	Smac    [6]uint8
+	Bwclass uint8
+	Pad     uint8
+	Room    uint16
+	Adding  struct {
+		_    structs.HostLayout
+		From uint16
+		To   uint16
+	}
+	Spans [8]struct {
+		_    structs.HostLayout
+		From uint16
+		To   uint16
+	}
 }
 
 type programsLine6 struct {
@@ -191,6 +235,7 @@ type programsPacket struct {
 	Outer       uint16
 	Tag         uint16
 	PieceAt     uint16
+	PieceTo     uint16
 	Sport       uint16
 	Dport       uint16
 	Smac        [6]uint8
@@ -207,7 +252,6 @@ type programsPacket struct {
 	PieceMore   uint8
 	PieceProto  uint8
 	Ip6Fragment uint8
-	_           [2]byte
 }
 
 type programsSegmentUse struct {
@@ -293,6 +337,7 @@ const (
 	programsMapFlows4           = "flows4"
 	programsMapFlows6           = "flows6"
 	programsMapFlowsOpened      = "flows_opened"
+	programsMapFragments        = "fragments"
 	programsMapHashSeeds        = "hash_seeds"
 	programsMapHosts            = "hosts"
 	programsMapNotes            = "notes"
@@ -414,6 +459,7 @@ type programsMapSpecs struct {
 	Flows4         *ebpf.MapSpec `ebpf:"flows4"`
 	Flows6         *ebpf.MapSpec `ebpf:"flows6"`
 	FlowsOpened    *ebpf.MapSpec `ebpf:"flows_opened"`
+	Fragments      *ebpf.MapSpec `ebpf:"fragments"`
 	HashSeeds      *ebpf.MapSpec `ebpf:"hash_seeds"`
 	Hosts          *ebpf.MapSpec `ebpf:"hosts"`
 	Notes          *ebpf.MapSpec `ebpf:"notes"`
@@ -495,6 +541,7 @@ type programsMaps struct {
 	Flows4         *ebpf.Map `ebpf:"flows4"`
 	Flows6         *ebpf.Map `ebpf:"flows6"`
 	FlowsOpened    *ebpf.Map `ebpf:"flows_opened"`
+	Fragments      *ebpf.Map `ebpf:"fragments"`
 	HashSeeds      *ebpf.Map `ebpf:"hash_seeds"`
 	Hosts          *ebpf.Map `ebpf:"hosts"`
 	Notes          *ebpf.Map `ebpf:"notes"`
@@ -542,6 +589,7 @@ func (m *programsMaps) Close() error {
 		m.Flows4,
 		m.Flows6,
 		m.FlowsOpened,
+		m.Fragments,
 		m.HashSeeds,
 		m.Hosts,
 		m.Notes,

@@ -180,10 +180,7 @@ func (d *dissected) ip4(b []byte) string {
 	if !plainOptions(b[20:header]) {
 		return "ip-header"
 	}
-	if reason := d.transport(b[header:total], icmp, icmp6); reason != "" || d.piece == nil {
-		return reason
-	}
-	return "fragment"
+	return d.transport(b[header:total], icmp, icmp6)
 }
 
 // plainOptions tells whether IPv4 options can be read and none of them is a source route (loose or strict).
@@ -239,9 +236,6 @@ func (d *dissected) ip6(b []byte) string {
 	rest, reason := d.extensions(b[6], b[40:end])
 	if reason == "" {
 		reason = d.transport(rest, icmp6, icmp)
-	}
-	if reason == "" && d.piece != nil {
-		return "fragment"
 	}
 	if reason == "" && len(rest) < end-40 && d.proto == icmp6 && d.typ >= ndFirst && d.typ <= ndLast {
 		return "ip6-extension" // neighbour discovery comes plain or not at all

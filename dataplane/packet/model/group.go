@@ -28,6 +28,9 @@ func (w *walk) group() string {
 		return reason
 	}
 	asked := w.p.dport
+	if w.p.piece != nil {
+		return "multicast-refused" // what a group is told fits into one frame
+	}
 	switch w.p.proto {
 	case tcp:
 		return "multicast-refused"

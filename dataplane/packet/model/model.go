@@ -57,7 +57,11 @@ type State struct {
 	Segments map[uint16]*Pace      // how fast the stations of each segment opened flows lately
 	Stations map[Station]*Pace     // and each station, where it is limited
 	MACs     map[string]packet.MAC // of the gate's ports
-	Route    func(in string, src, dst netip.Addr) Hop
+
+	Fragments map[FragmentKey]*Fragments
+	Pieces    int // capacity of Fragments; 0 = unbounded
+
+	Route func(in string, src, dst netip.Addr) Hop
 }
 
 // Hop is what the kernel's routing and neighbour tables say about a destination.
@@ -185,7 +189,7 @@ func (m *Model) permission(src, dst uint16, proto uint8, port uint16) (packet.Ce
 	return c, ok
 }
 
-// Decide says what becomes of a packet and changes st.Flows accordingly. With anchors, a redirect has to pass the egress
+// Decide says what becomes of a packet and changes st.Flows and st.Fragments accordingly. With anchors, a redirect has to pass the egress
 // program as well.
 func Decide(t *packet.Tables, a *anchors.Anchors, st *State, in Packet) Decision {
 	return New(t).Decide(a, st, in)

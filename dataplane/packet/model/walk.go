@@ -36,7 +36,7 @@ func (w *walk) tell(step, reason string, text func() string) {
 }
 
 func (w *walk) all() string {
-	for _, step := range []func() string{w.parse, w.place, w.neighbour, w.station, w.destination, w.belong, w.forward} {
+	for _, step := range []func() string{w.parse, w.place, w.neighbour, w.station, w.destination, w.belong, w.forward, w.remember} {
 		if reason := step(); reason != "" {
 			return reason
 		}
@@ -47,8 +47,12 @@ func (w *walk) all() string {
 	return ""
 }
 
-// belong finds out by which flow a packet may pass: by its own, or, when it complains of another packet, by that one's.
+// belong finds out by which flow a packet may pass: by its own, or, when it complains of another packet, by that one's. A
+// later fragment follows its first.
 func (w *walk) belong() string {
+	if w.p.later() {
+		return w.follow()
+	}
 	if complains(w.p.proto, w.p.typ) {
 		return w.complain()
 	}
