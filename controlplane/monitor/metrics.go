@@ -7,12 +7,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/sekisho/sekisho/dataplane/packet"
 )
 
 // Metrics serves everything in Prometheus' form: base units (bytes, seconds), `_total` on counters and on nothing else, the
 // handshake as the time it happened. What the packet core counts comes from its pinned maps and survives restarts of every daemon;
-// classes count from when their line was set up, flows admitted from when control began to look, so those begin again at zero,
-// as Prometheus expects of counters. Flows admitted is left out while there are too many to compare.
+// classes count from when their line was set up and records from when their policy came into force, so those begin again at
+// zero, as Prometheus expects of counters. A rule of several records counts for each of them.
 func (m *Monitor) Metrics() http.Handler {
 	r := prometheus.NewRegistry()
 	r.MustRegister(m, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -34,7 +36,12 @@ var (
 	droppedBytes   = desc("dropped_bytes_total", "Bytes of the packets dropped, by reason.", "reason")
 	passedPackets  = desc("passed_packets_total", "Packets passed, by zones.", "from", "to")
 	passedBytes    = desc("passed_bytes_total", "Bytes passed, by zones.", "from", "to")
-	flowsAdmitted  = desc("flows_admitted_total", "Flows seen to begin, by comparing the flow table each second; absent while it holds too many to compare.")
+	segmentPackets = desc("segment_passed_packets_total", "Packets passed, by segments; what a pair without a counter of its own passed is under empty names.", "from", "to")
+	segmentBytes   = desc("segment_passed_bytes_total", "Bytes passed, by segments.", "from", "to")
+	recordPackets  = desc("record_packets_total", "Packets passed by a record, since its policy came into force.", "record")
+	recordBytes    = desc("record_bytes_total", "Bytes passed by a record, since its policy came into force.", "record")
+	flowsOpened    = desc("flows_opened_total", "Flows that were opened.")
+	notices        = desc("notices_total", "What is no drop but worth telling, by kind.", "kind")
 	eventsLost     = desc("events_lost_total", "Sampled drop events that found no room.")
 	portUp         = desc("port_up", "1 when the port is up.", "port", "zone")
 	portNative     = desc("port_native_xdp", "1 when native XDP guards the port.", "port", "zone")
@@ -110,9 +117,22 @@ func (m *Monitor) Collect(ch chan<- prometheus.Metric) {
 		count(passedPackets, p.Packets, pair[0].String(), pair[1].String())
 		count(passedBytes, p.Bytes, pair[0].String(), pair[1].String())
 	}
-	if s.flows != nil {
-		count(flowsAdmitted, s.admitted)
+	for _, p := range s.counters.Segments {
+		from, to := s.names.Segments[p.From].Name, s.names.Segments[p.To].Name
+		if p.From|p.To != 0 && (from == "" || to == "") {
+			continue // of a segment that is no more
+		}
+		count(segmentPackets, p.Packets, from, to)
+		count(segmentBytes, p.Bytes, from, to)
 	}
+	for record, c := range s.byRecord() {
+		count(recordPackets, c.Packets, record)
+		count(recordBytes, c.Bytes, record)
+	}
+	for kind, c := range s.counters.Notices {
+		count(notices, c.Packets, kind)
+	}
+	count(flowsOpened, s.counters.Opened)
 	count(eventsLost, s.counters.EventsLost)
 	for _, c := range s.status.Classes {
 		gauge(classGuarantee, float64(c.Guarantee)/8, c.Device, c.Name)
@@ -128,4 +148,19 @@ func truth(b bool) float64 {
 		return 1
 	}
 	return 0
+}
+
+// byRecord adds up what the rules of each record passed; records that passed nothing are not there.
+func (s snapshot) byRecord() map[string]packet.Count {
+	out := map[string]packet.Count{}
+	for rule, n := range s.counters.Rules {
+		if n.Packets == 0 {
+			continue
+		}
+		for _, record := range s.names.Rules[rule] {
+			c := out[record]
+			out[record] = packet.Count{Packets: c.Packets + n.Packets, Bytes: c.Bytes + n.Bytes}
+		}
+	}
+	return out
 }

@@ -13,9 +13,7 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -34,20 +32,8 @@ type snapshot struct {
 	up       bool // the dataplane answered
 	status   gate.Status
 	counters packet.Counters
-	flows    map[flowKey]bool // nil: too many to list
-	admitted uint64           // flows seen to begin since this process began to look; short when flows was nil in between
+	names    packet.Names // what the numbers in counters mean; asked for again when other tables came
 }
-
-// flowKey is what tells flows apart.
-type flowKey struct {
-	proto        uint8
-	src, dst     netip.Addr
-	sport, dport uint16
-}
-
-// mostFlows bounds the list that is compared each second. With more live flows the rate of admitted ones is unknown, and shown
-// as such: the packet core counts packets by rule, not flows, and a part of an unordered list would only look like a rate.
-const mostFlows = 4096
 
 // Options of a monitor.
 type Options struct {
@@ -104,9 +90,8 @@ func (m *Monitor) poll(ctx context.Context) {
 	if err == nil {
 		err = m.get(ctx, "/counters", &s.counters)
 	}
-	var flows []packet.Flow
-	if err == nil {
-		err = m.get(ctx, "/flows?max="+strconv.Itoa(mostFlows), &flows)
+	if s.names = m.last.names; err == nil && s.names.Epoch != s.status.Epoch {
+		err = m.get(ctx, "/names", &s.names)
 	}
 	s.up = err == nil
 	daemons := m.look(ctx)
@@ -117,7 +102,6 @@ func (m *Monitor) poll(ctx context.Context) {
 		m.now = snapshot{at: s.at}
 		return
 	}
-	s.admit(m.last, flows)
 	if prev := m.last; prev.up {
 		m.samples = append(m.samples, rates(prev, s))
 	}
@@ -125,22 +109,6 @@ func (m *Monitor) poll(ctx context.Context) {
 		m.samples = slices.Delete(m.samples, 0, from)
 	}
 	m.now, m.last = s, s
-}
-
-// admit counts the flows that were not there at the poll before.
-func (s *snapshot) admit(prev snapshot, flows []packet.Flow) {
-	s.admitted = prev.admitted
-	if len(flows) >= mostFlows {
-		return
-	}
-	s.flows = make(map[flowKey]bool, len(flows))
-	for _, f := range flows {
-		k := flowKey{f.Proto, f.Src, f.Dst, f.SPort, f.DPort}
-		s.flows[k] = true
-		if prev.flows != nil && !prev.flows[k] {
-			s.admitted++
-		}
-	}
 }
 
 // rates compares two polls. A counter that went back was made anew: its value counts from zero.
@@ -156,10 +124,8 @@ func rates(a, b snapshot) web.Sample {
 		return float64(new-old) / secs
 	}
 	out := web.Sample{Time: b.at, Packets: per(passed(a), passed(b)), Dropped: map[string]float64{}}
-	if a.flows != nil && b.flows != nil {
-		n := per(a.admitted, b.admitted)
-		out.Allowed = &n
-	}
+	opened := per(a.counters.Opened, b.counters.Opened)
+	out.Allowed = &opened
 	for name, c := range b.counters.Reasons {
 		if c.Packets > 0 {
 			out.Dropped[name] = per(a.counters.Reasons[name].Packets, c.Packets)

@@ -32,7 +32,7 @@ type puppet struct {
 	mu       sync.Mutex
 	status   gate.Status
 	counters packet.Counters
-	flows    []packet.Flow
+	names    packet.Names
 	down     bool
 }
 
@@ -43,17 +43,13 @@ func (p *puppet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "{}", http.StatusInternalServerError)
 		return
 	}
-	json.NewEncoder(w).Encode(map[string]any{"/status": p.status, "/counters": p.counters, "/flows": p.flows}[r.URL.Path])
+	json.NewEncoder(w).Encode(map[string]any{"/status": p.status, "/counters": p.counters, "/names": p.names}[r.URL.Path])
 }
 
 func (p *puppet) set(f func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f()
-}
-
-func flow(port uint16) packet.Flow {
-	return packet.Flow{Proto: 6, Src: netip.MustParseAddr("198.18.10.11"), SPort: port, Dst: netip.MustParseAddr("198.18.21.11"), DPort: 443}
 }
 
 func newEye(t *testing.T) (*Monitor, *puppet, *time.Time) {
@@ -68,8 +64,12 @@ func newEye(t *testing.T) (*Monitor, *puppet, *time.Time) {
 			Tunnels: []tunnel.Status{{Device: "wg0", Region: "tokyo", Up: true, Handshake: time.Unix(1_800_000_000, 0), ProbeRTT: 12.5}, {Device: "wg0", Region: "osaka"}},
 			Classes: []bandwidth.ClassStatus{{Device: "wg0", ID: 1, Name: "core", Guarantee: 25_000_000, Ceiling: 50_000_000, Rate: 8_000_000, Bytes: 1000, Drops: 2}}},
 		counters: packet.Counters{Reasons: map[string]packet.Count{"no-cell": {Packets: 10, Bytes: 600}},
-			Pairs: map[[2]anchors.Zone]packet.Count{{anchors.MyNumber, anchors.LGWAN}: {Packets: 100, Bytes: 6000}}},
-		flows: []packet.Flow{flow(1000)},
+			Pairs:    map[[2]anchors.Zone]packet.Count{{anchors.MyNumber, anchors.LGWAN}: {Packets: 100, Bytes: 6000}},
+			Segments: []packet.SegmentCount{{Count: packet.Count{Packets: 1}}, {From: 1, To: 2, Count: packet.Count{Packets: 90, Bytes: 5400}}, {From: 1, To: 9, Count: packet.Count{Packets: 5}}},
+			Rules:    map[uint32]packet.Count{1: {Packets: 60, Bytes: 3600}, 2: {Packets: 40, Bytes: 2400}, 3: {}},
+			Notices:  map[string]packet.Count{"mac-moved": {Packets: 2}}, Opened: 9_000_000},
+		names: packet.Names{Epoch: 3, Segments: map[uint16]packet.SegmentName{1: {Name: "mn-office"}, 2: {Name: "lg-asp"}},
+			Rules: map[uint32][]string{1: {"eltax"}, 2: {"eltax", "juki"}, 3: {"koseki"}}},
 	}
 	path := filepath.Join(t.TempDir(), "dataplane", "api.sock")
 	l, err := socket.Listen(path)
@@ -95,7 +95,7 @@ func TestConsoleShowsTheGate(t *testing.T) {
 		p.counters.Reasons["no-cell"] = packet.Count{Packets: 30}
 		p.counters.Reasons["fragment"] = packet.Count{Packets: 4}
 		p.counters.Pairs[[2]anchors.Zone{anchors.MyNumber, anchors.LGWAN}] = packet.Count{Packets: 300}
-		p.flows = []packet.Flow{flow(1001), flow(1002), flow(1003), flow(1004)}
+		p.counters.Opened += 4
 	})
 	m.poll(ctx)
 	s, err := m.Status(ctx)
@@ -197,6 +197,14 @@ func TestMetricsKeepTheRules(t *testing.T) {
 		`sekisho_class_sent_bytes_total{class="core",device="wg0"} 1000`,
 		"sekisho_audit_events_total 7",
 		"sekisho_policy_proven 1",
+		`sekisho_segment_passed_packets_total{from="mn-office",to="lg-asp"} 90`,
+		`sekisho_segment_passed_bytes_total{from="mn-office",to="lg-asp"} 5400`,
+		`sekisho_segment_passed_packets_total{from="",to=""} 1`,
+		`sekisho_record_packets_total{record="eltax"} 100`,
+		`sekisho_record_packets_total{record="juki"} 40`,
+		`sekisho_record_bytes_total{record="juki"} 2400`,
+		`sekisho_notices_total{kind="mac-moved"} 2`,
+		"sekisho_flows_opened_total 9e+06",
 	} {
 		if !have[want] {
 			t.Errorf("no line %q", want)
@@ -209,33 +217,37 @@ func TestMetricsKeepTheRules(t *testing.T) {
 	}
 }
 
-// TestTooManyFlowsAreNotShownAsNone: above what is compared each second the rate is unknown, not zero, on the console and in
-// the metrics, until two polls can be compared again.
-func TestTooManyFlowsAreNotShownAsNone(t *testing.T) {
+// TestRateOfNewFlowsIsKnownHoweverMany: the packet core counts what it opens; nobody has to compare lists.
+func TestRateOfNewFlowsIsKnownHoweverMany(t *testing.T) {
 	m, p, now := newEye(t)
 	ctx := context.Background()
-	few, many := []packet.Flow{flow(1)}, []packet.Flow{}
-	for n := range mostFlows {
-		many = append(many, flow(uint16(n+1)))
-	}
-	for i, c := range []struct {
-		flows []packet.Flow
-		known bool
-	}{{few, false}, {few, true}, {many, false}, {many, false}, {few, false}, {few, true}} {
-		p.set(func() { p.flows = c.flows })
+	m.poll(ctx)
+	for _, c := range []struct {
+		opened uint64 // in all
+		rate   float64
+	}{{9_000_000, 0}, {9_500_000, 500_000}, {9_500_001, 1}, {3, 3}} { // the last: pins were made anew
+		p.set(func() { p.counters.Opened = c.opened })
 		*now = now.Add(time.Second)
 		m.poll(ctx)
 		got, err := m.Samples(ctx, now.Add(-time.Millisecond))
-		if err != nil || len(got) != min(i, 1) {
-			t.Fatalf("poll %d: %d samples, %v", i, len(got), err)
+		if err != nil || len(got) != 1 || got[0].Allowed == nil || *got[0].Allowed != c.rate {
+			t.Errorf("%d opened: %+v, %v; want %v a second", c.opened, got, err, c.rate)
 		}
-		if i > 0 && (got[0].Allowed != nil) != c.known {
-			t.Errorf("poll %d, %d flows: rate %v, want it known: %v", i, len(c.flows), got[0].Allowed, c.known)
-		}
-		w := httptest.NewRecorder()
-		m.Metrics().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-		if shown := strings.Contains(w.Body.String(), "\nsekisho_flows_admitted_total "); shown != (len(c.flows) < mostFlows) {
-			t.Errorf("poll %d, %d flows: flows_admitted_total shown: %v", i, len(c.flows), shown)
-		}
+	}
+}
+
+// TestNamesFollowTheTables: numbers of rules mean something else in other tables.
+func TestNamesFollowTheTables(t *testing.T) {
+	m, p, _ := newEye(t)
+	ctx := context.Background()
+	m.poll(ctx)
+	p.set(func() {
+		p.status.Epoch, p.names = 4, packet.Names{Epoch: 4, Rules: map[uint32][]string{1: {"koseki"}}}
+	})
+	m.poll(ctx)
+	w := httptest.NewRecorder()
+	m.Metrics().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	if body := w.Body.String(); !strings.Contains(body, `sekisho_record_packets_total{record="koseki"} 60`) || strings.Contains(body, "eltax") {
+		t.Error("a rule of the new tables is shown as a record of the old ones")
 	}
 }

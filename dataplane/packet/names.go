@@ -1,6 +1,11 @@
 package packet
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+
+	"github.com/sekisho/sekisho/dataplane/anchors"
+)
 
 // names are what the numbers of one generation mean to people.
 type names struct {
@@ -55,4 +60,35 @@ func (c *Core) segmentName(epoch uint32, id uint16) string {
 		return name
 	}
 	return fmt.Sprintf("#%d", id)
+}
+
+// Names are what the numbers in flows, counters and events mean.
+type Names struct {
+	Epoch    uint32                 `json:"epoch"` // 0: no policy is loaded
+	Segments map[uint16]SegmentName `json:"segments"`
+	Rules    map[uint32][]string    `json:"rules"` // records
+}
+
+// SegmentName is a segment and its zone.
+type SegmentName struct {
+	Name string       `json:"name"`
+	Zone anchors.Zone `json:"zone"`
+}
+
+// Names gives those of the tables in force. Numbers of another epoch mean something else.
+func (c *Core) Names() Names {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := Names{Segments: map[uint16]SegmentName{}, Rules: map[uint32][]string{}}
+	if c.active == nil {
+		return out
+	}
+	out.Epoch = c.active.Epoch
+	for _, s := range c.active.Segments {
+		out.Segments[s.ID] = SegmentName{s.Name, s.Zone}
+	}
+	for _, r := range c.active.Rules {
+		out.Rules[r.ID] = slices.Clone(r.Records)
+	}
+	return out
 }

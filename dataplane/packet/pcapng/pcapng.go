@@ -146,3 +146,49 @@ func (p *Writer) Packet(k Packet) error {
 	binary.LittleEndian.PutUint32(b.Bytes()[length-4:], length)
 	return p.emit()
 }
+
+// Whole lets only whole blocks of a file through: what was written of it is valid even if the rest never comes.
+type Whole struct {
+	W    io.Writer
+	held []byte
+	size int64
+}
+
+// maxBlock bounds what is held back: no block of a capture is near it.
+const maxBlock = 1 << 20
+
+// Write holds back what is no whole block yet.
+func (h *Whole) Write(b []byte) (int, error) {
+	h.held = append(h.held, b...)
+	whole, err := blocks(h.held, len(h.held))
+	if err != nil {
+		return 0, err
+	}
+	n, err := h.W.Write(h.held[:whole])
+	if err != nil {
+		n, _ = blocks(h.held, n)
+		h.size += int64(n)
+		return 0, err
+	}
+	h.size += int64(whole)
+	h.held = append(h.held[:0], h.held[whole:]...)
+	return len(b), nil
+}
+
+// blocks tells how many of the first n bytes are whole blocks.
+func blocks(b []byte, n int) (whole int, err error) {
+	for whole+12 <= n {
+		length := binary.LittleEndian.Uint32(b[whole+4:])
+		if length < 12 || length > maxBlock {
+			return whole, errors.New("what comes is no capture")
+		}
+		if whole+int(length) > n {
+			break
+		}
+		whole += int(length)
+	}
+	return whole, nil
+}
+
+// Size is how many bytes of whole blocks were let through; after an error, more may have been written behind them.
+func (h *Whole) Size() int64 { return h.size }
