@@ -101,13 +101,19 @@ func (w *town) checkStatus(t *testing.T) {
 			t.Errorf("user %s is answered with %s, want %s", user, got, want)
 		}
 	}
-	for _, path := range []string{"/counters", "/flows?max=10", "/anchors", "/tunnel-keys"} {
+	for _, path := range []string{"/counters", "/flows?max=10", "/anchors", "/tunnel-keys", "/names",
+		"/capture?snap=64&packets=1&bytes=10000&time=100ms&verdict=dropped"} {
 		if code, err := w.ask(http.MethodGet, path, nil, nil); err != nil || code != http.StatusOK {
 			t.Errorf("GET %s: %d, %v", path, code, err)
 		}
 	}
 	if code, _ := w.ask(http.MethodGet, "/flows?max=many", nil, nil); code != http.StatusBadRequest {
 		t.Errorf("GET /flows?max=many: %d, want 400", code)
+	}
+	for _, q := range []string{"", "snap=64&packets=1&bytes=10000", "snap=64&packets=1&bytes=10000&time=2h", "snap=64&packets=1&bytes=9999999999&time=1s", "snap=64&packets=1&bytes=10000&time=1s&segment=nowhere"} {
+		if code, _ := w.ask(http.MethodGet, "/capture?"+q, nil, nil); code != http.StatusBadRequest {
+			t.Errorf("GET /capture?%s: %d, want 400", q, code)
+		}
 	}
 	for key, want := range map[string]string{"net.ipv4.conf.all.forwarding": "1", "net.ipv6.conf.all.forwarding": "1",
 		"net.ipv4.conf.mn0.rp_filter": "1", "net.ipv6.conf.mn0.accept_ra": "0", "net.ipv4.conf.mn0.send_redirects": "0"} {

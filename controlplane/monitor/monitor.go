@@ -91,6 +91,7 @@ func (m *Monitor) poll(ctx context.Context) {
 		err = m.get(ctx, "/counters", &s.counters)
 	}
 	if s.names = m.last.names; err == nil && s.names.Epoch != s.status.Epoch {
+		s.names = packet.Names{} // its maps are those of the former snapshot
 		err = m.get(ctx, "/names", &s.names)
 	}
 	s.up = err == nil

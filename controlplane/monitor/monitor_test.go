@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -68,7 +67,7 @@ func newEye(t *testing.T) (*Monitor, *puppet, *time.Time) {
 			Segments: []packet.SegmentCount{{Count: packet.Count{Packets: 1}}, {From: 1, To: 2, Count: packet.Count{Packets: 90, Bytes: 5400}}, {From: 1, To: 9, Count: packet.Count{Packets: 5}}},
 			Rules:    map[uint32]packet.Count{1: {Packets: 60, Bytes: 3600}, 2: {Packets: 40, Bytes: 2400}, 3: {}},
 			Notices:  map[string]packet.Count{"mac-moved": {Packets: 2}}, Opened: 9_000_000},
-		names: packet.Names{Epoch: 3, Segments: map[uint16]packet.SegmentName{1: {Name: "mn-office"}, 2: {Name: "lg-asp"}},
+		names: packet.Names{Epoch: 3, Segments: map[uint16]packet.SegmentName{1: {Name: "mn-office", Zone: anchors.MyNumber}, 2: {Name: "lg-asp", Zone: anchors.LGWAN}},
 			Rules: map[uint32][]string{1: {"eltax"}, 2: {"eltax", "juki"}, 3: {"koseki"}}},
 	}
 	path := filepath.Join(t.TempDir(), "dataplane", "api.sock")
