@@ -7,7 +7,7 @@
 #ifndef SEKISHO_EVENT_H
 #define SEKISHO_EVENT_H
 
-#include "tables.h"
+#include "image.h"
 
 #define EVENTS_PER_SECOND 20
 
@@ -292,19 +292,6 @@ INLINE void passed(__u8 from, __u8 to, __u32 bytes)
 
 	if (c)
 		add(c, bytes);
-}
-
-/* Books what a rule allowed. */
-INLINE void rule_used(__u32 epoch, __u32 rule, __u64 packets, __u64 bytes)
-{
-	struct tables t;
-	void *table = tables_now(&t) || t.epoch != epoch ? 0 : bpf_map_lookup_elem(&rule_counts, &t.slot);
-	struct count *c = table ? bpf_map_lookup_elem(table, &rule) : 0;
-
-	if (!c)
-		return;
-	c->packets += packets;
-	c->bytes += bytes;
 }
 
 #endif

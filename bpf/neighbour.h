@@ -70,13 +70,37 @@ INLINE int is_ours(const struct tables *t, const struct ingress *in, const union
 	return c && c->kind == KIND_LOCAL;
 }
 
+/* Does any station or router have this segment and MAC? A function of its own, see place in image.h. */
+__attribute__((noinline)) int has_station(__u32 epoch, __u64 key)
+{
+	const struct image_table *table;
+	__u32 found = 0, way;
+	struct tables t;
+	__u64 hash;
+	int i;
+
+	if (tables_of(&t, epoch) || !key)
+		return 0;
+	table = &t.head->stations;
+	hash = mix(key ^ table->seed);
+	for (way = 0; way < 2; way++, hash >>= 32) {
+		__u64 *bucket = image_bucket(&t, table, hash);
+
+		if (!bucket)
+			return 0;
+#pragma clang loop unroll(disable)
+		for (i = 0; i < 8; i++)
+			found |= is_zero(bucket[i] ^ key);
+	}
+	return found;
+}
+
+/* Is this MAC registered in the segment that the packet came in by? */
 INLINE int registered(const struct tables *t, const struct ingress *in, const __u8 *mac)
 {
-	struct station_key key = {.segment = in->number};
-	void *table = bpf_map_lookup_elem(&stations, &t->slot);
-
-	__builtin_memcpy(key.mac, mac, MAC_LEN);
-	return table && bpf_map_lookup_elem(table, &key);
+	return has_station(t->epoch, (in->number & 0xffff) | (__u64)mac[0] << 16 | (__u64)mac[1] << 24 |
+					     (__u64)mac[2] << 32 | (__u64)mac[3] << 40 | (__u64)mac[4] << 48 |
+					     (__u64)mac[5] << 56);
 }
 
 /* May this MAC speak for this address? A link-local address is not registered: in a strict segment its MAC must be. */

@@ -6,35 +6,70 @@
 #ifndef SEKISHO_POLICY_H
 #define SEKISHO_POLICY_H
 
-#include "tables.h"
+#include "image.h"
 
 /* port: destination port, or ICMP type; other protocols: not looked at. 0: no record names it. */
 INLINE __u16 port_class(const struct tables *t, __u8 proto, __u16 port)
 {
-	void *table = bpf_map_lookup_elem(&ports, &t->slot);
-	__u32 *class, index;
+	__u32 index = port;
+	__u16 *class;
 
-	if (proto == PROTO_TCP)
-		index = port;
-	else if (proto == PROTO_UDP)
-		index = PORTS_UDP + port;
-	else if (proto == PROTO_ICMP)
-		index = PORTS_ICMP + (port & 0xff);
-	else if (proto == PROTO_ICMP6)
-		index = PORTS_ICMP6 + (port & 0xff);
-	else
-		index = PORTS_OTHER + proto;
-	class = table ? bpf_map_lookup_elem(table, &index) : 0;
+	if (proto == PROTO_ICMP)
+		return t->head->small[SMALL_ICMP + (port & 0xff)];
+	if (proto == PROTO_ICMP6)
+		return t->head->small[SMALL_ICMP6 + (port & 0xff)];
+	if (proto == PROTO_UDP)
+		index += PORTS_UDP;
+	else if (proto == PROTO_SCTP)
+		index += PORTS_SCTP;
+	else if (proto != PROTO_TCP)
+		return t->head->small[SMALL_OTHER + proto];
+	class = image_entry(t, &t->head->ports, index, PORT_SHIFT);
 	return class ? *class : 0;
+}
+
+/* Where a cell lies. classes: source in the high, destination in the low 16 bits; service: protocol and port alike. */
+__attribute__((noinline)) __u64 place_of_cell(__u32 epoch, __u32 classes, __u32 service)
+{
+	const struct image_table *table;
+	struct tables t;
+	__u64 key, hash;
+	__u32 way;
+
+	if (tables_of(&t, epoch))
+		return 0;
+	key = port_class(&t, service >> 16, service);
+	if (!key || !(classes >> 16))
+		return 0;
+	key = key << 32 | (__u64)(classes & 0xffff) << 16 | classes >> 16;
+	table = &t.head->cells;
+	hash = mix((__u64)table->seed << 48 ^ key);
+	for (way = 0; way < 2; way++, hash >>= 32) {
+		__u32 bucket = (__u64)(__u32)hash * table->count >> 32, slot = 0, found = 0, i;
+		__u64 *entries = image_entry(&t, table, bucket, BUCKET_SHIFT);
+
+		if (!entries)
+			return 0;
+#pragma unroll
+		for (i = 0; i < 4; i++) {
+			/* source, destination and port class are the first six bytes; a key is never zero there */
+			__u32 equal = is_zero((entries[2 * i] ^ key) << 16);
+
+			found |= equal;
+			slot |= -equal & i;
+		}
+		if (found)
+			return place(table, bucket, BUCKET_SHIFT, slot * sizeof(struct cell));
+	}
+	return 0;
 }
 
 /* The permission for src to open towards dst, or null. */
 INLINE struct cell *policy(const struct tables *t, __u16 src, __u16 dst, __u8 proto, __u16 port)
 {
-	struct cell_key key = {.src = src, .dst = dst, .port = port_class(t, proto, port)};
-	void *table = bpf_map_lookup_elem(&cells, &t->slot);
+	__u64 at = place_of_cell(t->epoch, (__u32)src << 16 | dst, (__u32)proto << 16 | port);
 
-	return table && key.port ? bpf_map_lookup_elem(table, &key) : 0;
+	return at ? image_at(t, at >> 32, at & (CHUNK - sizeof(struct cell))) : 0;
 }
 
 #endif

@@ -60,23 +60,13 @@ const volatile __u32 segment_quota = 0; /* live flows of a segment that has no b
 const volatile __u32 given_clock = 0;   /* for tests: the ticks are those of the map verdicts */
 
 /* What bounds the initiators of one segment. */
-struct limits {
-	__u32 flows;
-	__u32 rate;
-	__u32 station_flows;
-	__u32 station_rate;
-};
-
 INLINE int limits_of(const struct tables *t, __u32 number, struct limits *l)
 {
-	struct segment *s = segment_of(t, number);
-
-	if (!s)
+	if (!segment_of(t, number))
 		return DROP_FLOW_SEGMENT_QUOTA;
-	l->flows = s->flows ? s->flows : segment_quota;
-	l->rate = s->rate;
-	l->station_flows = s->station_flows;
-	l->station_rate = s->station_rate;
+	*l = t->head->limits[number & (MAX_SEGMENTS - 1)];
+	if (!l->flows)
+		l->flows = segment_quota;
 	return PASS;
 }
 

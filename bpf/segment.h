@@ -5,7 +5,7 @@
 #ifndef SEKISHO_SEGMENT_H
 #define SEKISHO_SEGMENT_H
 
-#include "tables.h"
+#include "image.h"
 
 /* Guarded devices by number. */
 struct {
@@ -70,24 +70,34 @@ INLINE int device_of(__u32 ifindex, struct ingress *in)
 	return in->port && in->port->ifindex == ifindex ? PASS : DROP_SEGMENT_UNKNOWN;
 }
 
+/* The segment that a port and up to two tags name; 0: none. A frame with one tag has it in vlan. */
+INLINE __u32 segment_by_tags(const struct tables *t, __u32 device, __u16 outer, __u16 vlan)
+{
+	const struct image_port *port = &t->head->devices[device & (MAX_DEVICES - 1)];
+	__u16 first = outer ? outer : vlan, second = outer ? vlan : 0;
+	__u16 *block;
+	__u16 value;
+
+	if (!first)
+		return second ? 0 : port->segment;
+	if (!port->vlans)
+		return 0;
+	block = image_entry(t, &t->head->vlans, port->vlans, VLAN_BLOCK_SHIFT);
+	value = block ? block[first & 0xfff] : 0;
+	if (!(value & VLAN_INNER))
+		return second ? 0 : value;
+	block = image_entry(t, &t->head->vlans, value & ~VLAN_INNER, VLAN_BLOCK_SHIFT);
+	return block ? block[second & 0xfff] : 0;
+}
+
 INLINE int segment_of_port(const struct tables *t, __u32 ifindex, const struct packet *p, struct ingress *in)
 {
-	struct segment_key key = {.vlan = p->vlan};
-	__u32 *number;
-	void *table;
 	int reason = device_of(ifindex, in);
 
 	if (reason)
 		return reason;
-	if (p->outer)
-		return DROP_SEGMENT_UNKNOWN;
-	key.device = in->device;
-	table = bpf_map_lookup_elem(&segment_index, &t->slot);
-	number = table ? bpf_map_lookup_elem(table, &key) : 0;
-	if (!number)
-		return DROP_SEGMENT_UNKNOWN;
-	in->number = *number;
-	in->segment = segment_of(t, in->number);
+	in->number = segment_by_tags(t, in->device, p->outer, p->vlan);
+	in->segment = in->number ? segment_of(t, in->number) : 0;
 	return in->segment && !in->segment->tunnel ? PASS : DROP_SEGMENT_UNKNOWN;
 }
 

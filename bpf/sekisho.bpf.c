@@ -13,7 +13,7 @@
  */
 #include "types.h"
 
-#include "tables.h"
+#include "image.h"
 
 #include "event.h"
 #include "parse.h"

@@ -17,9 +17,9 @@
 
 #define INLINE static __always_inline
 
-#define SLOTS 2 /* generations of tables that exist at once */
 #define MAX_DEVICES 256
 #define MAX_SEGMENTS 1024
+#define MAX_WINDOWS 256
 #define MAX_ZONES 8 /* anchors.Zone, rounded up */
 #define ZONE_MY_NUMBER 1
 #define ZONE_INTERNET 3
@@ -60,22 +60,11 @@ union addr {
 	__u32 w[4];
 };
 
-/* Key of every longest-prefix table. The family keeps ::/0 from catching IPv4. length = 32 + bits of addr. */
-struct prefix_key {
-	__u32 length;
-	__u8 family[4]; /* 0, 0, 0, 4 or 6 */
-	union addr addr;
-};
-
-/* Which port and VLAN: key of segment_index. */
-struct segment_key {
-	__u16 device;
-	__u16 vlan;
-};
-
+/* One ingress: entry of the image's segments, by number. */
 struct segment {
 	__u16 device; /* 0: this number is not used */
 	__u16 vlan;
+	__u16 outer; /* VID of the service tag around vlan; 0: none */
 	__u8 zone;
 	__u8 strict;
 	__u8 tunnel;
@@ -84,24 +73,29 @@ struct segment {
 	__u8 dhcp_servers;
 	__u16 group4; /* class that IPv4 groups stand for; 0: none. This and the next two are derived, see groups.go. */
 	__u16 group6;
-	__u16 pad;
 	__be32 broadcast; /* the directed broadcast; 0: none */
-	__u32 flows;
-	__u32 rate;
-	__u32 station_flows;
+	__u8 rest[12];
+};
+
+/* What the initiators of one segment may take of the flow table; 0: no bound of its own. */
+struct limits {
+	__u32 flows;         /* live flows of the whole segment */
+	__u32 rate;          /* new ones a second */
+	__u32 station_flows; /* the same for one source address */
 	__u32 station_rate;
 };
 
-/* What is known of an address: value of hosts and prefixes. */
+/* What is known of an address. */
 struct binding {
-	__u16 class;
+	__u16 class; /* 0: not used */
 	__u16 segment;
 	__u8 mac[MAC_LEN]; /* zero: none registered */
-	__u8 pad[6];
+	__u16 spare;
 };
 
-/* A registered MAC of a segment, derived from hosts and prefixes: key of stations. */
-struct station_key {
+/* A registered MAC of a segment, derived from hosts and prefixes: entry of the image's stations, a cuckoo table with 8 in a
+ * bucket. All zero: not used. */
+struct station {
 	__u16 segment;
 	__u8 mac[MAC_LEN];
 };
@@ -118,21 +112,41 @@ struct address_class {
 	__u8 onlink;
 	__u16 device;
 	__u16 vlan;
+	__u16 outer; /* as in struct segment */
+	__u16 spare[3];
 	union addr via4; /* zero: none */
 	union addr via6;
+	__u8 rest[16];
 };
 
-struct cell_key {
-	__u16 src;
-	__u16 dst;
-	__u16 port;
-	__u16 pad;
-};
-
+/* A permission: entry of the image's cells, a cuckoo table with 4 in a bucket. */
 struct cell {
-	__u32 rule;
+	__u16 src; /* class; 0: not used */
+	__u16 dst;
+	__u16 port; /* class */
 	__u8 bwclass;
-	__u8 pad[3];
+	__u8 flags; /* none yet */
+	__u32 rule;
+	__u32 spare;
+};
+
+/* When the cells of a rule are in force: entry of the image's rules, by number. */
+struct rule {
+	__u32 from;  /* first minute since 1970 UTC in force; 0: since ever */
+	__u32 until; /* first minute no longer in force; 0: no end */
+	__u8 window; /* 0: always */
+	__u8 used;   /* 0: no rule has this number */
+	__u16 spare;
+	__u32 rest;
+};
+
+/* The minutes of a week, from Monday 00:00 UTC, in which a rule with this window is in force: from <= minute < to. In
+ * order, apart from each other; behind the last one zeros. */
+struct window {
+	struct {
+		__u16 from;
+		__u16 to;
+	} spans[8];
 };
 
 struct count {

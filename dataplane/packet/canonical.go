@@ -1,11 +1,7 @@
 package packet
 
 import (
-	"bytes"
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"net/netip"
 	"slices"
 )
@@ -14,17 +10,13 @@ import (
 func Canonical(t Tables) Tables {
 	t.Segments = sorted(t.Segments, func(a, b Segment) int { return cmp.Compare(a.ID, b.ID) })
 	t.Hosts = sorted(t.Hosts, func(a, b Host) int { return a.Addr.Compare(b.Addr) })
-	t.Prefixes = sorted(t.Prefixes, func(a, b Prefix) int {
-		return cmp.Or(a.Prefix.Addr().Compare(b.Prefix.Addr()), cmp.Compare(a.Prefix.Bits(), b.Prefix.Bits()))
-	})
+	t.Prefixes = sorted(t.Prefixes, comparePrefixes)
 	t.Classes = sorted(t.Classes, func(a, b Class) int { return cmp.Compare(a.ID, b.ID) })
 	for i := range t.Classes {
 		t.Classes[i].Via = sorted(t.Classes[i].Via, netip.Addr.Compare)
 	}
 	t.Ports = mergePorts(t.Ports)
-	t.Cells = sorted(t.Cells, func(a, b Cell) int {
-		return cmp.Or(cmp.Compare(a.Src, b.Src), cmp.Compare(a.Dst, b.Dst), cmp.Compare(a.Port, b.Port))
-	})
+	t.Cells = sorted(t.Cells, func(a, b Cell) int { return cmp.Compare(a.order(), b.order()) })
 	t.Rules = sorted(t.Rules, func(a, b Rule) int { return cmp.Compare(a.ID, b.ID) })
 	for i := range t.Rules {
 		t.Rules[i].Records = append([]string{}, t.Rules[i].Records...)
@@ -34,6 +26,14 @@ func Canonical(t Tables) Tables {
 		t.Windows[i].Spans = append([]Span{}, t.Windows[i].Spans...)
 	}
 	return t
+}
+
+// order is a cell's key as a number: source first.
+func (c *Cell) order() uint64 { return uint64(c.Src)<<32 | uint64(c.Dst)<<16 | uint64(c.Port) }
+
+// comparePrefixes orders by address, wide before narrow.
+func comparePrefixes(a, b Prefix) int {
+	return cmp.Or(a.Prefix.Addr().Compare(b.Prefix.Addr()), cmp.Compare(a.Prefix.Bits(), b.Prefix.Bits()))
 }
 
 // mergePorts joins adjoining ranges of one class: a dense port table cannot tell them apart.
@@ -52,19 +52,8 @@ func mergePorts(in []PortRange) []PortRange {
 
 func sorted[T any](in []T, by func(a, b T) int) []T {
 	out := append([]T{}, in...)
-	slices.SortStableFunc(out, by)
-	return out
-}
-
-// Hash is the identity of a policy: SHA-256 over its canonical form without the epoch, in lower-case hexadecimal.
-func Hash(t Tables) string {
-	t = Canonical(t)
-	t.Epoch = 0
-	var b bytes.Buffer
-	if err := json.NewEncoder(&b).Encode(t); err != nil {
-		// No field of Tables can fail to encode; a zero hash equals no other.
-		return ""
+	if !slices.IsSortedFunc(out, by) {
+		slices.SortStableFunc(out, by)
 	}
-	sum := sha256.Sum256(b.Bytes())
-	return hex.EncodeToString(sum[:])
+	return out
 }

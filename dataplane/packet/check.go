@@ -3,7 +3,9 @@ package packet
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
+	"slices"
 
 	"github.com/sekisho/sekisho/dataplane/anchors"
 )
@@ -12,12 +14,14 @@ import (
 const (
 	maxSegment = 1023
 	maxBWClass = 63
+	maxVLAN    = 4094
+	weekLength = 7 * 24 * 60 // minutes
 )
 
-// check finds what maps cannot hold, or would hold ambiguously. It says nothing about whether the policy is good.
+// check finds what the image cannot hold, or would hold ambiguously. It says nothing about whether the policy is good.
 func check(t Tables) error {
 	return errors.Join(checkSegments(t.Segments), checkHosts(t.Hosts), checkPrefixes(t.Prefixes), checkClasses(t.Classes),
-		checkPorts(t.Ports), checkCells(t.Cells), checkRules(t.Rules))
+		checkPorts(t.Ports), checkCells(t.Cells), checkRules(t.Rules), checkWindows(t.Windows), checkTimes(t))
 }
 
 func checkSegments(in []Segment) error {
@@ -26,20 +30,25 @@ func checkSegments(in []Segment) error {
 		if s.ID == 0 || s.ID > maxSegment || ids[s.ID] {
 			return fmt.Errorf("segment %q: number %d is used twice or not in 1..%d", s.Name, s.ID, maxSegment)
 		}
-		if s.Zone == anchors.None || s.Zone >= anchors.Zones || s.Port == "" || s.VLAN > 4094 {
-			return fmt.Errorf("segment %q: zone %d, port %q, VLAN %d: want a zone, a port and a VLAN below 4095", s.Name, s.Zone, s.Port, s.VLAN)
+		if s.Zone == anchors.None || s.Zone >= anchors.Zones || s.Port == "" || !tags(s.Outer, s.VLAN) {
+			return fmt.Errorf("segment %q: zone %d, port %q, VLAN %d in %d: want a zone, a port and VLANs below 4095, none within none", s.Name, s.Zone, s.Port, s.VLAN, s.Outer)
 		}
 		ids[s.ID] = true
 		if s.Tunnel {
 			continue
 		}
-		place := fmt.Sprintf("%s VLAN %d", s.Port, s.VLAN)
+		place := fmt.Sprintf("%s VLAN %d in %d", s.Port, s.VLAN, s.Outer)
 		if places[place] {
 			return fmt.Errorf("segment %q: %s belongs to another segment already", s.Name, place)
 		}
 		places[place] = true
 	}
 	return nil
+}
+
+// tags tells whether two tags can stand in a frame: a service tag only around another.
+func tags(outer, vlan uint16) bool {
+	return vlan <= maxVLAN && outer <= maxVLAN && (outer == 0 || vlan != 0)
 }
 
 func checkHosts(in []Host) error {
@@ -71,6 +80,9 @@ func checkClasses(in []Class) error {
 			return fmt.Errorf("class %d (segment %d, kind %d): number 0 or used twice, or without segment or kind", c.ID, c.Segment, c.Kind)
 		}
 		seen[c.ID] = true
+		if !tags(c.Outer, c.VLAN) {
+			return fmt.Errorf("class %d: VLAN %d in %d: want numbers below 4095, and no service VLAN around none", c.ID, c.VLAN, c.Outer)
+		}
 		families := map[bool]bool{}
 		for _, via := range c.Via {
 			if !via.IsValid() || via.Is4In6() || via.Zone() != "" || via.IsUnspecified() || families[via.Is4()] {
@@ -83,11 +95,11 @@ func checkClasses(in []Class) error {
 }
 
 func checkPorts(in []PortRange) error {
-	var dense [portsSize]bool
+	dense := map[uint8]*[1 << 16]bool{}
 	for _, r := range in {
 		hi := uint16(65535)
 		switch r.Proto {
-		case protoTCP, protoUDP:
+		case protoTCP, protoUDP, protoSCTP:
 		case protoICMP, protoICMP6:
 			hi = 255
 		default:
@@ -96,25 +108,36 @@ func checkPorts(in []PortRange) error {
 		if r.Class == 0 || r.Lo > r.Hi || r.Hi > hi {
 			return fmt.Errorf("ports %d..%d of protocol %d (class %d): want a class and numbers up to %d", r.Lo, r.Hi, r.Proto, r.Class, hi)
 		}
-		for n := int(r.Lo); n <= int(r.Hi); n++ {
-			i := portIndex(r.Proto, uint16(n))
-			if dense[i] {
-				return fmt.Errorf("ports %d..%d of protocol %d: %d is in another range already", r.Lo, r.Hi, r.Proto, n)
+		if dense[r.Proto] == nil {
+			dense[r.Proto] = new([1 << 16]bool)
+		}
+		taken := dense[r.Proto][r.Lo : int(r.Hi)+1]
+		for i := range taken {
+			if taken[i] {
+				return fmt.Errorf("ports %d..%d of protocol %d: %d is in another range already", r.Lo, r.Hi, r.Proto, int(r.Lo)+i)
 			}
-			dense[i] = true
+			taken[i] = true
 		}
 	}
 	return nil
 }
 
 func checkCells(in []Cell) error {
-	seen := make(map[cellKey]bool, len(in))
-	for _, c := range in {
-		k := cellKeyOf(c)
-		if seen[k] || c.Src == 0 || c.Dst == 0 || c.Port == 0 || c.BWClass > maxBWClass {
-			return fmt.Errorf("cell %d -> %d port class %d: listed twice, number 0, or bandwidth class %d above %d", c.Src, c.Dst, c.Port, c.BWClass, maxBWClass)
+	keys := make([]uint64, len(in))
+	for i := range in {
+		c := &in[i]
+		if c.Src == 0 || c.Dst == 0 || c.Port == 0 || c.BWClass > maxBWClass {
+			return fmt.Errorf("cell %d -> %d port class %d: number 0, or bandwidth class %d above %d", c.Src, c.Dst, c.Port, c.BWClass, maxBWClass)
 		}
-		seen[k] = true
+		keys[i] = c.order()
+	}
+	if !slices.IsSorted(keys) {
+		slices.Sort(keys)
+	}
+	for i := 1; i < len(keys); i++ {
+		if k := keys[i]; k == keys[i-1] {
+			return fmt.Errorf("cell %d -> %d port class %d: listed twice", k>>32, k>>16&0xffff, k&0xffff)
+		}
 	}
 	return nil
 }
@@ -122,10 +145,52 @@ func checkCells(in []Cell) error {
 func checkRules(in []Rule) error {
 	seen := make(map[uint32]bool, len(in))
 	for _, r := range in {
-		if r.ID == 0 || seen[r.ID] {
-			return fmt.Errorf("rule %d: number 0 or used twice", r.ID)
+		if r.ID == 0 || r.ID > maxRule || seen[r.ID] {
+			return fmt.Errorf("rule %d: number is used twice or not in 1..%d", r.ID, maxRule)
+		}
+		if r.From < 0 || r.From > math.MaxUint32 || r.Until < 0 || r.Until > math.MaxUint32 {
+			return fmt.Errorf("rule %d: in force from minute %d until %d: want minutes since 1970 below 1<<32", r.ID, r.From, r.Until)
 		}
 		seen[r.ID] = true
+	}
+	return nil
+}
+
+func checkWindows(in []Window) error {
+	var seen [maxWindows]bool
+	for _, w := range in {
+		if w.ID == 0 || seen[w.ID] || len(w.Spans) == 0 || len(w.Spans) > windowSpans {
+			return fmt.Errorf("window %d: number 0 or used twice, or %d spans: want 1 to %d", w.ID, len(w.Spans), windowSpans)
+		}
+		seen[w.ID] = true
+		free := uint16(0) // first minute that the next span may have
+		for i, s := range w.Spans {
+			if s.From >= s.To || s.To > weekLength || i > 0 && s.From <= free {
+				return fmt.Errorf("window %d: span %d, minutes %d to %d: want spans of a week in order and apart", w.ID, i, s.From, s.To)
+			}
+			free = s.To
+		}
+	}
+	return nil
+}
+
+// checkTimes: a cell whose rule is not there, or a rule whose window is not, could be read as being in force always.
+func checkTimes(t Tables) error {
+	rules := make(map[uint32]bool, len(t.Rules))
+	windows := [maxWindows]bool{0: true}
+	for _, w := range t.Windows {
+		windows[w.ID] = true
+	}
+	for _, r := range t.Rules {
+		if !windows[r.Window] {
+			return fmt.Errorf("rule %d: its window %d is missing", r.ID, r.Window)
+		}
+		rules[r.ID] = true
+	}
+	for i := range t.Cells {
+		if c := &t.Cells[i]; !rules[c.Rule] {
+			return fmt.Errorf("cell %d -> %d port class %d: its rule %d is missing", c.Src, c.Dst, c.Port, c.Rule)
+		}
 	}
 	return nil
 }

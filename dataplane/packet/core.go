@@ -2,8 +2,8 @@
 // compiled tables in front of them.
 //
 // Problem: what decides about a packet must go on deciding while every daemon is dead, must never decide by half a policy,
-// and must never trust whoever compiled the policy. Mechanism: programs, maps and links are pinned; a policy is a set of
-// maps that are filled, frozen, read back and only then made current by one atomic switch; ports, prefixes and zones of
+// and must never trust whoever compiled the policy. Mechanism: programs, maps and links are pinned; a policy is one image that is
+// filled, frozen, read back and only then made current by one atomic update; ports, prefixes and zones of
 // the separately written egress program come from the anchors alone; flows that are over are removed by a timer in the
 // kernel. Life cycle: Open loads or re-opens what is pinned,
 // Load stages tables, Swap makes them current, Close leaves everything in place, Remove takes it away. Invariant: a port
@@ -30,7 +30,7 @@ import (
 
 // Options say what to guard and where the pins live.
 type Options struct {
-	PinDir  string           // a directory on a bpffs that the caller mounted; pins lie under PinDir/v1
+	PinDir  string           // a directory on a bpffs that the caller mounted; pins lie under PinDir/v2
 	Anchors *anchors.Anchors // which devices exist, and the zones of all addresses
 	Log     *slog.Logger     // nil: slog.Default()
 	Flows   uint32           // flows that may live at once; 0 = 65536. Room for them is made when the pins are first made. The initiators of one segment without a limit of its own share a quarter.
@@ -40,12 +40,11 @@ type Options struct {
 
 // Core is the packet core of one gate. Its methods may be called from several goroutines.
 type Core struct {
-	dir      string // PinDir/v1
+	dir      string // PinDir/v2
 	log      *slog.Logger
 	anchors  *anchors.Anchors
 	spec     *ebpf.CollectionSpec
 	objects  programsObjects
-	page     []byte // of the table switch
 	lines    lines
 	capacity uint32 // of the flow table
 	magic    uint16
@@ -62,7 +61,7 @@ type Core struct {
 }
 
 // layoutVersion names the folder of the pins: programs of another layout do not see these maps.
-const layoutVersion = "v1"
+const layoutVersion = "v2"
 
 // Open loads the programs, or re-opens those that are pinned, in the caller's network namespace, and guards every device
 // of the anchors that exists. A device that cannot be guarded is taken down and reported by Status; that is not an error
@@ -149,10 +148,7 @@ func (c *Core) load(flows uint32) error {
 	if err := c.keepKeys(keys); err != nil {
 		return err
 	}
-	if c.lines, err = mapLines(&c.objects.programsMaps, unix.PROT_READ); err != nil {
-		return err
-	}
-	c.page, err = mapSwitch(c.objects.CurrentTables)
+	c.lines, err = mapLines(&c.objects.programsMaps, unix.PROT_READ)
 	return err
 }
 
@@ -225,24 +221,11 @@ func freeze(m *ebpf.Map) error {
 // Magic is the upper half of the mark on every packet that the programs let up the stack; random per pin directory, never 0.
 func (c *Core) Magic() uint16 { return c.magic }
 
-// outer gives an array of maps by name.
-func (c *Core) outer(name string) *ebpf.Map {
-	o := &c.objects
-	return map[string]*ebpf.Map{
-		tSegmentIndex: o.SegmentIndex, tSegments: o.Segments, tHosts: o.Hosts, tPrefixes: o.Prefixes, tStations: o.Stations,
-		tPorts: o.Ports, tClasses: o.Classes, tCells: o.Cells, tNotes: o.Notes, tRuleCounts: o.RuleCounts,
-	}[name]
-}
-
 // Close releases handles; everything pinned goes on working.
 func (c *Core) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	err := c.lines.close()
-	if c.page != nil {
-		err = errors.Join(err, unix.Munmap(c.page))
-		c.page = nil
-	}
 	if c.objects.Classify != nil {
 		err = errors.Join(err, c.objects.Close())
 	}

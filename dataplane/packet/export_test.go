@@ -100,11 +100,8 @@ func (c *Core) NewTrial(flows, quota uint32, own ...string) (*Trial, error) {
 	o := &c.objects
 	shared := map[string]*ebpf.Map{
 		"allowed": o.Allowed, "anchor_ports": o.AnchorPorts, "anchor_prefixes": o.AnchorPrefixes, "boot": o.Boot,
-		"current_tables": o.CurrentTables, "device_index": o.DeviceIndex, "devices": o.Devices, "egress_ports": o.EgressPorts,
+		"images": o.Images, "rule_counts": o.RuleCounts, "device_index": o.DeviceIndex, "devices": o.Devices, "egress_ports": o.EgressPorts,
 		"zone_pairs": o.ZonePairs,
-	}
-	for _, name := range tableNames {
-		shared[name] = c.outer(name)
 	}
 	for _, name := range own {
 		delete(shared, name)

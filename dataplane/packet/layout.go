@@ -5,27 +5,158 @@ import (
 	"net/netip"
 )
 
-// Byte layouts of keys and values that bpf/types.h defines; sizes are checked by the kernel against the maps, the fields by
-// every test that loads tables and sends a packet. Numbers are in host order (the objects are little-endian), addresses in
-// network order.
-
-type (
-	addrBytes    [16]byte // IPv4 as ::ffff:a.b.c.d
-	prefixKey    [24]byte
-	segmentKey   [4]byte
-	segmentValue [36]byte
-	bindingValue [16]byte
-	stationKey   [8]byte
-	classValue   [40]byte
-	cellKey      [8]byte
-	cellValue    [8]byte
-)
+// Byte layouts that bpf/types.h and bpf/image.h define; the fields are checked by every test that loads tables and sends a
+// packet. Numbers are in host order (the objects are little-endian), addresses in network order.
 
 var le = binary.LittleEndian
 
-func addrOf(a netip.Addr) addrBytes { return a.As16() }
+const (
+	chunkSize    = 1 << 16
+	bucketSize   = 64
+	imageMagic   = 0x324b5353 // "SSK2"
+	imageVersion = 1
+)
 
-// goAddr is the inverse; every address of the tables that is IPv4 comes back as IPv4.
+// Chunk 0, struct image_head.
+const (
+	headMagic    = 0
+	headVersion  = 4
+	headEpoch    = 8
+	headChunks   = 12
+	headTables   = 16 // in the order of imageTables
+	headSpare    = headTables + 16*int(tableCount)
+	headDevices  = 256
+	headSmall    = headDevices + 4*maxDevices
+	headWindows  = headSmall + 2*smallSize
+	headSegments = headWindows + windowSize*maxWindows
+	headLimits   = headSegments + segmentSize*maxSegments
+	headEnd      = headLimits + limitsSize*maxSegments
+)
+
+// imageTable is one table behind the head, in the order in which they lie.
+type imageTable int
+
+const (
+	tableHosts4 imageTable = iota
+	tableHosts6
+	tableCells
+	tableVLANs
+	tableNodes
+	tablePrefixes
+	tablePorts
+	tableClasses
+	tableRules
+	tableStations
+	tableNotes
+	tableCount
+)
+
+var imageTables = [tableCount]struct {
+	name string
+	size int // bytes of what count counts
+	ways int // entries in a bucket; 0: not a cuckoo table
+}{
+	tableHosts4:   {"hosts4", bucketSize, 4},
+	tableHosts6:   {"hosts6", bucketSize, 2},
+	tableCells:    {"cells", bucketSize, 4},
+	tableVLANs:    {"vlans", 2 * vlanBlock, 0},
+	tableNodes:    {"nodes", 4 * nodeFan, 0},
+	tablePrefixes: {"prefixes", 32, 0},
+	tablePorts:    {"ports", 2, 0},
+	tableClasses:  {"classes", 64, 0},
+	tableRules:    {"rules", 16, 0},
+	tableStations: {"stations", bucketSize, 8},
+	tableNotes:    {"notes", 1, 0},
+}
+
+// chunks is how many chunks hold count of the table's entries.
+func (i imageTable) chunks(count uint32) uint64 {
+	return (uint64(count)*uint64(imageTables[i].size) + chunkSize - 1) / chunkSize
+}
+
+const (
+	maxSegments = maxSegment + 1
+	maxWindows  = 256
+	segmentSize = 32
+	limitsSize  = 16
+	windowSize  = 32
+	windowSpans = 8
+
+	vlanBlock  = 4096   // entries
+	vlanInner  = 0x8000 // the rest is the block of the second tag
+	vlanBlocks = 0x8000 // at most
+
+	nodeFan   = 256
+	nodeChild = 1 << 31
+	maxNodes  = 65535 // of the prefix trie
+
+	maxRule = 1<<20 - 1 // greatest rule number
+)
+
+// Dense port table.
+const (
+	portsUDP  = 65536
+	portsSCTP = 131072
+	portsSize = 196608
+
+	smallICMP  = 0
+	smallICMP6 = 256
+	smallOther = 512
+	smallSize  = 768
+)
+
+const (
+	protoICMP  = 1
+	protoTCP   = 6
+	protoUDP   = 17
+	protoICMP6 = 58
+	protoSCTP  = 132
+)
+
+// mix spreads 64 bits over 64 bits, as bpf/image.h does; the halves of the result name a key's two buckets.
+func mix(x uint64) uint64 {
+	x ^= x >> 32
+	x *= 0xd6e8feb86659fd93
+	x ^= x >> 32
+	x *= 0xd6e8feb86659fd93
+	x ^= x >> 32
+	return x
+}
+
+// bucketOf is the bucket that one half of a hash names.
+func bucketOf(half, buckets uint32) uint32 { return uint32(uint64(half) * uint64(buckets) >> 32) }
+
+func hashHost4(addr [4]byte, seed uint32) uint64 {
+	return mix(uint64(seed)<<32 | uint64(le.Uint32(addr[:])))
+}
+
+func hashHost6(addr [16]byte, seed uint32) uint64 {
+	return mix(mix(le.Uint64(addr[:])^uint64(seed)) ^ le.Uint64(addr[8:]))
+}
+
+// cellKey is a cell's key as the first six bytes of its entry.
+func cellKey(src, dst, port uint16) uint64 {
+	return uint64(port)<<32 | uint64(dst)<<16 | uint64(src)
+}
+
+func hashCell(key uint64, seed uint32) uint64 { return mix(uint64(seed)<<48 ^ key) }
+
+// stationKey is a registered MAC of a segment as the eight bytes of its entry.
+func stationKey(segment uint16, mac MAC) uint64 {
+	var b [8]byte
+	le.PutUint16(b[:], segment)
+	copy(b[2:], mac[:])
+	return le.Uint64(b[:])
+}
+
+func hashStation(key uint64, seed uint32) uint64 { return mix(key ^ uint64(seed)) }
+
+type (
+	addrBytes [16]byte // IPv4 as ::ffff:a.b.c.d
+	prefixKey [24]byte // of the egress program's trie
+)
+
+// goAddr gives every address that is IPv4 as IPv4.
 func (a addrBytes) goAddr() netip.Addr { return netip.AddrFrom16(a).Unmap() }
 
 func prefixKeyOf(p netip.Prefix) (k prefixKey) {
@@ -35,7 +166,7 @@ func prefixKeyOf(p netip.Prefix) (k prefixKey) {
 	}
 	le.PutUint32(k[0:], uint32(32+bits))
 	k[7] = family
-	a := addrOf(p.Addr())
+	a := p.Addr().As16()
 	copy(k[8:], a[:])
 	return k
 }
@@ -47,133 +178,6 @@ func (k prefixKey) goPrefix() netip.Prefix {
 		return netip.PrefixFrom(a.Unmap(), bits-96)
 	}
 	return netip.PrefixFrom(a, bits)
-}
-
-func segmentKeyOf(device, vlan uint16) (k segmentKey) {
-	le.PutUint16(k[0:], device)
-	le.PutUint16(k[2:], vlan)
-	return k
-}
-
-func segmentValueOf(s Segment, device uint16, g groups) (v segmentValue) {
-	le.PutUint16(v[0:], device)
-	le.PutUint16(v[2:], s.VLAN)
-	v[4] = byte(s.Zone)
-	v[5] = flag(s.Strict)
-	v[6] = flag(s.Tunnel)
-	v[7], v[8], v[9] = flag(s.Multicast), flag(s.Routers), flag(s.DHCPServers)
-	le.PutUint16(v[10:], g.class4)
-	le.PutUint16(v[12:], g.class6)
-	if g.broadcast.IsValid() {
-		copy(v[16:], g.broadcast.AsSlice())
-	}
-	for i, n := range []uint32{s.Limits.Flows, s.Limits.Rate, s.Limits.StationFlows, s.Limits.StationRate} {
-		le.PutUint32(v[20+4*i:], n)
-	}
-	return v
-}
-
-func bindingOf(class, segment uint16, mac MAC) (v bindingValue) {
-	le.PutUint16(v[0:], class)
-	le.PutUint16(v[2:], segment)
-	copy(v[4:10], mac[:])
-	return v
-}
-
-func (v bindingValue) fields() (class, segment uint16, mac MAC) {
-	return le.Uint16(v[0:]), le.Uint16(v[2:]), MAC(v[4:10])
-}
-
-func stationKeyOf(segment uint16, mac MAC) (k stationKey) {
-	le.PutUint16(k[0:], segment)
-	copy(k[2:], mac[:])
-	return k
-}
-
-func classValueOf(c Class, device uint16) (v classValue) {
-	le.PutUint16(v[0:], c.Segment)
-	v[2] = byte(c.Kind)
-	v[3] = flag(c.OnLink)
-	le.PutUint16(v[4:], device)
-	le.PutUint16(v[6:], c.VLAN)
-	for _, via := range c.Via {
-		a := addrOf(via)
-		if via.Is4() {
-			copy(v[8:24], a[:])
-		} else {
-			copy(v[24:40], a[:])
-		}
-	}
-	return v
-}
-
-func (v classValue) goClass(id uint16) (c Class, device uint16) {
-	c = Class{ID: id, Segment: le.Uint16(v[0:]), Kind: Kind(v[2]), OnLink: v[3] != 0, VLAN: le.Uint16(v[6:]), Via: []netip.Addr{}}
-	for _, b := range [][]byte{v[8:24], v[24:40]} {
-		if a := addrBytes(b); a != (addrBytes{}) {
-			c.Via = append(c.Via, a.goAddr())
-		}
-	}
-	return c, le.Uint16(v[4:])
-}
-
-func cellKeyOf(c Cell) (k cellKey) {
-	le.PutUint16(k[0:], c.Src)
-	le.PutUint16(k[2:], c.Dst)
-	le.PutUint16(k[4:], c.Port)
-	return k
-}
-
-func cellValueOf(c Cell) (v cellValue) {
-	le.PutUint32(v[0:], c.Rule)
-	v[4] = c.BWClass
-	return v
-}
-
-// Dense port table, see bpf/tables.h.
-const (
-	portsUDP   = 65536
-	portsICMP  = 131072
-	portsICMP6 = portsICMP + 256
-	portsOther = portsICMP + 512
-	portsSize  = portsICMP + 768
-)
-
-const (
-	protoICMP  = 1
-	protoTCP   = 6
-	protoUDP   = 17
-	protoICMP6 = 58
-)
-
-// portIndex is where a protocol's port (or type) lies in the dense table.
-func portIndex(proto uint8, port uint16) int {
-	switch proto {
-	case protoTCP:
-		return int(port)
-	case protoUDP:
-		return portsUDP + int(port)
-	case protoICMP:
-		return portsICMP + int(port)
-	case protoICMP6:
-		return portsICMP6 + int(port)
-	}
-	return portsOther + int(proto)
-}
-
-// portAt is the inverse.
-func portAt(i int) (proto uint8, port uint16) {
-	switch {
-	case i < portsUDP:
-		return protoTCP, uint16(i)
-	case i < portsICMP:
-		return protoUDP, uint16(i - portsUDP)
-	case i < portsICMP6:
-		return protoICMP, uint16(i - portsICMP)
-	case i < portsOther:
-		return protoICMP6, uint16(i - portsICMP6)
-	}
-	return uint8(i - portsOther), 0
 }
 
 func flag(b bool) byte {

@@ -141,7 +141,10 @@ func (c *Core) flowCounters(rules map[uint32]Count) ([]SegmentCount, error) {
 	if err := c.ruleCounters(rules); err != nil {
 		return nil, err
 	}
-	_, epoch := c.current()
+	epoch := uint32(0)
+	if c.active != nil {
+		epoch = c.active.Epoch
+	}
 	err := c.lines.walk(func(r rawFlow) bool {
 		a, b := r.segments()
 		for by, pair := range []uint32{uint32(a)<<16 | uint32(b), uint32(b)<<16 | uint32(a)} {
@@ -211,18 +214,33 @@ func sumNumber(m *ebpf.Map) (n uint64, err error) {
 	return n, nil
 }
 
+// ruleCount is struct rule_count of bpf/image.h.
+type ruleCount struct {
+	Packets, Bytes uint64
+	Last           uint32 // seconds since boot
+	Epoch          uint32 // in entry 0: whose rules these are
+}
+
 // ruleCounters reads what is booked; c.mu is held.
 func (c *Core) ruleCounters(out map[uint32]Count) error {
-	slot, epoch := c.current()
-	if epoch == 0 {
+	if c.active == nil {
 		return nil
 	}
 	var m *ebpf.Map
-	if err := c.objects.RuleCounts.Lookup(slot, &m); err != nil {
+	if err := c.objects.RuleCounts.Lookup(c.active.Epoch&1, &m); err != nil {
 		return fmt.Errorf("read counters of rules: %w", err)
 	}
 	defer m.Close()
-	return each(m, func(rule uint32, perCPU []programsCount) { out[rule] = sum(perCPU) })
+	counts, err := values[ruleCount](m)
+	if err != nil {
+		return err
+	}
+	for _, r := range c.active.Rules {
+		if int(r.ID) < len(counts) {
+			out[r.ID] = Count{counts[r.ID].Packets, counts[r.ID].Bytes}
+		}
+	}
+	return nil
 }
 
 func total(m *ebpf.Map, key uint32) (Count, error) {

@@ -321,10 +321,7 @@ const (
 	programsMapCaptureRings     = "capture_rings"
 	programsMapCaptureRules     = "capture_rules"
 	programsMapCapturesLost     = "captures_lost"
-	programsMapCells            = "cells"
-	programsMapClasses          = "classes"
 	programsMapCollector        = "collector"
-	programsMapCurrentTables    = "current_tables"
 	programsMapDeviceIndex      = "device_index"
 	programsMapDevices          = "devices"
 	programsMapDrops            = "drops"
@@ -339,21 +336,15 @@ const (
 	programsMapFlowsOpened      = "flows_opened"
 	programsMapFragments        = "fragments"
 	programsMapHashSeeds        = "hash_seeds"
-	programsMapHosts            = "hosts"
-	programsMapNotes            = "notes"
+	programsMapImages           = "images"
 	programsMapNotices          = "notices"
 	programsMapOverflowDrafts   = "overflow_drafts"
 	programsMapPackets          = "packets"
-	programsMapPorts            = "ports"
-	programsMapPrefixes         = "prefixes"
 	programsMapQuotes           = "quotes"
 	programsMapRuleCounts       = "rule_counts"
-	programsMapSegmentIndex     = "segment_index"
 	programsMapSegmentPairs     = "segment_pairs"
 	programsMapSegmentUses      = "segment_uses"
-	programsMapSegments         = "segments"
 	programsMapStationUses      = "station_uses"
-	programsMapStations         = "stations"
 	programsMapVerdicts         = "verdicts"
 	programsMapZonePairs        = "zone_pairs"
 	programsProgBeginCollecting = "begin_collecting"
@@ -443,10 +434,7 @@ type programsMapSpecs struct {
 	CaptureRings   *ebpf.MapSpec `ebpf:"capture_rings"`
 	CaptureRules   *ebpf.MapSpec `ebpf:"capture_rules"`
 	CapturesLost   *ebpf.MapSpec `ebpf:"captures_lost"`
-	Cells          *ebpf.MapSpec `ebpf:"cells"`
-	Classes        *ebpf.MapSpec `ebpf:"classes"`
 	Collector      *ebpf.MapSpec `ebpf:"collector"`
-	CurrentTables  *ebpf.MapSpec `ebpf:"current_tables"`
 	DeviceIndex    *ebpf.MapSpec `ebpf:"device_index"`
 	Devices        *ebpf.MapSpec `ebpf:"devices"`
 	Drops          *ebpf.MapSpec `ebpf:"drops"`
@@ -461,21 +449,15 @@ type programsMapSpecs struct {
 	FlowsOpened    *ebpf.MapSpec `ebpf:"flows_opened"`
 	Fragments      *ebpf.MapSpec `ebpf:"fragments"`
 	HashSeeds      *ebpf.MapSpec `ebpf:"hash_seeds"`
-	Hosts          *ebpf.MapSpec `ebpf:"hosts"`
-	Notes          *ebpf.MapSpec `ebpf:"notes"`
+	Images         *ebpf.MapSpec `ebpf:"images"`
 	Notices        *ebpf.MapSpec `ebpf:"notices"`
 	OverflowDrafts *ebpf.MapSpec `ebpf:"overflow_drafts"`
 	Packets        *ebpf.MapSpec `ebpf:"packets"`
-	Ports          *ebpf.MapSpec `ebpf:"ports"`
-	Prefixes       *ebpf.MapSpec `ebpf:"prefixes"`
 	Quotes         *ebpf.MapSpec `ebpf:"quotes"`
 	RuleCounts     *ebpf.MapSpec `ebpf:"rule_counts"`
-	SegmentIndex   *ebpf.MapSpec `ebpf:"segment_index"`
 	SegmentPairs   *ebpf.MapSpec `ebpf:"segment_pairs"`
 	SegmentUses    *ebpf.MapSpec `ebpf:"segment_uses"`
-	Segments       *ebpf.MapSpec `ebpf:"segments"`
 	StationUses    *ebpf.MapSpec `ebpf:"station_uses"`
-	Stations       *ebpf.MapSpec `ebpf:"stations"`
 	Verdicts       *ebpf.MapSpec `ebpf:"verdicts"`
 	ZonePairs      *ebpf.MapSpec `ebpf:"zone_pairs"`
 }
@@ -525,10 +507,7 @@ type programsMaps struct {
 	CaptureRings   *ebpf.Map `ebpf:"capture_rings"`
 	CaptureRules   *ebpf.Map `ebpf:"capture_rules"`
 	CapturesLost   *ebpf.Map `ebpf:"captures_lost"`
-	Cells          *ebpf.Map `ebpf:"cells"`
-	Classes        *ebpf.Map `ebpf:"classes"`
 	Collector      *ebpf.Map `ebpf:"collector"`
-	CurrentTables  *ebpf.Map `ebpf:"current_tables"`
 	DeviceIndex    *ebpf.Map `ebpf:"device_index"`
 	Devices        *ebpf.Map `ebpf:"devices"`
 	Drops          *ebpf.Map `ebpf:"drops"`
@@ -543,21 +522,15 @@ type programsMaps struct {
 	FlowsOpened    *ebpf.Map `ebpf:"flows_opened"`
 	Fragments      *ebpf.Map `ebpf:"fragments"`
 	HashSeeds      *ebpf.Map `ebpf:"hash_seeds"`
-	Hosts          *ebpf.Map `ebpf:"hosts"`
-	Notes          *ebpf.Map `ebpf:"notes"`
+	Images         *ebpf.Map `ebpf:"images"`
 	Notices        *ebpf.Map `ebpf:"notices"`
 	OverflowDrafts *ebpf.Map `ebpf:"overflow_drafts"`
 	Packets        *ebpf.Map `ebpf:"packets"`
-	Ports          *ebpf.Map `ebpf:"ports"`
-	Prefixes       *ebpf.Map `ebpf:"prefixes"`
 	Quotes         *ebpf.Map `ebpf:"quotes"`
 	RuleCounts     *ebpf.Map `ebpf:"rule_counts"`
-	SegmentIndex   *ebpf.Map `ebpf:"segment_index"`
 	SegmentPairs   *ebpf.Map `ebpf:"segment_pairs"`
 	SegmentUses    *ebpf.Map `ebpf:"segment_uses"`
-	Segments       *ebpf.Map `ebpf:"segments"`
 	StationUses    *ebpf.Map `ebpf:"station_uses"`
-	Stations       *ebpf.Map `ebpf:"stations"`
 	Verdicts       *ebpf.Map `ebpf:"verdicts"`
 	ZonePairs      *ebpf.Map `ebpf:"zone_pairs"`
 }
@@ -573,10 +546,7 @@ func (m *programsMaps) Close() error {
 		m.CaptureRings,
 		m.CaptureRules,
 		m.CapturesLost,
-		m.Cells,
-		m.Classes,
 		m.Collector,
-		m.CurrentTables,
 		m.DeviceIndex,
 		m.Devices,
 		m.Drops,
@@ -591,21 +561,15 @@ func (m *programsMaps) Close() error {
 		m.FlowsOpened,
 		m.Fragments,
 		m.HashSeeds,
-		m.Hosts,
-		m.Notes,
+		m.Images,
 		m.Notices,
 		m.OverflowDrafts,
 		m.Packets,
-		m.Ports,
-		m.Prefixes,
 		m.Quotes,
 		m.RuleCounts,
-		m.SegmentIndex,
 		m.SegmentPairs,
 		m.SegmentUses,
-		m.Segments,
 		m.StationUses,
-		m.Stations,
 		m.Verdicts,
 		m.ZonePairs,
 	)

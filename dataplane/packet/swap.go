@@ -1,23 +1,21 @@
 package packet
 
 import (
+	"errors"
 	"fmt"
-	"os"
-	"sync/atomic"
-	"unsafe"
 
 	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
 )
 
-// Staged is a policy that lies in frozen maps beside the current one.
+// Staged is a policy that lies in a frozen image beside the current one.
 type Staged struct {
 	core    *Core
-	maps    generation
+	image   imageMap
+	counts  *ebpf.Map
 	decoded Tables
 }
 
-// Load puts tables into new maps, freezes them and reads them back. The epoch is set by Load: one more than the current.
+// Load puts tables into a new image, freezes it and reads it back. The epoch is set by Load: one more than the current.
 // The caller proves Decoded and then calls Swap or Discard.
 func (c *Core) Load(t Tables) (*Staged, error) {
 	t = Canonical(t)
@@ -26,63 +24,100 @@ func (c *Core) Load(t Tables) (*Staged, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_, epoch := c.current()
-	t.Epoch = epoch + 1
-	g, err := encode(c.spec, t, c.devices.number)
+	s, err := c.stage(t)
 	if err != nil {
 		return nil, fmt.Errorf("load revision %q: %w", t.Revision, err)
 	}
-	decoded, err := decode(g, c.devices.name)
-	if err != nil {
-		g.close()
-		return nil, fmt.Errorf("load revision %q: %w", t.Revision, err)
-	}
-	return &Staged{core: c, maps: g, decoded: decoded}, nil
+	return s, nil
 }
 
-// Decoded is what the frozen maps hold.
+func (c *Core) stage(t Tables) (*Staged, error) {
+	epoch, err := c.inForce()
+	if err != nil {
+		return nil, err
+	}
+	if t.Epoch = epoch + 1; t.Epoch == 0 {
+		return nil, errors.New("the epochs are used up; remove the pins to begin anew")
+	}
+	image, err := encodeImage(t, c.devices.number)
+	if err != nil {
+		return nil, err
+	}
+	s := &Staged{core: c}
+	if s.image, err = putImage(c.spec, image); err != nil {
+		return nil, err
+	}
+	if s.decoded, err = s.image.decode(c.devices.name); err == nil {
+		s.counts, err = newRuleCounts(c.spec, s.decoded)
+	}
+	if err != nil {
+		s.Discard()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Decoded is what the frozen image holds.
 func (s *Staged) Decoded() Tables { return Canonical(s.decoded) }
 
 // Discard frees staged tables that are not to become current. Harmless after Swap.
-func (s *Staged) Discard() { s.maps.close() }
+func (s *Staged) Discard() {
+	s.image.Close()
+	s.counts.Close()
+}
 
-// Swap makes the staged tables current by one atomic write. Packets under way finish with the tables they began with.
+// Swap makes the staged tables current by one atomic update. Packets under way finish with the image they began with.
 func (s *Staged) Swap() error {
 	c := s.core
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	slot, epoch := c.current()
-	if s.decoded.Epoch != epoch+1 {
-		return fmt.Errorf("swap to revision %q: it was staged after epoch %d, but %d is current; load it again", s.decoded.Revision, s.decoded.Epoch-1, epoch)
-	}
-	for name, m := range s.maps {
-		info, err := m.Info()
-		if err != nil {
-			return fmt.Errorf("swap to revision %q: table %s: %w", s.decoded.Revision, name, err)
-		}
-		if !info.Frozen() && name != tRuleCounts {
-			return fmt.Errorf("swap to revision %q: table %s is not frozen", s.decoded.Revision, name)
-		}
-	}
-	if epoch != 0 {
-		slot = 1 - slot
-	}
-	for _, name := range tableNames {
-		if err := c.outer(name).Put(slot, s.maps[name]); err != nil {
-			return fmt.Errorf("swap to revision %q: table %s: %w", s.decoded.Revision, name, err)
-		}
-	}
-	c.store(slot, s.decoded.Epoch)
-	// An update of an array of maps returns only when every program that was running has ended (maybe_wait_bpf_programs in
-	// kernel/bpf/syscall.c): after this nobody reads the slot that was left, so the next Swap may fill it.
-	if err := c.outer(tNotes).Put(slot, s.maps[tNotes]); err != nil {
-		return fmt.Errorf("wait for packets under way after the swap to revision %q: %w", s.decoded.Revision, err)
+	if err := s.swap(); err != nil {
+		return fmt.Errorf("swap to revision %q: %w", s.decoded.Revision, err)
 	}
 	active := s.decoded
 	c.active = &active
-	s.maps.close()
+	s.Discard()
 	return nil
 }
+
+func (s *Staged) swap() error {
+	c := s.core
+	epoch, err := c.inForce()
+	if err != nil {
+		return err
+	}
+	if s.decoded.Epoch != epoch+1 {
+		return fmt.Errorf("it was staged after epoch %d, but %d is current; load it again", s.decoded.Epoch-1, epoch)
+	}
+	frozen, err := s.image.frozen()
+	if err != nil {
+		return err
+	}
+	if !frozen {
+		return errors.New("its image is not frozen: somebody could still change it; load it again")
+	}
+	// The counters of the epoch before the current one give way. No packet counts there any more: the former update of images
+	// returned only when every program that was running had ended (maybe_wait_bpf_programs in kernel/bpf/syscall.c).
+	if err := c.objects.RuleCounts.Put(s.decoded.Epoch&1, s.counts); err != nil {
+		return fmt.Errorf("hang in the counters of the rules: %w", err)
+	}
+	former := byEpoch(epoch)
+	for _, slot := range []uint32{byEpoch(s.decoded.Epoch), imageNow} {
+		if err := c.objects.Images.Put(slot, s.image.Map); err != nil {
+			return fmt.Errorf("hang in the image: %w", err)
+		}
+	}
+	// It is in force. Nobody uses the former one any more, for the same reason; so that it does not stay in memory:
+	if err := c.objects.Images.Delete(former); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		c.log.Warn("the former image stays in memory until the next one comes", "error", err)
+	}
+	return nil
+}
+
+// Slots of the map of images.
+const imageNow = 0
+
+func byEpoch(epoch uint32) uint32 { return 1 + epoch&1 }
 
 // Active is the current policy, false before the first Swap.
 func (c *Core) Active() (Tables, bool) {
@@ -94,48 +129,41 @@ func (c *Core) Active() (Tables, bool) {
 	return Canonical(*c.active), true
 }
 
-// current reads the switch.
-func (c *Core) current() (slot, epoch uint32) {
-	v := atomic.LoadUint64(c.switchWord())
-	return uint32(v), uint32(v >> 32)
-}
-
-func (c *Core) store(slot, epoch uint32) {
-	atomic.StoreUint64(c.switchWord(), uint64(epoch)<<32|uint64(slot))
-}
-
-func (c *Core) switchWord() *uint64 { return (*uint64)(unsafe.Pointer(unsafe.SliceData(c.page))) }
-
-// mapSwitch maps the page of the switch; the programs read the same memory.
-func mapSwitch(m *ebpf.Map) ([]byte, error) {
-	b, err := unix.Mmap(m.FD(), 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
-	if err != nil {
-		return nil, fmt.Errorf("map the table switch: %w", err)
-	}
-	return b, nil
-}
-
-// recall decodes the policy that the pinned maps hold.
-func (c *Core) recall() error {
-	slot, epoch := c.current()
-	if epoch == 0 {
-		return nil
-	}
-	g := generation{}
-	defer func() { g.close() }()
-	for _, name := range tableNames {
-		var m *ebpf.Map
-		if err := c.outer(name).Lookup(slot, &m); err != nil {
-			return fmt.Errorf("re-open table %s of epoch %d: %w", name, epoch, err)
+// current opens the image in force; none before the first.
+func (c *Core) current() (m imageMap, ok bool, err error) {
+	if err := c.objects.Images.Lookup(uint32(imageNow), &m.Map); err != nil {
+		if errors.Is(err, ebpf.ErrKeyNotExist) {
+			return m, false, nil
 		}
-		g[name] = m
+		return m, false, fmt.Errorf("open the image in force: %w", err)
 	}
-	t, err := decode(g, c.devices.name)
+	return m, true, nil
+}
+
+// inForce is the epoch of the image in force, 0 before the first.
+func (c *Core) inForce() (epoch uint32, err error) {
+	m, ok, err := c.current()
+	if err != nil || !ok {
+		return 0, err
+	}
+	defer m.Close()
+	err = m.view(func(image []byte) error {
+		epoch = le.Uint32(image[headEpoch:])
+		return nil
+	})
+	return epoch, err
+}
+
+// recall decodes the policy that the pinned image holds.
+func (c *Core) recall() error {
+	m, ok, err := c.current()
+	if err != nil || !ok {
+		return err
+	}
+	defer m.Close()
+	t, err := m.decode(c.devices.name)
 	if err != nil {
-		return fmt.Errorf("re-open the tables of epoch %d: %w", epoch, err)
-	}
-	if t.Epoch != epoch {
-		return fmt.Errorf("re-open the tables: the switch says epoch %d, the tables %d", epoch, t.Epoch)
+		return fmt.Errorf("re-open the image in force: %w", err)
 	}
 	c.active = &t
 	return nil
