@@ -19,7 +19,7 @@ type commitResult struct {
 // measureCommit commits a city's records n times, each time with one record more or less, under live traffic of 64 k flows.
 func measureCommit(dir string, records, n int) (r commitResult, err error) {
 	city := newCity(records)
-	l, err := newLane(city, feederSize{packets: flows64k})
+	l, err := newLane(feederSize{packets: flows64k})
 	if err != nil {
 		return r, err
 	}

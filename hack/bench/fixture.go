@@ -24,7 +24,7 @@ const (
 )
 
 func newFixture(t *town, dir string) (*fixture, error) {
-	l, err := newLane(t, feederSize{packets: million, flows: million + million/8, permits: t.records})
+	l, err := newLane(feederSize{packets: million, flows: million + million/8, permits: t.records})
 	if err != nil {
 		return nil, err
 	}

@@ -86,11 +86,14 @@ func (f *forwarding) addRules(name string, t *town, binding bool) error {
 }
 
 func (f *forwarding) add(name string, t *town, set func(*lane, []flow) error) error {
-	l, err := newLane(t, feederSize{packets: flows64k})
+	l, err := newLane(feederSize{packets: flows64k})
 	if err != nil {
 		return err
 	}
 	f.owned = append(f.owned, l)
+	if err := l.in(func() error { return l.open(t) }); err != nil {
+		return err
+	}
 	fs, err := flows(t.pairs, 0, flows64k)
 	if err != nil {
 		return err

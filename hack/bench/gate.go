@@ -44,6 +44,9 @@ func guard(l *lane, t *town, pins string, flows uint32) (*guarded, error) {
 				return fmt.Errorf("port %s is not guarded: %s", s.Name, s.Error)
 			}
 		}
+		if err := l.open(t); err != nil {
+			return err
+		}
 		_, err := g.commit(generation.Tables)
 		return err
 	})

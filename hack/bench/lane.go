@@ -44,17 +44,17 @@ const (
 
 var nearNames, farNames = [2]string{stationPort, servicePort}, [2]string{"farst0", "farsv0"}
 
-// newLane makes it for the addresses of a town. size: of the far ends' list; the device to send to is added.
-func newLane(t *town, size feederSize) (*lane, error) {
+// newLane makes it with its ports down. size: of the far ends' list; the device to send to is added.
+func newLane(size feederSize) (*lane, error) {
 	l := &lane{ns: netns.None()}
-	if err := l.make(t, size); err != nil {
+	if err := l.make(size); err != nil {
 		l.close()
 		return nil, fmt.Errorf("make a lane: %w", err)
 	}
 	return l, nil
 }
 
-func (l *lane) make(t *town, size feederSize) error {
+func (l *lane) make(size feederSize) error {
 	if err := l.makeNamespace(); err != nil {
 		return err
 	}
@@ -68,9 +68,6 @@ func (l *lane) make(t *town, size feederSize) error {
 			if err := l.makePair(i); err != nil {
 				return err
 			}
-		}
-		if err := l.makeNeighbours(t); err != nil {
-			return err
 		}
 		var err error
 		size.exit = uint32(l.near[1].Attrs().Index)
@@ -131,16 +128,19 @@ func (l *lane) makePair(i int) error {
 		if err != nil {
 			return err
 		}
-		if err := netlink.LinkSetUp(link); err != nil {
-			return err
-		}
 		*to = link
 	}
-	return nil
+	return netlink.LinkSetUp(l.far[i])
 }
 
-// makeNeighbours gives the gate its addresses and lets it know every MAC: nothing is left to resolve while measuring.
-func (l *lane) makeNeighbours(t *town) error {
+// open sets the gate's ports up, once what guards them is there, gives them their addresses and lets the kernel know every
+// MAC: nothing is left to resolve while measuring.
+func (l *lane) open(t *town) error {
+	for i := range l.near {
+		if err := netlink.LinkSetUp(l.near[i]); err != nil {
+			return err
+		}
+	}
 	gates := [2]string{stationGate.String() + "/16", serviceGate.String() + "/16"}
 	for i := range gates {
 		a, err := netlink.ParseAddr(gates[i])

@@ -27,8 +27,19 @@ import (
 func main() {
 	out := flag.String("out", "out/bench.json", "file for the measurements")
 	plot := flag.String("plot", "out/bench.svg", "file for the plot")
+	loop := flag.String("loop", "", "for a profiler: measure only hits, firsts, refusals or mix, again and again for -seconds, with -records and -live flows")
+	seconds := flag.Int("seconds", 10, "how long -loop goes on")
+	records := flag.Int("records", 10_000, "records of -loop: 100, 1000, 10000 or 100000")
+	live := flag.Int("live", flows64k, "live flows of -loop")
 	flag.Parse()
-	err := aside(func() error { return bench(*out, *plot) })
+	err := aside(func() error {
+		return withPins(func(dir string) error {
+			if *loop != "" {
+				return again(dir, *loop, *records, *live, time.Duration(*seconds)*time.Second)
+			}
+			return bench(dir, *out, *plot)
+		})
+	})
 	var ended *exec.ExitError
 	if errors.As(err, &ended) {
 		os.Exit(ended.ExitCode())
@@ -62,7 +73,8 @@ func aside(f func() error) error {
 	return c.Run()
 }
 
-func bench(out, plot string) error {
+// withPins gives f a folder on a bpffs.
+func withPins(f func(dir string) error) error {
 	dir, err := os.MkdirTemp("", "sekisho-bench-")
 	if err != nil {
 		return err
@@ -72,8 +84,11 @@ func bench(out, plot string) error {
 		return fmt.Errorf("mount a bpffs: %w", err)
 	}
 	defer unix.Unmount(dir, unix.MNT_DETACH)
-	fmt.Println(machine())
+	return f(dir)
+}
 
+func bench(dir, out, plot string) error {
+	fmt.Println(machine())
 	records := []int{100, 1_000, 10_000, 100_000}
 	fixtures, err := newFixtures(records, dir)
 	defer func() {
@@ -121,6 +136,33 @@ func bench(out, plot string) error {
 	fmt.Println()
 	all := summary(g, f, memory, c)
 	return errors.Join(printMeasurements(os.Stdout, all), writeJSON(out, all), writePlot(plot, g, f))
+}
+
+// again measures one kind of packet until the time is over, and prints the median.
+func again(dir, kind string, records, live int, d time.Duration) error {
+	if _, ok := shapes[records]; !ok {
+		return fmt.Errorf("-records %d: want one of 100, 1000, 10000, 100000", records)
+	}
+	x, err := newFixture(newTown(records), dir)
+	if err != nil {
+		return err
+	}
+	defer x.close()
+	if err := x.fill(live); err != nil {
+		return err
+	}
+	measure, ok := map[string]func(*sample) error{"hits": x.hits, "firsts": x.firsts, "refusals": x.refuse, "mix": x.mix}[kind]
+	if !ok {
+		return fmt.Errorf("-loop %s: want hits, firsts, refusals or mix", kind)
+	}
+	var s sample
+	for begin := time.Now(); time.Since(begin) < d; {
+		if err := measure(&s); err != nil {
+			return err
+		}
+	}
+	fmt.Printf("%s, %d records, %d flows: %s ns, generic %s ns, median of %d rounds\n", kind, records, live, figure(median(s.core)), figure(median(s.generic)), len(s.core))
+	return nil
 }
 
 func newFixtures(records []int, dir string) ([]*fixture, error) {
