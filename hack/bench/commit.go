@@ -24,7 +24,7 @@ func measureCommit(dir string, records, n int) (r commitResult, err error) {
 		return r, err
 	}
 	defer l.close()
-	g, err := guard(l, city, filepath.Join(dir, "city"), capacity)
+	g, err := guard(l, city, filepath.Join(dir, "city"), 2*flows64k)
 	if err != nil {
 		return r, err
 	}

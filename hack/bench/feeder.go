@@ -104,6 +104,9 @@ func (f *feeder) run(p *ebpf.Program, device, n int, flags, batch uint32) (uint3
 	return attr.answer, nil
 }
 
+// errStatistics: a figure that was taken meanwhile is worthless.
+var errStatistics = errors.New("somebody has statistics of BPF programs on, which cost more than what is measured; see sysctl kernel.bpf_stats_enabled")
+
 // cost runs p through feed on n packets and gives the nanoseconds a packet that the CPU spent, feed included. The caller is
 // locked to its thread and has blocked signals, see quietly.
 func (f *feeder) cost(p *ebpf.Program, device, n int) (ns float64, answer uint32, err error) {
@@ -112,6 +115,10 @@ func (f *feeder) cost(p *ebpf.Program, device, n int) (ns float64, answer uint32
 	}
 	if err := f.At.Set(uint32(0)); err != nil {
 		return 0, 0, err
+	}
+	counted, err := f.Feed.Stats()
+	if err != nil {
+		return 0, 0, fmt.Errorf("ask for the statistics of %s: %w", f.Feed, err)
 	}
 	before, err := threadTime()
 	if err != nil {
@@ -122,6 +129,12 @@ func (f *feeder) cost(p *ebpf.Program, device, n int) (ns float64, answer uint32
 		return 0, 0, err
 	}
 	after, err := threadTime()
+	if err != nil {
+		return 0, 0, err
+	}
+	if now, err := f.Feed.Stats(); err != nil || now.RunCount != counted.RunCount {
+		return 0, 0, errors.Join(err, errStatistics)
+	}
 	return float64(after-before) / float64(n), answer, err
 }
 

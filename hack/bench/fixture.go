@@ -16,19 +16,18 @@ type fixture struct {
 }
 
 const (
-	million    = 1 << 20
-	capacity   = 4 * million // of the flow table
-	passes     = 1 << 18     // packets of a round, at least
-	answerDrop = 1           // XDP_DROP
-	answerSend = 4           // XDP_REDIRECT
+	passes     = 1 << 18 // packets of a round, at least
+	answerDrop = 1       // XDP_DROP
+	answerSend = 4       // XDP_REDIRECT
 )
 
-func newFixture(t *town, dir string) (*fixture, error) {
-	l, err := newLane(feederSize{packets: million, flows: million + million/8, permits: t.records})
+// newFixture makes a gate whose flow table, and that of the generic design, has room for so many flows.
+func newFixture(t *town, capacity int, dir string) (*fixture, error) {
+	l, err := newLane(feederSize{packets: max(capacity, passes), flows: capacity, permits: t.records})
 	if err != nil {
 		return nil, err
 	}
-	g, err := guard(l, t, filepath.Join(dir, fmt.Sprint("records-", t.records)), capacity)
+	g, err := guard(l, t, filepath.Join(dir, fmt.Sprintf("records-%d-flows-%d", t.records, capacity)), capacity)
 	if err != nil {
 		l.close()
 		return nil, fmt.Errorf("guard a lane with %d records: %w", t.records, err)

@@ -1,16 +1,18 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
+	"time"
 )
 
 // growth is what packets cost by number of records and of live flows.
 type growth struct {
 	records []int
 	hits    map[[2]int]*sample // {records, flows}
-	first   map[int]*sample    // by records, at 64 k flows
+	first   map[int]*sample    // by records, at 64 k live flows in a table for 1 M
 	refused map[int]*sample
 	mix     map[int]*sample
 }
@@ -18,7 +20,7 @@ type growth struct {
 const (
 	flows1k  = 1 << 10
 	flows64k = 1 << 16
-	flows1m  = million
+	flows1m  = 1 << 20
 )
 
 func newGrowth(records []int) *growth {
@@ -43,7 +45,7 @@ func (g *growth) stage(fixtures []*fixture, live int) error {
 	}
 	for range rounds {
 		for _, x := range fixtures {
-			if err := g.round(x, live); err != nil {
+			if err := undisturbed(func() error { return g.round(x, live) }); err != nil {
 				return fmt.Errorf("%d records, %d flows: %w", x.town.records, live, err)
 			}
 		}
@@ -51,14 +53,39 @@ func (g *growth) stage(fixtures []*fixture, live int) error {
 	return nil
 }
 
+// undisturbed tries a round again as long as somebody else's statistics spoil it, for some seconds.
+func undisturbed(round func() error) error {
+	var err error
+	for range 10 {
+		if err = round(); !errors.Is(err, errStatistics) {
+			return err
+		}
+		time.Sleep(time.Second)
+	}
+	return err
+}
+
 func (g *growth) round(x *fixture, live int) error {
 	n := x.town.records
 	if err := x.hits(g.hits[[2]int{n, live}]); err != nil {
 		return fmt.Errorf("packets of live flows: %w", err)
 	}
-	if live != flows64k {
-		return nil
+	return nil
+}
+
+// others measures what else comes than packets of live flows, round by round.
+func (g *growth) others(fixtures []*fixture) error {
+	for range rounds {
+		for _, x := range fixtures {
+			if err := undisturbed(func() error { return g.other(x, x.town.records) }); err != nil {
+				return fmt.Errorf("%d records: %w", x.town.records, err)
+			}
+		}
 	}
+	return nil
+}
+
+func (g *growth) other(x *fixture, n int) error {
 	if err := x.firsts(g.first[n]); err != nil {
 		return fmt.Errorf("first packets: %w", err)
 	}

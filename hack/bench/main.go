@@ -90,24 +90,20 @@ func withPins(f func(dir string) error) error {
 func bench(dir, out, plot string) error {
 	fmt.Println(machine())
 	records := []int{100, 1_000, 10_000, 100_000}
-	fixtures, err := newFixtures(records, dir)
-	defer func() {
-		for _, x := range fixtures {
-			x.close()
-		}
-	}()
+	g := newGrowth(records)
+	small, err := newFixtures(records, flows64k, dir)
+	defer closeFixtures(small)
 	if err != nil {
 		return err
 	}
-	g := newGrowth(records)
 	for _, live := range []int{flows1k, flows64k} {
-		progress("measuring packets at %d live flows", live)
-		if err := g.stage(fixtures, live); err != nil {
+		progress("measuring packets of %d live flows", live)
+		if err := g.stage(small, live); err != nil {
 			return err
 		}
 	}
 	progress("measuring forwarding")
-	f, err := newForwarding(fixtures)
+	f, err := newForwarding(small)
 	if err != nil {
 		return err
 	}
@@ -115,11 +111,25 @@ func bench(dir, out, plot string) error {
 	if err := f.measure(); err != nil {
 		return err
 	}
-	progress("measuring packets at %d live flows", flows1m)
-	if err := g.stage(fixtures[1:], flows1m); err != nil {
+	large, err := newFixtures(records, flows1m, dir)
+	defer closeFixtures(large)
+	if err != nil {
 		return err
 	}
-	memory, err := fixtures[3].footprint()
+	progress("measuring first, refused and mixed packets beside %d live flows", flows64k)
+	for _, x := range large {
+		if err := x.fill(flows64k); err != nil {
+			return err
+		}
+	}
+	if err := g.others(large); err != nil {
+		return err
+	}
+	progress("measuring packets of %d live flows", flows1m)
+	if err := g.stage(large, flows1m); err != nil {
+		return err
+	}
+	memory, err := large[len(large)-1].footprint()
 	if err != nil {
 		return err
 	}
@@ -143,7 +153,11 @@ func again(dir, kind string, records, live int, d time.Duration) error {
 	if _, ok := shapes[records]; !ok {
 		return fmt.Errorf("-records %d: want one of 100, 1000, 10000, 100000", records)
 	}
-	x, err := newFixture(newTown(records), dir)
+	capacity := live
+	if kind == "firsts" || kind == "mix" {
+		capacity = flows1m // these use it up
+	}
+	x, err := newFixture(newTown(records), capacity, dir)
 	if err != nil {
 		return err
 	}
@@ -165,17 +179,23 @@ func again(dir, kind string, records, live int, d time.Duration) error {
 	return nil
 }
 
-func newFixtures(records []int, dir string) ([]*fixture, error) {
+func newFixtures(records []int, capacity int, dir string) ([]*fixture, error) {
 	var all []*fixture
+	progress("making gates for %d flows", capacity)
 	for _, n := range records {
-		progress("making a gate with %d records", n)
-		x, err := newFixture(newTown(n), dir)
+		x, err := newFixture(newTown(n), capacity, dir)
 		if err != nil {
 			return all, err
 		}
 		all = append(all, x)
 	}
 	return all, nil
+}
+
+func closeFixtures(all []*fixture) {
+	for _, x := range all {
+		x.close()
+	}
 }
 
 // summary is what is measured against the figures to reach.
