@@ -35,7 +35,6 @@ type town struct {
 	anchors  *anchors.Anchors
 	pairs    []pair // that a record permits: one each
 	refused  []pair // of registered ends that no record joins
-	limits   packet.Limits
 }
 
 // pair is a station, a service and its port.
@@ -146,10 +145,4 @@ func bareConfig(stations, services int) *config.Config {
 	return c
 }
 
-func (t *town) compile() (gate.Generation, error) {
-	g, err := policy.Compile(t.config, t.anchors)
-	for i := range g.Tables.Segments {
-		g.Tables.Segments[i].Limits = t.limits
-	}
-	return g, err
-}
+func (t *town) compile() (gate.Generation, error) { return policy.Compile(t.config, t.anchors) }
