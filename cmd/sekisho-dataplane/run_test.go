@@ -65,6 +65,13 @@ func TestLifeOfAGate(t *testing.T) {
 	if now := w.status(t); now.Revision != before.Revision || now.Hash != before.Hash || now.Magic != before.Magic {
 		t.Errorf("after a restart %+v, want revision, hash and magic of %+v", now.Result, before.Result)
 	}
+	w.stop(t)
+	w.agePins(t)
+	w.start(t)
+	t.Run("upgraded from pins of another layout", check)
+	if now := w.status(t); now.Revision != before.Revision || now.Hash != before.Hash || now.Magic != before.Magic {
+		t.Errorf("after an upgrade %+v, want revision, hash and magic of %+v", now.Result, before.Result)
+	}
 	t.Run("what was taken away comes back", func(t *testing.T) { w.checkSettling(t) })
 	t.Run("settled", check)
 	t.Run("anchors changed", func(t *testing.T) { w.checkAnchorsChanged(t) })
@@ -76,6 +83,18 @@ func TestLifeOfAGate(t *testing.T) {
 		}
 	}
 	t.Run("removed", func(t *testing.T) { w.checkRemoved(t) })
+}
+
+// agePins makes the pins those of an older layout.
+func (w *town) agePins(t *testing.T) {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(w.instance.BPF(), "v*"))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("folders of pins: %v, %v", found, err)
+	}
+	if err := os.Rename(found[0], filepath.Join(w.instance.BPF(), "v0")); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (w *town) checkStatus(t *testing.T) {

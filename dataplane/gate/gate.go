@@ -113,7 +113,7 @@ func (g *Gate) open(ctx context.Context) error {
 	if err := mountBPF(g.instance.BPF()); err != nil {
 		return err
 	}
-	g.core, err = packet.Open(ctx, packet.Options{PinDir: g.instance.BPF(), Anchors: g.anchors, Log: g.log})
+	g.core, err = packet.Open(ctx, packet.Options{PinDir: g.instance.BPF(), Anchors: g.anchors, Log: g.log, Prepare: g.prepare})
 	if err != nil {
 		return err
 	}
@@ -154,6 +154,29 @@ func (g *Gate) settleBackstop() error {
 
 func tunnelOptions(i place.Instance, log *slog.Logger) tunnel.Options {
 	return tunnel.Options{Control: filepath.Join(i.Run(), "tunnel"), Keys: i.StateOf("dataplane"), User: place.TunnelUser, Log: log}
+}
+
+// prepare puts the tables of the last accepted generation before programs whose pins are new, so that an upgrade closes nothing
+// that is open. What does not fit is not put: restore, later, says why.
+func (g *Gate) prepare(core *packet.Core) error {
+	g.core = core
+	if _, ok := core.Active(); ok {
+		return nil
+	}
+	last, err := readGeneration(g.path())
+	if err != nil || last == nil || checkObjects(last, g.anchors) != nil {
+		return nil
+	}
+	swap, discard, err := g.stage(last.Tables)
+	var no *Refusal
+	if errors.As(err, &no) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer discard()
+	return swap()
 }
 
 // restore puts the last accepted generation back. When the anchors have changed so that it is refused now, tables that

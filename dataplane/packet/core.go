@@ -35,6 +35,10 @@ type Options struct {
 	Log     *slog.Logger     // nil: slog.Default()
 	Flows   uint32           // flows that may live at once; 0 = 65536. Room for them is made when the pins are first made. The initiators of one segment without a limit of its own share a quarter.
 
+	// Prepare is called once tables can be loaded, and before any device is guarded by these programs: whoever knows the tables
+	// in force puts them there, so that programs of another layout take over without a gap. nil: none are known.
+	Prepare func(*Core) error
+
 	features features // nil: the kernel's
 }
 
@@ -50,6 +54,7 @@ type Core struct {
 	magic    uint16
 
 	features features
+	former   []string // folders of other layouts
 	captures captures
 
 	mu      sync.Mutex
@@ -97,6 +102,10 @@ func (c *Core) open(ctx context.Context, o Options) error {
 			return fmt.Errorf("make a folder for pins: %w", err)
 		}
 	}
+	var err error
+	if c.former, err = formerLayouts(o.PinDir); err != nil {
+		return err
+	}
 	steps := []func() error{
 		func() error { return c.load(o.Flows) },
 		c.pinPrograms,
@@ -107,14 +116,25 @@ func (c *Core) open(ctx context.Context, o Options) error {
 		c.openDevices,
 		c.settlePrefixes,
 		c.recall,
+		func() error {
+			if o.Prepare == nil {
+				return nil
+			}
+			return o.Prepare(c)
+		},
+		c.inherit,
+		func() error {
+			_, err := c.Rescan(ctx)
+			return err
+		},
+		c.forgetFormer,
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return err
 		}
 	}
-	_, err := c.Rescan(ctx)
-	return err
+	return nil
 }
 
 func (c *Core) path(elem ...string) string { return filepath.Join(append([]string{c.dir}, elem...)...) }
@@ -189,6 +209,15 @@ func (c *Core) settleMagic() error {
 	if err := c.objects.Boot.Lookup(uint32(0), &v); err != nil {
 		return fmt.Errorf("read the magic: %w", err)
 	}
+	if v == 0 {
+		former, err := c.formerMagic()
+		if err == nil && former != 0 {
+			v, err = former, c.objects.Boot.Put(uint32(0), former)
+		}
+		if err != nil {
+			return fmt.Errorf("settle the magic: %w", err)
+		}
+	}
 	for v == 0 {
 		var b [2]byte
 		if _, err := rand.Read(b[:]); err != nil {
@@ -234,7 +263,14 @@ func (c *Core) Close() error {
 
 // Remove detaches and unpins all that Open made under pinDir. For labs and tests: the ports are unguarded afterwards.
 func Remove(pinDir string) error {
-	if err := os.RemoveAll(filepath.Join(pinDir, layoutVersion)); err != nil {
+	former, err := formerLayouts(pinDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, dir := range append(former, filepath.Join(pinDir, layoutVersion)) {
+		err = errors.Join(err, os.RemoveAll(dir))
+	}
+	if err != nil {
 		return fmt.Errorf("remove the packet core under %s: %w", pinDir, err)
 	}
 	return nil

@@ -48,7 +48,7 @@ func (c *Core) Rescan(ctx context.Context) ([]PortStatus, error) {
 	defer c.mu.Unlock()
 	before := c.status
 	c.status = nil
-	bound, ports := map[programsAnchorPortKey]bool{}, map[int]uint16{}
+	guarded, ports := map[string]int{}, map[int]uint16{}
 	kept := map[string]error{} // names whose former device could not be let go
 	var failed error
 	for _, name := range c.devices.wanted { // all before any is guarded: two devices may have swapped their names
@@ -80,16 +80,9 @@ func (c *Core) Rescan(ctx context.Context) ([]PortStatus, error) {
 		if !s.Tunnel {
 			ports[s.Index], _ = c.devices.number(name)
 		}
-		for i, segment := range c.anchors.Segments {
-			if segment.Port == name {
-				key := programsAnchorPortKey{Ifindex: uint32(s.Index), Segment: anchorNumber(i), Vlan: segment.VLAN, Outer: segment.Outer}
-				bound[key] = true
-				key.Vlan, key.Outer = anyVLAN, 0
-				bound[key] = true
-			}
-		}
+		guarded[name] = s.Index
 	}
-	if err := errors.Join(c.bindPorts(bound), c.showVLANs(ports)); err != nil {
+	if err := errors.Join(c.bindPorts(c.bindings(guarded)), c.showVLANs(ports)); err != nil {
 		return nil, errors.Join(failed, err)
 	}
 	return slices.Clone(c.status), failed
@@ -115,6 +108,7 @@ func (c *Core) linkPin(device, hook string) string { return c.path("links", devi
 // letRenamedGo deals with pinned links of a name whose device is called otherwise by now. It still hangs on its network, so
 // it is taken down before its programs go. Whoever holds its new name guards it anew, if anybody does.
 func (c *Core) letRenamedGo(name string) error {
+	down := map[int]bool{}
 	for _, hook := range linkHooks {
 		index, err := c.pinnedOn(name, hook)
 		if err != nil {
@@ -128,23 +122,34 @@ func (c *Core) letRenamedGo(name string) error {
 		if err == nil && l.Attrs().Name == name {
 			continue
 		}
-		if err == nil {
+		if err == nil && !down[index] {
 			c.log.Error("a guarded device was renamed: it goes down", "device", name, "now", l.Attrs().Name, "index", index)
-			err = c.takeDown(&PortStatus{Name: l.Attrs().Name, Index: index})
-		} else if errors.As(err, &missing) {
-			err = nil // it went to another namespace, and the kernel took it down on the way
-		}
-		if err == nil {
+			err = errors.Join(c.takeDown(&PortStatus{Name: l.Attrs().Name, Index: index}), c.showDevice(name, 0, MAC{}))
+			down[index] = err == nil
+		} else if errors.As(err, &missing) { // it went to another namespace, and the kernel took it down on the way
 			err = c.showDevice(name, 0, MAC{})
 		}
 		if err == nil {
-			err = os.Remove(c.linkPin(name, hook))
+			err = c.detach(name, hook)
 		}
 		if err != nil {
 			return fmt.Errorf("let go of device %d, which was %s: %w", index, name, err)
 		}
 	}
 	return nil
+}
+
+// detach takes a pinned link off its device now: removing the pin alone lets the kernel do it some time later.
+func (c *Core) detach(device, hook string) error {
+	l, err := link.LoadPinnedLink(c.linkPin(device, hook), nil)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	if err := l.Detach(); err != nil {
+		return err
+	}
+	return os.Remove(c.linkPin(device, hook))
 }
 
 // pinnedOn is the device that a pinned link is attached to: 0 when there is no link, or its device is gone.

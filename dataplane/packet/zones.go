@@ -106,6 +106,22 @@ func (c *Core) settlePrefixes() error {
 	return nil
 }
 
+// bindings are the devices and VLANs by which each segment may be left. guarded: the index of each device that takes part.
+func (c *Core) bindings(guarded map[string]int) map[programsAnchorPortKey]bool {
+	out := map[programsAnchorPortKey]bool{}
+	for i, s := range c.anchors.Segments {
+		index, ok := guarded[s.Port]
+		if !ok {
+			continue
+		}
+		key := programsAnchorPortKey{Ifindex: uint32(index), Segment: anchorNumber(i), Vlan: s.VLAN, Outer: s.Outer}
+		out[key] = true
+		key.Vlan, key.Outer = anyVLAN, 0
+		out[key] = true
+	}
+	return out
+}
+
 // bindPorts makes want the devices and VLANs by which each segment may be left.
 func (c *Core) bindPorts(want map[programsAnchorPortKey]bool) error {
 	have := map[programsAnchorPortKey]bool{}

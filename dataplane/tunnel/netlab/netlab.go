@@ -25,6 +25,10 @@ import (
 
 const inside = "SEKISHO_NETLAB"
 
+// The process's first thread stands for the process (/proc/1/ns/net): it is the main goroutine's alone, so that no test's
+// goroutine takes it into another namespace and leaves it there. Only an init is sure to run on it.
+func init() { runtime.LockOSThread() }
+
 // Main replaces m.Run in TestMain. The tests run in a network namespace of their own, as root, with loopback up.
 func Main(m *testing.M) int {
 	if os.Getenv(inside) == "" {
