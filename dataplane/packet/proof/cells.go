@@ -40,6 +40,7 @@ func (c *checker) cells() {
 		}
 		c.zones(cell, src, dst)
 		c.initiator(cell, src, dst)
+		c.complaints(cell)
 	}
 	for i := range c.t.Cells {
 		cell := &c.t.Cells[i]

@@ -4,7 +4,7 @@
 // finite, so every entry and every cell is looked at, over the tables as they were decoded from what will be loaded, and
 // against the anchors alone; nothing of the compiler or of the configuration is used. Life cycle: a function; control
 // calls it before it asks, the dataplane calls it before it swaps. Invariant: if Check is silent, then no packet that the
-// contract's decision would admit over these tables breaks I1-I5, I7, I10 or I13. (That the loaded programs implement that
+// contract's decision would admit over these tables breaks I1-I5, I7, I10, I12 or I13. (That the loaded programs implement that
 // decision is tested, not proven.)
 //
 // Zones come from the anchors, by segment and once more by each address, so that an entry in the wrong place is found

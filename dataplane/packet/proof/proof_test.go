@@ -210,6 +210,17 @@ func sound() *packet.Tables {
 	}
 }
 
+func TestRecordsForEchoAreSilent(t *testing.T) {
+	tables := sound()
+	tables.Ports[3].Lo, tables.Ports[3].Hi = 6, 10
+	tables.Ports[4].Hi = 136
+	tables.Cells = slices.DeleteFunc(tables.Cells, func(c packet.Cell) bool { return c.Port == echo })
+	permit(lgPC, web, echo)(tables)
+	if got := Check(tables, townAnchors(t)); len(got) > 0 {
+		t.Fatalf("got %v, want nothing", got)
+	}
+}
+
 func TestSoundTablesAreSilent(t *testing.T) {
 	if got := Check(sound(), townAnchors(t)); len(got) > 0 {
 		t.Fatalf("got %v, want nothing", got)
@@ -315,6 +326,23 @@ var seeded = []struct {
 	{"the gate's address left to a prefix", func(t *packet.Tables) {
 		t.Hosts = slices.DeleteFunc(t.Hosts, func(h packet.Host) bool { return h.Addr == addr("203.0.113.1") })
 	}, "I4", "", ""},
+
+	{"a multicast group as a station", func(t *packet.Tables) { host(t, "203.0.113.11").Addr = addr("224.0.0.251") }, "I4", "224.0.0.251", ""},
+	{"a multicast group of IPv6 as a station", func(t *packet.Tables) { host(t, "2001:db8:31::11").Addr = addr("ff02::fb") }, "I4", "", ""},
+	{"everybody's broadcast as a station", func(t *packet.Tables) { host(t, "203.0.113.11").Addr = addr("255.255.255.255") }, "I4", "", ""},
+
+	{"a record for ICMP errors", func(t *packet.Tables) {
+		t.Ports = append(t.Ports, packet.PortRange{Proto: 1, Lo: 3, Hi: 3, Class: 91})
+		permit(web, lgPC, 91)(t)
+	}, "I12", "icmp type 3", "new"},
+	{"a record for errors of ICMPv6", func(t *packet.Tables) {
+		t.Ports = append(t.Ports, packet.PortRange{Proto: 58, Lo: 127, Hi: 127, Class: 91})
+		permit(web, lgPC, 91)(t)
+	}, "I12", "", "new"},
+	{"a record for echo and what lies around it", func(t *packet.Tables) {
+		t.Ports[3].Lo, t.Ports[3].Hi = 8, 11
+		permit(web, lgPC, echo)(t)
+	}, "I12", "", "new"},
 
 	{"the far side may open, by the same record", func(t *packet.Tables) {
 		t.Cells = append(t.Cells, packet.Cell{Src: web, Dst: lgPC, Port: https, Rule: 2})
