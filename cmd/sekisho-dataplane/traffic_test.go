@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -464,6 +465,7 @@ func TestTrafficSurvivesEverythingAroundIt(t *testing.T) {
 	w.mustApply(t, w.compile(t))
 	x := w.traffic(t)
 	t.Run("nothing happens", func(t *testing.T) { x.keeps(t, func() { time.Sleep(300 * time.Millisecond) }) })
+	t.Run("paths", func(t *testing.T) { w.checkPaths(t) })
 	t.Run("commits", func(t *testing.T) {
 		x.keeps(t, func() {
 			for i := range 6 {
@@ -501,6 +503,122 @@ func TestTrafficSurvivesEverythingAroundIt(t *testing.T) {
 	})
 	t.Run("harm", func(t *testing.T) { w.checkHarm(t, x) })
 	t.Run("nothing went astray", func(t *testing.T) { x.astray(t) })
+}
+
+// checkPaths: what a path's hosts and the gate tell a sender arrives: that a packet lived too long, that it is too big, that
+// nobody listens.
+func (w *town) checkPaths(t *testing.T) {
+	for _, v6 := range []bool{false, true} {
+		to := netip.AddrPortFrom(hostAddr(t, "lg-asp", v6), 7000)
+		gate := netip.MustParseAddr("198.18.10.1")
+		if v6 {
+			gate = netip.MustParseAddr("2001:db8:10::1")
+		}
+		if from, err := w.send(t, "mn-pc1", to, 1, 100); err != unix.EHOSTUNREACH || from != gate {
+			t.Errorf("%s at hop limit 1: %v from %s, want that it lived too long, from %s", to, err, from, gate)
+		}
+		if from, err := w.send(t, "mn-pc1", to, 64, 100); err != unix.ECONNREFUSED || from != to.Addr() {
+			t.Errorf("%s, where nobody listens: %v from %s, want the host's refusal", to, err, from)
+		}
+	}
+	netlab.Run(t, "", "ip", "link", "set", "lga0", "mtu", "1400") // the gate's side only: the hosts believe in 1500
+	defer netlab.Run(t, "", "ip", "link", "set", "lga0", "mtu", "1500")
+	for _, v6 := range []bool{false, true} {
+		to := netip.AddrPortFrom(hostAddr(t, "lg-asp", v6), 7000)
+		if _, err := w.send(t, "mn-pc1", to, 64, 1420); err != unix.EMSGSIZE {
+			t.Errorf("%s, packet too big: %v, want to be told", to, err)
+		}
+		w.bulk(t, "mn-pc1", netip.AddrPortFrom(to.Addr(), 443))
+	}
+	for _, c := range []string{"-4", "-6"} { // so that what follows begins as before
+		netlab.Run(t, "mn-pc1", "ip", c, "route", "flush", "cache")
+	}
+}
+
+// send sends one datagram that must not be fragmented, and gives the ICMP error that comes back, with its sender.
+func (w *town) send(t *testing.T, from string, to netip.AddrPort, hops, size int) (netip.Addr, unix.Errno) {
+	t.Helper()
+	var fd int
+	netlab.Do(t, from, func() (err error) {
+		tv := unix.Timeval{Sec: 2}
+		if to.Addr().Is4() {
+			if fd, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err != nil {
+				return err
+			}
+			err = errors.Join(unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_RECVERR, 1), unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_TTL, hops),
+				unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DO),
+				unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}))
+		} else {
+			if fd, err = unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err != nil {
+				return err
+			}
+			err = errors.Join(unix.SetsockoptInt(fd, unix.SOL_IPV6, unix.IPV6_RECVERR, 1), unix.SetsockoptInt(fd, unix.SOL_IPV6, unix.IPV6_UNICAST_HOPS, hops),
+				unix.SetsockoptInt(fd, unix.SOL_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_DO),
+				unix.Connect(fd, &unix.SockaddrInet6{Port: int(to.Port()), Addr: to.Addr().As16()}))
+		}
+		return errors.Join(err, unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv))
+	})
+	defer unix.Close(fd)
+	if _, err := unix.Write(fd, make([]byte, size)); err != nil {
+		return netip.Addr{}, errno(err)
+	}
+	_, err := unix.Read(fd, make([]byte, 1)) // waits for the error
+	var out [512]byte
+	_, n, _, _, err2 := unix.Recvmsg(fd, make([]byte, 1), out[:], unix.MSG_ERRQUEUE)
+	if err2 != nil {
+		return netip.Addr{}, errno(err)
+	}
+	// struct cmsghdr, struct sock_extended_err (16 bytes), then the sender's address.
+	const offender = unix.SizeofCmsghdr + 16
+	if to.Addr().Is4() && n >= offender+8 {
+		return netip.AddrFrom4([4]byte(out[offender+4:])), errno(err)
+	}
+	if to.Addr().Is6() && n >= offender+24 {
+		return netip.AddrFrom16([16]byte(out[offender+8:])), errno(err)
+	}
+	return netip.Addr{}, errno(err)
+}
+
+func errno(err error) unix.Errno {
+	var n unix.Errno
+	errors.As(err, &n)
+	return n
+}
+
+// bulk sends more than a window of full segments over TCP and waits until the last byte is there.
+func (w *town) bulk(t *testing.T, from string, to netip.AddrPort) {
+	t.Helper()
+	host := "lg-asp"
+	var l net.Listener
+	netlab.Do(t, host, func() (err error) {
+		l, err = net.Listen("tcp", to.String())
+		return err
+	})
+	defer l.Close()
+	got := make(chan int64, 1)
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(8 * time.Second))
+		n, _ := io.Copy(io.Discard, c)
+		got <- n
+	}()
+	const size = 500_000
+	netlab.Do(t, from, func() error {
+		c, err := net.DialTimeout("tcp", to.String(), 8*time.Second)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		_, err = c.Write(make([]byte, size))
+		return err
+	})
+	if n := <-got; n != size {
+		t.Errorf("%d of %d bytes reached %s by a path of a smaller MTU", n, size, to)
+	}
 }
 
 // checkHarm breaks one part after the other by hand while nobody can repair it. Permitted talks may suffer; what is seen on the wires
