@@ -94,6 +94,15 @@ struct {
 	__type(value, struct count);
 } notices SEC(".maps");
 
+/* Frames that the egress program refused since the last batch; redirect.bpf.c takes them out of what the kernel calls not
+ * sent. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} refused_at_exit SEC(".maps");
+
 struct budget {
 	__u64 second;
 	__u64 used;
@@ -272,6 +281,15 @@ INLINE void book_pair(__u16 from, __u16 to, __u64 packets, __u64 bytes)
 		return;
 	__sync_fetch_and_add(&c->packets, packets);
 	__sync_fetch_and_add(&c->bytes, bytes);
+}
+
+INLINE void count_refused_at_exit(void)
+{
+	__u32 zero = 0;
+	__u64 *n = bpf_map_lookup_elem(&refused_at_exit, &zero);
+
+	if (n)
+		(*n)++;
 }
 
 /* Counts a flow that was entered. */

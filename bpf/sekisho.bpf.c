@@ -220,6 +220,7 @@ int leave(struct xdp_md *ctx)
 		return XDP_PASS;
 	packet_of_leaving(&l, &p);
 	dropped(reason, HOOK_DEVMAP, ctx->egress_ifindex, 0, &p);
+	count_refused_at_exit();
 	if (watching) {
 		keep_frame(ctx);
 		show(reason, HOOK_DEVMAP, ctx->egress_ifindex, 0, &p);

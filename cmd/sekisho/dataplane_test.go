@@ -112,7 +112,7 @@ func TestTopShowsWhatMoves(t *testing.T) {
 		Rules:   map[uint32]packet.Count{1: {Packets: 1090, Bytes: 2_009_000}, 2: {Packets: 1000, Bytes: 500_000}},
 		Segments: []packet.SegmentCount{{From: 0, To: 0, Count: packet.Count{Packets: 1, Bytes: 60}}, {From: 1, To: 2, Count: packet.Count{Packets: 2100, Bytes: 2_510_000}},
 			{From: 2, To: 9, Count: packet.Count{Packets: 2, Bytes: 120}}},
-		EventsLost: 3,
+		EventsLost: 3, Redirects: []packet.RedirectFailure{{Device: "lga0", Kind: "send", Error: "ENXIO", Frames: 8}},
 	}}
 	for i, f := range townFlows() {
 		if i > 0 {

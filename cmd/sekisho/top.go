@@ -101,6 +101,7 @@ type motion struct {
 	opened, packets, bytes         float64
 	lost                           uint64
 	records, flows, segments, drop []speed
+	failed                         []speed // no bytes are known
 }
 
 func between(a, b sight, lines int) motion {
@@ -126,6 +127,16 @@ func between(a, b sight, lines int) motion {
 	for reason, n := range b.counters.Reasons {
 		m.drop = append(m.drop, speedOf(reason, a.counters.Reasons[reason], n))
 	}
+	for _, f := range b.counters.Redirects {
+		i := slices.IndexFunc(a.counters.Redirects, func(o packet.RedirectFailure) bool {
+			return o.Device == f.Device && o.Kind == f.Kind && o.Error == f.Error
+		})
+		var old packet.Count
+		if i >= 0 {
+			old.Packets = a.counters.Redirects[i].Frames
+		}
+		m.failed = append(m.failed, speedOf(cmp.Or(f.Device, "other")+" "+f.Kind+" "+f.Error, old, packet.Count{Packets: f.Frames}))
+	}
 	m.records = recordSpeeds(a, b, speedOf)
 	old := map[[2]uint16]packet.Count{}
 	for _, p := range a.counters.Segments {
@@ -139,7 +150,7 @@ func between(a, b sight, lines int) motion {
 		m.segments = append(m.segments, speedOf(what, old[[2]uint16{p.From, p.To}], p.Count))
 	}
 	m.flows = flowSpeeds(a.flows, b.flows, speedOf)
-	for _, list := range []*[]speed{&m.records, &m.flows, &m.segments, &m.drop} {
+	for _, list := range []*[]speed{&m.records, &m.flows, &m.segments, &m.drop, &m.failed} {
 		*list = fastest(*list, lines)
 	}
 	return m
@@ -208,6 +219,12 @@ func (m motion) print(w io.Writer) error {
 		for _, s := range list.of {
 			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", s.what, siPrefix(s.packets), siPrefix(s.bytes*8), siPrefix(float64(s.total.Packets)), siPrefix(float64(s.total.Bytes)))
 		}
+	}
+	if len(m.failed) > 0 {
+		fmt.Fprintln(t, "\nALLOWED, NOT DELIVERED\tFRAMES/S\tFRAMES")
+	}
+	for _, s := range m.failed {
+		fmt.Fprintf(t, "%s\t%s\t%s\n", s.what, siPrefix(s.packets), siPrefix(float64(s.total.Packets)))
 	}
 	return t.Flush()
 }

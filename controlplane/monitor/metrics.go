@@ -42,6 +42,8 @@ var (
 	recordBytes    = desc("record_bytes_total", "Bytes passed by a record, since its policy came into force.", "record")
 	flowsOpened    = desc("flows_opened_total", "Flows that were opened.")
 	notices        = desc("notices_total", "What is no drop but worth telling, by kind.", "kind")
+	failedFrames   = desc("redirect_failed_frames_total", "Frames that were allowed and came to nothing, by the device where, by kind (redirect, action, send) and the kernel's error.", "device", "kind", "error")
+	failuresSeen   = desc("redirect_failures_watched", "1 when such failures are counted.")
 	eventsLost     = desc("events_lost_total", "Sampled drop events that found no room.")
 	portUp         = desc("port_up", "1 when the port is up.", "port", "zone")
 	portNative     = desc("port_native_xdp", "1 when native XDP guards the port.", "port", "zone")
@@ -132,6 +134,10 @@ func (m *Monitor) Collect(ch chan<- prometheus.Metric) {
 	for kind, c := range s.counters.Notices {
 		count(notices, c.Packets, kind)
 	}
+	for _, f := range s.counters.Redirects {
+		count(failedFrames, f.Frames, f.Device, f.Kind, f.Error)
+	}
+	gauge(failuresSeen, truth(s.counters.Unseen == ""))
 	count(flowsOpened, s.counters.Opened)
 	count(eventsLost, s.counters.EventsLost)
 	for _, c := range s.status.Classes {

@@ -187,6 +187,7 @@ func (m *Monitor) Status(context.Context) (web.Status, error) {
 	defer m.mu.RUnlock()
 	s := m.now
 	out := web.Status{Time: s.at, Revision: s.status.Revision, Hash: s.status.Hash, Epoch: uint64(s.status.Epoch), Daemons: slices.Clone(m.daemons)}
+	out.Unseen = s.counters.Unseen
 	var cfg *config.Config
 	if h := m.o.Head(); h != nil {
 		cfg = h.Config
@@ -196,7 +197,16 @@ func (m *Monitor) Status(context.Context) (web.Status, error) {
 	}
 	for _, p := range s.status.Ports {
 		if !p.Tunnel || !p.Guarded() { // a tunnel device is shown by its regions, unless something is wrong with it
-			out.Ports = append(out.Ports, portOf(cfg, p))
+			port := portOf(cfg, p)
+			for _, f := range s.counters.Redirects {
+				if f.Device == p.Name {
+					if port.Failed == nil {
+						port.Failed = map[string]uint64{}
+					}
+					port.Failed[f.Kind+" "+f.Error] += f.Frames
+				}
+			}
+			out.Ports = append(out.Ports, port)
 		}
 	}
 	for _, t := range s.status.Tunnels {

@@ -66,7 +66,8 @@ func newEye(t *testing.T) (*Monitor, *puppet, *time.Time) {
 			Pairs:    map[[2]anchors.Zone]packet.Count{{anchors.MyNumber, anchors.LGWAN}: {Packets: 100, Bytes: 6000}},
 			Segments: []packet.SegmentCount{{Count: packet.Count{Packets: 1}}, {From: 1, To: 2, Count: packet.Count{Packets: 90, Bytes: 5400}}, {From: 1, To: 9, Count: packet.Count{Packets: 5}}},
 			Rules:    map[uint32]packet.Count{1: {Packets: 60, Bytes: 3600}, 2: {Packets: 40, Bytes: 2400}, 3: {}},
-			Notices:  map[string]packet.Count{"mac-moved": {Packets: 2}}, Opened: 9_000_000},
+			Notices:  map[string]packet.Count{"mac-moved": {Packets: 2}}, Opened: 9_000_000,
+			Redirects: []packet.RedirectFailure{{Kind: "send", Error: "various", Frames: 1}, {Device: "mn0", Kind: "send", Error: "ENXIO", Frames: 12}}},
 		names: packet.Names{Epoch: 3, Segments: map[uint16]packet.SegmentName{1: {Name: "mn-office", Zone: anchors.MyNumber}, 2: {Name: "lg-asp", Zone: anchors.LGWAN}},
 			Rules: map[uint32][]string{1: {"eltax"}, 2: {"eltax", "juki"}, 3: {"koseki"}}},
 	}
@@ -104,7 +105,7 @@ func TestConsoleShowsTheGate(t *testing.T) {
 	if s.Town.JA != "海山町" || !s.Proven || s.Epoch != 3 || s.Records == 0 {
 		t.Errorf("%+v", s)
 	}
-	if x := s.Ports[0]; x.Zone != anchors.MyNumber || !x.Native || x.Portal {
+	if x := s.Ports[0]; x.Zone != anchors.MyNumber || !x.Native || x.Portal || x.Failed["send ENXIO"] != 12 {
 		t.Errorf("port %+v", x)
 	}
 	if x := s.Ports[1]; x.Zone != anchors.LGWAN || !x.Portal {
@@ -204,6 +205,9 @@ func TestMetricsKeepTheRules(t *testing.T) {
 		`sekisho_record_bytes_total{record="juki"} 2400`,
 		`sekisho_notices_total{kind="mac-moved"} 2`,
 		"sekisho_flows_opened_total 9e+06",
+		`sekisho_redirect_failed_frames_total{device="mn0",error="ENXIO",kind="send"} 12`,
+		`sekisho_redirect_failed_frames_total{device="",error="various",kind="send"} 1`,
+		"sekisho_redirect_failures_watched 1",
 	} {
 		if !have[want] {
 			t.Errorf("no line %q", want)

@@ -178,6 +178,7 @@ type Status struct {
 	Tunnels  []Tunnel  `json:"tunnels"`
 	Classes  []Class   `json:"classes"`
 	Daemons  []Daemon  `json:"daemons"`
+	Unseen   string    `json:"unseen,omitempty"` // why frames that come to nothing after they were allowed are not counted
 }
 
 // Name is a text in both languages; one may be empty.
@@ -195,6 +196,8 @@ type Port struct {
 	Native bool         `json:"native"` // guarded by native XDP
 	Portal bool         `json:"portal"` // the way to a portal, not a socket on the box
 	Error  string       `json:"error,omitempty"`
+
+	Failed map[string]uint64 `json:"failed,omitempty"` // frames that were allowed and came to nothing here, by cause ("send ENXIO")
 }
 
 // Tunnel to a region.

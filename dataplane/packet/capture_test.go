@@ -486,10 +486,13 @@ func TestEveryHookCanBeCaptured(t *testing.T) {
 }
 
 // heedless is a classifier that lets every frame up the stack and says nothing.
-func heedless(t *testing.T) *ebpf.Program {
+func heedless(t *testing.T) *ebpf.Program { return answering(t, 2) }
+
+// answering is a classifier that always says the same.
+func answering(t *testing.T, action int32) *ebpf.Program {
 	t.Helper()
 	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.XDP, AttachType: ebpf.AttachXDP, License: "GPL", Instructions: asm.Instructions{
-		asm.Mov.Imm(asm.R0, 2), asm.Return(),
+		asm.Mov.Imm(asm.R0, action), asm.Return(),
 	}})
 	if err != nil {
 		t.Fatal(err)

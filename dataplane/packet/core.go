@@ -49,6 +49,8 @@ type Core struct {
 	anchors  *anchors.Anchors
 	spec     *ebpf.CollectionSpec
 	objects  programsObjects
+	traces   redirectObjects
+	unseen   string // why redirects that fail are not counted
 	lines    lines
 	capacity uint32 // of the flow table
 	magic    uint16
@@ -97,7 +99,7 @@ func (c *Core) open(ctx context.Context, o Options) error {
 	if st.Type != unix.BPF_FS_MAGIC {
 		return errors.New("not on a bpffs; mount one there first (mount -t bpf bpf DIR)")
 	}
-	for _, d := range []string{c.dir, c.path("maps"), c.path("programs"), c.path("links")} {
+	for _, d := range []string{c.dir, c.path("maps"), c.path("programs"), c.path("links"), c.path("traces")} {
 		if err := os.Mkdir(d, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("make a folder for pins: %w", err)
 		}
@@ -112,6 +114,7 @@ func (c *Core) open(ctx context.Context, o Options) error {
 		c.beginCollecting,
 		c.settleMagic,
 		c.settlePairs,
+		c.watchRedirects,
 		c.settleZonePairs,
 		c.openDevices,
 		c.settlePrefixes,
@@ -257,6 +260,9 @@ func (c *Core) Close() error {
 	err := c.lines.close()
 	if c.objects.Classify != nil {
 		err = errors.Join(err, c.objects.Close())
+	}
+	if c.traces.SendFailed != nil {
+		err = errors.Join(err, c.traces.Close())
 	}
 	return err
 }

@@ -27,6 +27,8 @@ type Counters struct {
 	Pairs      map[[2]anchors.Zone]Count // allowed, by {from zone, to zone} of the packet
 	Segments   []SegmentCount            // allowed, by segments of the packet; what live flows hold included
 	Rules      map[uint32]Count          // allowed, by rule number of the current tables
+	Redirects  []RedirectFailure         // frames that came to nothing after they were allowed
+	Unseen     string                    // why such frames are not counted; "": they are
 	Opened     uint64                    // flows opened
 	EventsLost uint64                    // drops and notices whose event the ring refused; they themselves are counted
 }
@@ -40,19 +42,21 @@ type SegmentCount struct {
 }
 
 type countersJSON struct {
-	Reasons    map[string]Count `json:"reasons"`
-	Notices    map[string]Count `json:"notices"`
-	Pairs      map[string]Count `json:"pairs"` // "lgwan>internet"
-	Segments   []SegmentCount   `json:"segments"`
-	Rules      map[uint32]Count `json:"rules"`
-	Opened     uint64           `json:"opened"`
-	EventsLost uint64           `json:"events_lost"`
+	Reasons    map[string]Count  `json:"reasons"`
+	Notices    map[string]Count  `json:"notices"`
+	Pairs      map[string]Count  `json:"pairs"` // "lgwan>internet"
+	Segments   []SegmentCount    `json:"segments"`
+	Rules      map[uint32]Count  `json:"rules"`
+	Redirects  []RedirectFailure `json:"redirect_failures"`
+	Unseen     string            `json:"redirect_failures_unseen,omitempty"`
+	Opened     uint64            `json:"opened"`
+	EventsLost uint64            `json:"events_lost"`
 }
 
 // MarshalJSON writes pairs as "from>to".
 func (c Counters) MarshalJSON() ([]byte, error) {
 	j := countersJSON{Reasons: c.Reasons, Notices: c.Notices, Pairs: map[string]Count{}, Segments: c.Segments, Rules: c.Rules,
-		Opened: c.Opened, EventsLost: c.EventsLost}
+		Redirects: c.Redirects, Unseen: c.Unseen, Opened: c.Opened, EventsLost: c.EventsLost}
 	for pair, n := range c.Pairs {
 		j.Pairs[pair[0].String()+">"+pair[1].String()] = n
 	}
@@ -66,7 +70,7 @@ func (c *Counters) UnmarshalJSON(b []byte) error {
 		return err
 	}
 	*c = Counters{Reasons: j.Reasons, Notices: j.Notices, Pairs: map[[2]anchors.Zone]Count{}, Segments: j.Segments, Rules: j.Rules,
-		Opened: j.Opened, EventsLost: j.EventsLost}
+		Redirects: j.Redirects, Unseen: j.Unseen, Opened: j.Opened, EventsLost: j.EventsLost}
 	for name, n := range j.Pairs {
 		from, to, _ := strings.Cut(name, ">")
 		a, err := anchors.ParseZone(from)
@@ -124,6 +128,10 @@ func (c *Core) Counters() (Counters, error) {
 		return out, fmt.Errorf("read lost events: %w", err)
 	}
 	if out.Segments, err = c.flowCounters(out.Rules); err != nil {
+		return out, err
+	}
+	out.Unseen = c.unseen
+	if out.Redirects, err = c.redirectFailures(); err != nil {
 		return out, err
 	}
 	return out, nil

@@ -341,6 +341,7 @@ const (
 	programsMapOverflowDrafts   = "overflow_drafts"
 	programsMapPackets          = "packets"
 	programsMapQuotes           = "quotes"
+	programsMapRefusedAtExit    = "refused_at_exit"
 	programsMapRuleCounts       = "rule_counts"
 	programsMapSegmentPairs     = "segment_pairs"
 	programsMapSegmentUses      = "segment_uses"
@@ -454,6 +455,7 @@ type programsMapSpecs struct {
 	OverflowDrafts *ebpf.MapSpec `ebpf:"overflow_drafts"`
 	Packets        *ebpf.MapSpec `ebpf:"packets"`
 	Quotes         *ebpf.MapSpec `ebpf:"quotes"`
+	RefusedAtExit  *ebpf.MapSpec `ebpf:"refused_at_exit"`
 	RuleCounts     *ebpf.MapSpec `ebpf:"rule_counts"`
 	SegmentPairs   *ebpf.MapSpec `ebpf:"segment_pairs"`
 	SegmentUses    *ebpf.MapSpec `ebpf:"segment_uses"`
@@ -527,6 +529,7 @@ type programsMaps struct {
 	OverflowDrafts *ebpf.Map `ebpf:"overflow_drafts"`
 	Packets        *ebpf.Map `ebpf:"packets"`
 	Quotes         *ebpf.Map `ebpf:"quotes"`
+	RefusedAtExit  *ebpf.Map `ebpf:"refused_at_exit"`
 	RuleCounts     *ebpf.Map `ebpf:"rule_counts"`
 	SegmentPairs   *ebpf.Map `ebpf:"segment_pairs"`
 	SegmentUses    *ebpf.Map `ebpf:"segment_uses"`
@@ -566,6 +569,7 @@ func (m *programsMaps) Close() error {
 		m.OverflowDrafts,
 		m.Packets,
 		m.Quotes,
+		m.RefusedAtExit,
 		m.RuleCounts,
 		m.SegmentPairs,
 		m.SegmentUses,
