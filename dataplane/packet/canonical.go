@@ -16,7 +16,7 @@ func Canonical(t Tables) Tables {
 		t.Classes[i].Via = sorted(t.Classes[i].Via, netip.Addr.Compare)
 	}
 	t.Ports = mergePorts(t.Ports)
-	t.Cells = sorted(t.Cells, func(a, b Cell) int { return cmp.Compare(a.order(), b.order()) })
+	t.Cells = sortedCells(t.Cells)
 	t.Rules = sorted(t.Rules, func(a, b Rule) int { return cmp.Compare(a.ID, b.ID) })
 	for i := range t.Rules {
 		t.Rules[i].Records = append([]string{}, t.Rules[i].Records...)
@@ -26,6 +26,36 @@ func Canonical(t Tables) Tables {
 		t.Windows[i].Spans = append([]Span{}, t.Windows[i].Spans...)
 	}
 	return t
+}
+
+// sortedCells is sorted for the one table that is large, and comes from the image in no order: by radix, the lowest 16 bits
+// of the key first. It keeps the order of equal keys, as sorted does.
+func sortedCells(in []Cell) []Cell {
+	out := append([]Cell{}, in...)
+	if slices.IsSortedFunc(out, func(a, b Cell) int { return cmp.Compare(a.order(), b.order()) }) {
+		return out
+	}
+	from, to := out, make([]Cell, len(out))
+	starts := make([]uint32, 1<<16)
+	for _, digit := range []func(c *Cell) uint16{
+		func(c *Cell) uint16 { return c.Port }, func(c *Cell) uint16 { return c.Dst }, func(c *Cell) uint16 { return c.Src },
+	} {
+		clear(starts)
+		for i := range from {
+			starts[digit(&from[i])]++
+		}
+		sum := uint32(0)
+		for d, n := range starts {
+			starts[d], sum = sum, sum+n
+		}
+		for i := range from {
+			d := digit(&from[i])
+			to[starts[d]] = from[i]
+			starts[d]++
+		}
+		from, to = to, from
+	}
+	return from
 }
 
 // order is a cell's key as a number: source first.

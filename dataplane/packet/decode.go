@@ -338,6 +338,9 @@ func (r *reader) classes(t *Tables, nameOf func(uint16) string) error {
 	if uint32(len(t.Classes)) != table.entries {
 		return fmt.Errorf("%d entries are in use, the head says %d", len(t.Classes), table.entries)
 	}
+	if n := len(t.Classes); table.count > 0 && (n == 0 || uint32(t.Classes[n-1].ID) != table.count-1) {
+		return fmt.Errorf("the last entry of %d is not used", table.count)
+	}
 	return nil
 }
 
@@ -361,6 +364,9 @@ func (r *reader) rules(t *Tables) error {
 	}
 	if uint32(len(t.Rules)) != table.entries {
 		return fmt.Errorf("%d entries are in use, the head says %d", len(t.Rules), table.entries)
+	}
+	if n := len(t.Rules); table.count > 0 && (n == 0 || t.Rules[n-1].ID != table.count-1) {
+		return fmt.Errorf("the last entry of %d is not used", table.count)
 	}
 	return nil
 }
