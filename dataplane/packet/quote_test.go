@@ -211,6 +211,18 @@ func TestICMPErrorsPassOnlyByALiveFlow(t *testing.T) {
 			x.of.proto, x.of.typ, x.of.payload = proto, unreachable, x.b
 			s.expect(name+x.what, x.of, x.want)
 		}
+		if !v6 {
+			piece := peer
+			piece.proto, piece.typ, piece.payload = proto, unreachable, quoted(with(tcp, func(x *talk) { x.payload = make([]byte, 64) }), cut(64-8))
+			b := s.gen.write(piece, false)
+			if got, _ := s.send(piece.port, b); got != "" {
+				t.Errorf("an error of 64 bytes is dropped for %q", got)
+			}
+			b[14+6] |= 0x20 // more fragments follow
+			if got, _ := s.send(piece.port, b); got != "icmp-quote" {
+				t.Errorf("the first fragment of an error is dropped for %q, want icmp-quote", got)
+			}
+		}
 		types := map[uint8]string{3: "", 11: "", 12: "", 4: "icmp-type", 5: "icmp-type", 13: "icmp-type"}
 		if v6 {
 			types = map[uint8]string{1: "", 2: "", 3: "", 4: "", 5: "icmp-type", 0: "icmp-type", 100: "icmp-type"}

@@ -75,7 +75,7 @@ func quote(b []byte, v4 bool) (q quotation, ok bool) {
 }
 
 // complain decides an ICMP error (I12): it goes to the sender of the packet that it quotes, from the segment where that packet
-// went, and only while the flow of that packet lives and may live.
+// went, and only while the flow of that packet lives and may live. No honest one is long enough to come in fragments.
 func (w *walk) complain() (reason string) {
 	q, ok := quote(w.p.body, w.p.src.Is4())
 	defer func() {
@@ -83,7 +83,7 @@ func (w *walk) complain() (reason string) {
 			return fmt.Sprintf("complains of a packet of %s port %d to %s port %d, protocol %d", q.src, q.sport, q.dst, q.dport, q.proto)
 		})
 	}()
-	if !ok || q.src != w.p.dst || complains(q.proto, q.typ) {
+	if w.p.piece != nil || !ok || q.src != w.p.dst || complains(q.proto, q.typ) {
 		return "icmp-quote"
 	}
 	there, known := w.m.find(q.dst)
