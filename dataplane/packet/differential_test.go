@@ -8,8 +8,10 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/netip"
+	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -28,7 +30,7 @@ const (
 	classified   = 1_050_000 // packets through the XDP program
 	tunnelled    = 150_000   // packets through the tunnel's program
 	workers      = 2
-	rounds       = 30
+	roundSize    = 35_000 // packets of all workers between two changes of the world
 	flowCapacity = 800
 	seed         = 20261121
 	tick         = 4 * time.Millisecond
@@ -78,7 +80,7 @@ func TestProgramAndModelAgree(t *testing.T) {
 	if err := core.Unguard(index["e0"]); err != nil {
 		t.Fatal(err)
 	}
-	reached := differ(t, core, index, classified, false)
+	reached := differ(t, core, index, length(t, classified), false)
 	for _, want := range []string{"icmp error: redirect", "icmp error: stack"} {
 		if reached[want] < classified/1000 {
 			t.Errorf("only %d times: %s", reached[want], want)
@@ -91,6 +93,11 @@ func TestProgramAndModelAgree(t *testing.T) {
 		}
 		if reached[name] != 0 && excused {
 			t.Errorf("%q was reached %d times but is listed as unreachable", name, reached[name])
+		}
+	}
+	for _, want := range shapes {
+		if reached[want] == 0 {
+			t.Errorf("no packet was %s", want)
 		}
 	}
 	for _, want := range []model.Verdict{model.Redirect, model.Stack} {
@@ -112,6 +119,20 @@ func TestTunnelProgramAndModelAgree(t *testing.T) {
 			t.Errorf("no packet ended with %q", want)
 		}
 	}
+}
+
+// length is how many packets to compare: SEKISHO_PACKETS for a long run.
+func length(t *testing.T, usual int) int {
+	t.Helper()
+	s := os.Getenv("SEKISHO_PACKETS")
+	if s == "" {
+		return usual
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < usual {
+		t.Fatalf("SEKISHO_PACKETS=%q: want a number of packets, at least %d", s, usual)
+	}
+	return n
 }
 
 func differ(t *testing.T, core *packet.Core, index map[string]int, total int, bare bool) map[string]int {
@@ -141,6 +162,7 @@ func differ(t *testing.T, core *packet.Core, index map[string]int, total int, ba
 	policies := rand.New(rand.NewPCG(seed, 99))
 	var tables packet.Tables
 	start := time.Now()
+	rounds := max(30, total/roundSize)
 	for round := range rounds {
 		if round > 0 && round%3 == 1 {
 			staged, err := core.Load(worldTables(policies, fmt.Sprint("round ", round)))
@@ -184,7 +206,7 @@ func differ(t *testing.T, core *packet.Core, index map[string]int, total int, ba
 	for _, w := range team {
 		for k, n := range w.reached {
 			reached[k] += n
-			if !strings.HasPrefix(k, "icmp error: ") { // counted once more
+			if !strings.HasPrefix(k, "icmp error: ") && !strings.HasPrefix(k, "of shape ") { // counted once more
 				packets += n
 			}
 		}
@@ -264,6 +286,11 @@ func (w *worker) one(port string, frame []byte) error {
 		}
 	}
 	w.reached[name]++
+	if !w.bare {
+		for _, s := range shapeOf(frame) {
+			w.reached["of shape "+s+outcome[want.Reason == ""]]++
+		}
+	}
 	if got != want.Reason || answer != expect || v.Rule != want.Rule || (v.Opened != 0) != want.Opened {
 		return fmt.Errorf("port %s: program: answer %d reason %q rule %d opened %d; model: %s (answer %d) reason %q rule %d opened %v\n%s",
 			port, answer, got, v.Rule, v.Opened, want.Verdict, expect, want.Reason, want.Rule, want.Opened, dump(frame))

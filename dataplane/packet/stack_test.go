@@ -24,9 +24,13 @@ func (w *town) expectDrop(c *Core, reason string, f func()) {
 	w.t.Helper()
 	before := w.drops(c, reason)
 	f()
-	if w.drops(c, reason) == before {
+	for deadline := time.Now().Add(2 * time.Second); w.drops(c, reason) == before; time.Sleep(10 * time.Millisecond) {
+		if time.Now().Before(deadline) {
+			continue // the packet may still be on its way
+		}
 		n, _ := c.Counters()
 		w.t.Errorf("%s did not rise; reasons %v", reason, n.Reasons)
+		return
 	}
 }
 
