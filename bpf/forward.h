@@ -26,13 +26,6 @@ struct {
 	__type(value, struct bpf_devmap_val);
 } egress_ports SEC(".maps");
 
-/* Tag around the class's VLAN. */
-INLINE __u16 class_outer(const struct address_class *c)
-{
-	(void)c;
-	return 0;
-}
-
 /* Is the next hop that the route names one that the class permits? */
 INLINE int hop_permitted(const struct address_class *c, const struct packet *p, const struct bpf_fib_lookup *fib)
 {
@@ -56,7 +49,7 @@ INLINE int device_permitted(const struct address_class *c, const struct device *
 
 	if (!via || via->device != c->device)
 		return 0;
-	return ifindex == port->ifindex || (via->vlan == c->vlan && via->outer == class_outer(c));
+	return ifindex == port->ifindex || (via->vlan == c->vlan && via->outer == c->outer);
 }
 
 /* Where the routing table leads: PASS with fib filled (its ifindex is the port's) and what it says of the next hop, or the

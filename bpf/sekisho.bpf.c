@@ -165,7 +165,7 @@ INLINE int decide(struct xdp_md *ctx, struct packet *p, struct ingress *in, int 
 		if (reason)
 			return reason;
 	} else {
-		reason = rewrite(ctx, p, to->vlan, class_outer(to), fib.dmac, fib.smac);
+		reason = rewrite(ctx, p, to->vlan, to->outer, fib.dmac, fib.smac);
 		if (reason)
 			return reason;
 		*act = bpf_redirect_map(&egress_ports, fib.ifindex, XDP_DROP);
@@ -276,7 +276,8 @@ INLINE int gate_packet(const struct tables *t, const struct ingress *in, const s
 	struct address_class *to;
 	int reason;
 
-	if (!in->segment || in->segment->device != in->device || in->segment->vlan != p->vlan || p->outer)
+	if (!in->segment || in->segment->device != in->device || in->segment->vlan != p->vlan ||
+	    in->segment->outer != p->outer)
 		return DROP_EGRESS_WRONG_PORT;
 	if (special_addr(&p->dst, p->family))
 		return DROP_GATE_REFUSED;
@@ -284,7 +285,7 @@ INLINE int gate_packet(const struct tables *t, const struct ingress *in, const s
 	to = dst ? class_of(t, dst->class) : 0;
 	if (!to || to->kind == KIND_LOCAL)
 		return DROP_DESTINATION_UNKNOWN;
-	if (to->device != in->device || to->vlan != p->vlan || class_outer(to) != p->outer)
+	if (to->device != in->device || to->vlan != p->vlan || to->outer != p->outer)
 		return DROP_EGRESS_MISMATCH;
 	d->src_class = src->class;
 	d->dst_class = dst->class;

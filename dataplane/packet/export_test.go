@@ -52,6 +52,12 @@ func (r rawFlow) export() RawFlow {
 	}
 }
 
+// ShowVLAN lets the programs take a device for one of the stack's VLAN devices.
+func (c *Core) ShowVLAN(ifindex int, port string, vlan, outer uint16) error {
+	n, _ := c.devices.number(port)
+	return c.objects.DeviceIndex.Put(uint32(ifindex), programsDeviceTags{Device: n, Vlan: vlan, Outer: outer})
+}
+
 // Unguard takes a port out of the DEVMAP.
 func (c *Core) Unguard(ifindex int) error { return c.objects.EgressPorts.Delete(uint32(ifindex)) }
 

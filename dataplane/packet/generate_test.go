@@ -192,7 +192,10 @@ func (g *generator) fresh(bare bool) talk {
 			t.proto = 59 - t.proto // the other family's ICMP
 		}
 	default:
-		t.proto = pick[uint8](g, 47, 47, 50, 59, 2, 132, 0, 43, 44, 51, 60, 135, 139, 140, 253)
+		t.proto = pick[uint8](g, 47, 47, 50, 59, 2, 132, 132, 0, 43, 44, 51, 60, 135, 139, 140, 253)
+		if t.proto == 132 {
+			t.dport = pick[uint16](g, 3868, 3868, 3869)
+		}
 	}
 	t.sport = 40000 + uint16(g.r.IntN(6))
 	t.id = uint16(g.r.IntN(3))

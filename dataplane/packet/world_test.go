@@ -42,6 +42,8 @@ var segments = []segment{
 	{7, "wg0", 0, 0, anchors.MyNumber, false, true, "192.0.2.", "2001:db8:7::"},
 	{8, "e0", 0, 0, anchors.LGWAN, false, false, "198.18.8.", "2001:db8:8::"},
 	{9, "b0", 10, 0, anchors.LGWAN, false, false, "198.18.9.", "2001:db8:9::"},
+	{10, "c0", 10, 30, anchors.Internet, false, false, "203.0.114.", "2001:db8:a::"},
+	{11, "b0", 10, 30, anchors.LGWAN, false, false, "198.18.11.", "2001:db8:b::"},
 }
 
 // Segments that let in more than stations of their own.
@@ -70,6 +72,7 @@ var networks = []network{
 	{"198.18.97.0/24", "2001:db8:97::/64", 502, 3, "b0", 253, "b0", 254, false, "route has another next hop"},
 	{"198.18.99.0/24", "2001:db8:99::/64", 503, 4, "c0", 0, "", 0, false, "unreachable"},
 	{"198.18.96.0/24", "2001:db8:96::/64", 504, 3, "b0", 0, "b0", 254, false, "class wants on link, route a router"},
+	{"198.18.95.0/24", "2001:db8:95::/64", 505, 3, "b0", 0, tagged, 0, false, "class wants no tag, route has one"},
 }
 
 // limits of some of the segments; the others have none of their own.
@@ -78,6 +81,18 @@ var limits = map[uint16]packet.Limits{
 }
 
 const smallMTU = 1400 // of c0
+
+// tagged is the stack's device for VLAN 10 of b0, where segment 9 lies. The stack has none for the other VLANs: their routes
+// name the port.
+const tagged = "b0.10"
+
+// device is where the stack has a segment's addresses.
+func (s segment) device() string {
+	if s.id == 9 {
+		return tagged
+	}
+	return s.port
+}
 
 var ports = []string{"a0", "b0", "c0", "d0", "e0"}
 
@@ -151,7 +166,7 @@ func worldTables(r *rand.Rand, revision string) packet.Tables {
 	t.Ports = []packet.PortRange{
 		{Proto: 6, Lo: 443, Hi: 443, Class: 1}, {Proto: 6, Lo: 80, Hi: 89, Class: 2}, {Proto: 17, Lo: 53, Hi: 53, Class: 3},
 		{Proto: 17, Lo: 5000, Hi: 5010, Class: 2}, {Proto: 1, Lo: 8, Hi: 8, Class: 4}, {Proto: 58, Lo: 128, Hi: 128, Class: 4},
-		{Proto: 47, Class: 5}, {Proto: 50, Class: 5}, {Proto: 6, Lo: 65535, Hi: 65535, Class: 1}, {Proto: 17, Lo: 0, Hi: 0, Class: 3},
+		{Proto: 47, Class: 5}, {Proto: 50, Class: 5}, {Proto: 132, Lo: 3868, Hi: 3868, Class: 5}, {Proto: 6, Lo: 65535, Hi: 65535, Class: 1}, {Proto: 17, Lo: 0, Hi: 0, Class: 3},
 	}
 	for rule := uint32(1); rule <= 40; rule++ {
 		t.Rules = append(t.Rules, packet.Rule{ID: rule, Records: []string{fmt.Sprint("record-", rule)}})
@@ -213,6 +228,9 @@ func route(in string, _, dst netip.Addr) model.Hop {
 		if n.hop != 0 {
 			return router(n.device, n.hop)
 		}
+		if n.device == tagged {
+			return model.Hop{Found: true, Device: "b0", VLAN: 10, Next: dst, MTU: 1500}
+		}
 		return model.Hop{Found: true, Device: n.device, Next: dst, MTU: 1500} // nobody there
 	}
 	for _, s := range segments {
@@ -226,6 +244,9 @@ func route(in string, _, dst netip.Addr) model.Hop {
 			hop := model.Hop{Found: true, Device: s.port, Next: dst, MTU: 1500}
 			if s.port == "c0" {
 				hop.MTU = smallMTU
+			}
+			if s.id == 9 {
+				hop.VLAN = 10
 			}
 			for n := range 256 {
 				if resolved(n) && (dst == addr4(s, n) || dst == addr6(s, n)) {
@@ -256,6 +277,10 @@ func world(t *testing.T) (*packet.Core, map[string]int) {
 		packet.Run(t, "ip", "netns", "exec", far, "ip", "link", "set", p, "up")
 	}
 	packet.Run(t, "ip", "link", "set", "c0", "mtu", strconv.Itoa(smallMTU))
+	// This kernel may know no VLAN devices; to routes, any device that the programs take for one is as good.
+	packet.Run(t, "ip", "link", "add", tagged, "address", portMAC("b0").String(), "type", "veth", "peer", "name", tagged, "netns", far)
+	packet.Run(t, "ip", "netns", "exec", far, "ip", "link", "set", tagged, "up")
+	packet.Run(t, "ip", "link", "set", tagged, "up")
 	packet.Run(t, "ip", "tuntap", "add", "wg0", "mode", "tun")
 	core, err := packet.Open(context.Background(), packet.Options{PinDir: pins, Anchors: worldAnchors(), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -270,11 +295,18 @@ func world(t *testing.T) (*packet.Core, map[string]int) {
 		index[s.Name] = s.Index
 		packet.Run(t, "ip", "link", "set", s.Name, "up")
 	}
+	vlan, err := netlink.LinkByName(tagged)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := core.ShowVLAN(vlan.Attrs().Index, "b0", 10, 0); err != nil {
+		t.Fatal(err)
+	}
 	packet.Run(t, "sysctl", "-qw", "net.ipv4.conf.d0.forwarding=0", "net.ipv6.conf.d0.forwarding=0")
 	for _, s := range segments {
-		packet.Run(t, "ip", "addr", "add", addr4(s, 1).String()+"/24", "dev", s.port)
-		packet.Run(t, "ip", "addr", "add", addr6(s, 1).String()+"/64", "dev", s.port, "nodad")
-		l, err := netlink.LinkByName(s.port)
+		packet.Run(t, "ip", "addr", "add", addr4(s, 1).String()+"/24", "dev", s.device())
+		packet.Run(t, "ip", "addr", "add", addr6(s, 1).String()+"/64", "dev", s.device(), "nodad")
+		l, err := netlink.LinkByName(s.device())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -177,7 +177,7 @@ func (m *Model) find(a netip.Addr) (binding, bool) {
 // permission is the cell that lets src open towards dst.
 func (m *Model) permission(src, dst uint16, proto uint8, port uint16) (packet.Cell, bool) {
 	switch proto {
-	case tcp, udp, icmp, icmp6:
+	case tcp, udp, sctp, icmp, icmp6:
 	default:
 		port = 0
 	}
