@@ -6,8 +6,9 @@
  *
  * The quoted packet must have been sent by whom the error goes to, and to somebody in the segment that the error comes from;
  * its flow must be live and still permitted. The error then takes the flow's rule and bandwidth class, and leaves the flow as
- * it is: it opens none, keeps none alive and answers none. An error about an error is refused (RFC 1122, 3.2.2), as is an error
- * in fragments and a quote of a later fragment, which names no flow. The quoted packet's checksums and lengths are not looked at: it may be cut off.
+ * it is: it opens none, keeps none alive and answers none. An error about an error is refused (RFC 1122, 3.2.2), as are an
+ * error in fragments and a quote of a later fragment, which names no flow. The quoted packet's checksums and lengths are not
+ * looked at: it may be cut off.
  */
 #ifndef SEKISHO_QUOTE_H
 #define SEKISHO_QUOTE_H
