@@ -205,3 +205,48 @@ func TestARecordToASegmentOpensNoServiceOfTheGate(t *testing.T) {
 		}
 	}
 }
+
+// With its route gone and a default route in its place, what the gate itself sends leaves by no other port.
+func TestGateLeavesByNoDetour(t *testing.T) {
+	w := newTown(t)
+	c := w.open()
+	w.up()
+	w.serve("lgasp", "443")
+	swap(t, c, townTables(Cell{Src: 32, Dst: 22, Port: 1, Rule: 1}, Cell{Src: 33, Dst: 22, Port: 1, Rule: 2}))
+	to := []string{"198.18.21.11:443", "[2001:db8:21::11]:443"}
+	for _, target := range to {
+		reached := false
+		for range 5 {
+			if reached = w.dial("", target) == nil; reached {
+				break
+			}
+		}
+		if !reached {
+			n, _ := c.Counters()
+			t.Fatalf("the gate does not reach %s, which a cell allows: %v", target, n.Reasons)
+		}
+	}
+	run(t, "ip", "route", "del", "198.18.21.0/24", "dev", "lga0")
+	run(t, "ip", "-6", "route", "del", "2001:db8:21::/64", "dev", "lga0")
+	run(t, "ip", "route", "add", "default", "via", "203.0.113.11")
+	run(t, "ip", "-6", "route", "add", "default", "via", "2001:db8:31::11")
+	for _, a := range []string{"203.0.113.11", "2001:db8:31::11"} {
+		run(t, "ip", "neigh", "replace", a, "lladdr", w.hosts["inweb"].mac, "dev", "inw0", "nud", "permanent")
+	}
+	s := w.sniff("inweb", "tcp port 443")
+	for i, target := range to {
+		w.expectDrop(c, "egress-mismatch", func() {
+			if err := w.dial("", target); err == nil {
+				t.Errorf("%s was reached by the internet's port", target)
+			}
+		})
+		w.expectDrop(c, "egress-wrong-port", func() {
+			if err := w.dial([]string{"198.18.21.1", "2001:db8:21::1"}[i], target); err == nil {
+				t.Errorf("%s was reached by the internet's port, in LGWAN's name", target)
+			}
+		})
+	}
+	if seen := s.stop(); len(seen) != 0 {
+		t.Errorf("left by the internet's port: %q", seen)
+	}
+}
