@@ -5,6 +5,9 @@ import (
 	"net"
 	"testing"
 
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
 )
 
@@ -116,5 +119,69 @@ func TestPortsThatSwapNames(t *testing.T) {
 		if w.reaches(from, "198.18.21.11", "443") {
 			t.Errorf("%s crosses by the other's port", from)
 		}
+	}
+}
+
+// Frames for a port's new address are its own, those for the old one are not any more.
+func TestPortThatChangesItsMAC(t *testing.T) {
+	w := newTown(t)
+	c := w.open()
+	w.up()
+	swap(t, c, townTables(Cell{Src: 21, Dst: 22, Port: 1, Rule: 1}))
+	w.serve("lgasp", "443")
+	run(t, "ip", "link", "set", "mn0", "address", "02:00:00:00:77:77")
+	if status, err := c.Rescan(context.Background()); err != nil || !status[0].Guarded() || !status[0].Up {
+		t.Fatalf("after the change: %+v, %v", status[0], err)
+	}
+	run(t, "ip", "netns", "exec", w.hosts["mnpc"].ns, "ip", "neigh", "flush", "all")
+	if !w.passes("mnpc", "198.18.21.11", "443") || !w.passes("mnpc", "2001:db8:21::11", "443") {
+		t.Error("by the port's new address nothing passes")
+	}
+}
+
+// Nothing but native mode guards a port: a device whose driver cannot, or whose place is taken, goes down.
+func TestPortsWithoutNativeXDPGoDown(t *testing.T) {
+	w := newTown(t)
+	run(t, "ip", "link", "del", "mn0")
+	run(t, "ip", "link", "add", "mn0", "up", "type", "bridge")
+	foreign, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.XDP, AttachType: ebpf.AttachXDP, License: "GPL", Instructions: asm.Instructions{
+		asm.Mov.Imm(asm.R0, 2), asm.Return(), // let everything up the stack
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer foreign.Close()
+	l, err := netlink.LinkByName("inw0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, err := link.AttachXDP(link.XDPOptions{Program: foreign, Interface: l.Attrs().Index, Flags: link.XDPGenericMode})
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, "ip", "link", "set", "inw0", "up")
+	c := w.open()
+	for range 2 {
+		for _, s := range c.Status() {
+			l, err := netlink.LinkByName(s.Name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wrong := s.Name == "mn0" || s.Name == "inw0"
+			if s.Guarded() == wrong || wrong && (s.Error == "" || s.Up || l.Attrs().Flags&net.FlagUp != 0) {
+				t.Errorf("port %s: %+v, flags %v", s.Name, s, l.Attrs().Flags)
+			}
+		}
+		run(t, "ip", "link", "set", "mn0", "up") // whoever sets it up
+		run(t, "ip", "link", "set", "inw0", "up")
+		if _, err := c.Rescan(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := held.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if status, err := c.Rescan(context.Background()); err != nil || !status[2].Guarded() || status[2].Name != "inw0" {
+		t.Errorf("the place is free again: %+v, %v", status[2], err)
 	}
 }
