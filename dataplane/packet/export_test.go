@@ -270,6 +270,17 @@ func (t *Trial) Classify(ifindex int, frame []byte) (answer uint32, out []byte, 
 	return t.run(t.objects.Classify, frame, 24)
 }
 
+// ClassifyBehind is Classify for a frame with that many bytes of a driver's metadata in front: so much less room.
+func (t *Trial) ClassifyBehind(ifindex, metadata int, frame []byte) (RawVerdict, error) {
+	whole := append(make([]byte, metadata), frame...)
+	clear(t.context[:24])
+	le.PutUint32(t.context[0:], uint32(metadata))
+	le.PutUint32(t.context[4:], uint32(len(whole)))
+	le.PutUint32(t.context[12:], uint32(ifindex))
+	_, _, v, err := t.run(t.objects.Classify, whole, 24)
+	return v, err
+}
+
 // TunnelIn runs the tunnel's ingress program; mark is what the packet would carry up the stack.
 func (t *Trial) TunnelIn(ifindex int, frame []byte) (answer, mark uint32, v RawVerdict, err error) {
 	const size = 192 // struct __sk_buff; offsets of mark and ifindex
