@@ -38,6 +38,7 @@ struct decision {
 	__u32 dst_segment;
 	__u32 rule;
 	struct line *line; /* of the flow, once it is admitted */
+	struct binding *dst;
 	__u8 bwclass;
 	__u8 opened;
 	__u8 by_b; /* direction in the line */

@@ -26,19 +26,20 @@ struct {
 	__type(value, struct bpf_devmap_val);
 } egress_ports SEC(".maps");
 
-/* Is the next hop that the route names one that the class permits? */
-INLINE int hop_permitted(const struct address_class *c, const struct packet *p, const struct bpf_fib_lookup *fib)
+/* Is the next hop that the route names one that the class permits for this destination? */
+INLINE int hop_permitted(const struct address_class *c, __u8 family, const union addr *dst,
+			 const struct bpf_fib_lookup *fib)
 {
 	union addr hop;
 
-	if (p->family == FAMILY_IP4) {
+	if (family == FAMILY_IP4) {
 		if (fib->family != AF_INET)
 			return 0;
 		map_ip4(&hop, fib->ipv4_dst);
-		return same_addr(&hop, &p->dst) ? c->onlink : same_addr(&hop, &c->via4);
+		return same_addr(&hop, dst) ? c->onlink : same_addr(&hop, &c->via4);
 	}
 	__builtin_memcpy(&hop, fib->ipv6_dst, sizeof(hop));
-	return same_addr(&hop, &p->dst) ? c->onlink : same_addr(&hop, &c->via6);
+	return same_addr(&hop, dst) ? c->onlink : same_addr(&hop, &c->via6);
 }
 
 /* Is the device that the route names the one that the class permits? A kernel device for a VLAN stands for its port and
@@ -52,58 +53,78 @@ INLINE int device_permitted(const struct address_class *c, const struct device *
 	return ifindex == port->ifindex || (via->vlan == c->vlan && via->outer == c->outer);
 }
 
-/* Where the routing table leads: PASS with fib filled (its ifindex is the port's) and what it says of the next hop, or the
- * reason why the packet may not go there. ctx: of XDP or of tcx. What the stack is to forward is asked about as well: a
- * broadcast or anycast address inside a permitted segment is the kernel's own, and leads to the gate's services. */
-INLINE int routed(void *ctx, __u32 ifindex, const struct packet *p, const struct address_class *c,
-		  struct bpf_fib_lookup *fib, long *answer)
-{
-	__u32 number = c->device;
-	struct device *out = bpf_map_lookup_elem(&devices, &number);
+/* The question to the kernel's routing table and its answer: too big for the stack. Used within one decision. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct bpf_fib_lookup)); /* a type that the generator of Go types does not take */
+} lookups SEC(".maps");
 
+/* A way through the kernel's routing table. */
+struct way {
+	struct bpf_fib_lookup *fib; /* as answered; null: not asked */
+	struct device *port;        /* by which it leaves */
+	long answer;                /* BPF_FIB_LKUP_RET_* */
+};
+
+/* Where the routing table leads from src to dst, for a packet that comes in by ifindex: PASS with the way, and what it says of
+ * the next hop, or the reason why the packet may not go there. c: class of dst. ctx: of XDP or of tcx. What the stack is to
+ * forward is asked about as well: a broadcast or anycast address inside a permitted segment is the kernel's own, and leads to
+ * the gate's services. */
+INLINE int routed(void *ctx, __u32 ifindex, const struct packet *p, const union addr *src, const union addr *dst,
+		  const struct address_class *c, struct way *w)
+{
+	__u32 number = c->device, zero = 0;
+	struct bpf_fib_lookup *fib = bpf_map_lookup_elem(&lookups, &zero);
+
+	w->fib = fib;
+	if (!fib)
+		return DROP_NO_ROUTE;
+	w->port = bpf_map_lookup_elem(&devices, &number);
+	__builtin_memset(fib, 0, sizeof(*fib));
 	fib->ifindex = ifindex;
 	fib->l4_protocol = p->proto;
 	if (p->family == FAMILY_IP4) {
 		fib->family = AF_INET;
 		fib->tos = p->tos & 0x1c; /* as the kernel masks it */
-		fib->ipv4_src = p->src.w[3];
-		fib->ipv4_dst = p->dst.w[3];
+		fib->ipv4_src = src->w[3];
+		fib->ipv4_dst = dst->w[3];
 	} else {
 		fib->family = AF_INET6;
-		__builtin_memcpy(fib->ipv6_src, &p->src, sizeof(p->src));
-		__builtin_memcpy(fib->ipv6_dst, &p->dst, sizeof(p->dst));
+		__builtin_memcpy(fib->ipv6_src, src, sizeof(*src));
+		__builtin_memcpy(fib->ipv6_dst, dst, sizeof(*dst));
 	}
 	/* tot_len stays 0: the lookup then answers in full, and gives the MTU */
-	*answer = bpf_fib_lookup(ctx, fib, sizeof(*fib), 0);
-	if (*answer == BPF_FIB_LKUP_RET_FWD_DISABLED)
+	w->answer = bpf_fib_lookup(ctx, fib, sizeof(*fib), 0);
+	if (w->answer == BPF_FIB_LKUP_RET_FWD_DISABLED)
 		return DROP_FORWARDING_DISABLED;
-	if (*answer != BPF_FIB_LKUP_RET_SUCCESS && *answer != BPF_FIB_LKUP_RET_NO_NEIGH &&
-	    *answer != BPF_FIB_LKUP_RET_FRAG_NEEDED)
+	if (w->answer != BPF_FIB_LKUP_RET_SUCCESS && w->answer != BPF_FIB_LKUP_RET_NO_NEIGH &&
+	    w->answer != BPF_FIB_LKUP_RET_FRAG_NEEDED)
 		return DROP_NO_ROUTE;
-	if (!out || !out->ifindex || !device_permitted(c, out, fib->ifindex) || !hop_permitted(c, p, fib))
+	if (!w->port || !w->port->ifindex || !device_permitted(c, w->port, fib->ifindex) ||
+	    !hop_permitted(c, p->family, dst, fib))
 		return DROP_EGRESS_MISMATCH;
-	fib->ifindex = out->ifindex;
 	return PASS;
 }
 
-/* Where the packet goes: PASS with fib filled, TO_STACK, or a reason. */
-INLINE int route(struct xdp_md *ctx, const struct packet *p, const struct address_class *c, struct bpf_fib_lookup *fib)
+/* Where the packet goes: PASS with the way, TO_STACK, or a reason. */
+INLINE int route(struct xdp_md *ctx, const struct packet *p, const struct address_class *c, struct way *w)
 {
-	long answer;
 	int reason;
 
 	if (c->kind == KIND_LOCAL)
 		return TO_STACK;
-	reason = routed(ctx, ctx->ingress_ifindex, p, c, fib, &answer);
+	reason = routed(ctx, ctx->ingress_ifindex, p, &p->src, &p->dst, c, w);
 	if (reason)
 		return reason;
 	if (c->kind == KIND_TUNNEL)
 		return TO_STACK;
 	if (p->ttl <= 1)
 		return TO_STACK; /* the kernel answers "time exceeded" */
-	if (answer == BPF_FIB_LKUP_RET_NO_NEIGH)
+	if (w->answer == BPF_FIB_LKUP_RET_NO_NEIGH)
 		return TO_STACK; /* the kernel resolves it */
-	if (p->l3_length > fib->mtu_result)
+	if (p->l3_length > w->fib->mtu_result)
 		return TO_STACK; /* the kernel answers "too big", or fragments */
 	return PASS;
 }

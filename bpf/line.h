@@ -376,6 +376,21 @@ INLINE struct line *line_at(__u64 place, const struct ends *e)
 	return 0;
 }
 
+/* The place of the live line of these ends in the sets; 0: none there. */
+__attribute__((noinline)) __u64 find_sets(const struct ends *e)
+{
+	__u64 place;
+
+	if (!e)
+		return 0;
+	if (e->family == FAMILY_IP6) {
+		place = find6(e->hash, e);
+		return place ? place : find6(hash_ends(e, hash_keys + OTHER_KEYS), e);
+	}
+	place = find4(e->hash, e);
+	return place ? place : find4(hash_ends(e, hash_keys + OTHER_KEYS), e);
+}
+
 /* The place of the live line of these ends; 0: none. Both segments must be known. */
 __attribute__((noinline)) __u64 find(const struct ends *e)
 {
@@ -386,15 +401,7 @@ __attribute__((noinline)) __u64 find(const struct ends *e)
 
 	if (!e)
 		return 0;
-	if (e->family == FAMILY_IP6) {
-		place = find6(e->hash, e);
-		if (!place)
-			place = find6(hash_ends(e, hash_keys + OTHER_KEYS), e);
-	} else {
-		place = find4(e->hash, e);
-		if (!place)
-			place = find4(hash_ends(e, hash_keys + OTHER_KEYS), e);
-	}
+	place = find_sets(e);
 	if (place)
 		return place;
 	use = flow_use();

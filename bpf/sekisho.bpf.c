@@ -30,8 +30,13 @@
 #include "flow.h"
 #include "fragment.h"
 
+#include "adjacency.h"
+
 #include "collect.h"
 #include "forward.h"
+
+#include "fast.h"
+
 #include "group.h"
 #include "quote.h"
 
@@ -67,6 +72,7 @@ INLINE int classes_of(const struct tables *t, const struct ingress *in, const st
 	*to = class_of(t, dst->class);
 	if (!*to)
 		return DROP_DESTINATION_UNKNOWN;
+	d->dst = dst;
 	d->dst_class = dst->class;
 	d->src_segment = in->number;
 	d->dst_segment = dst->segment;
@@ -105,11 +111,11 @@ INLINE int belong(const struct tables *t, const struct ingress *in, struct curso
 /* Everything up to the verdict; PASS with act and fib set, or the reason. */
 INLINE int decide(struct xdp_md *ctx, struct packet *p, struct ingress *in, int *act)
 {
-	struct bpf_fib_lookup fib = {};
 	struct decision d = {};
 	struct tables t;
 	struct cursor c;
 	struct address_class *to;
+	struct way w;
 	int reason, way;
 
 	reason = parse_xdp(ctx, p);
@@ -145,6 +151,9 @@ INLINE int decide(struct xdp_md *ctx, struct packet *p, struct ingress *in, int 
 	reason = addressed(in, p);
 	if (reason)
 		return reason;
+	reason = fast(ctx, &t, in, p, act);
+	if (reason != NOT_FAST)
+		return reason;
 	reason = classes_of(&t, in, p, &d, &to);
 	if (reason)
 		return reason;
@@ -152,7 +161,7 @@ INLINE int decide(struct xdp_md *ctx, struct packet *p, struct ingress *in, int 
 	note(p, &t, &d);
 	if (reason)
 		return reason;
-	way = route(ctx, p, to, &fib);
+	way = route(ctx, p, to, &w);
 	if (way != TO_STACK && way != PASS)
 		return way;
 	if (p->piece == PIECE_FIRST) {
@@ -165,12 +174,14 @@ INLINE int decide(struct xdp_md *ctx, struct packet *p, struct ingress *in, int 
 		if (reason)
 			return reason;
 	} else {
-		reason = rewrite(ctx, p, to->vlan, to->outer, fib.dmac, fib.smac);
+		reason = rewrite(ctx, p, to->vlan, to->outer, no_mac(d.dst->mac) ? w.fib->dmac : d.dst->mac,
+				 w.fib->smac);
 		if (reason)
 			return reason;
-		*act = bpf_redirect_map(&egress_ports, fib.ifindex, XDP_DROP);
+		*act = bpf_redirect_map(&egress_ports, w.port->ifindex, XDP_DROP);
 		if (*act != XDP_REDIRECT)
 			return DROP_EGRESS_UNGUARDED;
+		settle(ctx, &t, p, to, &w, &d);
 	}
 	count_allowed(&t, in, p, &d);
 	return PASS;
@@ -462,12 +473,11 @@ int tunnel_out(struct __sk_buff *skb)
 /* A tunnel's segment is that of the source: WireGuard has bound the source to its peer. */
 INLINE int decide_bare(struct __sk_buff *skb, struct packet *p, struct ingress *in, struct decision *d)
 {
-	struct bpf_fib_lookup fib = {};
+	struct way w;
 	struct cursor c;
 	struct binding *src;
 	struct address_class *to;
 	struct tables t;
-	long answer;
 	int reason;
 
 	bpf_skb_pull_data(skb, skb->len < HEADERS ? skb->len : HEADERS);
@@ -499,7 +509,7 @@ INLINE int decide_bare(struct __sk_buff *skb, struct packet *p, struct ingress *
 	reason = belong(&t, in, &c, p, d);
 	note(p, &t, d);
 	if (!reason && to->kind != KIND_LOCAL)
-		reason = routed(skb, skb->ifindex, p, to, &fib, &answer);
+		reason = routed(skb, skb->ifindex, p, &p->src, &p->dst, to, &w);
 	if (!reason && p->piece == PIECE_FIRST)
 		reason = fragment_first(&t, in->number, p, d);
 	if (reason)

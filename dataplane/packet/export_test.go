@@ -103,6 +103,9 @@ func (c *Core) NewTrial(flows, quota uint32, own ...string) (*Trial, error) {
 		return nil, err
 	}
 	spec.Maps[programsMapFragments].MaxEntries = TrialPieces
+	if err := spec.Variables["confirm_every"].Set(uint32(0)); err != nil {
+		return nil, err
+	}
 	o := &c.objects
 	shared := map[string]*ebpf.Map{
 		"allowed": o.Allowed, "anchor_ports": o.AnchorPorts, "anchor_prefixes": o.AnchorPrefixes, "boot": o.Boot,

@@ -248,7 +248,7 @@ func setFlows(spec *ebpf.CollectionSpec, s flowSizes, capacity, quota uint32, ke
 	spec.Maps[programsMapStationUses].MaxEntries = s.stations
 	for name, value := range map[string]any{
 		"flow_capacity": capacity, "flow_mask4": s.sets4 - 1, "flow_mask6": s.sets6 - 1, "station_mask": s.stations - 1,
-		"segment_quota": max(quota, 1), "hz": rate, "hash_keys": keys,
+		"segment_quota": max(quota, 1), "hz": rate, "confirm_every": rate, "hash_keys": keys,
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return fmt.Errorf("set %s of the programs: %w", name, err)

@@ -13,6 +13,26 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type programsAdjacency struct {
+	_         structs.HostLayout
+	Claim     uint32
+	Used      uint32
+	Refreshed uint32
+	Confirmed uint32
+	To        uint64
+	From      uint64
+	Ifindex   uint32
+	Vlan      uint16
+	Outer     uint16
+	Hop       struct {
+		_ structs.HostLayout
+		B [16]uint8
+	}
+	Registered uint8
+	Stack      uint8
+	Spare      [6]uint8
+}
+
 type programsAnchor struct {
 	_       structs.HostLayout
 	Segment uint16
@@ -312,6 +332,8 @@ type programsVerdict struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	programsMapAdjacencies      = "adjacencies"
+	programsMapAdjacencyDrafts  = "adjacency_drafts"
 	programsMapAllowed          = "allowed"
 	programsMapAnchorPorts      = "anchor_ports"
 	programsMapAnchorPrefixes   = "anchor_prefixes"
@@ -337,6 +359,7 @@ const (
 	programsMapFragments        = "fragments"
 	programsMapHashSeeds        = "hash_seeds"
 	programsMapImages           = "images"
+	programsMapLookups          = "lookups"
 	programsMapNotices          = "notices"
 	programsMapOverflowDrafts   = "overflow_drafts"
 	programsMapPackets          = "packets"
@@ -357,6 +380,7 @@ const (
 	programsProgTicksNow        = "ticks_now"
 	programsProgTunnelIn        = "tunnel_in"
 	programsProgTunnelOut       = "tunnel_out"
+	programsVarConfirmEvery     = "confirm_every"
 	programsVarFlowCapacity     = "flow_capacity"
 	programsVarFlowMask4        = "flow_mask4"
 	programsVarFlowMask6        = "flow_mask6"
@@ -426,48 +450,52 @@ type programsProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type programsMapSpecs struct {
-	Allowed        *ebpf.MapSpec `ebpf:"allowed"`
-	AnchorPorts    *ebpf.MapSpec `ebpf:"anchor_ports"`
-	AnchorPrefixes *ebpf.MapSpec `ebpf:"anchor_prefixes"`
-	AtHand         *ebpf.MapSpec `ebpf:"at_hand"`
-	Boot           *ebpf.MapSpec `ebpf:"boot"`
-	CaptureFilters *ebpf.MapSpec `ebpf:"capture_filters"`
-	CaptureRings   *ebpf.MapSpec `ebpf:"capture_rings"`
-	CaptureRules   *ebpf.MapSpec `ebpf:"capture_rules"`
-	CapturesLost   *ebpf.MapSpec `ebpf:"captures_lost"`
-	Collector      *ebpf.MapSpec `ebpf:"collector"`
-	DeviceIndex    *ebpf.MapSpec `ebpf:"device_index"`
-	Devices        *ebpf.MapSpec `ebpf:"devices"`
-	Drops          *ebpf.MapSpec `ebpf:"drops"`
-	EgressPorts    *ebpf.MapSpec `ebpf:"egress_ports"`
-	EventBudget    *ebpf.MapSpec `ebpf:"event_budget"`
-	Events         *ebpf.MapSpec `ebpf:"events"`
-	EventsLost     *ebpf.MapSpec `ebpf:"events_lost"`
-	FlowOverflow   *ebpf.MapSpec `ebpf:"flow_overflow"`
-	FlowUses       *ebpf.MapSpec `ebpf:"flow_uses"`
-	Flows4         *ebpf.MapSpec `ebpf:"flows4"`
-	Flows6         *ebpf.MapSpec `ebpf:"flows6"`
-	FlowsOpened    *ebpf.MapSpec `ebpf:"flows_opened"`
-	Fragments      *ebpf.MapSpec `ebpf:"fragments"`
-	HashSeeds      *ebpf.MapSpec `ebpf:"hash_seeds"`
-	Images         *ebpf.MapSpec `ebpf:"images"`
-	Notices        *ebpf.MapSpec `ebpf:"notices"`
-	OverflowDrafts *ebpf.MapSpec `ebpf:"overflow_drafts"`
-	Packets        *ebpf.MapSpec `ebpf:"packets"`
-	Quotes         *ebpf.MapSpec `ebpf:"quotes"`
-	RefusedAtExit  *ebpf.MapSpec `ebpf:"refused_at_exit"`
-	RuleCounts     *ebpf.MapSpec `ebpf:"rule_counts"`
-	SegmentPairs   *ebpf.MapSpec `ebpf:"segment_pairs"`
-	SegmentUses    *ebpf.MapSpec `ebpf:"segment_uses"`
-	StationUses    *ebpf.MapSpec `ebpf:"station_uses"`
-	Verdicts       *ebpf.MapSpec `ebpf:"verdicts"`
-	ZonePairs      *ebpf.MapSpec `ebpf:"zone_pairs"`
+	Adjacencies     *ebpf.MapSpec `ebpf:"adjacencies"`
+	AdjacencyDrafts *ebpf.MapSpec `ebpf:"adjacency_drafts"`
+	Allowed         *ebpf.MapSpec `ebpf:"allowed"`
+	AnchorPorts     *ebpf.MapSpec `ebpf:"anchor_ports"`
+	AnchorPrefixes  *ebpf.MapSpec `ebpf:"anchor_prefixes"`
+	AtHand          *ebpf.MapSpec `ebpf:"at_hand"`
+	Boot            *ebpf.MapSpec `ebpf:"boot"`
+	CaptureFilters  *ebpf.MapSpec `ebpf:"capture_filters"`
+	CaptureRings    *ebpf.MapSpec `ebpf:"capture_rings"`
+	CaptureRules    *ebpf.MapSpec `ebpf:"capture_rules"`
+	CapturesLost    *ebpf.MapSpec `ebpf:"captures_lost"`
+	Collector       *ebpf.MapSpec `ebpf:"collector"`
+	DeviceIndex     *ebpf.MapSpec `ebpf:"device_index"`
+	Devices         *ebpf.MapSpec `ebpf:"devices"`
+	Drops           *ebpf.MapSpec `ebpf:"drops"`
+	EgressPorts     *ebpf.MapSpec `ebpf:"egress_ports"`
+	EventBudget     *ebpf.MapSpec `ebpf:"event_budget"`
+	Events          *ebpf.MapSpec `ebpf:"events"`
+	EventsLost      *ebpf.MapSpec `ebpf:"events_lost"`
+	FlowOverflow    *ebpf.MapSpec `ebpf:"flow_overflow"`
+	FlowUses        *ebpf.MapSpec `ebpf:"flow_uses"`
+	Flows4          *ebpf.MapSpec `ebpf:"flows4"`
+	Flows6          *ebpf.MapSpec `ebpf:"flows6"`
+	FlowsOpened     *ebpf.MapSpec `ebpf:"flows_opened"`
+	Fragments       *ebpf.MapSpec `ebpf:"fragments"`
+	HashSeeds       *ebpf.MapSpec `ebpf:"hash_seeds"`
+	Images          *ebpf.MapSpec `ebpf:"images"`
+	Lookups         *ebpf.MapSpec `ebpf:"lookups"`
+	Notices         *ebpf.MapSpec `ebpf:"notices"`
+	OverflowDrafts  *ebpf.MapSpec `ebpf:"overflow_drafts"`
+	Packets         *ebpf.MapSpec `ebpf:"packets"`
+	Quotes          *ebpf.MapSpec `ebpf:"quotes"`
+	RefusedAtExit   *ebpf.MapSpec `ebpf:"refused_at_exit"`
+	RuleCounts      *ebpf.MapSpec `ebpf:"rule_counts"`
+	SegmentPairs    *ebpf.MapSpec `ebpf:"segment_pairs"`
+	SegmentUses     *ebpf.MapSpec `ebpf:"segment_uses"`
+	StationUses     *ebpf.MapSpec `ebpf:"station_uses"`
+	Verdicts        *ebpf.MapSpec `ebpf:"verdicts"`
+	ZonePairs       *ebpf.MapSpec `ebpf:"zone_pairs"`
 }
 
 // programsVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type programsVariableSpecs struct {
+	ConfirmEvery   *ebpf.VariableSpec `ebpf:"confirm_every"`
 	FlowCapacity   *ebpf.VariableSpec `ebpf:"flow_capacity"`
 	FlowMask4      *ebpf.VariableSpec `ebpf:"flow_mask4"`
 	FlowMask6      *ebpf.VariableSpec `ebpf:"flow_mask6"`
@@ -500,46 +528,51 @@ func (o *programsObjects) Close() error {
 //
 // It can be passed to loadProgramsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type programsMaps struct {
-	Allowed        *ebpf.Map `ebpf:"allowed"`
-	AnchorPorts    *ebpf.Map `ebpf:"anchor_ports"`
-	AnchorPrefixes *ebpf.Map `ebpf:"anchor_prefixes"`
-	AtHand         *ebpf.Map `ebpf:"at_hand"`
-	Boot           *ebpf.Map `ebpf:"boot"`
-	CaptureFilters *ebpf.Map `ebpf:"capture_filters"`
-	CaptureRings   *ebpf.Map `ebpf:"capture_rings"`
-	CaptureRules   *ebpf.Map `ebpf:"capture_rules"`
-	CapturesLost   *ebpf.Map `ebpf:"captures_lost"`
-	Collector      *ebpf.Map `ebpf:"collector"`
-	DeviceIndex    *ebpf.Map `ebpf:"device_index"`
-	Devices        *ebpf.Map `ebpf:"devices"`
-	Drops          *ebpf.Map `ebpf:"drops"`
-	EgressPorts    *ebpf.Map `ebpf:"egress_ports"`
-	EventBudget    *ebpf.Map `ebpf:"event_budget"`
-	Events         *ebpf.Map `ebpf:"events"`
-	EventsLost     *ebpf.Map `ebpf:"events_lost"`
-	FlowOverflow   *ebpf.Map `ebpf:"flow_overflow"`
-	FlowUses       *ebpf.Map `ebpf:"flow_uses"`
-	Flows4         *ebpf.Map `ebpf:"flows4"`
-	Flows6         *ebpf.Map `ebpf:"flows6"`
-	FlowsOpened    *ebpf.Map `ebpf:"flows_opened"`
-	Fragments      *ebpf.Map `ebpf:"fragments"`
-	HashSeeds      *ebpf.Map `ebpf:"hash_seeds"`
-	Images         *ebpf.Map `ebpf:"images"`
-	Notices        *ebpf.Map `ebpf:"notices"`
-	OverflowDrafts *ebpf.Map `ebpf:"overflow_drafts"`
-	Packets        *ebpf.Map `ebpf:"packets"`
-	Quotes         *ebpf.Map `ebpf:"quotes"`
-	RefusedAtExit  *ebpf.Map `ebpf:"refused_at_exit"`
-	RuleCounts     *ebpf.Map `ebpf:"rule_counts"`
-	SegmentPairs   *ebpf.Map `ebpf:"segment_pairs"`
-	SegmentUses    *ebpf.Map `ebpf:"segment_uses"`
-	StationUses    *ebpf.Map `ebpf:"station_uses"`
-	Verdicts       *ebpf.Map `ebpf:"verdicts"`
-	ZonePairs      *ebpf.Map `ebpf:"zone_pairs"`
+	Adjacencies     *ebpf.Map `ebpf:"adjacencies"`
+	AdjacencyDrafts *ebpf.Map `ebpf:"adjacency_drafts"`
+	Allowed         *ebpf.Map `ebpf:"allowed"`
+	AnchorPorts     *ebpf.Map `ebpf:"anchor_ports"`
+	AnchorPrefixes  *ebpf.Map `ebpf:"anchor_prefixes"`
+	AtHand          *ebpf.Map `ebpf:"at_hand"`
+	Boot            *ebpf.Map `ebpf:"boot"`
+	CaptureFilters  *ebpf.Map `ebpf:"capture_filters"`
+	CaptureRings    *ebpf.Map `ebpf:"capture_rings"`
+	CaptureRules    *ebpf.Map `ebpf:"capture_rules"`
+	CapturesLost    *ebpf.Map `ebpf:"captures_lost"`
+	Collector       *ebpf.Map `ebpf:"collector"`
+	DeviceIndex     *ebpf.Map `ebpf:"device_index"`
+	Devices         *ebpf.Map `ebpf:"devices"`
+	Drops           *ebpf.Map `ebpf:"drops"`
+	EgressPorts     *ebpf.Map `ebpf:"egress_ports"`
+	EventBudget     *ebpf.Map `ebpf:"event_budget"`
+	Events          *ebpf.Map `ebpf:"events"`
+	EventsLost      *ebpf.Map `ebpf:"events_lost"`
+	FlowOverflow    *ebpf.Map `ebpf:"flow_overflow"`
+	FlowUses        *ebpf.Map `ebpf:"flow_uses"`
+	Flows4          *ebpf.Map `ebpf:"flows4"`
+	Flows6          *ebpf.Map `ebpf:"flows6"`
+	FlowsOpened     *ebpf.Map `ebpf:"flows_opened"`
+	Fragments       *ebpf.Map `ebpf:"fragments"`
+	HashSeeds       *ebpf.Map `ebpf:"hash_seeds"`
+	Images          *ebpf.Map `ebpf:"images"`
+	Lookups         *ebpf.Map `ebpf:"lookups"`
+	Notices         *ebpf.Map `ebpf:"notices"`
+	OverflowDrafts  *ebpf.Map `ebpf:"overflow_drafts"`
+	Packets         *ebpf.Map `ebpf:"packets"`
+	Quotes          *ebpf.Map `ebpf:"quotes"`
+	RefusedAtExit   *ebpf.Map `ebpf:"refused_at_exit"`
+	RuleCounts      *ebpf.Map `ebpf:"rule_counts"`
+	SegmentPairs    *ebpf.Map `ebpf:"segment_pairs"`
+	SegmentUses     *ebpf.Map `ebpf:"segment_uses"`
+	StationUses     *ebpf.Map `ebpf:"station_uses"`
+	Verdicts        *ebpf.Map `ebpf:"verdicts"`
+	ZonePairs       *ebpf.Map `ebpf:"zone_pairs"`
 }
 
 func (m *programsMaps) Close() error {
 	return _ProgramsClose(
+		m.Adjacencies,
+		m.AdjacencyDrafts,
 		m.Allowed,
 		m.AnchorPorts,
 		m.AnchorPrefixes,
@@ -565,6 +598,7 @@ func (m *programsMaps) Close() error {
 		m.Fragments,
 		m.HashSeeds,
 		m.Images,
+		m.Lookups,
 		m.Notices,
 		m.OverflowDrafts,
 		m.Packets,
@@ -583,6 +617,7 @@ func (m *programsMaps) Close() error {
 //
 // It can be passed to loadProgramsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type programsVariables struct {
+	ConfirmEvery   *ebpf.Variable `ebpf:"confirm_every"`
 	FlowCapacity   *ebpf.Variable `ebpf:"flow_capacity"`
 	FlowMask4      *ebpf.Variable `ebpf:"flow_mask4"`
 	FlowMask6      *ebpf.Variable `ebpf:"flow_mask6"`

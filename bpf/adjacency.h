@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Adjacencies: how frames for one next hop leave, found out once a second for all flows that share it. A flow holds their
+ * numbers, never a MAC. One is made only after an allow and an answer of the kernel's routing table that the destination's
+ * class permits, so what a packet could choose makes none; there are never more than the kernel has neighbours in use.
+ *
+ * Life: the full path settles one and writes what the kernel says; a flow's fast path uses it for ADJACENCY_TRUST at most,
+ * then one packet takes the full path again. It is given to another next hop only when nobody used it for longer than any
+ * flow can live. The numbers are open-addressed: a window of entries from a keyed hash on. When the window is full, flows
+ * work without one, by the full path.
+ *
+ * A registered MAC belongs to the key: it never changes in place. So a flow that was bound to a registered station does not
+ * follow the kernel's neighbour table. Other MACs follow it.
+ *
+ * Races: two CPUs may make the same one twice; both are right, the first is found from then on. MACs are read and written as
+ * whole words, so nobody sees half of one. Refreshing at the same time writes the same. A flow keeps the number of an entry
+ * that was given away only if it was idle that long; its line is then past its recheck_at and not believed.
+ */
+#ifndef SEKISHO_ADJACENCY_H
+#define SEKISHO_ADJACENCY_H
+
+#include "quota.h"
+
+#define ADJACENCIES 65536
+#define ADJACENCY_WINDOW 8
+#define ADJACENCY_TRUST hz
+#define ADJACENCY_LIFE (7300 * hz) /* longer than a flow can be idle */
+
+#define STACK_PORT 1 /* by the port itself, without a tag */
+#define STACK_VLAN 2 /* by the kernel's device for the tags */
+
+struct adjacency {
+	__u32 claim; /* enum life */
+	__u32 used;  /* ticks, to about a second */
+	__u32 refreshed;
+	__u32 confirmed; /* ticks: when a packet last went up the stack, so that the kernel asks its neighbour */
+	__u64 to;        /* destination MAC, in its last two bytes the MTU */
+	__u64 from;      /* source MAC, in its last two bytes the device's number */
+	__u32 ifindex;
+	__u16 vlan;
+	__u16 outer;
+	union addr hop;
+	__u8 registered; /* the destination MAC is that of a registered station */
+	__u8 stack; /* can packets go up the stack instead: 0 no, the kernel has no device for these tags; STACK_* */
+	__u8 spare[6];
+};
+
+/* By number, from 1. Written by the full path, read by the fast path and (mapped) the loader. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, ADJACENCIES);
+	__type(key, __u32);
+	__type(value, struct adjacency);
+	__uint(map_flags, BPF_F_MMAPABLE);
+} adjacencies SEC(".maps");
+
+/* What the full path has found out, for adjacency_settle. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct adjacency);
+} adjacency_drafts SEC(".maps");
+
+/* Ticks between two packets of one adjacency that go up the stack, so that the kernel confirms its neighbour: with redirects
+ * alone it would never notice that one has another MAC now. 0: none does (tests of single packets). */
+const volatile __u32 confirm_every = 250;
+
+#define MAC_MASK 0xffffffffffffULL
+
+INLINE __u64 mac_word(const __u8 *mac, __u16 more)
+{
+	return (__u64)mac[0] | (__u64)mac[1] << 8 | (__u64)mac[2] << 16 | (__u64)mac[3] << 24 | (__u64)mac[4] << 32 |
+	       (__u64)mac[5] << 40 | (__u64)more << 48;
+}
+
+INLINE int same_adjacency(const struct adjacency *a, const struct adjacency *b)
+{
+	if (a->claim != LIFE_LIVE || a->registered != b->registered || a->from >> 48 != b->from >> 48)
+		return 0;
+	if (a->vlan != b->vlan || a->outer != b->outer || !same_addr(&a->hop, &b->hop))
+		return 0;
+	return !a->registered || !((a->to ^ b->to) & MAC_MASK);
+}
+
+INLINE void adjacency_refresh(struct adjacency *a, const struct adjacency *draft, __u32 now)
+{
+	*(volatile __u64 *)&a->to = draft->to;
+	*(volatile __u64 *)&a->from = draft->from;
+	a->ifindex = draft->ifindex;
+	a->stack = draft->stack;
+	a->refreshed = now;
+	a->used = now;
+}
+
+/* The number of this CPU's draft, entered or refreshed; 0: there is no room for it. */
+__attribute__((noinline)) __u32 adjacency_settle(void)
+{
+	__u32 zero = 0, now = ticks(), number = 0, i, hash;
+	struct adjacency *draft = bpf_map_lookup_elem(&adjacency_drafts, &zero), *a;
+	const volatile __u64 *k = hash_keys;
+
+	if (!draft)
+		return 0;
+	hash = (k[0] + k[1] * draft->hop.w[0] + k[2] * draft->hop.w[1] + k[3] * draft->hop.w[2] +
+		k[4] * draft->hop.w[3] + k[5] * (draft->vlan | (__u32)draft->outer << 16) +
+		k[6] * (draft->from >> 48)) >>
+	       32;
+#pragma clang loop unroll(disable)
+	for (i = 0; i < ADJACENCY_WINDOW; i++) {
+		__u32 at = (hash + i) & (ADJACENCIES - 1);
+
+		a = bpf_map_lookup_elem(&adjacencies, &at);
+		if (!a || !at)
+			continue;
+		if (same_adjacency(a, draft)) {
+			adjacency_refresh(a, draft, now);
+			return at;
+		}
+		if (!number && (a->claim == LIFE_FREE ||
+				(a->claim == LIFE_LIVE && (__s32)(now - a->used) > (__s32)ADJACENCY_LIFE)))
+			number = at;
+	}
+	a = bpf_map_lookup_elem(&adjacencies, &number);
+	if (!a || !number)
+		return 0;
+	i = a->claim;
+	if (i == LIFE_CLAIMING || __sync_val_compare_and_swap(&a->claim, i, LIFE_CLAIMING) != i)
+		return 0;
+	a->vlan = draft->vlan;
+	a->outer = draft->outer;
+	a->hop = draft->hop;
+	a->registered = draft->registered;
+	a->confirmed = now - confirm_every; /* the next packet */
+	adjacency_refresh(a, draft, now);
+	__sync_lock_test_and_set(&a->claim, LIFE_LIVE);
+	return number;
+}
+
+INLINE struct adjacency *adjacency_at(__u32 number)
+{
+	return number ? bpf_map_lookup_elem(&adjacencies, &number) : 0;
+}
+
+/* Somebody still needs it. */
+INLINE void adjacency_used(struct adjacency *a, __u32 now)
+{
+	if (now - a->used > hz)
+		a->used = now;
+}
+
+#endif

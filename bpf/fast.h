@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The fast path: what a packet of a known flow needs, and nothing else. One line says that the present tables permit the
+ * flow, in which segment each end is and by which adjacencies it goes there and back. It decides only what the full path
+ * would decide in the same way (I8), and leaves everything else to that: a line of another epoch or past its recheck_at, a
+ * first answer, TCP segments that change the flow's state, a source MAC that is not that of the adjacency on the packet's
+ * own side, fragments, what is too big or lived too long, adjacencies that nobody has asked the kernel about for a second.
+ *
+ * Worst case of the races in line.h: the fast path has read a line whole before somebody else changes it, and acts on what
+ * was true then.
+ */
+#ifndef SEKISHO_FAST_H
+#define SEKISHO_FAST_H
+
+#include "adjacency.h"
+#include "forward.h"
+
+/* Not a reason: the full path decides. */
+#define NOT_FAST (-2)
+
+#define TCP_CHANGES (TCP_SYN | TCP_FIN | TCP_RST)
+
+INLINE int may_be_fast(const struct packet *p)
+{
+	if (p->piece != PIECE_WHOLE || p->ttl <= 1)
+		return 0;
+	if (p->proto == PROTO_TCP)
+		return !(p->tcp_flags & TCP_CHANGES);
+	return !is_icmp(p) || is_request(p) || is_reply(p);
+}
+
+/* Would the kernel send this packet the same way? Where it has no devices for VLANs, it takes none with a tag either. */
+INLINE int stack_reaches(const struct adjacency *to, const struct packet *p)
+{
+	return to->stack == STACK_VLAN || (to->stack == STACK_PORT && !p->tag);
+}
+
+/* PASS with act set, NOT_FAST, or a reason. */
+INLINE int fast(struct xdp_md *ctx, const struct tables *t, const struct ingress *in, struct packet *p, int *act)
+{
+	struct ends e = {};
+	struct adjacency *to, *from;
+	struct decision d = {};
+	struct line *l;
+	__u32 now = ticks(), claim, number, own;
+	__u64 place;
+	int reason;
+
+	if (!may_be_fast(p))
+		return NOT_FAST;
+	ends_of(p, in->number, &e);
+	place = find_sets(&e);
+	l = line_at(place & ~PLACE_OVERFLOW, &e);
+	if (!l)
+		return NOT_FAST;
+	claim = l->claim;
+	number = l->adjacency[!e.by_b];
+	own = l->adjacency[e.by_b & 1];
+	d.rule = l->rule;
+	d.bwclass = l->bwclass;
+	d.by_b = e.by_b;
+	d.line = l;
+	if (l->epoch != t->epoch || (__s32)(now - l->recheck_at) >= 0 || !line_matches(l, &e))
+		return NOT_FAST;
+	if (is_answer(l, e.by_b) && !(l->state & FLOW_ANSWERED))
+		return NOT_FAST;
+	p->to = e.by_b ? l->tag & SEGMENT_MASK : l->tag >> SEGMENT_BITS & SEGMENT_MASK;
+	e.mask = l->zones;
+	if (!line_same(l, claim))
+		return NOT_FAST;
+	from = adjacency_at(own);
+	to = adjacency_at(number);
+	if (!from || !to || (from->to ^ mac_word(p->smac, 0)) & MAC_MASK)
+		return NOT_FAST;
+	if (now - to->refreshed >= ADJACENCY_TRUST || p->l3_length > to->to >> 48)
+		return NOT_FAST;
+	adjacency_used(from, now);
+	adjacency_used(to, now);
+	p->rule = d.rule;
+	p->epoch = t->epoch;
+	l->last = now;
+	if (confirm_every && now - to->confirmed >= confirm_every && stack_reaches(to, p)) {
+		to->confirmed = now;
+		reason = up_the_stack(ctx, p, in->number, d.bwclass);
+		if (reason)
+			return reason;
+		*act = XDP_PASS;
+	} else {
+		reason = rewrite(ctx, p, to->vlan, to->outer, (__u8 *)&to->to, (__u8 *)&to->from);
+		if (reason)
+			return reason;
+		*act = bpf_redirect_map(&egress_ports, to->ifindex, XDP_DROP);
+		if (*act != XDP_REDIRECT)
+			return DROP_EGRESS_UNGUARDED;
+	}
+	record(PASS, d.rule, 0);
+	passed(e.mask >> (e.by_b ? 4 : 0) & 15, e.mask >> (e.by_b ? 0 : 4) & 15, p->length);
+	flow_count(&d, p->length);
+	return PASS;
+}
+
+/* Enters how packets of this class leave, as the kernel has just answered; mac: the registered one of the station, or zero.
+ * The adjacency's number, or 0. */
+INLINE __u32 settle_way(const struct address_class *c, const struct packet *p, const struct way *w, const __u8 *mac)
+{
+	__u32 zero = 0;
+	struct adjacency *draft = bpf_map_lookup_elem(&adjacency_drafts, &zero);
+
+	if (!draft)
+		return 0;
+	draft->registered = !no_mac(mac);
+	draft->to = mac_word(draft->registered ? mac : w->fib->dmac, w->fib->mtu_result);
+	draft->from = mac_word(w->fib->smac, c->device);
+	draft->ifindex = w->port->ifindex;
+	draft->vlan = c->vlan;
+	draft->outer = c->outer;
+	draft->stack = w->fib->ifindex != w->port->ifindex ? STACK_VLAN : c->vlan ? 0 : STACK_PORT;
+	if (p->family == FAMILY_IP4)
+		map_ip4(&draft->hop, w->fib->ipv4_dst);
+	else
+		__builtin_memcpy(&draft->hop, w->fib->ipv6_dst, sizeof(draft->hop));
+	return adjacency_settle();
+}
+
+/* The way back to the packet's source, if the kernel would send there to what the packet's source MAC is. Only then may the
+ * fast path take packets from there. w: the way on which this one leaves; written over. */
+INLINE __u32 settle_back(struct xdp_md *ctx, const struct tables *t, const struct packet *p, const struct decision *d,
+			 struct way *w)
+{
+	struct address_class *c = class_of(t, d->src_class);
+	struct binding *src = locate(t, &p->src, p->family);
+
+	if (!c || !src || c->kind != KIND_FORWARD)
+		return 0;
+	if (routed(ctx, w->port->ifindex, p, &p->dst, &p->src, c, w) || w->answer != BPF_FIB_LKUP_RET_SUCCESS)
+		return 0;
+	if (no_mac(src->mac) && !same_mac(w->fib->dmac, p->smac))
+		return 0;
+	return settle_way(c, p, w, src->mac);
+}
+
+/* Notes for the flow's next packets how they leave, after the full path has let this one go on a way. A flow's first packet is
+ * not kept waiting for the way back. */
+INLINE void settle(struct xdp_md *ctx, const struct tables *t, const struct packet *p, const struct address_class *to,
+		   struct way *w, const struct decision *d)
+{
+	struct line *l = d->line;
+	struct adjacency *own;
+	__u32 by_b = d->by_b & 1;
+
+	if (!l || !d->dst || p->piece != PIECE_WHOLE)
+		return;
+	l->adjacency[!by_b] = settle_way(to, p, w, d->dst->mac);
+	if (d->opened)
+		return;
+	own = adjacency_at(l->adjacency[by_b]);
+	if (own && !((own->to ^ mac_word(p->smac, 0)) & MAC_MASK))
+		return;
+	l->adjacency[by_b] = settle_back(ctx, t, p, d, w);
+}
+
+#endif
