@@ -2,7 +2,7 @@
 /*
  * Counting and telling. Counters are the evidence and never miss; events are a sample: at most EVENTS_PER_SECOND per
  * reason, second and CPU, and what the ring could not take is counted as lost. What is no drop but worth telling (a MAC
- * that moved, a full table) is a notice: counted and told in the same way.
+ * that moved) is a notice: counted and told in the same way.
  */
 #ifndef SEKISHO_EVENT_H
 #define SEKISHO_EVENT_H
@@ -22,8 +22,7 @@ enum hook {
 
 /* What is told though the packet goes its way. Names in dataplane/packet/event.go; append, never renumber. */
 enum notice {
-	NOTICE_MAC_MOVED = 1,  /* an address of a segment without registered MACs speaks with another MAC than before */
-	NOTICE_FLOW_TABLE = 2, /* the flow table had no room for a new flow: the alarm beside the drop's own reason */
+	NOTICE_MAC_MOVED = 1, /* an address of a segment without registered MACs speaks with another MAC than before */
 };
 
 #define MAX_NOTICES 8

@@ -3,6 +3,7 @@ package monitor
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -40,6 +41,9 @@ var (
 	segmentBytes   = desc("segment_passed_bytes_total", "Bytes passed, by segments.", "from", "to")
 	recordPackets  = desc("record_packets_total", "Packets passed by a record, since its policy came into force.", "record")
 	recordBytes    = desc("record_bytes_total", "Bytes passed by a record, since its policy came into force.", "record")
+	recordUsed     = desc("record_last_used_timestamp_seconds", "Last packet of the record's live flows; without any, when its last flow ended. Under the policy in force; records that let none pass are not there.", "record")
+	flowsLive      = desc("flows_live", "Flows in the table.")
+	flowsCapacity  = desc("flows_capacity", "Flows that the table holds at most.")
 	flowsOpened    = desc("flows_opened_total", "Flows that were opened.")
 	notices        = desc("notices_total", "What is no drop but worth telling, by kind.", "kind")
 	failedFrames   = desc("redirect_failed_frames_total", "Frames that were allowed and came to nothing, by the device where, by kind (redirect, action, send) and the kernel's error.", "device", "kind", "error")
@@ -131,6 +135,11 @@ func (m *Monitor) Collect(ch chan<- prometheus.Metric) {
 		count(recordPackets, c.Packets, record)
 		count(recordBytes, c.Bytes, record)
 	}
+	for record, at := range s.lastUsed() {
+		gauge(recordUsed, float64(at.Unix()), record)
+	}
+	gauge(flowsLive, float64(s.counters.Flows.Live))
+	gauge(flowsCapacity, float64(s.counters.Flows.Capacity))
 	for kind, c := range s.counters.Notices {
 		count(notices, c.Packets, kind)
 	}
@@ -166,6 +175,19 @@ func (s snapshot) byRecord() map[string]packet.Count {
 		for _, record := range s.names.Rules[rule] {
 			c := out[record]
 			out[record] = packet.Count{Packets: c.Packets + n.Packets, Bytes: c.Bytes + n.Bytes}
+		}
+	}
+	return out
+}
+
+// lastUsed is when the last packet of each record passed.
+func (s snapshot) lastUsed() map[string]time.Time {
+	out := map[string]time.Time{}
+	for rule, at := range s.counters.LastUsed {
+		for _, record := range s.names.Rules[rule] {
+			if at.After(out[record]) {
+				out[record] = at
+			}
 		}
 	}
 	return out

@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,10 +41,29 @@ func (h *hub) run(ctx context.Context, core *packet.Core, log *slog.Logger) {
 			}
 			continue
 		}
+		said := map[string]time.Time{}
 		for e := range events {
+			tell(log, said, e)
 			h.spread(e)
 		}
 	}
+}
+
+// alarms are what somebody should look at whoever listens; each is told once a minute for each device.
+var alarms = []string{"mac-moved", "duplicate-address", "flow-table-full"}
+
+const alarmEvery = time.Minute
+
+func tell(log *slog.Logger, said map[string]time.Time, e packet.Event) {
+	what := e.Notice
+	if what == "" {
+		what = e.Reason
+	}
+	if !slices.Contains(alarms, what) || e.Time.Sub(said[what+" "+e.Port]) < alarmEvery {
+		return
+	}
+	said[what+" "+e.Port] = e.Time
+	log.Warn("the packet core raises an alarm", "alarm", what, "device", e.Port, "segment", e.Segment, "src", e.Src, "dst", e.Dst, "mac", e.SMAC, "known", e.Known)
 }
 
 func (h *hub) spread(e packet.Event) {

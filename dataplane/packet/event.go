@@ -16,7 +16,7 @@ import (
 type Event struct {
 	Time    time.Time  `json:"time"`
 	Reason  string     `json:"reason,omitempty"` // "": a notice
-	Notice  string     `json:"notice,omitempty"` // mac-moved, flow-table
+	Notice  string     `json:"notice,omitempty"` // mac-moved
 	Hook    string     `json:"hook"`             // xdp, devmap, port-in, port-out, tunnel-in, tunnel-out
 	Port    string     `json:"port"`
 	Segment uint16     `json:"segment"` // ingress segment, 0 = not known
@@ -41,7 +41,7 @@ var hooks = [...]string{"", "xdp", "devmap", "port-in", "port-out", "tunnel-in",
 const eventSize = 96 // struct event, padded to 8
 
 // notices are the names of enum notice by number.
-var notices = [...]string{"", "mac-moved", "flow-table"}
+var notices = [...]string{"", "mac-moved"}
 
 // Events streams sampled drops until ctx ends; then the channel is closed. One reader at a time: two would share the events.
 func (c *Core) Events(ctx context.Context) (<-chan Event, error) {

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/cilium/ebpf"
 
@@ -27,9 +28,11 @@ type Counters struct {
 	Pairs      map[[2]anchors.Zone]Count // allowed, by {from zone, to zone} of the packet
 	Segments   []SegmentCount            // allowed, by segments of the packet; what live flows hold included
 	Rules      map[uint32]Count          // allowed, by rule number of the current tables
+	LastUsed   map[uint32]time.Time      // the last packet of each rule's live flows; without any, when its last flow was booked (after its timeout)
 	Redirects  []RedirectFailure         // frames that came to nothing after they were allowed
 	Unseen     string                    // why such frames are not counted; "": they are
 	Opened     uint64                    // flows opened
+	Flows      FlowUse                   // how full the flow table is
 	EventsLost uint64                    // drops and notices whose event the ring refused; they themselves are counted
 }
 
@@ -42,21 +45,23 @@ type SegmentCount struct {
 }
 
 type countersJSON struct {
-	Reasons    map[string]Count  `json:"reasons"`
-	Notices    map[string]Count  `json:"notices"`
-	Pairs      map[string]Count  `json:"pairs"` // "lgwan>internet"
-	Segments   []SegmentCount    `json:"segments"`
-	Rules      map[uint32]Count  `json:"rules"`
-	Redirects  []RedirectFailure `json:"redirect_failures"`
-	Unseen     string            `json:"redirect_failures_unseen,omitempty"`
-	Opened     uint64            `json:"opened"`
-	EventsLost uint64            `json:"events_lost"`
+	Reasons    map[string]Count     `json:"reasons"`
+	Notices    map[string]Count     `json:"notices"`
+	Pairs      map[string]Count     `json:"pairs"` // "lgwan>internet"
+	Segments   []SegmentCount       `json:"segments"`
+	Rules      map[uint32]Count     `json:"rules"`
+	LastUsed   map[uint32]time.Time `json:"last_used"`
+	Redirects  []RedirectFailure    `json:"redirect_failures"`
+	Unseen     string               `json:"redirect_failures_unseen,omitempty"`
+	Opened     uint64               `json:"opened"`
+	Flows      FlowUse              `json:"flows"`
+	EventsLost uint64               `json:"events_lost"`
 }
 
 // MarshalJSON writes pairs as "from>to".
 func (c Counters) MarshalJSON() ([]byte, error) {
-	j := countersJSON{Reasons: c.Reasons, Notices: c.Notices, Pairs: map[string]Count{}, Segments: c.Segments, Rules: c.Rules,
-		Redirects: c.Redirects, Unseen: c.Unseen, Opened: c.Opened, EventsLost: c.EventsLost}
+	j := countersJSON{Reasons: c.Reasons, Notices: c.Notices, Pairs: map[string]Count{}, Segments: c.Segments, Rules: c.Rules, LastUsed: c.LastUsed,
+		Redirects: c.Redirects, Unseen: c.Unseen, Opened: c.Opened, Flows: c.Flows, EventsLost: c.EventsLost}
 	for pair, n := range c.Pairs {
 		j.Pairs[pair[0].String()+">"+pair[1].String()] = n
 	}
@@ -69,8 +74,8 @@ func (c *Counters) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &j); err != nil {
 		return err
 	}
-	*c = Counters{Reasons: j.Reasons, Notices: j.Notices, Pairs: map[[2]anchors.Zone]Count{}, Segments: j.Segments, Rules: j.Rules,
-		Redirects: j.Redirects, Unseen: j.Unseen, Opened: j.Opened, EventsLost: j.EventsLost}
+	*c = Counters{Reasons: j.Reasons, Notices: j.Notices, Pairs: map[[2]anchors.Zone]Count{}, Segments: j.Segments, Rules: j.Rules, LastUsed: j.LastUsed,
+		Redirects: j.Redirects, Unseen: j.Unseen, Opened: j.Opened, Flows: j.Flows, EventsLost: j.EventsLost}
 	for name, n := range j.Pairs {
 		from, to, _ := strings.Cut(name, ">")
 		a, err := anchors.ParseZone(from)
@@ -90,7 +95,7 @@ const zoneStride = 8 // MAX_ZONES
 
 // Counters reads all counters.
 func (c *Core) Counters() (Counters, error) {
-	out := Counters{Reasons: map[string]Count{}, Notices: map[string]Count{}, Pairs: map[[2]anchors.Zone]Count{}, Rules: map[uint32]Count{}}
+	out := Counters{Reasons: map[string]Count{}, Notices: map[string]Count{}, Pairs: map[[2]anchors.Zone]Count{}, Rules: map[uint32]Count{}, LastUsed: map[uint32]time.Time{}}
 	for n := uint32(1); n < uint32(len(reasons)); n++ {
 		v, err := total(c.objects.Drops, n)
 		if err != nil {
@@ -127,7 +132,10 @@ func (c *Core) Counters() (Counters, error) {
 	if out.EventsLost, err = sumNumber(c.objects.EventsLost); err != nil {
 		return out, fmt.Errorf("read lost events: %w", err)
 	}
-	if out.Segments, err = c.flowCounters(out.Rules); err != nil {
+	if out.Segments, err = c.flowCounters(out.Rules, out.LastUsed); err != nil {
+		return out, err
+	}
+	if out.Flows, err = c.FlowUse(); err != nil {
 		return out, err
 	}
 	out.Unseen = c.unseen
@@ -139,27 +147,35 @@ func (c *Core) Counters() (Counters, error) {
 
 // flowCounters gives what flows carried, by segments in order and by rule: what is booked of those that ended, and what the
 // lines of the live ones hold.
-func (c *Core) flowCounters(rules map[uint32]Count) ([]SegmentCount, error) {
+func (c *Core) flowCounters(rules map[uint32]Count, used map[uint32]time.Time) ([]SegmentCount, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	pairs := map[uint32]Count{}
 	if err := each(c.objects.SegmentPairs, func(pair uint32, n programsCount) { pairs[pair] = Count{n.Packets, n.Bytes} }); err != nil {
 		return nil, fmt.Errorf("read what passed from segment to segment: %w", err)
 	}
-	if err := c.ruleCounters(rules); err != nil {
+	if err := c.ruleCounters(rules, used); err != nil {
 		return nil, err
 	}
+	now, hz, err := c.ticks()
+	if err != nil {
+		return nil, err
+	}
+	today := time.Now()
 	epoch := uint32(0)
 	if c.active != nil {
 		epoch = c.active.Epoch
 	}
-	err := c.lines.walk(func(r rawFlow) bool {
+	err = c.lines.walk(func(r rawFlow) bool {
 		a, b := r.segments()
 		for by, pair := range []uint32{uint32(a)<<16 | uint32(b), uint32(b)<<16 | uint32(a)} {
 			n := r.count(by)
 			pairs[pair] = pairs[pair].plus(n)
 			if _, known := rules[r.Rule]; known && r.Epoch == epoch {
 				rules[r.Rule] = rules[r.Rule].plus(n)
+				if last := today.Add(-r.idle(now, hz)).Truncate(time.Second).UTC(); last.After(used[r.Rule]) {
+					used[r.Rule] = last
+				}
 			}
 		}
 		return true
@@ -230,7 +246,7 @@ type ruleCount struct {
 }
 
 // ruleCounters reads what is booked; c.mu is held.
-func (c *Core) ruleCounters(out map[uint32]Count) error {
+func (c *Core) ruleCounters(out map[uint32]Count, used map[uint32]time.Time) error {
 	if c.active == nil {
 		return nil
 	}
@@ -243,9 +259,13 @@ func (c *Core) ruleCounters(out map[uint32]Count) error {
 	if err != nil {
 		return err
 	}
+	booted := time.Now().Add(-time.Duration(monotonic()))
 	for _, r := range c.active.Rules {
 		if int(r.ID) < len(counts) {
 			out[r.ID] = Count{counts[r.ID].Packets, counts[r.ID].Bytes}
+			if last := counts[r.ID].Last; last != 0 {
+				used[r.ID] = booted.Add(time.Duration(last) * time.Second).Truncate(time.Second).UTC()
+			}
 		}
 	}
 	return nil

@@ -65,6 +65,12 @@ func TestCountersOfSegmentsAndOpenedFlows(t *testing.T) {
 	if !reflect.DeepEqual(n.Segments, want) || n.Opened != 2 {
 		t.Errorf("segments %+v, %d flows opened: want %+v and 2", n.Segments, n.Opened, want)
 	}
+	if used := n.LastUsed[2]; time.Since(used) > 10*time.Second || time.Until(used) > 2*time.Second || len(n.LastUsed) != 1 {
+		t.Errorf("last used %v, want rule 2 just now", n.LastUsed)
+	}
+	if n.Flows.Live != 2 || n.Flows.Capacity == 0 {
+		t.Errorf("the flow table is said to hold %+v, want 2 flows", n.Flows)
+	}
 	b, err := json.Marshal(n)
 	if err != nil {
 		t.Fatal(err)
@@ -105,5 +111,31 @@ func TestEventLayout(t *testing.T) {
 	}
 	if _, ok := (&Core{}).event(b[:eventSize-1]); ok {
 		t.Error("half an event is taken for one")
+	}
+}
+
+// A full table refuses new flows and says so.
+func TestAFullFlowTableIsTold(t *testing.T) {
+	w := newTown(t)
+	c := w.open()
+	w.up()
+	swap(t, c, townTables(Cell{Src: 21, Dst: 22, Port: 3, Rule: 2}))
+	events, err := c.Events(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var use programsFlowUse
+	if err := c.objects.FlowUses.Lookup(uint32(0), &use); err != nil {
+		t.Fatal(err)
+	}
+	use.Live = 1 << 30
+	if err := c.objects.FlowUses.Put(uint32(0), use); err != nil {
+		t.Fatal(err)
+	}
+	w.ping("mnpc", "198.18.21.11", 1)
+	e := nextEvent(t, events, func(e Event) bool { return e.Reason == "flow-table-full" })
+	n, err := c.Counters()
+	if err != nil || e.Port != "mn0" || n.Reasons["flow-table-full"].Packets == 0 {
+		t.Errorf("%+v; drops %v, %v", e, n.Reasons, err)
 	}
 }
