@@ -485,6 +485,7 @@ func TestTrafficSurvivesEverythingAroundIt(t *testing.T) {
 			time.Sleep(1500 * time.Millisecond)
 		})
 	})
+	t.Run("a neighbour's MAC changes while the dataplane is dead", func(t *testing.T) { w.checkSilentMAC(t, x) })
 	t.Run("and comes back with new programs", func(t *testing.T) {
 		x.keeps(t, func() {
 			w.start(t)
@@ -503,6 +504,56 @@ func TestTrafficSurvivesEverythingAroundIt(t *testing.T) {
 	})
 	t.Run("harm", func(t *testing.T) { w.checkHarm(t, x) })
 	t.Run("nothing went astray", func(t *testing.T) { x.astray(t) })
+}
+
+// checkSilentMAC gives a host another MAC that it tells nobody: it asks for no neighbour and announces nothing, as a machine
+// whose card was exchanged, or a pair whose second half took over. Only what the programs and the kernel do by themselves helps.
+func (w *town) checkSilentMAC(t *testing.T, x *traffic) {
+	const host, limit = "lg-asp", 6 * time.Second
+	for _, r := range []string{
+		"add table arp quiet; add chain arp quiet out { type filter hook output priority 0; }; add rule arp quiet out arp operation request drop",
+		"add table ip6 quiet; add chain ip6 quiet out { type filter hook output priority 0; }; add rule ip6 quiet out icmpv6 type nd-neighbor-solicit drop",
+	} {
+		netlab.Run(t, host, "nft", r)
+	}
+	gate, err := net.InterfaceByName("lga0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	quiet := func() { // changing the MAC makes the host forget its neighbours, and it may not ask
+		for _, a := range []string{"198.18.21.1", "2001:db8:21::1"} {
+			netlab.Run(t, host, "ip", "neigh", "replace", a, "lladdr", gate.HardwareAddr.String(), "dev", "eth0", "nud", "permanent")
+		}
+	}
+	quiet()
+	netlab.Run(t, host, "ip", "link", "set", "eth0", "address", "02:53:4b:21:00:99")
+	changed := time.Now()
+	from := map[*talk]uint64{}
+	for _, k := range x.allowed {
+		from[k] = k.sentSoFar()
+	}
+	quiet()
+	for _, k := range x.allowed {
+		if k.to != host {
+			continue
+		}
+		first := from[k]
+		netlab.Until(t, limit+4*time.Second, k.String()+" arriving again", func() bool {
+			for n := k.sentSoFar(); n > first; n-- {
+				if _, ok := k.there.Load(n); ok && k.heard(n) {
+					return true
+				}
+			}
+			return false
+		})
+		if took := time.Since(changed); took > limit {
+			t.Errorf("%s: recovered after %s, want %s at most", k, took, limit)
+		} else {
+			t.Logf("%s: recovered after %s", k, took)
+		}
+	}
+	x.settled(t)
+	netlab.Run(t, host, "nft", "flush ruleset")
 }
 
 // checkPaths: what a path's hosts and the gate tell a sender arrives: that a packet lived too long, that it is too big, that
@@ -751,6 +802,15 @@ func (w *town) careless(t *testing.T, to string) *ebpf.Program {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// settled waits until TCP is through: it waits longer each time it sends again.
+func (x *traffic) settled(t *testing.T) {
+	t.Helper()
+	for _, k := range x.long {
+		rounds := k.rounds.Load()
+		netlab.Until(t, 6*time.Second, "TCP "+k.String()+" going on", func() bool { return k.rounds.Load() > rounds })
+	}
 }
 
 // cellOf finds the cells of a record.
