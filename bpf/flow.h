@@ -15,6 +15,7 @@
 
 #include "event.h"
 #include "line.h"
+#include "clock.h"
 #include "policy.h"
 #include "quota.h"
 
@@ -37,6 +38,7 @@ struct decision {
 	__u32 src_segment;
 	__u32 dst_segment;
 	__u32 rule;
+	__u32 recheck_at;  /* ticks: when the rule must be asked again */
 	struct line *line; /* of the flow, once it is admitted */
 	struct binding *dst;
 	__u8 bwclass;
@@ -129,15 +131,21 @@ INLINE __u8 zones_of(const struct tables *t, __u32 tag)
 	return (a ? a->zone & 15 : 0) | (b ? b->zone << 4 : 0);
 }
 
+/* When a line must be asked again: after a second, or at the minute at which its rule may change. */
+INLINE __u32 recheck(__u32 now, __u64 left)
+{
+	return now + (left < SECOND ? left / (SECOND / hz) : RECHECK);
+}
+
 /* What the policy of this epoch says of the flow. */
-INLINE void line_permit(struct line *l, const struct tables *t, const struct cell *cell, __u32 now)
+INLINE void line_permit(struct line *l, const struct tables *t, const struct cell *cell, __u32 recheck_at)
 {
 	l->rule = cell->rule;
 	l->bwclass = cell->bwclass;
 	l->zones = zones_of(t, l->tag);
 	l->adjacency[0] = 0;
 	l->adjacency[1] = 0;
-	l->recheck_at = now + RECHECK;
+	l->recheck_at = recheck_at;
 	l->epoch = t->epoch;
 }
 
@@ -165,7 +173,7 @@ INLINE int flow_enter(const struct tables *t, const struct ends *e, const struct
 	l->ports = e->ports;
 	l->state = (l->state & FLOW_OUTSIDE) | entered >> 8;
 	__builtin_memset(l->packets, 0, sizeof(l->packets) + sizeof(l->bytes_low) + sizeof(l->bytes_high));
-	line_permit(l, t, cell, now);
+	line_permit(l, t, cell, d->recheck_at);
 	l->last = now;
 	line_show(l);
 	d->line = l;
@@ -265,6 +273,8 @@ INLINE int flow_permitted(const struct line *l, const struct tables *t, struct d
 /* A flow that is known: may this packet use it? */
 INLINE int flow_known(struct line *l, const struct tables *t, const struct packet *p, struct decision *d, __u32 now)
 {
+	__u64 left;
+
 	if (l->epoch != t->epoch) {
 		struct cell *cell = flow_cell(l, t, d, p->proto);
 
@@ -272,11 +282,17 @@ INLINE int flow_known(struct line *l, const struct tables *t, const struct packe
 			return no_cell(t, d);
 		line_permit(l, t, cell, now);
 	}
+	if ((__s32)(now - l->recheck_at) >= 0) {
+		int reason = rule_in_force(t, l->rule, &left);
+
+		if (reason)
+			return reason;
+		l->recheck_at = recheck(now, left);
+	}
 	if (is_answer(l, d->by_b) && p->proto == PROTO_TCP && is_opening(p))
 		return DROP_FLOW_DIRECTION;
 	d->rule = l->rule;
 	d->bwclass = l->bwclass;
-	l->recheck_at = now + RECHECK;
 	l->last = now;
 	flow_touch(l, p, d->by_b);
 	d->line = l;
@@ -291,7 +307,8 @@ INLINE int admit(const struct tables *t, const struct packet *p, struct decision
 	struct cell *cell;
 	__u32 now = ticks();
 	__u16 port = p->dport;
-	__u64 place;
+	__u64 place, left;
+	int reason;
 
 	if (is_icmp(p)) {
 		if (!is_request(p) && !is_reply(p))
@@ -310,12 +327,16 @@ INLINE int admit(const struct tables *t, const struct packet *p, struct decision
 	cell = policy(t, d->src_class, d->dst_class, p->proto, port);
 	if (!cell)
 		return no_cell(t, d);
+	reason = rule_in_force(t, cell->rule, &left);
+	if (reason)
+		return reason;
 	if (p->proto == PROTO_TCP && !is_opening(p))
 		return DROP_TCP_NOT_SYN;
 	if (l)
 		retire(&e, place, t->epoch);
 	d->rule = cell->rule;
 	d->bwclass = cell->bwclass;
+	d->recheck_at = recheck(now, left);
 	return flow_enter(t, &e, cell, d);
 }
 

@@ -26,6 +26,7 @@ INLINE int to_group(const struct tables *t, const struct ingress *in, const stru
 {
 	__u16 class = p->family == FAMILY_IP4 ? in->segment->group4 : in->segment->group6;
 	struct cell *cell;
+	__u64 left;
 	int reason;
 
 	/* A packet to one host in a frame to all is a trick (RFC 1122, 3.3.6). */
@@ -46,7 +47,7 @@ INLINE int to_group(const struct tables *t, const struct ingress *in, const stru
 	d->src_segment = d->dst_segment = in->number;
 	d->rule = cell->rule;
 	d->bwclass = cell->bwclass;
-	return PASS;
+	return rule_in_force(t, cell->rule, &left);
 }
 
 #endif

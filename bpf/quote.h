@@ -122,6 +122,7 @@ INLINE int quoted(const struct tables *t, const struct ingress *in, struct curso
 	struct decision sent = {.src_class = d->dst_class, .src_segment = d->dst_segment, .dst_segment = in->number};
 	const struct line *l;
 	struct binding *to;
+	__u64 left;
 	int reason;
 
 	/* In pieces it would quote more than an honest one may (RFC 1812, 4.3.2.3; RFC 4443, 2.4). */
@@ -141,7 +142,7 @@ INLINE int quoted(const struct tables *t, const struct ingress *in, struct curso
 		return DROP_ICMP_ERROR_NO_FLOW;
 	d->rule = sent.rule;
 	d->bwclass = sent.bwclass;
-	return PASS;
+	return rule_in_force(t, sent.rule, &left);
 }
 
 #endif

@@ -137,8 +137,11 @@ struct rule {
 	__u8 window; /* 0: always */
 	__u8 used;   /* 0: no rule has this number */
 	__u16 spare;
-	__u32 rest;
+	__u32 next; /* greater number of the rule to ask when this one is not in force; 0: none */
 };
+
+#define RULE_CHAIN 8 /* rules that are asked about one cell */
+#define WINDOW_SPANS 8
 
 /* The minutes of a week, from Monday 00:00 UTC, in which a rule with this window is in force: from <= minute < to. In
  * order, apart from each other; behind the last one zeros. */
@@ -146,7 +149,7 @@ struct window {
 	struct {
 		__u16 from;
 		__u16 to;
-	} spans[8];
+	} spans[WINDOW_SPANS];
 };
 
 struct count {

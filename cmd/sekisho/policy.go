@@ -26,13 +26,13 @@ type compiled struct {
 	cfg     *config.Config
 	anchors *anchors.Anchors
 	derived bool      // the anchors come from the configuration itself
-	at      time.Time // as of which day
+	at      time.Time // as of when
 	gate.Generation
 }
 
 // runCheck validates a configuration, compiles it and proves the result.
 func runCheck(_ context.Context, args []string, stdout, stderr io.Writer) int {
-	fs, o := policyFlags("check FILE [--anchors FILE] [--at DAY]", stderr)
+	fs, o := policyFlags("check FILE [--anchors FILE] [--at MOMENT]", stderr)
 	file, ok := oneFile(fs, args)
 	if !ok {
 		return exitUsage
@@ -94,12 +94,12 @@ func derive(usage string, args []string, stdout, stderr io.Writer, from func(*co
 
 // runTrace tells what becomes of the first packet of a flow, and why. Exit code 0: it passes; 1: it is dropped.
 func runTrace(_ context.Context, args []string, stdout, stderr io.Writer) int {
-	fs, o := policyFlags("trace FILE --from ZONE --src A --dst B --proto tcp --dport N [--mac M] [--anchors FILE] [--at DAY]", stderr)
+	fs, o := policyFlags("trace FILE --from ZONE --src A --dst B --proto tcp --dport N [--mac M] [--anchors FILE] [--at MOMENT]", stderr)
 	var q query
 	fs.StringVar(&q.from, "from", "", "zone that the packet enters from: my-number, lgwan, internet, management, uplink")
 	fs.StringVar(&q.src, "src", "", "source address")
 	fs.StringVar(&q.dst, "dst", "", "destination address")
-	fs.StringVar(&q.proto, "proto", "tcp", "tcp, udp, icmp or icmp6")
+	fs.StringVar(&q.proto, "proto", "tcp", "tcp, udp, sctp, icmp, icmp6, esp, ah or gre")
 	fs.IntVar(&q.dport, "dport", -1, "destination port; for icmp the type (default: echo request)")
 	fs.StringVar(&q.mac, "mac", "", "source MAC (default: the registered one)")
 	file, ok := oneFile(fs, args)
@@ -116,6 +116,7 @@ func runTrace(_ context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitFailed
 	}
 	c.warnExpired(stderr)
+	mq.At = c.at
 	return c.trace(mq, stdout)
 }
 
@@ -146,11 +147,16 @@ func (q query) parse() (model.Query, error) {
 		}
 	}
 	limit := 65535
+	portless := map[string]uint8{"esp": config.ProtoESP, "ah": config.ProtoAH, "gre": config.ProtoGRE}
 	switch q.proto {
 	case "tcp":
 		m.Proto = config.ProtoTCP
 	case "udp":
 		m.Proto = config.ProtoUDP
+	case "sctp":
+		m.Proto = config.ProtoSCTP
+	case "esp", "ah", "gre":
+		m.Proto, limit, q.dport = portless[q.proto], 0, max(q.dport, 0)
 	case "icmp", "icmp6", "icmpv6":
 		limit = 255
 		m.Proto = config.ProtoICMP
@@ -164,7 +170,7 @@ func (q query) parse() (model.Query, error) {
 			}
 		}
 	default:
-		errs = errors.Join(errs, fmt.Errorf("--proto %q: want tcp, udp, icmp or icmp6", q.proto))
+		errs = errors.Join(errs, fmt.Errorf("--proto %q: want tcp, udp, sctp, icmp, icmp6, esp, ah or gre", q.proto))
 	}
 	if q.dport < 0 && errs == nil {
 		errs = fmt.Errorf("--dport is missing")
@@ -216,9 +222,13 @@ func policyFlags(usage string, stderr io.Writer) (*flag.FlagSet, *policyOptions)
 	fs := flags(usage, stderr)
 	o := &policyOptions{at: time.Now()}
 	fs.StringVar(&o.anchors, "anchors", "", "anchors file to prove against (default: derived from the configuration)")
-	fs.Func("at", "`day` as of which records count, YYYY-MM-DD (default: today)", func(s string) (err error) {
-		o.at, err = time.Parse(time.DateOnly, s)
-		return err
+	fs.Func("at", "`moment` as of which records count, YYYY-MM-DD or \"YYYY-MM-DD hh:mm\" in Japan's time (default: now)", func(s string) error {
+		var m config.Moment
+		if err := m.UnmarshalText([]byte(s)); err != nil {
+			return err
+		}
+		o.at = time.Unix(60*m.Begin(), 0)
+		return nil
 	})
 	return fs, o
 }
@@ -288,7 +298,7 @@ func compile(file string, o *policyOptions, stderr io.Writer) (*compiled, bool) 
 		c.anchors, err = anchors.Load(o.anchors, anchors.AnyOwner())
 	}
 	if err == nil {
-		c.Generation, err = policy.CompileAt(cfg, c.anchors, c.at)
+		c.Generation, err = policy.Compile(cfg, c.anchors)
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n", file, err)

@@ -22,6 +22,9 @@ func spoiled(t *testing.T, old, new string) string {
 		t.Fatal(err)
 	}
 	text := strings.Replace(string(doc), old, new, 1)
+	if strings.Contains(new, "office-hours") {
+		text += "windows:\n  - {id: office-hours, days: [mon, tue, wed, thu, fri], from: \"08:30\", to: \"17:15\"}\n"
+	}
 	if text == string(doc) && old != "" {
 		t.Fatalf("%q is not in the lab's configuration", old)
 	}
@@ -59,6 +62,8 @@ func TestPolicyCommands(t *testing.T) {
 		{"check-any-between-zones", "from: {stations: [mn-pc1]}", "from: {segments: [mn-office]}", []string{"check", "LAB", "--at", "2026-10-01"}, 1},
 		{"check-expired", "until: 2036-03-31", "until: 2026-09-30", []string{"check", "LAB", "--at", "2026-10-01"}, 0},
 		{"trace-expired", "until: 2036-03-31", "until: 2026-09-30", trace("--from", "my-number", "--src", "198.18.10.11", "--dst", "198.18.21.11", "--proto", "tcp", "--dport", "443"), 1},
+		{"trace-last-minute", "until: 2036-03-31", "until: 2026-10-01 17:15", []string{"trace", "LAB", "--at", "2026-10-01 17:14", "--from", "my-number", "--src", "198.18.10.11", "--dst", "198.18.21.11", "--dport", "443"}, 0},
+		{"trace-outside-window", "    purpose: 地方税の電子申告の受付", "    window: office-hours\n    purpose: 地方税の電子申告の受付", trace("--from", "my-number", "--src", "198.18.10.11", "--dst", "198.18.21.11", "--proto", "tcp", "--dport", "443"), 1},
 		{"check-no-file", "", "", []string{"check", "nowhere.yaml"}, 1},
 		{"check-no-argument", "", "", []string{"check"}, 2},
 		{"check-two-files", "", "", []string{"check", "LAB", "LAB"}, 2},
@@ -71,7 +76,7 @@ func TestPolicyCommands(t *testing.T) {
 		{"trace-wrong-way", "", "", trace("--from", "lgwan", "--src", "198.18.21.11", "--dst", "198.18.10.11", "--proto", "tcp", "--dport", "443"), 1},
 		{"trace-into-tunnel", "", "", trace("--from", "my-number", "--src", "198.18.10.11", "--dst", "198.51.100.11", "--proto", "icmp"), 0},
 		{"trace-nowhere", "", "", trace("--from", "my-number", "--src", "198.18.10.11", "--dst", "198.18.99.1", "--proto", "udp", "--dport", "53"), 1},
-		{"trace-mixed-up", "", "", trace("--from", "mynumber", "--src", "198.18.10.300", "--dst", "x", "--proto", "sctp", "--mac", "1"), 2},
+		{"trace-mixed-up", "", "", trace("--from", "mynumber", "--src", "198.18.10.300", "--dst", "x", "--proto", "igmp", "--mac", "1"), 2},
 		{"anchors", "", "", []string{"anchors", "LAB"}, 0},
 		{"routes", "", "", []string{"routes", "LAB"}, 0},
 		{"routes-errors", "to: internet", "to: my-numbers", []string{"routes", "LAB"}, 1},

@@ -21,6 +21,7 @@ type checker struct {
 	stations map[string]*Station
 	services map[string]*Service
 	groups   map[string]*Group
+	windows  map[string]*Window
 	classes  map[string]*Class
 	lines    map[string]*Line
 	tunnels  map[string]*Tunnel
@@ -44,6 +45,7 @@ func (s *source) check(c *Config) {
 	k.portsAndSegments()
 	k.overlaps()
 	k.hosts()
+	k.weeklyWindows()
 	k.groupsAndCommunications()
 	k.linesAndClasses()
 	k.tunnelsAndRegions()
@@ -77,6 +79,7 @@ func (k *checker) names() {
 	k.stations = index(k, "station", k.c.Stations, func(s *Station) *string { return &s.ID })
 	k.services = index(k, "service", k.c.Services, func(s *Service) *string { return &s.ID })
 	k.groups = index(k, "group", k.c.Groups, func(g *Group) *string { return &g.ID })
+	k.windows = index(k, "window", k.c.Windows, func(w *Window) *string { return &w.ID })
 	index(k, "communication", k.c.Communications, func(c *Communication) *string { return &c.ID })
 	k.classes = index(k, "class", k.c.Classes, func(c *Class) *string { return &c.ID })
 	k.lines = index(k, "line", k.c.Lines, func(l *Line) *string { return &l.ID })

@@ -132,6 +132,7 @@ func (k *checker) communication(c *Communication) {
 		refer(k, &c.Class, "class", k.classes)
 	}
 	k.portList(c.Ports, what)
+	k.inForce(c, what)
 	k.bothSides(c, what)
 	k.joins(c, what)
 }

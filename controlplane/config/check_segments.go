@@ -17,8 +17,8 @@ func (k *checker) portsAndSegments() {
 		k.at(&c.Segments, "%d segments: the packet core has numbers for %d", len(c.Segments), MaxSegments)
 	}
 	type ingress struct {
-		port string
-		vlan uint16
+		port        string
+		vlan, outer uint16
 	}
 	used := map[ingress]*Segment{}
 	portals := map[anchors.Zone]*Segment{}
@@ -26,9 +26,9 @@ func (k *checker) portsAndSegments() {
 		s := &c.Segments[i]
 		k.attachment(s)
 		if s.Port != "" {
-			in := ingress{s.Port, s.VLAN}
+			in := ingress{s.Port, s.VLAN, s.Outer}
 			if first := used[in]; first != nil {
-				k.at(&s.Port, "segment %q: port %s, VLAN %d is already that of segment %q (line %d): give one of them a VLAN of its own", short(s.ID), short(s.Port), s.VLAN, short(first.ID), k.line(&first.Port))
+				k.at(&s.Port, "segment %q: port %s, %s is already that of segment %q (line %d): give one of them a VLAN of its own", short(s.ID), short(s.Port), tags(s), short(first.ID), k.line(&first.Port))
 			} else {
 				used[in] = s
 			}
@@ -41,7 +41,17 @@ func (k *checker) portsAndSegments() {
 			}
 		}
 		k.segmentAddresses(s)
+		k.guests(s)
+		k.limits(s)
 	}
+}
+
+// tags names a segment's VLAN for a message.
+func tags(s *Segment) string {
+	if s.Outer != 0 {
+		return fmt.Sprintf("VLAN %d in %d", s.VLAN, s.Outer)
+	}
+	return fmt.Sprintf("VLAN %d", s.VLAN)
 }
 
 // attachment checks what a segment hangs on.
@@ -60,6 +70,14 @@ func (k *checker) attachment(s *Segment) {
 	}
 	if s.VLAN > 4094 || s.VLAN == 0 && k.good(&s.VLAN) {
 		k.at(&s.VLAN, "segment %q: VLAN %d: want 1 to 4094, or no vlan for untagged frames", short(s.ID), s.VLAN)
+	}
+	if s.Outer > 4094 || s.Outer == 0 && k.good(&s.Outer) {
+		k.at(&s.Outer, "segment %q: outer VLAN %d: want 1 to 4094, or no outer-vlan for frames with one tag", short(s.ID), s.Outer)
+	} else if s.Outer != 0 && s.VLAN == 0 && !k.has(&s.VLAN) {
+		k.at(&s.Outer, "segment %q: outer-vlan %d is a tag around another: give vlan, too", short(s.ID), s.Outer)
+	}
+	if name := anchors.DeviceName(s.Port, s.Outer, s.VLAN); s.VLAN != 0 && s.Port != "" && len(name) > 15 {
+		k.at(&s.VLAN, "segment %q: the VLAN would need a device %q, and names have at most 15 characters: give the port a shorter one", short(s.ID), short(name))
 	}
 	if p := refer(k, &s.Port, "port", k.ports); p != nil && p.Zone != s.Zone && p.Zone != anchors.None && s.Zone != anchors.None {
 		k.at(&s.Zone, "segment %q: zone %s, but its port %s belongs to zone %s (line %d): a port has one zone", short(s.ID), s.Zone, s.Port, p.Zone, k.line(&p.Zone))
@@ -110,6 +128,51 @@ func (k *checker) segmentAddresses(s *Segment) {
 		k.at(&s.Routers, "%s: only segments on ports have routers: remove routers", what)
 	}
 	k.routers(s)
+}
+
+// guests checks what a segment lets in besides single stations. Nothing of it in the My Number zone: its stations are limited
+// by registered MAC and IP address, so nobody hands out addresses or routes there, and what has no single destination is not
+// a designated communication. A line carries only the gate's tunnel.
+func (k *checker) guests(s *Segment) {
+	for _, g := range []struct {
+		on   *bool
+		key  string
+		what string
+	}{
+		{&s.Multicast, "multicast", "group addresses"},
+		{&s.Advertising, "router-advertisements", "router advertisements"},
+		{&s.DHCPServers, "dhcp-servers", "DHCP servers"},
+	} {
+		switch {
+		case !*g.on:
+		case s.Tunnel != "" || s.Portal:
+			k.at(g.on, "segment %q: only segments on ports know %s: remove %s", short(s.ID), g.what, g.key)
+		case s.Zone == anchors.MyNumber:
+			k.at(g.on, "segment %q: no %s in the My Number zone, where every station is registered with MAC and IP: remove %s", short(s.ID), g.what, g.key)
+		case s.Zone == anchors.Uplink:
+			k.at(g.on, "segment %q: no %s on a line, which carries only the gate's tunnel: remove %s", short(s.ID), g.what, g.key)
+		}
+	}
+}
+
+func (k *checker) limits(s *Segment) {
+	l := &s.Limits
+	for _, n := range []struct {
+		value *uint32
+		key   string
+	}{{&l.Flows, "flows"}, {&l.Rate, "flows-per-second"}, {&l.StationFlows, "station-flows"}, {&l.StationRate, "station-flows-per-second"}} {
+		if *n.value == 0 && k.good(n.value) {
+			k.at(n.value, "segment %q limits %s: 0 would let nobody open anything: want 1 or more, or no %s for the usual bound", short(s.ID), n.key, n.key)
+		}
+	}
+	for _, n := range []struct {
+		one, all *uint32
+		key, of  string
+	}{{&l.StationFlows, &l.Flows, "station-flows", "flows"}, {&l.StationRate, &l.Rate, "station-flows-per-second", "flows-per-second"}} {
+		if *n.all != 0 && *n.one > *n.all {
+			k.at(n.one, "segment %q limits %s: %d is more than %s, which bounds the whole segment (%d)", short(s.ID), n.key, *n.one, n.of, *n.all)
+		}
+	}
 }
 
 // usable refuses the first and last address of an IPv4 network, which every neighbour takes for the network itself.

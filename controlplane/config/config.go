@@ -29,6 +29,7 @@ type Config struct {
 	Stations       []Station       `yaml:"stations,omitempty"`
 	Services       []Service       `yaml:"services,omitempty"`
 	Groups         []Group         `yaml:"groups,omitempty"`
+	Windows        []Window        `yaml:"windows,omitempty"`
 	Communications []Communication `yaml:"communications,omitempty"`
 	Classes        []Class         `yaml:"classes,omitempty"`
 	Lines          []Line          `yaml:"lines,omitempty"`
@@ -59,14 +60,29 @@ type Segment struct {
 	ID       string         `yaml:"id" need:"yes"`
 	Zone     anchors.Zone   `yaml:"zone" need:"yes"`
 	Port     string         `yaml:"port,omitempty"`
-	VLAN     uint16         `yaml:"vlan,omitempty"`   // 1..4094; 0 = untagged
-	Tunnel   string         `yaml:"tunnel,omitempty"` // tunnel device
+	VLAN     uint16         `yaml:"vlan,omitempty"`       // 1..4094; 0 = untagged
+	Outer    uint16         `yaml:"outer-vlan,omitempty"` // service tag (802.1ad) around VLAN, 1..4094; 0 = none
+	Tunnel   string         `yaml:"tunnel,omitempty"`     // tunnel device
 	Portal   bool           `yaml:"portal,omitempty"`
 	Prefixes []netip.Prefix `yaml:"prefixes" need:"yes"`
 	Gate     []netip.Addr   `yaml:"gate"`             // the gate's own addresses; in a tunnel segment the probe's source
 	Strict   bool           `yaml:"strict,omitempty"` // MAC and IP of every sender must be registered
 	Routers  []Router       `yaml:"routers,omitempty"`
+	Limits   Limits         `yaml:"limits,omitempty"`
 	Name     Text           `yaml:"name,omitempty"`
+
+	// What else may come in here; without these it is refused. Only on ports, and not in zones my-number and uplink.
+	Multicast   bool `yaml:"multicast,omitempty"`             // group addresses stand for the gate's own
+	Advertising bool `yaml:"router-advertisements,omitempty"` // of registered stations and routers
+	DHCPServers bool `yaml:"dhcp-servers,omitempty"`          // answers of DHCP servers
+}
+
+// Limits bound what the initiators of a segment may take of the flow table; 0 = what the compiler gives everybody.
+type Limits struct {
+	Flows        uint32 `yaml:"flows,omitempty"`            // live flows of the segment
+	Rate         uint32 `yaml:"flows-per-second,omitempty"` // new ones a second
+	StationFlows uint32 `yaml:"station-flows,omitempty"`    // of one source address
+	StationRate  uint32 `yaml:"station-flows-per-second,omitempty"`
 }
 
 // Router is a registered next hop inside a segment.
@@ -104,7 +120,16 @@ type Group struct {
 	Name     Text     `yaml:"name,omitempty"`
 }
 
-// Communication is one designated communication (特定通信): who opens what, why, and until when.
+// Window is the part of every week in which communications that name it are in force.
+type Window struct {
+	ID   string `yaml:"id" need:"yes"`
+	Name Text   `yaml:"name,omitempty"`
+	Days []Day  `yaml:"days" need:"yes"` // on which it begins
+	From Clock  `yaml:"from" need:"yes"`
+	To   Clock  `yaml:"to" need:"yes"` // first minute outside; not after From: on the next day
+}
+
+// Communication is one designated communication (特定通信): who opens what, why, and when.
 type Communication struct {
 	ID      string     `yaml:"id" need:"yes"`
 	Name    Text       `yaml:"name,omitempty"`
@@ -115,7 +140,9 @@ type Communication struct {
 	Purpose string     `yaml:"purpose" need:"yes"`
 	Basis   string     `yaml:"basis,omitempty"`
 	Owner   string     `yaml:"owner" need:"yes"`
-	Until   Date       `yaml:"until,omitempty"`
+	Since   Moment     `yaml:"since,omitempty"`  // first day or minute in force; none = at once
+	Until   Moment     `yaml:"until,omitempty"`  // last day, or first minute no longer in force; none = no end
+	Window  string     `yaml:"window,omitempty"` // none = at any time
 }
 
 // From is who may open: exactly one of the lists. A segment means all of its addresses but the gate's own.

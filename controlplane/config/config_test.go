@@ -207,24 +207,27 @@ func TestParseReportsEachFaultAtItsPlace(t *testing.T) {
 			t.Fatalf("two cases are named %q", f.name)
 		}
 		names[f.name] = true
-		t.Run(f.name, func(t *testing.T) {
-			doc := strings.Replace(lab, f.old, f.new, 1)
-			if doc == lab {
-				t.Fatalf("the case changes nothing: %q is not in the document", f.old)
-			}
-			_, errs := Parse([]byte(doc))
-			for _, e := range errs {
-				if !strings.Contains(e.Message, f.want) {
-					continue
-				}
-				if f.at != "" && !strings.HasPrefix(at(e), f.at) && !strings.HasPrefix(strings.Trim(at(e), `"`), f.at) {
-					t.Errorf("got place %d:%d, which reads %q; want %q there", e.Line, e.Column, at(e), f.at)
-				}
-				return
-			}
-			t.Fatalf("got %d errors, none with %q:\n%v", len(errs), f.want, errs)
-		})
+		t.Run(f.name, func(t *testing.T) { f.check(t, lab) })
 	}
+}
+
+// check makes the slip in a clean document and wants it reported at its place.
+func (f fault) check(t *testing.T, clean string) {
+	doc := strings.Replace(clean, f.old, f.new, 1)
+	if doc == clean {
+		t.Fatalf("the case changes nothing: %q is not in the document", f.old)
+	}
+	_, errs := Parse([]byte(doc))
+	for _, e := range errs {
+		if !strings.Contains(e.Message, f.want) {
+			continue
+		}
+		if f.at != "" && !strings.HasPrefix(at(e), f.at) && !strings.HasPrefix(strings.Trim(at(e), `"`), f.at) {
+			t.Errorf("got place %d:%d, which reads %q; want %q there", e.Line, e.Column, at(e), f.at)
+		}
+		return
+	}
+	t.Fatalf("got %d errors, none with %q:\n%v", len(errs), f.want, errs)
 }
 
 // at is what stands at an error's place.
@@ -357,7 +360,7 @@ func TestScalarsAreWrittenAsTheyAreRead(t *testing.T) {
 			t.Errorf("port %s: got %s, %v", s, p, err)
 		}
 	}
-	for _, s := range []string{"tcp/0", "tcp/+1", "tcp/01", "tcp/", "tcp", "sctp/1", "tcp/1-", "tcp/-1", "tcp/1-2-3", "icmp", "icmp/8"} {
+	for _, s := range []string{"tcp/0", "tcp/+1", "tcp/01", "tcp/", "tcp", "sctp/0", "esp/1", "tcp/1-", "tcp/-1", "tcp/1-2-3", "icmp", "icmp/8"} {
 		if err := new(PortSpec).UnmarshalText([]byte(s)); err == nil {
 			t.Errorf("port %s: got no error", s)
 		}

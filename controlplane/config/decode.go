@@ -45,7 +45,7 @@ func (d *decoder) fill(n ast.Node, v reflect.Value, what string) {
 			return
 		}
 		d.wrong(n, what, "true or false")
-	case reflect.Int, reflect.Uint8, reflect.Uint16:
+	case reflect.Int, reflect.Uint8, reflect.Uint16, reflect.Uint32:
 		d.integer(n, v, what)
 	default:
 		d.wrong(n, what, "nothing: this program cannot read a "+v.Type().String())

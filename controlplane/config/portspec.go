@@ -11,7 +11,11 @@ const (
 	ProtoICMP   = 1
 	ProtoTCP    = 6
 	ProtoUDP    = 17
+	ProtoGRE    = 47
+	ProtoESP    = 50
+	ProtoAH     = 51
 	ProtoICMPv6 = 58
+	ProtoSCTP   = 132
 )
 
 // ICMP types of an echo request.
@@ -20,11 +24,18 @@ const (
 	EchoV6 = 128
 )
 
-// PortSpec is "tcp/443", "udp/5000-5010" or "icmp/echo" (echo requests of both IP versions).
+// PortSpec is "tcp/443", "udp/5000-5010", "sctp/3868", "icmp/echo" (echo requests of both IP versions), or a protocol without
+// ports: "esp", "ah", "gre".
 type PortSpec struct {
-	Proto  string // tcp, udp, icmp
-	Lo, Hi uint16 // destination ports, both included; 0 for icmp
+	Proto  string // tcp, udp, sctp, icmp, esp, ah, gre
+	Lo, Hi uint16 // destination ports, both included; 0 for protocols without
 }
+
+// withPorts and portless are the protocol numbers by name.
+var (
+	withPorts = map[string]uint8{"tcp": ProtoTCP, "udp": ProtoUDP, "sctp": ProtoSCTP}
+	portless  = map[string]uint8{"esp": ProtoESP, "ah": ProtoAH, "gre": ProtoGRE}
+)
 
 // Range is destination ports of one protocol number; for ICMP, types.
 type Range struct {
@@ -34,12 +45,13 @@ type Range struct {
 
 // Ranges gives what the specification stands for on the wire.
 func (p PortSpec) Ranges() []Range {
-	switch p.Proto {
-	case "tcp":
-		return []Range{{ProtoTCP, p.Lo, p.Hi}}
-	case "udp":
-		return []Range{{ProtoUDP, p.Lo, p.Hi}}
-	case "icmp":
+	if n, ok := withPorts[p.Proto]; ok {
+		return []Range{{n, p.Lo, p.Hi}}
+	}
+	if n, ok := portless[p.Proto]; ok {
+		return []Range{{Proto: n}}
+	}
+	if p.Proto == "icmp" {
 		return []Range{{ProtoICMP, EchoV4, EchoV4}, {ProtoICMPv6, EchoV6, EchoV6}}
 	}
 	return nil
@@ -52,6 +64,8 @@ func (p PortSpec) String() string {
 	switch {
 	case p.Proto == "icmp":
 		return "icmp/echo"
+	case portless[p.Proto] != 0:
+		return p.Proto
 	case p.Lo == p.Hi:
 		return fmt.Sprintf("%s/%d", p.Proto, p.Lo)
 	}
@@ -66,8 +80,12 @@ func (p *PortSpec) UnmarshalText(b []byte) error {
 		*p = PortSpec{Proto: "icmp"}
 		return nil
 	}
-	if !ok || proto != "tcp" && proto != "udp" {
-		return fmt.Errorf("port: want tcp/443, udp/5000-5010 or icmp/echo")
+	if !ok && portless[proto] != 0 {
+		*p = PortSpec{Proto: proto}
+		return nil
+	}
+	if !ok || withPorts[proto] == 0 {
+		return fmt.Errorf("port: want tcp/443, udp/5000-5010, sctp/3868, icmp/echo, esp, ah or gre")
 	}
 	from, to, ranged := strings.Cut(rest, "-")
 	if !ranged {

@@ -6,7 +6,6 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // Rate is a bandwidth in bit/s, written "25Mbit".
@@ -14,9 +13,6 @@ type Rate uint64
 
 // Size is a number of bytes, written "50MB" (decimal, as sold and shown).
 type Size int64
-
-// Date is a calendar day, written "2027-03-31"; the zero value means none.
-type Date struct{ t time.Time }
 
 // PublicKey is a WireGuard public key: 32 bytes in base64.
 type PublicKey string
@@ -87,30 +83,6 @@ func written(n uint64, units []unit) string {
 		}
 	}
 	return "0" + units[len(units)-1].name
-}
-
-// Time is midnight UTC of the day.
-func (d Date) Time() time.Time { return d.t }
-
-// IsZero tells whether no day is set.
-func (d Date) IsZero() bool { return d.t.IsZero() }
-
-func (d Date) String() string {
-	if d.IsZero() {
-		return ""
-	}
-	return d.t.Format(time.DateOnly)
-}
-
-func (d Date) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
-
-func (d *Date) UnmarshalText(b []byte) error {
-	t, err := time.Parse(time.DateOnly, string(b))
-	if err != nil || t.Year() < 2000 || t.Year() > 2199 {
-		return fmt.Errorf("date: want an existing day as YYYY-MM-DD, like 2027-03-31")
-	}
-	d.t = t
-	return nil
 }
 
 func (k *PublicKey) UnmarshalText(b []byte) error {

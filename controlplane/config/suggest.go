@@ -70,12 +70,16 @@ func formOf(t reflect.Type) string {
 		return "a rate above 0 with kbit, Mbit or Gbit, like 50Mbit"
 	case reflect.TypeFor[Size]():
 		return "a size above 0 with kB, MB or GB, like 50MB"
-	case reflect.TypeFor[Date]():
-		return "an existing day as YYYY-MM-DD, like 2027-03-31"
+	case reflect.TypeFor[Moment]():
+		return "an existing day or minute as YYYY-MM-DD or \"YYYY-MM-DD hh:mm\", like 2027-03-31 or \"2027-03-31 17:15\" (Japan's time)"
+	case reflect.TypeFor[Clock]():
+		return "a time of day as hh:mm from 00:00 to 24:00, like \"08:30\""
+	case reflect.TypeFor[Day]():
+		return "one of " + strings.Join(DayNames, ", ")
 	case reflect.TypeFor[PublicKey]():
 		return "a WireGuard public key: 32 bytes in base64, 44 characters"
 	case reflect.TypeFor[PortSpec]():
-		return "tcp/443, udp/5000-5010 (ports 1 to 65535, low to high) or icmp/echo"
+		return "tcp/443, udp/5000-5010, sctp/3868 (ports 1 to 65535, low to high), icmp/echo, esp, ah or gre"
 	}
 	return "text"
 }
@@ -85,6 +89,8 @@ func hintOf(t reflect.Type, s string) string {
 	switch t {
 	case reflect.TypeFor[anchors.Zone]():
 		return suggest(s, []string{"my-number", "lgwan", "internet", "management", "uplink"}, "")
+	case reflect.TypeFor[Day]():
+		return suggest(s, DayNames, "")
 	case reflect.TypeFor[netip.Prefix]():
 		if a, err := netip.ParseAddr(s); err == nil {
 			return "; did you mean " + netip.PrefixFrom(a, a.BitLen()).String() + "?"

@@ -37,7 +37,7 @@ func Explain(cfg *config.Config, t *packet.Tables, a *anchors.Anchors, q model.Q
 		e.Steps = []model.Step{last}
 	}
 	e.Allowed, e.Reason = last.OK, last.Reason
-	w := adviser{cfg, t, a, q}
+	w := adviser{cfg, t, a, q, e.Records}
 	if e.Allowed {
 		e.Advice = narrow(e.Records)
 	} else {
@@ -52,6 +52,8 @@ type adviser struct {
 	t   *packet.Tables
 	a   *anchors.Anchors
 	q   model.Query
+
+	named []string // records behind the deciding cell
 }
 
 // advise says what would let the packet pass the step that dropped it, or that nothing may.
@@ -78,6 +80,8 @@ func (w adviser) advise(reason string) string {
 		return fmt.Sprintf("no segment holds %s: add its prefix to one, in the configuration and in the anchors", w.q.Dst)
 	case "no-cell", "zone-pair", "gate-refused":
 		return w.permit()
+	case "record-time":
+		return "nothing now: the time of " + strings.Join(w.named, ", ") + " is over, still to come, or outside its window; change since, until or window there"
 	}
 	return "nothing in the configuration: the packet core never lets such a packet pass"
 }
@@ -201,6 +205,14 @@ func protoName(proto uint8, port uint16) string {
 		return fmt.Sprintf("tcp/%d", port)
 	case proto == config.ProtoUDP:
 		return fmt.Sprintf("udp/%d", port)
+	case proto == config.ProtoSCTP:
+		return fmt.Sprintf("sctp/%d", port)
+	case proto == config.ProtoESP:
+		return "esp"
+	case proto == config.ProtoAH:
+		return "ah"
+	case proto == config.ProtoGRE:
+		return "gre"
 	case proto == config.ProtoICMP && port == config.EchoV4, proto == config.ProtoICMPv6 && port == config.EchoV6:
 		return "icmp/echo"
 	case proto == config.ProtoICMP, proto == config.ProtoICMPv6:

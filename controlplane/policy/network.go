@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 
@@ -27,10 +26,7 @@ func routes(cfg *config.Config) []gate.Route {
 	}
 	for i := range cfg.Segments {
 		s := &cfg.Segments[i]
-		dev := device(s)
-		if s.VLAN != 0 {
-			dev = fmt.Sprintf("%s.%d", dev, s.VLAN)
-		}
+		dev := anchors.DeviceName(device(s), s.Outer, s.VLAN)
 		behind := map[netip.Prefix]bool{}
 		for _, r := range s.Routers {
 			for _, p := range r.Behind {
@@ -133,7 +129,8 @@ func Anchors(cfg *config.Config) *anchors.Anchors {
 	}
 	for i := range cfg.Segments {
 		s := &cfg.Segments[i]
-		seg := anchors.Segment{ID: s.ID, Zone: s.Zone, Attach: anchors.AttachPort, Port: device(s), VLAN: s.VLAN, Prefixes: s.Prefixes, Gate: s.Gate, Strict: strict(s)}
+		seg := anchors.Segment{ID: s.ID, Zone: s.Zone, Attach: anchors.AttachPort, Port: device(s), VLAN: s.VLAN, Outer: s.Outer, Prefixes: s.Prefixes, Gate: s.Gate, Strict: strict(s),
+			Multicast: s.Multicast, Advertising: s.Advertising, DHCPServers: s.DHCPServers}
 		switch {
 		case s.Portal:
 			seg.Attach = anchors.AttachPortal

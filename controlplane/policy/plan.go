@@ -3,7 +3,6 @@ package policy
 import (
 	"fmt"
 	"net/netip"
-	"time"
 
 	"github.com/sekisho/sekisho/controlplane/config"
 	"github.com/sekisho/sekisho/dataplane/anchors"
@@ -18,6 +17,7 @@ type plan struct {
 	hosts    map[netip.Addr]*host
 	prefixes map[netip.Prefix]*prefix
 	permits  []permit
+	windows  []packet.Window
 }
 
 // segment is a configured segment with its number.
@@ -58,6 +58,7 @@ type set struct {
 // permit is the smallest part of a record: everybody in from may open every port to everybody in to.
 type permit struct {
 	record string
+	term   term
 	from   set
 	to     set
 	ports  []config.PortSpec
@@ -65,14 +66,14 @@ type permit struct {
 	local  bool  // of the gate itself: both ends lie in one segment
 }
 
-func newPlan(cfg *config.Config, a *anchors.Anchors, now time.Time) (*plan, error) {
+func newPlan(cfg *config.Config, a *anchors.Anchors) (*plan, error) {
 	p := &plan{hosts: map[netip.Addr]*host{}, prefixes: map[netip.Prefix]*prefix{}}
 	if err := p.numberSegments(cfg, a); err != nil {
 		return nil, err
 	}
 	p.addPrefixes()
 	p.addHosts(cfg)
-	p.addRecords(cfg, now)
+	p.addRecords(cfg)
 	return p, nil
 }
 

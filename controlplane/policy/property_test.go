@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -49,6 +50,11 @@ tunnels: [{id: wg0, line: line1, listen: 51820}]
 regions:
   - {id: tokyo, tunnel: wg0, public-key: "dG9reW8tcmVnaW9uLWV4YW1wbGUta2V5LTAxMjM0NTY=", endpoint: "192.0.2.11:51821", probe: 198.51.100.2}
 portals: [{zone: lgwan, address: 198.18.120.2, name: portal.lgwan.example, reach: [lg-a]}]
+windows:
+  - {id: office, days: [mon, tue, wed, thu, fri], from: "08:30", to: "17:15"}
+  - {id: early, days: [mon, thu], from: "00:00", to: "10:00"}
+  - {id: nights, days: [sat, sun], from: "22:00", to: "06:00"}
+  - {id: days, days: [mon, tue, wed, thu, fri, sat, sun], from: "00:00", to: "24:00"}
 `
 
 // where stations and services can be put: segment, address pattern, IPv6 pattern, MAC needed.
@@ -64,6 +70,10 @@ var places = []struct {
 var drawnPorts = []string{"tcp/443", "tcp/80", "tcp/1000-2000", "tcp/1500", "tcp/1501", "tcp/1502-1600", "udp/53", "udp/7", "udp/51820", "icmp/echo"}
 var drawnPrefixes = []string{"203.0.113.0/26", "203.0.113.32/27", "203.0.113.40/29", "198.19.0.32/28", "198.18.20.8/29", "198.51.100.8/29", "2001:db8:30::/121", "203.0.113.5/32"}
 var drawnSegments = []string{"mn-a", "mn-b", "lg-a", "lg-b", "in-a", "mg-a", "tokyo"}
+
+var drawnTimes = []string{"", "", ", since: 2027-04-01", ", since: \"2027-03-31 12:00\"", ", since: 2027-05-01"}
+var drawnEnds = []string{"", "", ", until: 2027-05-31", ", until: \"2027-05-01 00:00\"", ", until: \"2027-06-01 09:30\""}
+var drawnWindows = []string{"", "", ", window: office", ", window: early", ", window: nights", ", window: days"}
 
 // draw writes a configuration: the scene with random stations, services, groups and communications, one a line.
 func draw(t *rapid.T) string {
@@ -119,7 +129,8 @@ func draw(t *rapid.T) string {
 			to, ports = "services: "+some(t, services), ""
 		}
 		class := rapid.SampledFrom([]string{"", ", class: core", ", class: rest"}).Draw(t, "class")
-		fmt.Fprintf(&b, "  - {id: c%d, from: {%s}, to: {%s}%s%s, purpose: x, owner: x}\n", n, from, to, ports, class)
+		time := rapid.SampledFrom(drawnTimes).Draw(t, "since") + rapid.SampledFrom(drawnEnds).Draw(t, "until") + rapid.SampledFrom(drawnWindows).Draw(t, "window")
+		fmt.Fprintf(&b, "  - {id: c%d, from: {%s}, to: {%s}%s%s%s, purpose: x, owner: x}\n", n, from, to, ports, class, time)
 	}
 	return b.String()
 }
@@ -216,13 +227,14 @@ func compare(t *rapid.T, cfg *config.Config) []proof.Violation {
 	if err := a.Validate(); err != nil {
 		t.Fatalf("anchors: %v", err)
 	}
-	g, err := CompileAt(cfg, a, today)
+	g, err := Compile(cfg, a)
 	if err != nil {
 		t.Fatal(err)
 	}
 	l := newLookup(&g.Tables)
 	addrs, ports := interesting(cfg)
 	n := rapid.IntRange(0, len(ports)-1).Draw(t, "first port")
+	minute := 0
 	for _, src := range addrs {
 		for _, dst := range addrs {
 			if src.Is4() != dst.Is4() {
@@ -239,10 +251,69 @@ func compare(t *rapid.T, cfg *config.Config) []proof.Violation {
 				if !slices.Equal(got, want) {
 					t.Fatalf("%v: tables permit by %v, records by %v", f, got, want)
 				}
+				minute = (minute + 1) % len(turns)
+				if want, got := anyInForce(cfg, want, turns[minute]), l.inForce(f, turns[minute]); got != want {
+					t.Fatalf("%v at %s: tables permit %t, records %v permit %t", f, turns[minute], got, permitted(cfg, f), want)
+				}
 			}
 		}
 	}
 	return proof.Check(&g.Tables, a)
+}
+
+// turns are minutes at which something drawn begins or ends, and the last ones before.
+var turns = func() []time.Time {
+	var out []time.Time
+	for _, s := range []string{"2027-03-31 12:00", "2027-04-01 00:00", "2027-05-01 00:00", "2027-06-01 00:00", "2027-06-01 09:30", "2027-04-05 08:30", "2027-04-05 09:00",
+		"2027-04-05 10:00", "2027-04-05 17:15", "2027-04-10 22:00", "2027-04-11 06:00", "2027-04-11 22:00", "2027-04-12 06:00", "2027-04-07 00:00"} {
+		at, err := time.ParseInLocation("2006-01-02 15:04", s, time.FixedZone("JST", 9*3600))
+		if err != nil {
+			panic(err)
+		}
+		out = append(out, at, at.Add(-time.Minute))
+	}
+	return out
+}()
+
+// anyInForce reads the times of the named records as a person would, in Japan's calendar.
+func anyInForce(cfg *config.Config, records []string, at time.Time) bool {
+	day, minute := at.Format("2006-01-02"), at.Format("2006-01-02 15:04")
+	inWindow := func(id string) bool {
+		for _, w := range cfg.Windows {
+			if w.ID != id {
+				continue
+			}
+			for _, back := range []int{0, 1} { // it began today, or yesterday
+				began := at.AddDate(0, 0, -back)
+				if !slices.Contains(w.Days, config.Day((int(began.Weekday())+6)%7+1)) {
+					continue
+				}
+				now, from, to := at.Hour()*60+at.Minute()+back*24*60, int(w.From), int(w.To)
+				if to <= from {
+					to += 24 * 60
+				}
+				if from <= now && now < to {
+					return true
+				}
+			}
+			return false
+		}
+		return true
+	}
+	for _, r := range records {
+		i := slices.IndexFunc(cfg.Communications, func(c config.Communication) bool { return c.ID == r })
+		if i < 0 {
+			return true // the gate's own
+		}
+		c := cfg.Communications[i]
+		since, until := c.Since.String(), c.Until.String()
+		begun := since == "" || len(since) == 10 && since <= day || len(since) > 10 && since <= minute
+		over := len(until) == 10 && day > until || len(until) > 10 && minute >= until
+		if begun && !over && inWindow(c.Window) {
+			return true
+		}
+	}
+	return false
 }
 
 // flow is the first packet of a flow.
@@ -409,11 +480,11 @@ type lookup struct {
 	t     *packet.Tables
 	hosts map[netip.Addr]uint16
 	cells map[packet.Cell]uint32
-	rules map[uint32][]string
+	rules map[uint32]packet.Rule
 }
 
 func newLookup(t *packet.Tables) lookup {
-	l := lookup{t, map[netip.Addr]uint16{}, map[packet.Cell]uint32{}, map[uint32][]string{}}
+	l := lookup{t, map[netip.Addr]uint16{}, map[packet.Cell]uint32{}, map[uint32]packet.Rule{}}
 	for _, h := range t.Hosts {
 		l.hosts[h.Addr] = h.Class
 	}
@@ -421,18 +492,35 @@ func newLookup(t *packet.Tables) lookup {
 		l.cells[packet.Cell{Src: c.Src, Dst: c.Dst, Port: c.Port}] = c.Rule
 	}
 	for _, r := range t.Rules {
-		l.rules[r.ID] = r.Records
+		l.rules[r.ID] = r
 	}
 	return l
 }
 
-func (l lookup) permitted(f flow) []string {
-	for _, r := range l.t.Ports {
-		if r.Proto == f.proto && r.Lo <= f.port && f.port <= r.Hi {
-			return l.rules[l.cells[packet.Cell{Src: l.class(f.src), Dst: l.class(f.dst), Port: r.Class}]]
+func (l lookup) permitted(f flow) []string { return l.rules[l.rule(f)].Records }
+
+// inForce walks the chain of the cell's rule.
+func (l lookup) inForce(f flow, at time.Time) bool {
+	for r, ok := l.rules[l.rule(f)]; ok; r, ok = l.rules[r.Next] {
+		minute := at.Unix() / 60
+		week := uint16((minute + 3*24*60) % (7 * 24 * 60)) // 1970 began on a Thursday
+		if minute < r.From || r.Until != 0 && minute >= r.Until {
+			continue
+		}
+		if r.Window == 0 || slices.ContainsFunc(l.t.Windows[r.Window-1].Spans, func(s packet.Span) bool { return s.From <= week && week < s.To }) {
+			return true
 		}
 	}
-	return nil
+	return false
+}
+
+func (l lookup) rule(f flow) uint32 {
+	for _, r := range l.t.Ports {
+		if r.Proto == f.proto && r.Lo <= f.port && f.port <= r.Hi {
+			return l.cells[packet.Cell{Src: l.class(f.src), Dst: l.class(f.dst), Port: r.Class}]
+		}
+	}
+	return 0
 }
 
 func (l lookup) class(a netip.Addr) uint16 {
@@ -452,7 +540,7 @@ func (l lookup) class(a netip.Addr) uint16 {
 // (Classes of IPv6 addresses alone may differ only in records towards IPv4, which leave no cell; they are not compared.)
 func TestClassesAreAtomic(t *testing.T) {
 	cfg := example(t, "town")
-	g, err := CompileAt(cfg, Anchors(cfg), today)
+	g, err := Compile(cfg, Anchors(cfg))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/sekisho/sekisho/controlplane/config"
 	"github.com/sekisho/sekisho/dataplane/anchors"
@@ -16,14 +15,13 @@ const ProbePort = 7
 
 var echo = config.PortSpec{Proto: "icmp"}
 
-// addRecords makes the permits of all communications that have not expired, in the order of the document, then those that the
-// gate needs itself.
-func (p *plan) addRecords(cfg *config.Config, now time.Time) {
+// addRecords makes the permits of all communications, in the order of the document, then those that the gate needs itself,
+// which are always in force.
+func (p *plan) addRecords(cfg *config.Config) {
 	x := newIndex(cfg)
+	p.windows, x.windows = windows(cfg)
 	for i := range cfg.Communications {
-		if c := &cfg.Communications[i]; !expired(c, now) {
-			p.addCommunication(c, x)
-		}
+		p.addCommunication(&cfg.Communications[i], x)
 	}
 	p.addPortalRecords(cfg)
 	p.addTunnelRecords(cfg)
@@ -37,10 +35,11 @@ type index struct {
 	groups   map[string]*config.Group
 	segments map[string]*config.Segment
 	classes  map[string]uint8
+	windows  map[string]uint8
 }
 
 func newIndex(cfg *config.Config) index {
-	x := index{map[string]*config.Station{}, map[string]*config.Service{}, map[string]*config.Group{}, map[string]*config.Segment{}, map[string]uint8{}}
+	x := index{stations: map[string]*config.Station{}, services: map[string]*config.Service{}, groups: map[string]*config.Group{}, segments: map[string]*config.Segment{}, classes: map[string]uint8{}}
 	for i := range cfg.Stations {
 		x.stations[cfg.Stations[i].ID] = &cfg.Stations[i]
 	}
@@ -76,7 +75,7 @@ func (p *plan) addCommunication(c *config.Communication, x index) {
 			from.prefixes = append(from.prefixes, s.Prefixes...)
 		}
 	}
-	base := permit{record: c.ID, from: from.clean(), class: x.classes[c.Class]}
+	base := permit{record: c.ID, term: termOf(c, x.windows), from: from.clean(), class: x.classes[c.Class]}
 	for _, to := range destinations(c, x) {
 		q := base
 		q.to, q.ports = to.set.clean(), to.ports
@@ -171,7 +170,7 @@ func (p *plan) addRecordPrefix(pre netip.Prefix) {
 // addPortalRecords lets the segments that may reach a portal open HTTPS to it.
 func (p *plan) addPortalRecords(cfg *config.Config) {
 	for _, po := range cfg.Portals {
-		q := permit{record: "gate:portal-" + po.Zone.String(), ports: []config.PortSpec{{Proto: "tcp", Lo: 443, Hi: 443}}}
+		q := permit{term: always, record: "gate:portal-" + po.Zone.String(), ports: []config.PortSpec{{Proto: "tcp", Lo: 443, Hi: 443}}}
 		q.to.hosts = []netip.Addr{po.Address}
 		for _, id := range po.Reach {
 			if s := p.segment(id); s != nil {
@@ -194,10 +193,10 @@ func (p *plan) addTunnelRecords(cfg *config.Config) {
 		far := set{hosts: []netip.Addr{r.Endpoint.Addr()}}
 		listen := tunnelOf(cfg, r.Tunnel).Listen
 		p.permits = append(p.permits,
-			permit{record: fmt.Sprintf("gate:wireguard-%s-in", r.ID), from: far, to: outer, ports: udp(listen), local: true},
-			permit{record: fmt.Sprintf("gate:wireguard-%s-out", r.ID), from: outer, to: far, ports: udp(r.Endpoint.Port()), local: true})
+			permit{term: always, record: fmt.Sprintf("gate:wireguard-%s-in", r.ID), from: far, to: outer, ports: udp(listen), local: true},
+			permit{term: always, record: fmt.Sprintf("gate:wireguard-%s-out", r.ID), from: outer, to: far, ports: udp(r.Endpoint.Port()), local: true})
 		if r.Probe.IsValid() {
-			p.permits = append(p.permits, permit{record: "gate:probe-" + r.ID, from: p.gateOf(r.ID, r.Probe), to: set{hosts: []netip.Addr{r.Probe}}, ports: udp(ProbePort), local: true})
+			p.permits = append(p.permits, permit{term: always, record: "gate:probe-" + r.ID, from: p.gateOf(r.ID, r.Probe), to: set{hosts: []netip.Addr{r.Probe}}, ports: udp(ProbePort), local: true})
 		}
 	}
 }
@@ -206,7 +205,7 @@ func (p *plan) addTunnelRecords(cfg *config.Config) {
 func (p *plan) addEchoRecords() {
 	for _, s := range p.segments {
 		if answersEcho(s.Segment) {
-			q := permit{record: "gate:echo-" + s.ID, to: set{hosts: slices.Clone(s.Gate)}, ports: []config.PortSpec{echo}, local: true}
+			q := permit{term: always, record: "gate:echo-" + s.ID, to: set{hosts: slices.Clone(s.Gate)}, ports: []config.PortSpec{echo}, local: true}
 			q.from.prefixes = s.Prefixes
 			q.from, q.to = q.from.clean(), q.to.clean()
 			p.permits = append(p.permits, q)

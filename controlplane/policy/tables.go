@@ -15,9 +15,12 @@ import (
 
 // tables makes classes, port classes, cells and rules from the plan.
 func (p *plan) tables() (packet.Tables, error) {
-	t := packet.Tables{}
+	t := packet.Tables{Windows: p.windows}
 	for _, s := range p.segments {
-		t.Segments = append(t.Segments, packet.Segment{ID: s.number, Name: s.ID, Zone: s.Zone, Port: s.port, VLAN: s.VLAN, Strict: s.strict, Tunnel: s.Tunnel != ""})
+		t.Segments = append(t.Segments, packet.Segment{
+			ID: s.number, Name: s.ID, Zone: s.Zone, Port: s.port, VLAN: s.VLAN, Outer: s.Outer, Strict: s.strict, Tunnel: s.Tunnel != "",
+			Multicast: s.Multicast, Routers: s.Advertising, DHCPServers: s.DHCPServers, Limits: limits(s.Limits),
+		})
 	}
 	c := p.classify()
 	if len(c.classes) > MaxClasses {
@@ -41,7 +44,7 @@ func (p *plan) class(id uint16, e exit) packet.Class {
 	c := packet.Class{ID: id, Segment: e.segment, Kind: e.kind, OnLink: e.onLink}
 	for _, s := range p.segments {
 		if s.number == e.segment {
-			c.Port, c.VLAN = s.port, s.VLAN
+			c.Port, c.VLAN, c.Outer = s.port, s.VLAN, s.Outer
 		}
 	}
 	for _, v := range []netip.Addr{e.via4, e.via6} {
@@ -50,6 +53,22 @@ func (p *plan) class(id uint16, e exit) packet.Class {
 		}
 	}
 	return c
+}
+
+// Usual bounds of a segment: a quarter of a flow table of the usual size, so that no segment can take it all, and a quarter of
+// that for one station.
+const (
+	usualFlows = packet.DefaultFlows / 4
+	usualRate  = 4096 // new flows a second
+	share      = 4
+)
+
+// limits fills in what the configuration leaves open. What bounds one station never exceeds what bounds its segment.
+func limits(l config.Limits) packet.Limits {
+	out := packet.Limits{Flows: cmp.Or(l.Flows, usualFlows), Rate: cmp.Or(l.Rate, usualRate)}
+	out.StationFlows = min(out.Flows, cmp.Or(l.StationFlows, max(usualFlows/share, out.Flows/share)))
+	out.StationRate = min(out.Rate, cmp.Or(l.StationRate, max(usualRate/share, out.Rate/share)))
+	return out
 }
 
 // classified is the result of dividing the addresses.
@@ -293,12 +312,14 @@ func (t trie) around(a netip.Addr) []netip.Prefix {
 }
 
 // cells turns permits into cells. A cell that several records permit keeps them all by name and the bandwidth class of the
-// first.
+// first, and is in force when any of them is.
 func (p *plan) cells(c classified, ports portClasses) ([]packet.Cell, []packet.Rule, error) {
 	var cells []packet.Cell
-	at := map[uint64]int{}
-	b := ruleBook{next: map[[2]uint32]uint32{}}
-	for i, q := range p.permits {
+	at := make(map[uint64]uint32, 1<<16)
+	b := newRuleBook(p.permits)
+	for i := range p.permits {
+		q := &p.permits[i]
+		id := b.ids[q.record]
 		to := c.side(q.to)
 		for _, src := range c.side(q.from) {
 			for _, dst := range to {
@@ -315,16 +336,18 @@ func (p *plan) cells(c classified, ports portClasses) ([]packet.Cell, []packet.R
 						if len(cells) == MaxCells {
 							return nil, nil, fmt.Errorf("record %q brings the policy beyond %d cells, which is what the packet core has room for: use groups, segments or fewer port ranges", q.record, MaxCells)
 						}
-						k = len(cells)
+						k = uint32(len(cells))
 						at[key] = k
 						cells = append(cells, packet.Cell{Src: src, Dst: dst, Port: port, BWClass: q.class})
 					}
-					cells[k].Rule = b.add(cells[k].Rule, q.record)
+					cells[k].Rule = b.add(cells[k].Rule, id)
 				}
 			}
 		}
 	}
-	return b.number(cells)
+	cells = inOrder(cells)
+	rules, err := b.number(cells)
+	return cells, rules, err
 }
 
 // side lists the classes that make up one side of a permit.
@@ -340,62 +363,6 @@ func (c classified) side(s set) []uint16 {
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
-}
-
-// ruleBook keeps each different list of records once. Number 0 is the empty list.
-type ruleBook struct {
-	lists [][]string
-	ids   map[string]uint32
-	next  map[[2]uint32]uint32 // (list, record) -> longer list
-}
-
-// add gives the list that is one record longer; a record is not listed twice.
-func (b *ruleBook) add(list uint32, record string) uint32 {
-	if list > 0 {
-		if have := b.lists[list-1]; have[len(have)-1] == record {
-			return list
-		}
-	}
-	if b.ids == nil {
-		b.ids = map[string]uint32{}
-	}
-	id, ok := b.ids[record]
-	if !ok {
-		id = uint32(len(b.ids))
-		b.ids[record] = id
-	}
-	key := [2]uint32{list, id}
-	n, ok := b.next[key]
-	if !ok {
-		var longer []string
-		if list > 0 {
-			longer = append(longer, b.lists[list-1]...)
-		}
-		b.lists = append(b.lists, append(longer, record))
-		n = uint32(len(b.lists))
-		b.next[key] = n
-	}
-	return n
-}
-
-// number gives the lists that are in use rule numbers in the order of the cells.
-func (b *ruleBook) number(cells []packet.Cell) ([]packet.Cell, []packet.Rule, error) {
-	slices.SortFunc(cells, func(x, y packet.Cell) int {
-		return cmp.Or(cmp.Compare(x.Src, y.Src), cmp.Compare(x.Dst, y.Dst), cmp.Compare(x.Port, y.Port))
-	})
-	var rules []packet.Rule
-	ids := map[uint32]uint32{}
-	for i := range cells {
-		list := cells[i].Rule
-		id, ok := ids[list]
-		if !ok {
-			id = uint32(len(rules) + 1)
-			ids[list] = id
-			rules = append(rules, packet.Rule{ID: id, Records: b.lists[list-1]})
-		}
-		cells[i].Rule = id
-	}
-	return cells, rules, nil
 }
 
 // portClasses is the result of dividing the ports.

@@ -58,6 +58,16 @@ func TestParseRefuses(t *testing.T) {
 		{"port and VLAN used twice", "zone: internet, attach: port, port: in0", "zone: my-number, attach: port, port: mn0", "already that of segment"},
 		{"VLAN out of range", "vlan: 20", "vlan: 4095", "VLAN 4095"},
 		{"VLAN on a tunnel", "port: wg0,", "port: wg0, vlan: 3,", "only ports carry VLANs"},
+		{"outer VLAN out of range", "vlan: 20", "vlan: 20\n  outer-vlan: 4095", "outer VLAN 4095"},
+		{"outer VLAN around nothing", "vlan: 20", "outer-vlan: 20", "outer VLAN 20"},
+		{"outer VLAN on a tunnel", "port: wg0,", "port: wg0, outer-vlan: 3,", "outer VLAN 3"},
+		{"two tags used twice", "zone: internet, attach: port, port: in0", "zone: lgwan, attach: port, port: lg0, vlan: 20", "VLAN 20 in 0 is already that of segment"},
+		{"device name too long", "port: lg0\n  vlan: 20", "port: enp65s0f0np0\n  vlan: 20\n  outer-vlan: 7", "at most 15 characters"},
+		{"multicast in the My Number zone", "port: mn0,", "port: mn0, multicast: true,", "not in zones my-number"},
+		{"router advertisements in the My Number zone", "port: mn0,", "port: mn0, router-advertisements: true,", "not in zones my-number"},
+		{"DHCP servers in the My Number zone", "port: mn0,", "port: mn0, dhcp-servers: true,", "not in zones my-number"},
+		{"multicast on a line", "port: wan0,", "port: wan0, multicast: true,", "not in zones my-number and uplink"},
+		{"DHCP servers on a portal's link", "port: pt-lg,", "port: pt-lg, dhcp-servers: true,", "only for ports"},
 		{"overlap between segments", "203.0.113.0/24", "198.18.10.128/25", "overlaps"},
 		{"overlap beyond a nested prefix of its own", "203.0.113.0/24", "198.18.20.130/32", "overlaps"},
 		{"host bits in a prefix", "203.0.113.0/24", "203.0.113.9/24", "not a whole unicast prefix"},
@@ -142,7 +152,7 @@ func TestLoadTrustsOnlyRoot(t *testing.T) {
 }
 
 func TestYAMLRoundTrip(t *testing.T) {
-	a, err := Parse([]byte(whole))
+	a, err := Parse([]byte(strings.Replace(strings.Replace(whole, "vlan: 20", "vlan: 20\n  outer-vlan: 7", 1), "port: in0,", "port: in0, multicast: true, router-advertisements: true, dhcp-servers: true,", 1)))
 	must(t, err)
 	text, err := a.YAML()
 	must(t, err)
@@ -173,6 +183,11 @@ func TestLookups(t *testing.T) {
 	for prefix, behind := range map[string]bool{"198.18.20.2/32": false, "198.18.20.129/32": true, "198.19.3.0/24": true, "198.18.20.0/24": false} {
 		if got := lg.Router(netip.MustParsePrefix(prefix)) != nil; got != behind {
 			t.Errorf("%s behind a router: got %t, want %t", prefix, got, behind)
+		}
+	}
+	for name, s := range map[string]Segment{"mn0": {Port: "mn0"}, "mn0.10": {Port: "mn0", VLAN: 10}, "mn0.100.10": {Port: "mn0", VLAN: 10, Outer: 100}} {
+		if got := s.Device(); got != name {
+			t.Errorf("device: got %s, want %s", got, name)
 		}
 	}
 	if got := a.Number("in-net"); got != 3 {

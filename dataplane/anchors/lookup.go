@@ -1,6 +1,7 @@
 package anchors
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 )
@@ -28,6 +29,20 @@ func (a *Anchors) SegmentOf(addr netip.Addr) (*Segment, bool) {
 		}
 	}
 	return nil, false
+}
+
+// Device is the device by which the stack reaches the segment.
+func (s *Segment) Device() string { return DeviceName(s.Port, s.Outer, s.VLAN) }
+
+// DeviceName is the device of a port's VLAN, or of one inside a service VLAN: "mn0", "mn0.10", "mn0.100.10".
+func DeviceName(port string, outer, vlan uint16) string {
+	switch {
+	case outer != 0:
+		return fmt.Sprintf("%s.%d.%d", port, outer, vlan)
+	case vlan != 0:
+		return fmt.Sprintf("%s.%d", port, vlan)
+	}
+	return port
 }
 
 // Contains tells whether one of the segment's prefixes holds addr.

@@ -45,8 +45,8 @@ func (v *validator) head() {
 
 func (v *validator) segments() {
 	type ingress struct {
-		port string
-		vlan uint16
+		port        string
+		vlan, outer uint16
 	}
 	ids := map[string]bool{}
 	owners := map[ingress]string{}
@@ -63,9 +63,9 @@ func (v *validator) segments() {
 		}
 		v.device(s)
 		if s.Attach != AttachTunnel {
-			in := ingress{s.Port, s.VLAN}
+			in := ingress{s.Port, s.VLAN, s.Outer}
 			if other, used := owners[in]; used {
-				v.fail("segment %q: port %s VLAN %d is already that of segment %q", s.ID, s.Port, s.VLAN, other)
+				v.fail("segment %q: port %s VLAN %d in %d is already that of segment %q", s.ID, s.Port, s.VLAN, s.Outer, other)
 			}
 			owners[in] = s.ID
 		}
@@ -89,6 +89,13 @@ func (v *validator) device(s *Segment) {
 	if s.VLAN != 0 && s.Attach != AttachPort {
 		v.fail("segment %q: VLAN %d on a %s: only ports carry VLANs", s.ID, s.VLAN, s.Attach)
 	}
+	if s.Outer > 4094 || s.Outer != 0 && (s.VLAN == 0 || s.Attach != AttachPort) {
+		v.fail("segment %q: outer VLAN %d: want 1 to 4094 around a VLAN on a port, or none", s.ID, s.Outer)
+	}
+	if name := s.Device(); s.VLAN != 0 && len(name) > 15 {
+		v.fail("segment %q: its VLAN would need a device %q, and names have at most 15 characters: give the port a shorter one", s.ID, name)
+	}
+	v.guests(s)
 	portalPort := "pt-" + s.Zone.Short()
 	switch s.Attach {
 	case AttachPort:
@@ -111,6 +118,15 @@ func (v *validator) device(s *Segment) {
 		}
 	default:
 		v.fail("segment %q: attach %q: want port, tunnel or portal", s.ID, s.Attach)
+	}
+}
+
+// guests: what a segment lets in besides single stations. Nothing of it in the My Number zone, whose stations are limited by
+// registered MAC and IP address: nobody hands out addresses or routes there, and what has no single destination is no
+// designated communication. A line carries only the gate's tunnel.
+func (v *validator) guests(s *Segment) {
+	if (s.Multicast || s.Advertising || s.DHCPServers) && (s.Attach != AttachPort || s.Zone == MyNumber || s.Zone == Uplink) {
+		v.fail("segment %q: multicast, router-advertisements and dhcp-servers are only for ports, and not in zones %s and %s", s.ID, MyNumber, Uplink)
 	}
 }
 

@@ -341,12 +341,7 @@ func (b *builder) service(c *nftables.Chain, s anchors.Service) {
 }
 
 // deviceOf is the device by which the stack reaches a segment.
-func deviceOf(s *anchors.Segment) string {
-	if s.VLAN != 0 {
-		return fmt.Sprintf("%s.%d", s.Port, s.VLAN)
-	}
-	return s.Port
-}
+func deviceOf(s *anchors.Segment) string { return s.Device() }
 
 // half is one way of telling a zone at one end of a packet; family 0 fits both IP versions.
 type half struct {

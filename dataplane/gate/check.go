@@ -79,12 +79,7 @@ func (c *objectCheck) route(r Route) {
 }
 
 // deviceOf is the device by which the stack reaches a segment.
-func deviceOf(s *anchors.Segment) string {
-	if s.VLAN != 0 {
-		return fmt.Sprintf("%s.%d", s.Port, s.VLAN)
-	}
-	return s.Port
-}
+func deviceOf(s *anchors.Segment) string { return s.Device() }
 
 func (c *objectCheck) tunnels(specs []tunnel.Spec) {
 	seen := map[string]bool{}

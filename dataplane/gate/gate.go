@@ -113,7 +113,9 @@ func (g *Gate) open(ctx context.Context) error {
 	if err := mountBPF(g.instance.BPF()); err != nil {
 		return err
 	}
-	g.core, err = packet.Open(ctx, packet.Options{PinDir: g.instance.BPF(), Anchors: g.anchors, Log: g.log, Prepare: g.prepare})
+	g.core, err = packet.Open(ctx, packet.Options{
+		PinDir: g.instance.BPF(), Anchors: g.anchors, Log: g.log, Prepare: g.prepare, ClockFile: filepath.Join(g.instance.StateOf("dataplane"), "clock"),
+	})
 	if err != nil {
 		return err
 	}
@@ -438,6 +440,11 @@ func (g *Gate) Run(ctx context.Context) {
 			return
 		case <-tick.C:
 			g.measure()
+			if n%8 == 0 {
+				if err := g.core.KeepTime(); err != nil {
+					g.log.Error("keep time", "error", err)
+				}
+			}
 			if n%2 == 0 {
 				continue
 			}

@@ -184,15 +184,27 @@ func setAddresses(l netlink.Link, want []netip.Prefix) error {
 	return nil
 }
 
-// vlanDevice is the kernel's device for a tagged segment; the stack needs it for what the gate itself says there.
+// vlanDevice is the kernel's device for a tagged segment; the stack needs it for what the gate itself says there. Inside a
+// service VLAN it hangs on a device for that, which no segment has.
 func vlanDevice(port netlink.Link, s *anchors.Segment) (netlink.Link, error) {
-	name := deviceOf(s)
+	if s.Outer != 0 {
+		outer, err := tagged(port, fmt.Sprintf("%s-%d", s.Port, s.Outer), s.Outer, netlink.VLAN_PROTOCOL_8021AD)
+		if err != nil {
+			return nil, err
+		}
+		port = outer
+	}
+	return tagged(port, s.Device(), s.VLAN, netlink.VLAN_PROTOCOL_8021Q)
+}
+
+// tagged makes sure of a VLAN device.
+func tagged(parent netlink.Link, name string, vlan uint16, protocol netlink.VlanProtocol) (netlink.Link, error) {
 	l, err := netlink.LinkByName(name)
 	var missing netlink.LinkNotFoundError
 	if errors.As(err, &missing) {
 		attrs := netlink.NewLinkAttrs()
-		attrs.Name, attrs.ParentIndex = name, port.Attrs().Index
-		if err := netlink.LinkAdd(&netlink.Vlan{LinkAttrs: attrs, VlanId: int(s.VLAN)}); err != nil {
+		attrs.Name, attrs.ParentIndex = name, parent.Attrs().Index
+		if err := netlink.LinkAdd(&netlink.Vlan{LinkAttrs: attrs, VlanId: int(vlan), VlanProtocol: protocol}); err != nil {
 			return nil, fmt.Errorf("make VLAN device %s: %w; the kernel needs 8021q", name, err)
 		}
 		l, err = netlink.LinkByName(name)

@@ -174,9 +174,11 @@ func checkWindows(in []Window) error {
 	return nil
 }
 
-// checkTimes: a cell whose rule is not there, or a rule whose window is not, could be read as being in force always.
+// checkTimes: a cell whose rule is not there, or a rule whose window is not, could be read as being in force always; a chain of
+// rules that turns back has no end.
 func checkTimes(t Tables) error {
 	rules := make(map[uint32]bool, len(t.Rules))
+	after := map[uint32]uint32{}
 	windows := [maxWindows]bool{0: true}
 	for _, w := range t.Windows {
 		windows[w.ID] = true
@@ -186,6 +188,17 @@ func checkTimes(t Tables) error {
 			return fmt.Errorf("rule %d: its window %d is missing", r.ID, r.Window)
 		}
 		rules[r.ID] = true
+		if r.Next != 0 {
+			after[r.ID] = r.Next
+		}
+	}
+	for id, next := range after {
+		n := 1
+		for r := id; next != 0; r, next = next, after[next] {
+			if n++; n > MaxChain || next <= r || !rules[next] {
+				return fmt.Errorf("rule %d: the chain of rules after it turns back, has more than %d rules, or leads to one that is missing (%d)", id, MaxChain, next)
+			}
+		}
 	}
 	for i := range t.Cells {
 		if c := &t.Cells[i]; !rules[c.Rule] {

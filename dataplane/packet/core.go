@@ -39,6 +39,9 @@ type Options struct {
 	// in force puts them there, so that programs of another layout take over without a gap. nil: none are known.
 	Prepare func(*Core) error
 
+	// ClockFile keeps how late it has been, so that a clock that was set back opens no record again; "": only while the pins live.
+	ClockFile string
+
 	features features // nil: the kernel's
 }
 
@@ -55,6 +58,8 @@ type Core struct {
 	capacity uint32 // of the flow table
 	magic    uint16
 
+	clockFile string
+
 	features features
 	former   []string // folders of other layouts
 	captures captures
@@ -65,6 +70,7 @@ type Core struct {
 	devices *devices
 	status  []PortStatus
 	shown   shown
+	clock   clockValue // as it was written last
 }
 
 // layoutVersion names the folder of the pins: programs of another layout do not see these maps.
@@ -74,7 +80,7 @@ const layoutVersion = "v2"
 // of the anchors that exists. A device that cannot be guarded is taken down and reported by Status; that is not an error
 // of Open.
 func Open(ctx context.Context, o Options) (*Core, error) {
-	c := &Core{dir: filepath.Join(o.PinDir, layoutVersion), log: o.Log, anchors: o.Anchors, features: o.features}
+	c := &Core{dir: filepath.Join(o.PinDir, layoutVersion), log: o.Log, anchors: o.Anchors, clockFile: o.ClockFile, features: o.features}
 	if c.log == nil {
 		c.log = slog.Default()
 	}
@@ -113,6 +119,7 @@ func (c *Core) open(ctx context.Context, o Options) error {
 		c.pinPrograms,
 		c.beginCollecting,
 		c.settleMagic,
+		c.settleClock,
 		c.settlePairs,
 		c.watchRedirects,
 		c.settleZonePairs,

@@ -355,11 +355,11 @@ func (r *reader) rules(t *Tables) error {
 		if err := truth(b[9:], &used); err != nil {
 			return fmt.Errorf("rule %d: %w", id, err)
 		}
-		if !zero(b[10:]) || !used && !zero(b) {
+		if !zero(b[10:12]) || !used && !zero(b) {
 			return fmt.Errorf("rule %d: there are bytes where there should be none", id)
 		}
 		if used {
-			t.Rules = append(t.Rules, Rule{ID: id, From: int64(le.Uint32(b[0:])), Until: int64(le.Uint32(b[4:])), Window: b[8]})
+			t.Rules = append(t.Rules, Rule{ID: id, From: int64(le.Uint32(b[0:])), Until: int64(le.Uint32(b[4:])), Window: b[8], Next: le.Uint32(b[12:])})
 		}
 	}
 	if uint32(len(t.Rules)) != table.entries {

@@ -61,6 +61,15 @@ func (c *Core) ShowVLAN(ifindex int, port string, vlan, outer uint16) error {
 // Unguard takes a port out of the DEVMAP.
 func (c *Core) Unguard(ifindex int) error { return c.objects.EgressPorts.Delete(uint32(ifindex)) }
 
+// SetFloor tells the programs how late it has been.
+func (c *Core) SetFloor(at time.Time) error {
+	offset, err := taiOffset()
+	if err != nil {
+		return err
+	}
+	return c.objects.WallClock.Put(uint32(0), clockValueOf(offset, uint32(at.Unix()/60)))
+}
+
 // Trial is the classifier loaded once more, over the tables of a core but with flows of its own, writing down its verdicts.
 type Trial struct {
 	objects programsObjects
@@ -110,7 +119,7 @@ func (c *Core) NewTrial(flows, quota uint32, own ...string) (*Trial, error) {
 	shared := map[string]*ebpf.Map{
 		"allowed": o.Allowed, "anchor_ports": o.AnchorPorts, "anchor_prefixes": o.AnchorPrefixes, "boot": o.Boot,
 		"images": o.Images, "rule_counts": o.RuleCounts, "device_index": o.DeviceIndex, "devices": o.Devices, "egress_ports": o.EgressPorts,
-		"zone_pairs": o.ZonePairs,
+		"zone_pairs": o.ZonePairs, "wall_clock": o.WallClock,
 	}
 	for _, name := range own {
 		delete(shared, name)

@@ -77,7 +77,7 @@ func TableHashes(t Tables) []TableHash {
 	add("rules", len(t.Rules), 64, func(b []byte, i int) []byte {
 		r := &t.Rules[i]
 		b = le.AppendUint64(le.AppendUint64(le.AppendUint32(b, r.ID), uint64(r.From)), uint64(r.Until))
-		b = le.AppendUint32(append(b, r.Window), uint32(len(r.Records)))
+		b = le.AppendUint32(le.AppendUint32(append(b, r.Window), r.Next), uint32(len(r.Records)))
 		for _, record := range r.Records {
 			b = note(b, record)
 		}

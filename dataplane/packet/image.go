@@ -338,6 +338,7 @@ func encodeRules(in []Rule) part {
 		le.PutUint32(b[4:], uint32(r.Until))
 		b[8] = r.Window
 		b[9] = 1
+		le.PutUint32(b[12:], r.Next)
 	}
 	return p
 }

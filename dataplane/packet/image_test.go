@@ -473,7 +473,11 @@ func TestImageThatCouldBeReadInTwoWaysIsRefused(t *testing.T) {
 		})},
 		{"a rule with more than it has", "bytes where there should be none", poke(func(b []byte) {
 			at, _ := table(b, tableRules)
-			b[at+16+15] = 1
+			b[at+16+11] = 1
+		})},
+		{"a chain of rules that turns back", "turns back", poke(func(b []byte) {
+			at, _ := table(b, tableRules)
+			le.PutUint32(b[at+16*2+12:], 1)
 		})},
 		{"a rule of a missing window", "window", poke(func(b []byte) {
 			at, _ := table(b, tableRules)

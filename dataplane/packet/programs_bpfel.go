@@ -107,6 +107,13 @@ type programsCaptured struct {
 	Data     [2048]uint8
 }
 
+type programsClock struct {
+	_           structs.HostLayout
+	TaiMinusUtc int64
+	Floor       uint32
+	Spare       uint32
+}
+
 type programsCollector struct {
 	_     structs.HostLayout
 	Timer struct {
@@ -370,6 +377,7 @@ const (
 	programsMapSegmentUses      = "segment_uses"
 	programsMapStationUses      = "station_uses"
 	programsMapVerdicts         = "verdicts"
+	programsMapWallClock        = "wall_clock"
 	programsMapZonePairs        = "zone_pairs"
 	programsProgBeginCollecting = "begin_collecting"
 	programsProgClassify        = "classify"
@@ -488,6 +496,7 @@ type programsMapSpecs struct {
 	SegmentUses     *ebpf.MapSpec `ebpf:"segment_uses"`
 	StationUses     *ebpf.MapSpec `ebpf:"station_uses"`
 	Verdicts        *ebpf.MapSpec `ebpf:"verdicts"`
+	WallClock       *ebpf.MapSpec `ebpf:"wall_clock"`
 	ZonePairs       *ebpf.MapSpec `ebpf:"zone_pairs"`
 }
 
@@ -566,6 +575,7 @@ type programsMaps struct {
 	SegmentUses     *ebpf.Map `ebpf:"segment_uses"`
 	StationUses     *ebpf.Map `ebpf:"station_uses"`
 	Verdicts        *ebpf.Map `ebpf:"verdicts"`
+	WallClock       *ebpf.Map `ebpf:"wall_clock"`
 	ZonePairs       *ebpf.Map `ebpf:"zone_pairs"`
 }
 
@@ -609,6 +619,7 @@ func (m *programsMaps) Close() error {
 		m.SegmentUses,
 		m.StationUses,
 		m.Verdicts,
+		m.WallClock,
 		m.ZonePairs,
 	)
 }

@@ -42,6 +42,9 @@ type Segment struct {
 	Limits Limits `json:"limits"`
 }
 
+// DefaultFlows is how many flows a gate has room for when Options say nothing else.
+const DefaultFlows = 65536
+
 // Limits bound what the initiators of one segment may take of the flow table. A zero means no bound of its own.
 type Limits struct {
 	Flows        uint32 `json:"flows"`         // live flows of the whole segment
@@ -105,13 +108,19 @@ type Cell struct {
 	BWClass uint8  `json:"bwclass"` // 0..63; 0 = default
 }
 
-// Rule says when the cells of a rule number are in force, and names the records behind it, for people.
+// MaxChain bounds how many rules are asked about one cell.
+const MaxChain = 8
+
+// Rule says when the cells of a rule number are in force, and names the records behind it, for people. One rule has one time;
+// where the times of several records make no single one, the rule that the cells name is the first of a chain, and they are in
+// force when any rule of it is. A rule names its own records and those of all rules after it.
 type Rule struct {
 	ID      uint32   `json:"id"` // 1..
 	Records []string `json:"records"`
 	From    int64    `json:"from"`   // first minute in force, minutes since 1970 UTC; 0: since ever
 	Until   int64    `json:"until"`  // first minute no longer in force; 0: no end
 	Window  uint8    `json:"window"` // number of a Window; 0: always
+	Next    uint32   `json:"next"`   // greater number of the chain's next rule; 0: none
 }
 
 // Window is the part of every week in which a rule is in force. Number 1..255.

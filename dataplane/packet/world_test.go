@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 
@@ -171,6 +172,7 @@ func worldTables(r *rand.Rand, revision string) packet.Tables {
 	for rule := uint32(1); rule <= 40; rule++ {
 		t.Rules = append(t.Rules, packet.Rule{ID: rule, Records: []string{fmt.Sprint("record-", rule)}})
 	}
+	timed(&t, time.Now())
 	for _, src := range all {
 		for _, dst := range all {
 			for port := uint16(1); port <= 5; port++ {
@@ -181,6 +183,38 @@ func worldTables(r *rand.Rand, revision string) packet.Tables {
 		}
 	}
 	return t
+}
+
+// timed gives the last of the rules a time, and rules to ask after them. Nothing begins or ends within an hour of now.
+func timed(t *packet.Tables, now time.Time) {
+	const hour, day, week = 60, 24 * 60, 7 * 24 * 60
+	minute := now.Unix() / 60
+	of := (int(minute) + 3*day) % week
+	window := func(id uint8, from, to int) {
+		w := packet.Window{ID: id}
+		for _, s := range [][2]int{{of + from - week, of + to - week}, {of + from, of + to}, {of + from + week, of + to + week}} {
+			if s[1] > 0 && s[0] < week {
+				w.Spans = append(w.Spans, packet.Span{From: uint16(max(s[0], 0)), To: uint16(min(s[1], week))})
+			}
+		}
+		t.Windows = append(t.Windows, w)
+	}
+	window(1, -hour, hour)
+	window(7, hour, 2*hour)
+	window(255, -3*hour, -hour)
+	last := len(t.Rules)
+	chained := uint32(last) + 1
+	for i, r := range []packet.Rule{
+		{Until: minute - hour}, {From: minute + hour}, {From: minute - day, Until: minute + day}, {Window: 1}, {Window: 7, From: minute - day},
+		{Until: minute - hour, Next: chained}, {Window: 255, Next: chained + 2}, {Window: 1, Until: minute + hour},
+	} {
+		at := &t.Rules[last-8+i]
+		at.From, at.Until, at.Window, at.Next = r.From, r.Until, r.Window, r.Next
+	}
+	for i, r := range []packet.Rule{{From: minute + hour, Next: chained + 1}, {From: minute - hour, Window: 1}, {Window: 7}} {
+		r.ID, r.Records = chained+uint32(i), []string{"later"}
+		t.Rules = append(t.Rules, r)
+	}
 }
 
 func worldAnchors() *anchors.Anchors {

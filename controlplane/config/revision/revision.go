@@ -36,7 +36,7 @@ type Revision struct {
 	Author  string    `json:"author"`
 	Comment string    `json:"comment"`
 	Time    time.Time `json:"time"`
-	Expired []string  `json:"expired,omitempty"` // records whose last day was over at the commit: they permit nothing
+	Expired []string  `json:"expired,omitempty"` // records whose time was over at the commit: they permit nothing
 }
 
 // Dataplane is what a revision needs of the privileged daemon.
@@ -75,8 +75,7 @@ type Book struct {
 	head *Head
 }
 
-// Head is the revision that should be in force, compiled. Policy, Hash and Expired are those of the day it was compiled on: the
-// same text permits less once a record has expired.
+// Head is the revision that should be in force, compiled.
 type Head struct {
 	Revision
 	Config     *config.Config
@@ -150,7 +149,7 @@ func (b *Book) prove(text []byte) (*config.Config, gate.Generation, error) {
 	if err != nil {
 		return nil, gate.Generation{}, err
 	}
-	g, err := policy.CompileAt(cfg, a, b.now())
+	g, err := policy.Compile(cfg, a)
 	if err != nil {
 		return nil, gate.Generation{}, err
 	}
@@ -215,8 +214,8 @@ func (b *Book) refused(ctx context.Context, author, comment string, cause error)
 	return errors.Join(cause, b.journal.Note(context.WithoutCancel(ctx), e))
 }
 
-// Restore hands the head to the dataplane when another policy is in force there, or when a record of it has expired since. It
-// answers whether it did.
+// Restore hands the head to the dataplane when another policy is in force there. It answers whether it did. A record that ends
+// meanwhile needs nobody: its time stands in the tables.
 func (b *Book) Restore(ctx context.Context) (bool, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -224,17 +223,11 @@ func (b *Book) Restore(ctx context.Context) (bool, error) {
 	if h == nil || b.dataplane == nil {
 		return false, nil
 	}
-	if ids := b.expired(h.Config); len(ids) > len(h.Expired) {
-		if err := b.load(ctx); err != nil {
-			return false, err
-		}
-		h = b.Head()
-	}
 	in, err := b.dataplane.InForce(ctx)
 	if err != nil || in == h.Policy {
 		return false, err
 	}
-	e := audit.New(b.now(), "", "sekisho-control", "config.restore", strconv.Itoa(h.Number), map[string]string{"policy": h.Policy, "before": in, "expired": strings.Join(h.Expired, " ")})
+	e := audit.New(b.now(), "", "sekisho-control", "config.restore", strconv.Itoa(h.Number), map[string]string{"policy": h.Policy, "before": in})
 	if err := b.journal.Note(ctx, e); err != nil {
 		return false, err
 	}

@@ -18,6 +18,7 @@ type Query struct {
 	SPort uint16
 	DPort uint16     // ICMP: the type
 	MAC   packet.MAC // zero: the registered one
+	At    time.Time  // zero: now
 }
 
 // Step is one decision on the way.
@@ -55,8 +56,11 @@ func Explain(t *packet.Tables, a *anchors.Anchors, q Query) []Step {
 	if q.MAC.IsZero() {
 		q.MAC = packet.MAC{2, 0, 0, 0, 0, 0xee} // some station
 	}
-	st := &State{MACs: map[string]packet.MAC{enters.Port: explained}, Route: m.permitted}
-	w := walk{m: m, st: st, in: Packet{Port: enters.Port, Frame: firstPacket(q, enters), Bare: enters.Tunnel, Now: time.Now()}, told: &steps}
+	if q.At.IsZero() {
+		q.At = time.Now()
+	}
+	st := &State{MACs: map[string]packet.MAC{enters.Port: explained}, Route: m.permitted, Clock: Clock{Floor: q.At}}
+	w := walk{m: m, st: st, in: Packet{Port: enters.Port, Frame: firstPacket(q, enters), Bare: enters.Tunnel, Now: q.At}, told: &steps}
 	if w.all() != "" || w.out.Verdict != Redirect || a == nil {
 		return steps
 	}

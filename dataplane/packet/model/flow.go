@@ -107,7 +107,11 @@ func (w *walk) admit() string {
 	}
 	reason := w.open(key, from, asked, isICMP && !question)
 	w.tell("policy", reason, func() string {
-		return fmt.Sprintf("class %d to class %d, protocol %d, port %d: rule %d", w.src.class, w.dst.class, w.p.proto, asked, w.out.Rule)
+		text := fmt.Sprintf("class %d to class %d, protocol %d, port %d: rule %d", w.src.class, w.dst.class, w.p.proto, asked, w.out.Rule)
+		if t := w.m.times(w.out.Rule); t != "" {
+			text += ", in force " + t + " (Japan's time)"
+		}
+		return text
 	})
 	return reason
 }
@@ -128,6 +132,9 @@ func (w *walk) reuse(f *Flow, from End) string {
 			return w.unpermitted()
 		}
 		f.Epoch, f.Rule, f.BWClass = w.m.tables.Epoch, cell.Rule, cell.BWClass
+	}
+	if reason := w.m.inForce(f.Rule, w.st.Clock, w.st.now(w.in)); reason != "" {
+		return reason
 	}
 	if back && w.p.proto == tcp && w.opening() {
 		return "flow-direction"
@@ -173,10 +180,13 @@ func (w *walk) open(key FlowKey, from End, asked uint16, reply bool) string {
 	if !ok {
 		return w.unpermitted()
 	}
+	w.out.Rule, w.out.BWClass = cell.Rule, cell.BWClass
+	if reason := w.m.inForce(cell.Rule, w.st.Clock, w.st.now(w.in)); reason != "" {
+		return reason
+	}
 	if w.p.proto == tcp && !w.opening() {
 		return "tcp-not-syn"
 	}
-	w.out.Rule, w.out.BWClass = cell.Rule, cell.BWClass
 	delete(w.st.Flows, key) // one that is over makes room first
 	if reason := w.admitted(from); reason != "" {
 		return reason

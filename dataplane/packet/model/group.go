@@ -49,6 +49,9 @@ func (w *walk) group() string {
 		return "multicast-refused"
 	}
 	w.out.Rule, w.out.BWClass = cell.Rule, cell.BWClass
+	if reason := w.m.inForce(cell.Rule, w.st.Clock, w.st.now(w.in)); reason != "" {
+		return reason
+	}
 	w.stack()
 	w.done = true
 	return ""

@@ -61,6 +61,8 @@ type State struct {
 	Fragments map[FragmentKey]*Fragments
 	Pieces    int // capacity of Fragments; 0 = unbounded
 
+	Clock Clock
+	Wall  time.Time // what the world's clock shows; zero: Packet.Now
 	Route func(in string, src, dst netip.Addr) Hop
 }
 
@@ -86,7 +88,8 @@ type Model struct {
 	classes  map[uint16]packet.Class
 	services map[service]uint16 // port class
 	cells    map[crossing]packet.Cell
-	records  map[uint32][]string
+	rules    map[uint32]packet.Rule
+	windows  map[uint8]packet.Window
 }
 
 type attachment struct {
@@ -112,7 +115,7 @@ func New(t *packet.Tables) *Model {
 	m := &Model{
 		tables: t, segments: map[uint16]packet.Segment{}, ports: map[attachment]uint16{}, hosts: map[netip.Addr]binding{},
 		classes: map[uint16]packet.Class{}, services: map[service]uint16{}, cells: map[crossing]packet.Cell{},
-		records: map[uint32][]string{},
+		rules: map[uint32]packet.Rule{}, windows: map[uint8]packet.Window{},
 	}
 	m.prefixes[0], m.prefixes[1] = make([]map[netip.Addr]binding, 33), make([]map[netip.Addr]binding, 129)
 	for _, s := range t.Segments {
@@ -143,7 +146,10 @@ func New(t *packet.Tables) *Model {
 		m.cells[crossing{c.Src, c.Dst, c.Port}] = c
 	}
 	for _, r := range t.Rules {
-		m.records[r.ID] = r.Records
+		m.rules[r.ID] = r
+	}
+	for _, w := range t.Windows {
+		m.windows[w.ID] = w
 	}
 	return m
 }

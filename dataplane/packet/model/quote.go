@@ -117,5 +117,5 @@ func (w *walk) complain() (reason string) {
 		}
 		w.out.Rule, w.out.BWClass = cell.Rule, cell.BWClass
 	}
-	return ""
+	return w.m.inForce(w.out.Rule, w.st.Clock, w.st.now(w.in))
 }

@@ -30,7 +30,7 @@ func (w *walk) tell(step, reason string, text func() string) {
 	}
 	s := Step{Name: step, OK: reason == "", Reason: reason, Text: text()}
 	if step == "policy" || step == "flow" {
-		s.Rule, s.Records = w.out.Rule, w.m.records[w.out.Rule]
+		s.Rule, s.Records = w.out.Rule, w.m.rules[w.out.Rule].Records
 	}
 	*w.told = append(*w.told, s)
 }

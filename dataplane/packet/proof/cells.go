@@ -1,6 +1,7 @@
 package proof
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -13,18 +14,14 @@ import (
 // own marks records that the gate makes for itself; they never join two zones.
 const own = "gate:"
 
-// cells walks every cell once.
+// cells walks every cell once, by pair of classes.
 func (c *checker) cells() {
-	type pair struct{ src, dst uint16 }
-	type key struct{ src, dst, port uint16 }
-	seen := make(map[key]bool, len(c.t.Cells))
-	rules := map[pair][]uint32{} // rules by direction
-	for i := range c.t.Cells {
-		cell := &c.t.Cells[i]
-		k := key{cell.Src, cell.Dst, cell.Port}
+	cells := inOrder(c.t.Cells)
+	for i := range cells {
+		cell := &cells[i]
 		src, dst := c.class[cell.Src], c.class[cell.Dst]
 		switch {
-		case seen[k]:
+		case i > 0 && crossing(&cells[i-1]) == crossing(cell):
 			c.fault(Tables, "the cell of classes %d -> %d and port class %d is entered twice", cell.Src, cell.Dst, cell.Port)
 			continue
 		case src == nil || dst == nil || len(c.port[cell.Port]) == 0 || c.rule[cell.Rule] == nil:
@@ -33,37 +30,79 @@ func (c *checker) cells() {
 		case cell.BWClass > 63:
 			c.fault(Tables, "the cell of classes %d -> %d has bandwidth class %d: want 0 to 63", cell.Src, cell.Dst, cell.BWClass)
 		}
-		seen[k] = true
-		p := pair{cell.Src, cell.Dst}
-		if !slices.Contains(rules[p], cell.Rule) {
-			rules[p] = append(rules[p], cell.Rule)
-		}
 		c.zones(cell, src, dst)
 		c.initiator(cell, src, dst)
 		c.complaints(cell)
 	}
-	for i := range c.t.Cells {
-		cell := &c.t.Cells[i]
-		for _, back := range rules[pair{cell.Dst, cell.Src}] {
-			if record, ok := c.shared(cell.Rule, back); ok {
-				c.violate("I5", cell, "record %q lets both sides open: only the side that it names as initiator may", record)
+	for rest := cells; len(rest) > 0; {
+		src, dst := rest[0].Src, rest[0].Dst
+		n := 1
+		for n < len(rest) && rest[n].Src == src && rest[n].Dst == dst {
+			n++
+		}
+		c.directions(rest[:n], between(cells, dst, src))
+		rest = rest[n:]
+	}
+}
+
+// directions: I5. No record may be behind the cells of two classes in one direction and behind those back.
+func (c *checker) directions(there, back []packet.Cell) {
+	if len(back) == 0 {
+		return
+	}
+	named := map[string]bool{}
+	asked := map[uint32]bool{}
+	for i := range back {
+		if r := c.rule[back[i].Rule]; r != nil && !asked[r.ID] {
+			asked[r.ID] = true
+			for _, record := range r.Records {
+				named[record] = true
 			}
+		}
+	}
+	clear(asked)
+	for i := range there {
+		r := c.rule[there[i].Rule]
+		if r == nil || asked[r.ID] {
+			continue
+		}
+		asked[r.ID] = true
+		if k := slices.IndexFunc(r.Records, func(s string) bool { return named[s] }); k >= 0 {
+			c.violate("I5", &there[i], "record %q lets both sides open: only the side that it names as initiator may", r.Records[k])
 		}
 	}
 }
 
-// shared finds a record that both rules name.
-func (c *checker) shared(x, y uint32) (string, bool) {
-	a, b := c.rule[x], c.rule[y]
-	if a == nil || b == nil {
-		return "", false
+// crossing is the cell's key as one number, in the order of the tables.
+func crossing(cell *packet.Cell) uint64 {
+	return uint64(cell.Src)<<32 | uint64(cell.Dst)<<16 | uint64(cell.Port)
+}
+
+func byCrossing(a, b packet.Cell) int { return cmp.Compare(crossing(&a), crossing(&b)) }
+
+// inOrder is cells by key; canonical tables are already.
+func inOrder(cells []packet.Cell) []packet.Cell {
+	if slices.IsSortedFunc(cells, byCrossing) {
+		return cells
 	}
-	for _, r := range a.Records {
-		if slices.Contains(b.Records, r) {
-			return r, true
-		}
+	out := slices.Clone(cells)
+	slices.SortStableFunc(out, byCrossing)
+	return out
+}
+
+// between finds the cells of two classes among cells in order.
+func between(cells []packet.Cell, src, dst uint16) []packet.Cell {
+	at := func(k uint64) int {
+		i, _ := slices.BinarySearchFunc(cells, k, func(c packet.Cell, k uint64) int { return cmp.Compare(crossing(&c), k) })
+		return i
 	}
-	return "", false
+	k := uint64(src)<<32 | uint64(dst)<<16
+	from := at(k)
+	to := from
+	for to < len(cells) && cells[to].Src == src && cells[to].Dst == dst {
+		to++
+	}
+	return cells[from:to]
 }
 
 // zones: I1, I2, I3, I13, and that an uplink joins nothing.
@@ -101,8 +140,8 @@ func (c *checker) zonePair(cell *packet.Cell, src, dst *member, x, y anchors.Zon
 // single: I2. Both sides are registered single addresses, and every service is named one by one.
 //
 // Who opens is named by MAC and address wherever a MAC can be seen, that is, not in a tunnel. Who is opened is named by
-// address; its MAC is registered where its segment is strict, which hosts (I4) sees to. A service is one port of TCP or UDP
-// or one type of ICMP or ICMPv6: any other protocol has nothing to name one by.
+// address; its MAC is registered where its segment is strict, which hosts (I4) sees to. A service is one port of TCP, UDP or
+// SCTP or one type of ICMP or ICMPv6: any other protocol has nothing to name one by.
 func (c *checker) single(cell *packet.Cell, src, dst *member) {
 	for _, m := range []*member{src, dst} {
 		if len(m.prefixes) > 0 {
@@ -127,10 +166,9 @@ func (c *checker) single(cell *packet.Cell, src, dst *member) {
 
 // hasServices tells whether a protocol numbers its services.
 func hasServices(proto uint8) bool {
-	for _, p := range protocols {
-		if p == proto {
-			return true
-		}
+	switch proto {
+	case 1, 6, 17, 58, 132:
+		return true
 	}
 	return false
 }
@@ -238,7 +276,7 @@ func (c *checker) registered(x *Counterexample) bool {
 		return false
 	}
 	for i := range c.t.Segments {
-		if s := &c.t.Segments[i]; s.Port == x.Port && s.VLAN == x.VLAN && s.Strict && !s.Tunnel {
+		if s := &c.t.Segments[i]; s.Port == x.Port && s.VLAN == x.VLAN && s.Outer == x.Outer && s.Strict && !s.Tunnel {
 			return x.SMAC != stranger
 		}
 	}

@@ -23,9 +23,15 @@ func (c *checker) segments() {
 			c.fault("I10", "segment %q (port %s VLAN %d) is not in the anchors", s.Name, s.Port, s.VLAN)
 			continue
 		}
-		want := packet.Segment{ID: c.a.Number(s.Name), Name: a.ID, Zone: a.Zone, Port: a.Port, VLAN: a.VLAN, Strict: a.Strict, Tunnel: a.Attach == anchors.AttachTunnel}
+		want := packet.Segment{
+			ID: c.a.Number(s.Name), Name: a.ID, Zone: a.Zone, Port: a.Port, VLAN: a.VLAN, Outer: a.Outer, Strict: a.Strict, Tunnel: a.Attach == anchors.AttachTunnel,
+			Multicast: a.Multicast, Routers: a.Advertising, DHCPServers: a.DHCPServers, Limits: s.Limits,
+		}
 		if s != want {
 			c.fault("I10", "segment %q: the tables say %s, the anchors say %s", s.Name, row(s), row(want))
+		}
+		if l := s.Limits; l.StationFlows == 0 || l.StationFlows > l.Flows || l.StationRate == 0 || l.StationRate > l.Rate {
+			c.fault(Tables, "segment %q: limits %+v: want bounds for the segment and, within them, for one station", s.Name, l)
 		}
 	}
 	for _, a := range c.a.Segments {
@@ -36,7 +42,8 @@ func (c *checker) segments() {
 }
 
 func row(s packet.Segment) string {
-	return fmt.Sprintf("number %d, zone %s, port %s, VLAN %d, strict %t, tunnel %t", s.ID, s.Zone, s.Port, s.VLAN, s.Strict, s.Tunnel)
+	return fmt.Sprintf("number %d, zone %s, port %s, VLAN %d in %d, strict %t, tunnel %t, multicast %t, router advertisements %t, DHCP servers %t",
+		s.ID, s.Zone, s.Port, s.VLAN, s.Outer, s.Strict, s.Tunnel, s.Multicast, s.Routers, s.DHCPServers)
 }
 
 // classes: I7, for the class itself. Its members' next hops are checked with the members.
@@ -53,8 +60,8 @@ func (c *checker) classes() {
 			c.fault(Tables, "class %d: its segment %d does not exist", k.ID, k.Segment)
 			continue
 		}
-		if k.Port != a.Port || k.VLAN != a.VLAN {
-			c.leak(k, "class %d would leave by port %s VLAN %d; its segment %q is bound to port %s VLAN %d", k.ID, k.Port, k.VLAN, a.ID, a.Port, a.VLAN)
+		if k.Port != a.Port || k.VLAN != a.VLAN || k.Outer != a.Outer {
+			c.leak(k, "class %d would leave by port %s VLAN %d in %d; its segment %q is bound to port %s VLAN %d in %d", k.ID, k.Port, k.VLAN, k.Outer, a.ID, a.Port, a.VLAN, a.Outer)
 		}
 		switch k.Kind {
 		case packet.KindForward:
@@ -279,25 +286,12 @@ func (c *checker) ports() {
 // highest port of a protocol; for ICMP, type.
 func highest(proto uint8) uint16 {
 	switch proto {
-	case 6, 17:
+	case 6, 17, 132:
 		return 65535
 	case 1, 58:
 		return 255
 	}
 	return 0
-}
-
-func (c *checker) rules() {
-	ids := map[uint32]bool{}
-	for _, r := range c.t.Rules {
-		if r.ID == 0 || ids[r.ID] {
-			c.fault(Tables, "rule %d: number is 0 or used twice", r.ID)
-		}
-		ids[r.ID] = true
-		if len(r.Records) == 0 || slices.Contains(r.Records, "") {
-			c.fault("I3", "rule %d names no record", r.ID)
-		}
-	}
 }
 
 func sameAddrs(a, b []netip.Addr) bool {

@@ -136,7 +136,7 @@ func (c *checker) packet(src *member, s, d netip.Addr, r packet.PortRange) *Coun
 	if in == nil {
 		return x
 	}
-	x.Port, x.VLAN = in.Port, in.VLAN
+	x.Port, x.VLAN, x.Outer = in.Port, in.VLAN, in.Outer
 	if x.SMAC.IsZero() && !in.Tunnel {
 		x.SMAC = stranger
 	}

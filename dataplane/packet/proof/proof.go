@@ -4,8 +4,8 @@
 // finite, so every entry and every cell is looked at, over the tables as they were decoded from what will be loaded, and
 // against the anchors alone; nothing of the compiler or of the configuration is used. Life cycle: a function; control
 // calls it before it asks, the dataplane calls it before it swaps. Invariant: if Check is silent, then no packet that the
-// contract's decision would admit over these tables breaks I1-I5, I7, I10, I12 or I13. (That the loaded programs implement that
-// decision is tested, not proven.)
+// contract's decision would admit over these tables, at any time, breaks I1-I5, I7, I10, I12 or I13. (That the loaded programs
+// implement that decision is tested, not proven.)
 //
 // Zones come from the anchors, by segment and once more by each address, so that an entry in the wrong place is found
 // twice. What is contradictory or dangling is refused before any invariant is asked: two readers could read it differently.
@@ -38,7 +38,8 @@ type Violation struct {
 type Counterexample struct {
 	Port    string       `json:"port"` // where it comes in; "" = the gate itself sends it
 	VLAN    uint16       `json:"vlan,omitempty"`
-	SMAC    packet.MAC   `json:"smac,omitzero"` // zero in tunnels
+	Outer   uint16       `json:"outer,omitempty"` // service VLAN around VLAN
+	SMAC    packet.MAC   `json:"smac,omitzero"`   // zero in tunnels
 	Src     netip.Addr   `json:"src"`
 	Dst     netip.Addr   `json:"dst"`
 	Proto   uint8        `json:"proto"` // IANA number
@@ -55,6 +56,9 @@ func (c Counterexample) String() string {
 		if c.VLAN != 0 {
 			from += fmt.Sprintf(" VLAN %d", c.VLAN)
 		}
+		if c.Outer != 0 {
+			from += fmt.Sprintf(" in %d", c.Outer)
+		}
 		if !c.SMAC.IsZero() {
 			from += " MAC " + c.SMAC.String()
 		}
@@ -70,8 +74,16 @@ func service(proto uint8, port uint16) string {
 		return fmt.Sprintf("tcp/%d", port)
 	case 17:
 		return fmt.Sprintf("udp/%d", port)
+	case 47:
+		return "gre"
+	case 50:
+		return "esp"
+	case 51:
+		return "ah"
 	case 58:
 		return fmt.Sprintf("icmpv6 type %d", port)
+	case 132:
+		return fmt.Sprintf("sctp/%d", port)
 	}
 	return fmt.Sprintf("protocol %d", proto)
 }
@@ -101,6 +113,7 @@ func (c *checker) run() []Violation {
 	c.gateAddresses()
 	c.routedPrefixes()
 	c.ports()
+	c.windows()
 	c.rules()
 	c.cells()
 	if c.dropped > 0 {
@@ -114,11 +127,14 @@ type checker struct {
 	t *packet.Tables
 	a *anchors.Anchors
 
-	segment map[uint16]*packet.Segment
-	class   map[uint16]*member
-	byAddr  map[netip.Addr]int // index in t.Hosts
-	port    map[uint16][]packet.PortRange
-	rule    map[uint32]*packet.Rule
+	// By number; as long as there are numbers, because every cell asks them.
+	segment  []*packet.Segment
+	anchored []*anchors.Segment
+	class    []*member
+	port     [][]packet.PortRange
+
+	byAddr map[netip.Addr]int // index in t.Hosts
+	rule   map[uint32]*packet.Rule
 
 	found   []Violation
 	seen    map[string]int // place in found by key
@@ -142,18 +158,27 @@ type zoneSet uint8
 func (z zoneSet) has(zone anchors.Zone) bool { return z&(1<<zone) != 0 }
 func (z *zoneSet) add(zone anchors.Zone)     { *z |= 1 << zone }
 
+// numbers is how many different numbers segments, classes and ports can have in tables that nobody has checked yet.
+const numbers = 1 << 16
+
 func newChecker(t *packet.Tables, a *anchors.Anchors) *checker {
 	c := &checker{
 		t: t, a: a,
-		segment: map[uint16]*packet.Segment{},
-		class:   make(map[uint16]*member, len(t.Classes)),
-		byAddr:  make(map[netip.Addr]int, len(t.Hosts)),
-		port:    map[uint16][]packet.PortRange{},
-		rule:    make(map[uint32]*packet.Rule, len(t.Rules)),
-		seen:    map[string]int{},
+		segment:  make([]*packet.Segment, numbers),
+		anchored: make([]*anchors.Segment, numbers),
+		class:    make([]*member, numbers),
+		port:     make([][]packet.PortRange, numbers),
+		byAddr:   make(map[netip.Addr]int, len(t.Hosts)),
+		rule:     make(map[uint32]*packet.Rule, len(t.Rules)),
+		seen:     map[string]int{},
+	}
+	named := make(map[string]*anchors.Segment, len(a.Segments))
+	for i := range a.Segments {
+		named[a.Segments[i].ID] = &a.Segments[i]
 	}
 	for i := range t.Segments {
-		c.segment[t.Segments[i].ID] = &t.Segments[i]
+		s := &t.Segments[i]
+		c.segment[s.ID], c.anchored[s.ID] = s, named[s.Name]
 	}
 	for i := range t.Classes {
 		k := &t.Classes[i]
@@ -195,15 +220,7 @@ func newChecker(t *packet.Tables, a *anchors.Anchors) *checker {
 
 // anchorOf is the anchors' segment that a number of the tables stands for; nil when there is none.
 func (c *checker) anchorOf(number uint16) *anchors.Segment {
-	s := c.segment[number]
-	if s == nil {
-		return nil
-	}
-	a, ok := c.a.Segment(s.Name)
-	if !ok {
-		return nil
-	}
-	return a
+	return c.anchored[number]
 }
 
 func (c *checker) zoneOf(number uint16) anchors.Zone {

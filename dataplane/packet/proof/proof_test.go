@@ -113,19 +113,21 @@ func townAnchors(t testing.TB) *anchors.Anchors {
 	return a
 }
 
+var limits = packet.Limits{Flows: 100, Rate: 10, StationFlows: 10, StationRate: 1}
+
 // sound makes tables by hand that hold every invariant.
 func sound() *packet.Tables {
 	via := []netip.Addr{addr("198.18.20.254")}
 	f, tu, lo := packet.KindForward, packet.KindTunnel, packet.KindLocal
 	return &packet.Tables{
 		Segments: []packet.Segment{
-			{ID: mn, Name: "mn-office", Zone: anchors.MyNumber, Port: "mn0", Strict: true},
-			{ID: lg, Name: "lg-core", Zone: anchors.LGWAN, Port: "lg0", VLAN: 20, Strict: true},
-			{ID: in, Name: "in-net", Zone: anchors.Internet, Port: "in0"},
-			{ID: mg, Name: "mg-net", Zone: anchors.Management, Port: "mg0", Strict: true},
-			{ID: line, Name: "line1", Zone: anchors.Uplink, Port: "wan0"},
-			{ID: tokyo, Name: "tokyo", Zone: anchors.MyNumber, Port: "wg0", Tunnel: true},
-			{ID: portal, Name: "lg-portal", Zone: anchors.LGWAN, Port: "pt-lg", Strict: true},
+			{ID: mn, Name: "mn-office", Zone: anchors.MyNumber, Port: "mn0", Strict: true, Limits: limits},
+			{ID: lg, Name: "lg-core", Zone: anchors.LGWAN, Port: "lg0", VLAN: 20, Strict: true, Limits: limits},
+			{ID: in, Name: "in-net", Zone: anchors.Internet, Port: "in0", Limits: limits},
+			{ID: mg, Name: "mg-net", Zone: anchors.Management, Port: "mg0", Strict: true, Limits: limits},
+			{ID: line, Name: "line1", Zone: anchors.Uplink, Port: "wan0", Limits: limits},
+			{ID: tokyo, Name: "tokyo", Zone: anchors.MyNumber, Port: "wg0", Tunnel: true, Limits: limits},
+			{ID: portal, Name: "lg-portal", Zone: anchors.LGWAN, Port: "pt-lg", Strict: true, Limits: limits},
 		},
 		Hosts: []packet.Host{
 			{Addr: addr("198.18.10.11"), Class: mnPC, Segment: mn, MAC: pcMAC},
@@ -302,7 +304,7 @@ var seeded = []struct {
 	{"a whole protocol between My Number and LGWAN", func(t *packet.Tables) {
 		t.Ports = append(t.Ports, packet.PortRange{Proto: 50, Class: 91})
 		permit(mnPC, asp, 91)(t)
-	}, "I2", "protocol 50", "new"},
+	}, "I2", "esp", "new"},
 	{"a protocol beside single services between LGWAN and My Number", func(t *packet.Tables) {
 		t.Ports = append(t.Ports, packet.PortRange{Proto: 47, Class: https})
 	}, "I2", "", "eltax"},
@@ -444,7 +446,7 @@ func TestSeededFaultsAreFound(t *testing.T) {
 // What single services there are may be named between My Number and LGWAN.
 func TestSingleServicesAreSilent(t *testing.T) {
 	tables := sound()
-	for i, r := range []packet.PortRange{{Proto: 6, Lo: 22, Hi: 22}, {Proto: 17, Lo: 53, Hi: 53}, {Proto: 1, Lo: 13, Hi: 13}, {Proto: 58, Lo: 129, Hi: 129}} {
+	for i, r := range []packet.PortRange{{Proto: 6, Lo: 22, Hi: 22}, {Proto: 17, Lo: 53, Hi: 53}, {Proto: 1, Lo: 13, Hi: 13}, {Proto: 58, Lo: 129, Hi: 129}, {Proto: 132, Lo: 3868, Hi: 3868}} {
 		r.Class = uint16(90 + i)
 		tables.Ports = append(tables.Ports, r)
 		permit(mnPC, asp, r.Class)(tables)

@@ -122,6 +122,7 @@ func (c *city) write() {
 	c.stations()
 	c.services()
 	c.groups()
+	c.windows()
 	c.communications()
 	c.rest()
 }
@@ -247,6 +248,13 @@ func (c *city) group(id, ja string) {
 	c.line("  - {id: %s, stations: [%s], name: {ja: %s 全端末}}", id, strings.Join(all, ", "), ja)
 }
 
+func (c *city) windows() {
+	c.line("windows:")
+	c.line("  - {id: office-hours, name: {ja: 開庁時間}, days: [mon, tue, wed, thu, fri], from: \"08:30\", to: \"17:15\"}")
+	c.line("  - {id: nights, name: {ja: 夜間処理}, days: [mon, tue, wed, thu, fri, sat, sun], from: \"22:00\", to: \"05:00\"}")
+	c.line("")
+}
+
 func (c *city) communications() {
 	c.line("communications:")
 	for _, s := range sections {
@@ -256,7 +264,7 @@ func (c *city) communications() {
 		c.lgwan(s)
 	}
 	const it = "情報システム課"
-	c.communication("gc-backup-take", "stations: [mn-agent]", "gc-backup", "backup", "業務データの夜間取得", it)
+	c.during("nights", "gc-backup-take", "stations: [mn-agent]", "gc-backup", "backup", "業務データの夜間取得", it)
 	c.communication("cloud-printing", "stations: [cloud-print]", "mn-print", "general", "納税通知書等の一括印刷", it)
 	c.communication("chukan-link", "stations: [mn-agent]", "chukan", "core", "特定個人情報の照会と提供", it)
 	c.communication("mn-update", "stations: [mn-agent]", "wsus", "", "個人番号系端末の更新", it)
@@ -265,7 +273,7 @@ func (c *city) communications() {
 	c.communication("mail-out", "stations: [lg-agent]", "in-relay", "", "外部宛メールの中継", it)
 	c.communication("mail-cloud", "stations: [in-mail]", "cloud-mail, dns", "", "外部メールの送受信", it)
 	c.communication("web-vdi", "stations: [in-vdi1, in-vdi2]", "proxy, dns", "", "画面転送からの閲覧", it)
-	c.communication("web-office", "segments: [in-office, in-branch]", "proxy, dns", "", "情報収集", it)
+	c.during("office-hours", "web-office", "segments: [in-office, in-branch]", "proxy, dns", "", "情報収集", it)
 	c.line("# %d designated communications\n", c.count)
 }
 
@@ -309,10 +317,18 @@ func (c *city) lgwan(s section) {
 }
 
 func (c *city) communication(id, from, service, class, purpose, owner string) {
+	c.during("", id, from, service, class, purpose, owner)
+}
+
+// during writes a communication that counts only in a window.
+func (c *city) during(window, id, from, service, class, purpose, owner string) {
 	c.count++
 	k := ""
 	if class != "" {
 		k = ", class: " + class
+	}
+	if window != "" {
+		k += ", window: " + window
 	}
 	c.line("  - {id: %s, from: {%s}, to: {services: [%s]}%s, purpose: %s, owner: %s, until: 2036-03-31}", id, from, service, k, purpose, owner)
 }

@@ -1,0 +1,155 @@
+package policy
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/sekisho/sekisho/dataplane/packet"
+)
+
+// ruleBook keeps each different list of records once. Number 0 is the empty list.
+type ruleBook struct {
+	records []record
+	ids     map[string]uint32
+	lists   []entry
+	alone   []uint32          // by record: the list of it alone
+	next    map[uint64]uint32 // list << 32 | record -> longer list
+}
+
+// record is a name and when it is in force.
+type record struct {
+	name string
+	term term
+}
+
+// entry is a list: a shorter one and one record more.
+type entry struct {
+	shorter uint32
+	record  uint32
+}
+
+func newRuleBook(permits []permit) *ruleBook {
+	b := &ruleBook{ids: map[string]uint32{}, next: map[uint64]uint32{}}
+	for i := range permits {
+		q := &permits[i]
+		if _, ok := b.ids[q.record]; !ok {
+			b.ids[q.record] = uint32(len(b.records))
+			b.records = append(b.records, record{q.record, q.term})
+		}
+	}
+	b.alone = make([]uint32, len(b.records))
+	return b
+}
+
+// add gives the list that is one record longer. Permits of a record follow each other, so only the last can be the same.
+func (b *ruleBook) add(list, record uint32) uint32 {
+	if list == 0 {
+		if b.alone[record] == 0 {
+			b.lists = append(b.lists, entry{0, record})
+			b.alone[record] = uint32(len(b.lists))
+		}
+		return b.alone[record]
+	}
+	if b.lists[list-1].record == record {
+		return list
+	}
+	key := uint64(list)<<32 | uint64(record)
+	n, ok := b.next[key]
+	if !ok {
+		b.lists = append(b.lists, entry{list, record})
+		n = uint32(len(b.lists))
+		b.next[key] = n
+	}
+	return n
+}
+
+// read gives the records of a list, the first first.
+func (b *ruleBook) read(list uint32) []record {
+	var out []record
+	for ; list != 0; list = b.lists[list-1].shorter {
+		out = append(out, b.records[b.lists[list-1].record])
+	}
+	slices.Reverse(out)
+	return out
+}
+
+// number gives the lists that are in use rule numbers, in the order of the cells. A list whose records are in force at times
+// that no single term says becomes a chain of rules, one for each term; its cells name the first.
+func (b *ruleBook) number(cells []packet.Cell) ([]packet.Rule, error) {
+	var rules []packet.Rule
+	ids := make([]uint32, len(b.lists)+1)
+	for i := range cells {
+		list := cells[i].Rule
+		if ids[list] == 0 {
+			ids[list] = uint32(len(rules) + 1)
+			records := b.read(list)
+			more, err := chain(ids[list], records)
+			if err != nil {
+				return nil, err
+			}
+			rules = append(rules, more...)
+		}
+		cells[i].Rule = ids[list]
+	}
+	return rules, nil
+}
+
+// chain makes the rules of a list of records, numbered from id.
+func chain(id uint32, records []record) ([]packet.Rule, error) {
+	terms := make([]term, len(records))
+	names := make([]string, len(records))
+	for i, r := range records {
+		terms[i], names[i] = r.term, r.name
+	}
+	terms = together(terms)
+	if len(terms) > packet.MaxChain {
+		return nil, fmt.Errorf("records %q to %q permit the same packets at %d different times; the packet core asks at most %d: give some of them the same time", names[0], names[len(names)-1], len(terms), packet.MaxChain)
+	}
+	out := make([]packet.Rule, len(terms))
+	for i, t := range terms {
+		out[i] = packet.Rule{ID: id + uint32(i), Records: names}
+		t.put(&out[i])
+		if i > 0 {
+			out[i].Records = nil
+			for _, r := range records {
+				if slices.ContainsFunc(terms[i:], func(t term) bool { return t.covers(r.term) }) {
+					out[i].Records = append(out[i].Records, r.name)
+				}
+			}
+		}
+		if i+1 < len(terms) {
+			out[i].Next = id + uint32(i) + 1
+		}
+	}
+	return out, nil
+}
+
+// inOrder sorts cells by key: three counting passes, since there are hundreds of thousands of them.
+func inOrder(cells []packet.Cell) []packet.Cell {
+	if len(cells) < 1<<12 {
+		slices.SortFunc(cells, func(x, y packet.Cell) int {
+			return cmp.Or(cmp.Compare(x.Src, y.Src), cmp.Compare(x.Dst, y.Dst), cmp.Compare(x.Port, y.Port))
+		})
+		return cells
+	}
+	other := make([]packet.Cell, len(cells))
+	for _, part := range []func(*packet.Cell) uint16{
+		func(c *packet.Cell) uint16 { return c.Port }, func(c *packet.Cell) uint16 { return c.Dst }, func(c *packet.Cell) uint16 { return c.Src },
+	} {
+		var begin [1<<16 + 1]int
+		for i := range cells {
+			begin[int(part(&cells[i]))+1]++
+		}
+		for i := 1; i < len(begin); i++ {
+			begin[i] += begin[i-1]
+		}
+		for i := range cells {
+			k := part(&cells[i])
+			other[begin[k]] = cells[i]
+			begin[k]++
+		}
+		cells, other = other, cells
+	}
+	return cells
+}
