@@ -150,6 +150,12 @@ func (x *fixture) round(list []tuple, n int, want expectation, s *sample) error 
 			if answer != want.answer {
 				return fmt.Errorf("the generic design answers %d to the last packet, want %d", answer, want.answer)
 			}
+			if err := x.use(device); err != nil {
+				return err
+			}
+			if err := x.feeder.list(list); err != nil {
+				return err
+			}
 			before, err := x.allowed()
 			if err != nil {
 				return err
@@ -169,6 +175,16 @@ func (x *fixture) round(list []tuple, n int, want expectation, s *sample) error 
 			return nil
 		})
 	})
+}
+
+// use sends a packet of each live flow, unmeasured. The core takes a flow's first packet of a second the full way; between
+// two rounds lie seconds, in which the flows would have carried packets, were they not only measured.
+func (x *fixture) use(device int) error {
+	if err := x.feeder.list(tuples(x.live, x.ends().data)); err != nil {
+		return err
+	}
+	_, _, err := x.feeder.cost(x.classify, device, len(x.live))
+	return err
 }
 
 // hits: packets of flows that are live.

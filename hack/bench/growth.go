@@ -39,7 +39,7 @@ const rounds = 7
 // stage fills every fixture with so many flows and measures round by round, one fixture after the other in each.
 func (g *growth) stage(fixtures []*fixture, live int) error {
 	for _, x := range fixtures {
-		if err := x.fill(live); err != nil {
+		if err := undisturbed(func() error { return x.fill(live) }); err != nil {
 			return fmt.Errorf("%d records: %w", x.town.records, err)
 		}
 	}

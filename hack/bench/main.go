@@ -118,7 +118,7 @@ func bench(dir, out, plot string) error {
 	}
 	progress("measuring first, refused and mixed packets beside %d live flows", flows64k)
 	for _, x := range large {
-		if err := x.fill(flows64k); err != nil {
+		if err := undisturbed(func() error { return x.fill(flows64k) }); err != nil {
 			return err
 		}
 	}
@@ -162,7 +162,7 @@ func again(dir, kind string, records, live int, d time.Duration) error {
 		return err
 	}
 	defer x.close()
-	if err := x.fill(live); err != nil {
+	if err := undisturbed(func() error { return x.fill(live) }); err != nil {
 		return err
 	}
 	measure, ok := map[string]func(*sample) error{"hits": x.hits, "firsts": x.firsts, "refusals": x.refuse, "mix": x.mix}[kind]
@@ -171,7 +171,7 @@ func again(dir, kind string, records, live int, d time.Duration) error {
 	}
 	var s sample
 	for begin := time.Now(); time.Since(begin) < d; {
-		if err := measure(&s); err != nil {
+		if err := undisturbed(func() error { return measure(&s) }); err != nil {
 			return err
 		}
 	}
