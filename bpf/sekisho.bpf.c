@@ -36,6 +36,7 @@
 #include "forward.h"
 
 #include "fast.h"
+#include "express.h"
 
 #include "group.h"
 #include "quote.h"
@@ -190,11 +191,14 @@ INLINE int decide(struct xdp_md *ctx, struct packet *p, struct ingress *in, int 
 SEC("xdp")
 int classify(struct xdp_md *ctx)
 {
-	struct packet *p = fresh_packet(ctx->data_end - ctx->data);
-	struct ingress in = {};
 	__u32 watched = watching;
 	int act = XDP_DROP, reason;
+	struct ingress in = {};
+	struct packet *p;
 
+	if (!watched && express(ctx) == XDP_REDIRECT)
+		return XDP_REDIRECT;
+	p = fresh_packet(ctx->data_end - ctx->data);
 	if (!p)
 		return XDP_DROP;
 	if (watched)
