@@ -22,10 +22,7 @@ type guarded struct {
 	pins     string
 }
 
-// quarter: one segment may use up a quarter of the table.
-const quarter = 4
-
-// guard puts the packet core on a lane's ports. flows: of one segment.
+// guard puts the packet core on a lane's ports. flows: the table's capacity.
 func guard(l *lane, t *town, pins string, flows int) (*guarded, error) {
 	g := &guarded{lane: l, town: t, pins: pins}
 	if err := os.Mkdir(pins, 0o700); err != nil {
@@ -37,7 +34,7 @@ func guard(l *lane, t *town, pins string, flows int) (*guarded, error) {
 	}
 	err = l.in(func() error {
 		log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-		g.core, err = packet.Open(context.Background(), packet.Options{PinDir: pins, Anchors: t.anchors, Log: log, Flows: uint32(quarter * flows)})
+		g.core, err = packet.Open(context.Background(), packet.Options{PinDir: pins, Anchors: t.anchors, Log: log, Flows: uint32(flows)})
 		if err != nil {
 			return err
 		}

@@ -124,13 +124,16 @@ func newCity(records int) *town {
 	return t
 }
 
+// unbounded lets a segment, and one station of it, use up a table for a million flows at any rate: bounds have tests.
+var unbounded = config.Limits{Flows: 1 << 21, Rate: 100_000_000, StationFlows: 1 << 21, StationRate: 100_000_000}
+
 func bareConfig(stations, services int) *config.Config {
 	c := &config.Config{
 		Version: config.Version, Model: "alpha",
 		Ports: []config.Port{{ID: stationPort, Zone: anchors.LGWAN}, {ID: servicePort, Zone: anchors.LGWAN}},
 		Segments: []config.Segment{
-			{ID: "stations", Zone: anchors.LGWAN, Port: stationPort, Prefixes: []netip.Prefix{stationNet}, Gate: []netip.Addr{stationGate}, Strict: true},
-			{ID: "services", Zone: anchors.LGWAN, Port: servicePort, Prefixes: []netip.Prefix{serviceNet}, Gate: []netip.Addr{serviceGate}, Strict: true},
+			{ID: "stations", Zone: anchors.LGWAN, Port: stationPort, Prefixes: []netip.Prefix{stationNet}, Gate: []netip.Addr{stationGate}, Strict: true, Limits: unbounded},
+			{ID: "services", Zone: anchors.LGWAN, Port: servicePort, Prefixes: []netip.Prefix{serviceNet}, Gate: []netip.Addr{serviceGate}, Strict: true, Limits: unbounded},
 		},
 	}
 	for i := range stations {
