@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -74,6 +76,7 @@ func TestLifeOfAGate(t *testing.T) {
 	}
 	t.Run("what was taken away comes back", func(t *testing.T) { w.checkSettling(t) })
 	t.Run("settled", check)
+	t.Run("the backstop cannot be put back", func(t *testing.T) { w.checkNoBackstop(t) })
 	t.Run("anchors changed", func(t *testing.T) { w.checkAnchorsChanged(t) })
 	frames := line.Frames()
 	for _, f := range frames {
@@ -378,6 +381,39 @@ func (w *town) checkBackstop(t *testing.T) {
 		// The kernel tells the daemon at once: it does not wait for its next round.
 		netlab.Until(t, time.Second, fmt.Sprintf("the backstop after nft %s", harm), func() bool { return look() == whole })
 	}
+}
+
+// Rules that cannot be put back leave nothing open: while another program owns the table, nothing is forwarded at all.
+func (w *town) checkNoBackstop(t *testing.T) {
+	forwarding := func() string {
+		return strings.Join(strings.Fields(netlab.Run(t, "", "sysctl", "-n", "net.ipv4.conf.all.forwarding", "net.ipv6.conf.all.forwarding")), " ")
+	}
+	expect(t, true, "mn-pc1", "198.18.21.11:443")
+	other := exec.Command("nft", "-i")
+	in, err := other.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer other.Process.Kill()
+	// The table goes with the program that owns it.
+	if _, err := io.WriteString(in, "delete table inet sekisho; add table inet sekisho { flags owner; }\n"); err != nil {
+		t.Fatal(err)
+	}
+	netlab.Until(t, time.Second, "forwarding off", func() bool { return forwarding() == "0 0" })
+	time.Sleep(2500 * time.Millisecond) // rounds of settling in which nothing may open
+	if got := forwarding(); got != "0 0" {
+		t.Errorf("forwarding %s while the backstop is missing, want 0 0", got)
+	}
+	expect(t, false, "mn-pc1", "198.18.21.11:443")
+	in.Close()
+	if err := other.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	netlab.Until(t, 5*time.Second, "forwarding on", func() bool { return forwarding() == "1 1" })
+	expect(t, true, "mn-pc1", "198.18.21.11:443")
 }
 
 // What somebody does to a port is noticed and undone; a port that cannot be guarded goes down, whoever sets it up.
