@@ -109,6 +109,7 @@ func settlePort(a *anchors.Anchors, p packet.PortStatus) error {
 			return fmt.Errorf("set port %s up: %w", p.Name, err)
 		}
 	}
+	var errs []error // one segment's trouble is not another's
 	for i := range a.Segments {
 		s := &a.Segments[i]
 		if s.Port != p.Name {
@@ -116,15 +117,20 @@ func settlePort(a *anchors.Anchors, p packet.PortStatus) error {
 		}
 		on := l
 		if s.VLAN != 0 {
-			if on, err = vlanDevice(l, s); err != nil {
-				return err
+			on, err = vlanDevice(l, s)
+			if errors.Is(err, unix.EOPNOTSUPP) && len(s.Gate) == 0 {
+				continue // nothing of the gate's own is there; routes by it wait, as for a port that is not there
+			}
+			if err != nil {
+				errs = append(errs, fmt.Errorf("segment %s: %w", s.ID, err))
+				continue
 			}
 		}
 		if err := setAddresses(on, gateAddresses(a, deviceOf(s))); err != nil {
-			return fmt.Errorf("port %s: %w", deviceOf(s), err)
+			errs = append(errs, fmt.Errorf("port %s: %w", deviceOf(s), err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // gateAddresses are the gate's own on a device, each with the length of the prefix that holds it.
@@ -197,7 +203,8 @@ func vlanDevice(port netlink.Link, s *anchors.Segment) (netlink.Link, error) {
 	return tagged(port, s.Device(), s.VLAN, netlink.VLAN_PROTOCOL_8021Q)
 }
 
-// tagged makes sure of a VLAN device.
+// tagged makes sure of a VLAN device. It is made and set up only on guarded ports: the port's programs judge its frames. What
+// goes by its name and is another device is no way for anybody's packets, and goes down.
 func tagged(parent netlink.Link, name string, vlan uint16, protocol netlink.VlanProtocol) (netlink.Link, error) {
 	l, err := netlink.LinkByName(name)
 	var missing netlink.LinkNotFoundError
@@ -205,12 +212,17 @@ func tagged(parent netlink.Link, name string, vlan uint16, protocol netlink.Vlan
 		attrs := netlink.NewLinkAttrs()
 		attrs.Name, attrs.ParentIndex = name, parent.Attrs().Index
 		if err := netlink.LinkAdd(&netlink.Vlan{LinkAttrs: attrs, VlanId: int(vlan), VlanProtocol: protocol}); err != nil {
-			return nil, fmt.Errorf("make VLAN device %s: %w; the kernel needs 8021q", name, err)
+			return nil, fmt.Errorf("make VLAN device %s: %w; the kernel must have 8021q (modprobe 8021q, or plug the segment into a port of its own)", name, err)
 		}
 		l, err = netlink.LinkByName(name)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("VLAN device %s: %w", name, err)
+	}
+	v, ok := l.(*netlink.Vlan)
+	if !ok || v.VlanId != int(vlan) || v.VlanProtocol != protocol || v.Attrs().ParentIndex != parent.Attrs().Index {
+		err := netlink.LinkSetDown(l)
+		return nil, errors.Join(fmt.Errorf("%s is not the device of VLAN %d on %s: it goes down; remove or rename it", name, vlan, parent.Attrs().Name), err)
 	}
 	if l.Attrs().Flags&net.FlagUp == 0 {
 		if err := netlink.LinkSetUp(l); err != nil {
