@@ -464,6 +464,7 @@ func TestTrafficSurvivesEverythingAroundIt(t *testing.T) {
 	w.start(t)
 	w.mustApply(t, w.compile(t))
 	x := w.traffic(t)
+	until := time.Now().Unix()/60 + 60 // minute; comes soon when a test says so
 	t.Run("nothing happens", func(t *testing.T) { x.keeps(t, func() { time.Sleep(300 * time.Millisecond) }) })
 	t.Run("paths", func(t *testing.T) { w.checkPaths(t) })
 	t.Run("commits", func(t *testing.T) {
@@ -475,6 +476,7 @@ func TestTrafficSurvivesEverythingAroundIt(t *testing.T) {
 				if i%2 == 0 { // a record that none of the traffic needs goes and comes back
 					g.Tables.Cells = slices.DeleteFunc(g.Tables.Cells, cellOf(g, "resident-general"))
 				}
+				ends(&g, "to-desk", until)
 				w.mustApply(t, g)
 			}
 		})
@@ -485,6 +487,7 @@ func TestTrafficSurvivesEverythingAroundIt(t *testing.T) {
 			time.Sleep(1500 * time.Millisecond)
 		})
 	})
+	t.Run("a record ends while the dataplane is dead", func(t *testing.T) { w.checkEnd(t, x, "lg-pc1", "mn-pc1", until) })
 	t.Run("a neighbour's MAC changes while the dataplane is dead", func(t *testing.T) { w.checkSilentMAC(t, x) })
 	t.Run("and comes back with new programs", func(t *testing.T) {
 		x.keeps(t, func() {
@@ -802,6 +805,82 @@ func (w *town) careless(t *testing.T, to string) *ebpf.Program {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// ends lets a record end with a minute.
+func ends(g *gate.Generation, record string, until int64) {
+	for i := range g.Tables.Rules {
+		if slices.Contains(g.Tables.Rules[i].Records, record) {
+			g.Tables.Rules[i].Until = until
+		}
+	}
+}
+
+// checkEnd puts the programs' clock shortly before the minute with which the record of one pair ends: its traffic, and no other,
+// ends there.
+func (w *town) checkEnd(t *testing.T, x *traffic, from, to string, until int64) {
+	clock, err := ebpf.LoadPinnedMap(w.pin(t, "maps", "wall_clock"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer clock.Close()
+	var now struct { // struct clock
+		TAIMinusUTC  int64
+		Floor, Spare uint32
+	}
+	if err := clock.Lookup(uint32(0), &now); err != nil {
+		t.Fatal(err)
+	}
+	const before = 2500 * time.Millisecond // more than the second for which a CPU may keep the time
+	set := now
+	end := time.Now().Add(before)
+	set.TAIMinusUTC -= time.Unix(until*60, 0).Sub(end).Nanoseconds()
+	if err := clock.Put(uint32(0), set); err != nil {
+		t.Fatal(err)
+	}
+	var ended []*talk
+	for _, k := range x.allowed {
+		if k.from == from && k.to == to {
+			ended = append(ended, k)
+		}
+	}
+	others := &traffic{}
+	for _, k := range x.allowed {
+		if !slices.Contains(ended, k) {
+			others.allowed = append(others.allowed, k)
+		}
+	}
+	for _, k := range x.long {
+		if k.from != from || k.to != to {
+			others.long = append(others.long, k)
+		}
+	}
+	at := func(d time.Duration) (n []uint64) { // what was sent by then
+		time.Sleep(time.Until(end.Add(d)))
+		for _, k := range ended {
+			n = append(n, k.sentSoFar())
+		}
+		return n
+	}
+	others.keeps(t, func() {
+		early, just, late := at(-500*time.Millisecond), at(-100*time.Millisecond), at(300*time.Millisecond)
+		last := at(1500 * time.Millisecond)
+		for i, k := range ended {
+			if there, back := k.lost(early[i], just[i]); there+back > 0 {
+				t.Errorf("%s: %d packets did not arrive and %d were not answered in the last half second of the record", k, there, back)
+			}
+			if there, _ := k.lost(late[i], last[i]); uint64(there) != last[i]-late[i] || last[i] == late[i] {
+				t.Errorf("%s: %d of %d packets arrived after the record had ended", k, last[i]-late[i]-uint64(there), last[i]-late[i])
+			}
+		}
+	})
+	if err := clock.Put(uint32(0), now); err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range ended {
+		k.flows(t)
+	}
+	x.settled(t)
 }
 
 // settled waits until TCP is through: it waits longer each time it sends again.
