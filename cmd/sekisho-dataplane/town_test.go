@@ -152,7 +152,7 @@ func (w *town) start(t *testing.T) {
 	if err := w.daemon.Start(); err != nil {
 		t.Fatal(err)
 	}
-	netlab.Until(t, 10*time.Second, "the daemon's answer", func() bool {
+	netlab.Until(t, 40*time.Second, "the daemon's answer", func() bool {
 		_, err := w.ask(http.MethodGet, "/status", nil, nil)
 		return err == nil
 	})
