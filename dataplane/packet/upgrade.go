@@ -112,7 +112,7 @@ func (c *Core) showInherited(name string) (int, error) {
 // forgetFormer removes what is left of former layouts, save their flows.
 func (c *Core) forgetFormer() error {
 	for _, dir := range c.former {
-		for _, d := range []string{"links", "programs"} {
+		for _, d := range []string{"links", "programs", "traces"} {
 			if err := os.RemoveAll(filepath.Join(dir, d)); err != nil {
 				return fmt.Errorf("remove pins of a former layout: %w", err)
 			}
