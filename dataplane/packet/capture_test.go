@@ -308,8 +308,10 @@ func TestBoundsOfACapture(t *testing.T) {
 	}
 
 	f = film(t, c, CaptureOptions{Filter: icmp})
-	swap(t, c, townTables(Cell{Src: 21, Dst: 22, Port: 3, Rule: 1}))
-	w.ping("mnpc", "198.18.21.11", 1) // by rule 1 now; rule 2 is something else
+	other := townTables(Cell{Src: 21, Dst: 22, Port: 3, Rule: 2})
+	other.Rules[1].Records = []string{"another"} // the same number, something else
+	swap(t, c, other)
+	w.ping("mnpc", "198.18.21.11", 1)
 	if shots, _ := f.end(EndPolicy); len(shots) != 0 {
 		t.Errorf("packets of another record were captured: %v", shots)
 	}
