@@ -22,6 +22,9 @@ type guarded struct {
 	pins     string
 }
 
+// slack: a flow that ends leaves its place a moment after another has asked for it.
+func slack(flows int) uint32 { return uint32(flows + flows/16) }
+
 // guard puts the packet core on a lane's ports. flows: the table's capacity.
 func guard(l *lane, t *town, pins string, flows int) (*guarded, error) {
 	g := &guarded{lane: l, town: t, pins: pins}
@@ -34,7 +37,7 @@ func guard(l *lane, t *town, pins string, flows int) (*guarded, error) {
 	}
 	err = l.in(func() error {
 		log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-		g.core, err = packet.Open(context.Background(), packet.Options{PinDir: pins, Anchors: t.anchors, Log: log, Flows: uint32(flows)})
+		g.core, err = packet.Open(context.Background(), packet.Options{PinDir: pins, Anchors: t.anchors, Log: log, Flows: slack(flows)})
 		if err != nil {
 			return err
 		}
