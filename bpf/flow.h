@@ -14,6 +14,7 @@
 #define SEKISHO_FLOW_H
 
 #include "event.h"
+#include "former.h"
 #include "line.h"
 #include "clock.h"
 #include "policy.h"
@@ -150,7 +151,8 @@ INLINE void line_permit(struct line *l, const struct tables *t, const struct cel
 }
 
 /* Enters a flow that the policy has just allowed its initiator. PASS or a reason. */
-INLINE int flow_enter(const struct tables *t, const struct ends *e, const struct cell *cell, struct decision *d)
+INLINE int flow_enter(const struct tables *t, const struct ends *e, const struct cell *cell, struct decision *d,
+		      int picked_up)
 {
 	struct limits limits = {};
 	__u32 now = ticks(), entered;
@@ -175,6 +177,8 @@ INLINE int flow_enter(const struct tables *t, const struct ends *e, const struct
 	__builtin_memset(l->packets, 0, sizeof(l->packets) + sizeof(l->bytes_low) + sizeof(l->bytes_high));
 	line_permit(l, t, cell, d->recheck_at);
 	l->last = now;
+	if (picked_up)
+		l->state |= FLOW_ANSWERED; /* established, as far as one can know */
 	line_show(l);
 	d->line = l;
 	d->opened = 1;
@@ -194,6 +198,42 @@ INLINE int no_cell(const struct tables *t, const struct decision *d)
 	if (from->zone + to->zone == ZONE_MY_NUMBER + ZONE_INTERNET)
 		return DROP_ZONE_PAIR;
 	return DROP_NO_CELL;
+}
+
+/* Moves a flow of these ends from the former table into a line, as it was there; null: there is none, or no room. */
+INLINE struct line *flow_move(const struct tables *t, const struct ends *e)
+{
+	struct limits limits = {};
+	__u64 found = former_take(e);
+	__u32 entered, from_b = !!(found & FLOW_FROM_B);
+	struct line *l;
+
+	if (!found || limits_of(t, opener_segment(e, from_b), &limits))
+		return 0;
+	entered = quota_enter(e, &limits, from_b);
+	if (entered & 0xff)
+		return 0;
+	l = line_at(claim(e), e);
+	if (!l) {
+		quota_leave(e, entered >> 8);
+		return 0;
+	}
+	l->tag = e->tag;
+	l->a = e->a[3];
+	l->b = e->b[3];
+	l->ports = e->ports;
+	l->state = (l->state & FLOW_OUTSIDE) | entered >> 8 | (found & FORMER_STATES);
+	__builtin_memset(l->packets, 0, sizeof(l->packets) + sizeof(l->bytes_low) + sizeof(l->bytes_high));
+	l->epoch = 0; /* the present tables have not been asked */
+	l->rule = 0;
+	l->last = ticks() - (__u32)(found >> 8 & 0xffffff) * hz;
+	if (flow_over(l, ticks())) {
+		quota_leave(e, l->state);
+		line_free(l, e);
+		return 0;
+	}
+	line_show(l);
+	return l;
 }
 
 /* Notes in the line what a packet of a permitted flow tells. */
@@ -299,6 +339,25 @@ INLINE int flow_known(struct line *l, const struct tables *t, const struct packe
 	return PASS;
 }
 
+/* For a configured time after a start or a failover, connections that others have let open may go on: by any segment that is
+ * not of their beginning or end, from the side that a cell names initiator. Set by the loader: CLOCK_MONOTONIC, ns. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+	__uint(map_flags, BPF_F_RDONLY_PROG);
+} pickup_until SEC(".maps");
+
+INLINE int may_pick_up(const struct packet *p)
+{
+	__u32 zero = 0;
+	__u64 *until = bpf_map_lookup_elem(&pickup_until, &zero);
+
+	return until && *until && !(p->tcp_flags & (TCP_SYN | TCP_RST | TCP_FIN)) && p->tcp_flags & TCP_ACK &&
+	       bpf_ktime_get_coarse_ns() < *until;
+}
+
 /* Steps 5 and 6 together: a live flow, or the policy and then a new flow. */
 INLINE int admit(const struct tables *t, const struct packet *p, struct decision *d)
 {
@@ -320,6 +379,8 @@ INLINE int admit(const struct tables *t, const struct packet *p, struct decision
 	d->by_b = e.by_b;
 	place = find(&e);
 	l = line_at(place, &e);
+	if (!l && former_until)
+		l = flow_move(t, &e);
 	if (l && !flow_over(l, now))
 		return flow_known(l, t, p, d, now);
 	if (is_icmp(p) && !is_request(p))
@@ -330,14 +391,14 @@ INLINE int admit(const struct tables *t, const struct packet *p, struct decision
 	reason = rule_in_force(t, cell->rule, &left);
 	if (reason)
 		return reason;
-	if (p->proto == PROTO_TCP && !is_opening(p))
+	if (p->proto == PROTO_TCP && !is_opening(p) && !may_pick_up(p))
 		return DROP_TCP_NOT_SYN;
 	if (l)
 		retire(&e, place, t->epoch);
 	d->rule = cell->rule;
 	d->bwclass = cell->bwclass;
 	d->recheck_at = recheck(now, left);
-	return flow_enter(t, &e, cell, d);
+	return flow_enter(t, &e, cell, d, p->proto == PROTO_TCP && !is_opening(p));
 }
 
 #endif

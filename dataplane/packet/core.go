@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -41,6 +42,10 @@ type Options struct {
 
 	// ClockFile keeps how late it has been, so that a clock that was set back opens no record again; "": only while the pins live.
 	ClockFile string
+
+	// PickUp is for how long after Open, so also after a failover to this gate, a TCP connection may go on whose beginning the
+	// programs have not seen; from its initiator's side only. 0: not at all.
+	PickUp time.Duration
 
 	features features // nil: the kernel's
 }
@@ -121,6 +126,7 @@ func (c *Core) open(ctx context.Context, o Options) error {
 		c.settleMagic,
 		c.settleClock,
 		c.settlePairs,
+		func() error { return c.PickUp(o.PickUp) },
 		c.watchRedirects,
 		c.settleZonePairs,
 		c.openDevices,
@@ -152,7 +158,8 @@ func (c *Core) path(elem ...string) string { return filepath.Join(append([]strin
 // passing are the maps that hold nothing between two packets, or nothing that means something to the next process; they
 // belong to one set of programs.
 var passing = []string{programsMapVerdicts, programsMapPackets, programsMapQuotes, programsMapAtHand, programsMapCaptureFilters,
-	programsMapCaptureRules, programsMapCaptureRings, programsMapCapturesLost}
+	programsMapCaptureRules, programsMapCaptureRings, programsMapCapturesLost, programsMapOverflowDrafts, programsMapAdjacencyDrafts,
+	programsMapLookups, programsMapFormerFlows, programsMapFormerKeys}
 
 // load brings the programs into the kernel, over the pinned maps where they exist. Links are moved to these programs by
 // the scan that follows.
@@ -170,8 +177,16 @@ func (c *Core) load(flows uint32) error {
 	if err != nil {
 		return err
 	}
+	former, err := c.openFormer(spec)
+	if err != nil {
+		return err
+	}
 	c.spec = spec
 	opts := &ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: c.path("maps")}}
+	if former != nil {
+		defer former.Close()
+		opts.MapReplacements = map[string]*ebpf.Map{programsMapFormerFlows: former}
+	}
 	if err := spec.LoadAndAssign(&c.objects, opts); err != nil {
 		return fmt.Errorf("load programs and maps (pins of another version are removed with the folder %s): %w", c.dir, err)
 	}

@@ -379,6 +379,10 @@ func dump(b []byte) string {
 func (w *worker) age() error {
 	w.clock += 3 * time.Second
 	w.tell()
+	w.st.PickUp = w.gen.chance(30)
+	if err := w.trial.PickUp(w.st.PickUp); err != nil {
+		return err
+	}
 	var flows []packet.RawFlow
 	if err := w.trial.Flows(func(f packet.RawFlow) { flows = append(flows, f) }); err != nil {
 		return err

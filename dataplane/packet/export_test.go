@@ -210,6 +210,15 @@ func (t *Trial) Age(idle func(RawFlow) time.Duration) error {
 	return nil
 }
 
+// PickUp lets connections be picked up, or not.
+func (t *Trial) PickUp(on bool) error {
+	until := uint64(0)
+	if on {
+		until = 1 << 62
+	}
+	return t.objects.PickupUntil.Put(uint32(0), until)
+}
+
 // Collect runs the timer's function over the whole table.
 func (t *Trial) Collect() error {
 	for range 1 + t.objects.Flows4.MaxEntries()/512 {

@@ -155,6 +155,40 @@ type programsFlowUse struct {
 	Overflow uint32
 }
 
+type programsFormerFlow struct {
+	_       structs.HostLayout
+	Last    uint64
+	Packets [2]uint64
+	Bytes   [2]uint64
+	Epoch   uint32
+	Rule    uint32
+	Port    uint16
+	FromB   uint8
+	Bwclass uint8
+	State   uint8
+	Version uint8
+	Pad     [10]uint8
+}
+
+type programsFormerKey struct {
+	_ structs.HostLayout
+	A struct {
+		_ structs.HostLayout
+		B [16]uint8
+	}
+	B struct {
+		_ structs.HostLayout
+		B [16]uint8
+	}
+	SegmentA uint16
+	SegmentB uint16
+	PortA    uint16
+	PortB    uint16
+	Proto    uint8
+	Asker    uint8
+	Pad      [2]uint8
+}
+
 type programsFragmentKey struct {
 	_   structs.HostLayout
 	Src struct {
@@ -363,6 +397,8 @@ const (
 	programsMapFlows4           = "flows4"
 	programsMapFlows6           = "flows6"
 	programsMapFlowsOpened      = "flows_opened"
+	programsMapFormerFlows      = "former_flows"
+	programsMapFormerKeys       = "former_keys"
 	programsMapFragments        = "fragments"
 	programsMapHashSeeds        = "hash_seeds"
 	programsMapImages           = "images"
@@ -370,6 +406,7 @@ const (
 	programsMapNotices          = "notices"
 	programsMapOverflowDrafts   = "overflow_drafts"
 	programsMapPackets          = "packets"
+	programsMapPickupUntil      = "pickup_until"
 	programsMapQuotes           = "quotes"
 	programsMapRefusedAtExit    = "refused_at_exit"
 	programsMapRuleCounts       = "rule_counts"
@@ -392,6 +429,7 @@ const (
 	programsVarFlowCapacity     = "flow_capacity"
 	programsVarFlowMask4        = "flow_mask4"
 	programsVarFlowMask6        = "flow_mask6"
+	programsVarFormerUntil      = "former_until"
 	programsVarGivenClock       = "given_clock"
 	programsVarHashKeys         = "hash_keys"
 	programsVarHz               = "hz"
@@ -482,6 +520,8 @@ type programsMapSpecs struct {
 	Flows4          *ebpf.MapSpec `ebpf:"flows4"`
 	Flows6          *ebpf.MapSpec `ebpf:"flows6"`
 	FlowsOpened     *ebpf.MapSpec `ebpf:"flows_opened"`
+	FormerFlows     *ebpf.MapSpec `ebpf:"former_flows"`
+	FormerKeys      *ebpf.MapSpec `ebpf:"former_keys"`
 	Fragments       *ebpf.MapSpec `ebpf:"fragments"`
 	HashSeeds       *ebpf.MapSpec `ebpf:"hash_seeds"`
 	Images          *ebpf.MapSpec `ebpf:"images"`
@@ -489,6 +529,7 @@ type programsMapSpecs struct {
 	Notices         *ebpf.MapSpec `ebpf:"notices"`
 	OverflowDrafts  *ebpf.MapSpec `ebpf:"overflow_drafts"`
 	Packets         *ebpf.MapSpec `ebpf:"packets"`
+	PickupUntil     *ebpf.MapSpec `ebpf:"pickup_until"`
 	Quotes          *ebpf.MapSpec `ebpf:"quotes"`
 	RefusedAtExit   *ebpf.MapSpec `ebpf:"refused_at_exit"`
 	RuleCounts      *ebpf.MapSpec `ebpf:"rule_counts"`
@@ -508,6 +549,7 @@ type programsVariableSpecs struct {
 	FlowCapacity   *ebpf.VariableSpec `ebpf:"flow_capacity"`
 	FlowMask4      *ebpf.VariableSpec `ebpf:"flow_mask4"`
 	FlowMask6      *ebpf.VariableSpec `ebpf:"flow_mask6"`
+	FormerUntil    *ebpf.VariableSpec `ebpf:"former_until"`
 	GivenClock     *ebpf.VariableSpec `ebpf:"given_clock"`
 	HashKeys       *ebpf.VariableSpec `ebpf:"hash_keys"`
 	Hz             *ebpf.VariableSpec `ebpf:"hz"`
@@ -561,6 +603,8 @@ type programsMaps struct {
 	Flows4          *ebpf.Map `ebpf:"flows4"`
 	Flows6          *ebpf.Map `ebpf:"flows6"`
 	FlowsOpened     *ebpf.Map `ebpf:"flows_opened"`
+	FormerFlows     *ebpf.Map `ebpf:"former_flows"`
+	FormerKeys      *ebpf.Map `ebpf:"former_keys"`
 	Fragments       *ebpf.Map `ebpf:"fragments"`
 	HashSeeds       *ebpf.Map `ebpf:"hash_seeds"`
 	Images          *ebpf.Map `ebpf:"images"`
@@ -568,6 +612,7 @@ type programsMaps struct {
 	Notices         *ebpf.Map `ebpf:"notices"`
 	OverflowDrafts  *ebpf.Map `ebpf:"overflow_drafts"`
 	Packets         *ebpf.Map `ebpf:"packets"`
+	PickupUntil     *ebpf.Map `ebpf:"pickup_until"`
 	Quotes          *ebpf.Map `ebpf:"quotes"`
 	RefusedAtExit   *ebpf.Map `ebpf:"refused_at_exit"`
 	RuleCounts      *ebpf.Map `ebpf:"rule_counts"`
@@ -605,6 +650,8 @@ func (m *programsMaps) Close() error {
 		m.Flows4,
 		m.Flows6,
 		m.FlowsOpened,
+		m.FormerFlows,
+		m.FormerKeys,
 		m.Fragments,
 		m.HashSeeds,
 		m.Images,
@@ -612,6 +659,7 @@ func (m *programsMaps) Close() error {
 		m.Notices,
 		m.OverflowDrafts,
 		m.Packets,
+		m.PickupUntil,
 		m.Quotes,
 		m.RefusedAtExit,
 		m.RuleCounts,
@@ -632,6 +680,7 @@ type programsVariables struct {
 	FlowCapacity   *ebpf.Variable `ebpf:"flow_capacity"`
 	FlowMask4      *ebpf.Variable `ebpf:"flow_mask4"`
 	FlowMask6      *ebpf.Variable `ebpf:"flow_mask6"`
+	FormerUntil    *ebpf.Variable `ebpf:"former_until"`
 	GivenClock     *ebpf.Variable `ebpf:"given_clock"`
 	HashKeys       *ebpf.Variable `ebpf:"hash_keys"`
 	Hz             *ebpf.Variable `ebpf:"hz"`

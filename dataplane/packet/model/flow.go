@@ -184,7 +184,8 @@ func (w *walk) open(key FlowKey, from End, asked uint16, reply bool) string {
 	if reason := w.m.inForce(cell.Rule, w.st.Clock, w.st.now(w.in)); reason != "" {
 		return reason
 	}
-	if w.p.proto == tcp && !w.opening() {
+	picked := w.p.proto == tcp && !w.opening()
+	if picked && !(w.st.PickUp && w.p.flags&(syn|ack|rst|fin) == ack) {
 		return "tcp-not-syn"
 	}
 	delete(w.st.Flows, key) // one that is over makes room first
@@ -194,7 +195,7 @@ func (w *walk) open(key FlowKey, from End, asked uint16, reply bool) string {
 	if w.st.Flows == nil {
 		w.st.Flows = map[FlowKey]*Flow{}
 	}
-	w.st.Flows[key] = &Flow{Opener: from, Epoch: w.m.tables.Epoch, Rule: cell.Rule, BWClass: cell.BWClass, Asked: asked, Last: w.in.Now, Counted: w.stationLimited()}
+	w.st.Flows[key] = &Flow{Opener: from, Epoch: w.m.tables.Epoch, Rule: cell.Rule, BWClass: cell.BWClass, Asked: asked, Last: w.in.Now, Counted: w.stationLimited(), Answered: picked}
 	w.out.Opened = true
 	return ""
 }

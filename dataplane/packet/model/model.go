@@ -54,6 +54,7 @@ type State struct {
 	Flows    map[FlowKey]*Flow
 	Capacity int                   // of Flows; 0 = unbounded
 	Quota    int                   // of the flows that the stations of a segment without a limit of its own opened; 0 = unbounded
+	PickUp   bool                  // connections may go on whose beginning nobody has seen
 	Segments map[uint16]*Pace      // how fast the stations of each segment opened flows lately
 	Stations map[Station]*Pace     // and each station, where it is limited
 	MACs     map[string]packet.MAC // of the gate's ports
