@@ -182,7 +182,6 @@ func free(image []byte, i imageTable, ok func(bucket uint32) bool) int {
 	panic("no free entry")
 }
 
-func add16(b []byte, n int) { le.PutUint16(b, le.Uint16(b)+uint16(n)) }
 func add32(b []byte, n int) { le.PutUint32(b, le.Uint32(b)+uint32(n)) }
 
 // Each spoils a good image in one way; none may be read, for programs and proof could read it differently. Where another
