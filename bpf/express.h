@@ -65,7 +65,7 @@ INLINE int express_kind(const void *frame, __u32 length, __u32 total)
 INLINE struct line *express_line(__u32 a, __u32 b, __u32 ports, __u32 proto)
 {
 	__u64 h = hash_keys[0] + hash_keys[1] * a + hash_keys[2] * b + hash_keys[3] * ports + hash_keys[4] * proto;
-	__u32 hash = h >> 32, number = hash & flow_mask4, first = hash >> 30, i;
+	__u32 hash = stirred(h), number = hash & flow_mask4, first = hash >> 30, i;
 	struct set4 *set = bpf_map_lookup_elem(&flows4, &number);
 
 	if (!set)

@@ -194,6 +194,14 @@ INLINE struct flow_use *flow_use(void)
 	return bpf_map_lookup_elem(&flow_uses, &zero);
 }
 
+/* The hash of a multilinear sum. Ends are often numbered in a row, and a sum over keys puts rows into rows, which may meet
+ * in few sets; the bits are stirred so that they do not. */
+INLINE __u32 stirred(__u64 sum)
+{
+	sum ^= sum >> 32;
+	return sum * 0xd6e8feb86659fd93ULL >> 32;
+}
+
 /* Multilinear over the ends; keys: HASH_WORDS + 1 of them. */
 INLINE __u32 hash_ends(const struct ends *e, const volatile __u64 *keys)
 {
@@ -204,7 +212,7 @@ INLINE __u32 hash_ends(const struct ends *e, const volatile __u64 *keys)
 		h += keys[5] * e->a[0] + keys[6] * e->a[1] + keys[7] * e->a[2];
 		h += keys[8] * e->b[0] + keys[9] * e->b[1] + keys[10] * e->b[2];
 	}
-	return h >> 32;
+	return stirred(h);
 }
 
 #define OTHER_KEYS (HASH_WORDS + 1)
