@@ -36,7 +36,8 @@ INLINE int stack_reaches(const struct adjacency *to, const struct packet *p)
 }
 
 /* PASS with act set, NOT_FAST, or a reason. */
-INLINE int fast(struct xdp_md *ctx, const struct tables *t, const struct ingress *in, struct packet *p, int *act)
+INLINE int fast(struct xdp_md *ctx, void *exits, const struct tables *t, const struct ingress *in, struct packet *p,
+		int *act)
 {
 	struct ends e = {};
 	struct adjacency *to, *from;
@@ -89,7 +90,7 @@ INLINE int fast(struct xdp_md *ctx, const struct tables *t, const struct ingress
 		reason = rewrite(ctx, p, to->vlan, to->outer, (__u8 *)&to->to, (__u8 *)&to->from);
 		if (reason)
 			return reason;
-		*act = bpf_redirect_map(&egress_ports, to->ifindex, XDP_DROP);
+		*act = bpf_redirect_map(exits, to->ifindex, XDP_DROP);
 		if (*act != XDP_REDIRECT)
 			return DROP_EGRESS_UNGUARDED;
 	}

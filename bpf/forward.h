@@ -26,6 +26,14 @@ struct {
 	__type(value, struct bpf_devmap_val);
 } egress_ports SEC(".maps");
 
+/* The same for frames of several buffers: the kernel wants all programs around such a map to know them, or none. */
+struct {
+	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);
+	__uint(max_entries, MAX_DEVICES);
+	__type(key, __u32);
+	__type(value, struct bpf_devmap_val);
+} egress_ports_jumbo SEC(".maps");
+
 /* Is the next hop that the route names one that the class permits for this destination? */
 INLINE int hop_permitted(const struct address_class *c, __u8 family, const union addr *dst,
 			 const struct bpf_fib_lookup *fib)

@@ -2,8 +2,8 @@
 /*
  * The packet core. One agreed set of steps serves five places:
  *
- *   classify    XDP on every port: the whole decision
- *   leave       XDP in every DEVMAP entry: the second engine, see egress.h
+ *   classify    XDP on every port: the whole decision (classify_jumbo where frames are longer than a buffer)
+ *   leave       XDP in every DEVMAP entry: the second engine, see egress.h (and leave_jumbo)
  *   port_in     tcx ingress on ports: only what XDP let up enters the stack; metadata becomes the mark
  *   port_out    tcx egress on ports: only marked or the gate's own packets leave the stack
  *   tunnel_in   tcx ingress on tunnel devices: the whole decision, without Ethernet
@@ -110,7 +110,7 @@ INLINE int belong(const struct tables *t, const struct ingress *in, struct curso
 }
 
 /* Everything up to the verdict; PASS with act and fib set, or the reason. */
-INLINE int decide(struct xdp_md *ctx, struct packet *p, struct ingress *in, int *act)
+INLINE int decide(struct xdp_md *ctx, void *exits, struct packet *p, struct ingress *in, int *act)
 {
 	struct decision d = {};
 	struct tables t;
@@ -152,7 +152,7 @@ INLINE int decide(struct xdp_md *ctx, struct packet *p, struct ingress *in, int 
 	reason = addressed(in, p);
 	if (reason)
 		return reason;
-	reason = fast(ctx, &t, in, p, act);
+	reason = fast(ctx, exits, &t, in, p, act);
 	if (reason != NOT_FAST)
 		return reason;
 	reason = classes_of(&t, in, p, &d, &to);
@@ -179,7 +179,7 @@ INLINE int decide(struct xdp_md *ctx, struct packet *p, struct ingress *in, int 
 				 w.fib->smac);
 		if (reason)
 			return reason;
-		*act = bpf_redirect_map(&egress_ports, w.port->ifindex, XDP_DROP);
+		*act = bpf_redirect_map(exits, w.port->ifindex, XDP_DROP);
 		if (*act != XDP_REDIRECT)
 			return DROP_EGRESS_UNGUARDED;
 		settle(ctx, &t, p, to, &w, &d);
@@ -188,22 +188,22 @@ INLINE int decide(struct xdp_md *ctx, struct packet *p, struct ingress *in, int 
 	return PASS;
 }
 
-SEC("xdp")
-int classify(struct xdp_md *ctx)
+INLINE int classified(struct xdp_md *ctx, void *exits, __u32 length)
 {
 	__u32 watched = watching;
 	int act = XDP_DROP, reason;
 	struct ingress in = {};
 	struct packet *p;
 
-	if (!watched && express(ctx) == XDP_REDIRECT)
+	/* The express way knows frames of one buffer only. */
+	if (exits == &egress_ports && !watched && express(ctx) == XDP_REDIRECT)
 		return XDP_REDIRECT;
-	p = fresh_packet(ctx->data_end - ctx->data);
+	p = fresh_packet(length);
 	if (!p)
 		return XDP_DROP;
 	if (watched)
 		keep_frame(ctx);
-	reason = decide(ctx, p, &in, &act);
+	reason = decide(ctx, exits, p, &in, &act);
 	if (reason) {
 		dropped(reason, HOOK_XDP, ctx->ingress_ifindex, in.number, p);
 		act = XDP_DROP;
@@ -211,6 +211,19 @@ int classify(struct xdp_md *ctx)
 	if (watched)
 		show(reason, HOOK_XDP, ctx->ingress_ifindex, in.number, p);
 	return act;
+}
+
+SEC("xdp")
+int classify(struct xdp_md *ctx)
+{
+	return classified(ctx, &egress_ports, ctx->data_end - ctx->data);
+}
+
+/* For ports whose frames do not fit into one buffer. All headers must lie in the first, as in every driver they do. */
+SEC("xdp.frags")
+int classify_jumbo(struct xdp_md *ctx)
+{
+	return classified(ctx, &egress_ports_jumbo, bpf_xdp_get_buff_len(ctx));
 }
 
 INLINE void packet_of_leaving(const struct leaving *l, struct packet *p)
@@ -222,10 +235,9 @@ INLINE void packet_of_leaving(const struct leaving *l, struct packet *p)
 	p->outer = l->outer;
 }
 
-SEC("xdp/devmap")
-int leave(struct xdp_md *ctx)
+INLINE int left(struct xdp_md *ctx, __u32 length)
 {
-	struct packet p = {.length = ctx->data_end - ctx->data};
+	struct packet p = {.length = length};
 	struct leaving l = {};
 	int reason = DROP_EGRESS_MALFORMED;
 
@@ -241,6 +253,18 @@ int leave(struct xdp_md *ctx)
 		show(reason, HOOK_DEVMAP, ctx->egress_ifindex, 0, &p);
 	}
 	return XDP_DROP;
+}
+
+SEC("xdp/devmap")
+int leave(struct xdp_md *ctx)
+{
+	return left(ctx, ctx->data_end - ctx->data);
+}
+
+SEC("xdp.frags/devmap")
+int leave_jumbo(struct xdp_md *ctx)
+{
+	return left(ctx, bpf_xdp_get_buff_len(ctx));
 }
 
 /* The tag that the kernel holds beside the frame: the first one. */

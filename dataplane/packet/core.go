@@ -200,7 +200,7 @@ func (c *Core) load(flows uint32) error {
 // pinPrograms keeps the programs nameable for whoever looks from outside; the links alone would keep them alive.
 func (c *Core) pinPrograms() error {
 	for name, p := range map[string]*ebpf.Program{
-		"classify": c.objects.Classify, "leave": c.objects.Leave, "port_in": c.objects.PortIn,
+		"classify": c.objects.Classify, "leave": c.objects.Leave, "classify_jumbo": c.objects.ClassifyJumbo, "leave_jumbo": c.objects.LeaveJumbo, "port_in": c.objects.PortIn,
 		"port_out": c.objects.PortOut, "tunnel_in": c.objects.TunnelIn, "tunnel_out": c.objects.TunnelOut,
 		"begin_collecting": c.objects.BeginCollecting, "ticks_now": c.objects.TicksNow,
 	} {

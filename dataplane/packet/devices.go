@@ -123,8 +123,10 @@ func (c *Core) forgetIndex(ifindex uint32, n uint16) error {
 	if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 		return fmt.Errorf("forget device index %d: %w", ifindex, err)
 	}
-	if err := c.objects.EgressPorts.Delete(ifindex); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-		return fmt.Errorf("forget egress port %d: %w", ifindex, err)
+	for _, exits := range []*ebpf.Map{c.objects.EgressPorts, c.objects.EgressPortsJumbo} {
+		if err := exits.Delete(ifindex); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return fmt.Errorf("forget egress port %d: %w", ifindex, err)
+		}
 	}
 	return nil
 }

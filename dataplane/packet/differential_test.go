@@ -180,11 +180,11 @@ func differ(t *testing.T, core *packet.Core, index map[string]int, total int, ba
 				t.Fatal(err)
 			}
 		}
-		n := total / rounds / workers
+		n := (total + rounds*workers - 1) / (rounds * workers)
 		if round == 0 {
 			n = 2000 // nothing is loaded yet
 		} else if round == 1 {
-			n += total/rounds/workers - 2000
+			n += n - 2000
 		}
 		var wg sync.WaitGroup
 		for _, w := range team {

@@ -118,7 +118,7 @@ func (c *Core) NewTrial(flows, quota uint32, own ...string) (*Trial, error) {
 	o := &c.objects
 	shared := map[string]*ebpf.Map{
 		"allowed": o.Allowed, "anchor_ports": o.AnchorPorts, "anchor_prefixes": o.AnchorPrefixes, "boot": o.Boot,
-		"images": o.Images, "rule_counts": o.RuleCounts, "device_index": o.DeviceIndex, "devices": o.Devices, "egress_ports": o.EgressPorts,
+		"images": o.Images, "rule_counts": o.RuleCounts, "device_index": o.DeviceIndex, "devices": o.Devices, "egress_ports": o.EgressPorts, "egress_ports_jumbo": o.EgressPortsJumbo,
 		"zone_pairs": o.ZonePairs, "wall_clock": o.WallClock,
 	}
 	for _, name := range own {

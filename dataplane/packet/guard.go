@@ -235,7 +235,7 @@ func (c *Core) guard(name string, kept error) (PortStatus, error) {
 	if err := plainFrames(c.features, name); err != nil {
 		return s, err
 	}
-	if err := c.hold(name, "xdp", s.Index, c.objects.Classify, attachXDP(c.objects.Classify, s.Index)); err != nil {
+	if err := c.holdClassifier(name, s.Index, attrs.MTU); err != nil {
 		return s, err
 	}
 	if err := isNative(name); err != nil {
@@ -251,21 +251,47 @@ func (c *Core) guard(name string, kept error) (PortStatus, error) {
 	return s, c.openExit(name, s.Index)
 }
 
+// plainMTU is up to where every driver keeps a frame in one buffer.
+const plainMTU = 1500
+
+// holdClassifier guards a port by the program that its frames need. Where they may be longer than a buffer, a driver that
+// does not know frames of several buffers takes the plain program, if its buffers are large enough.
+func (c *Core) holdClassifier(name string, ifindex, mtu int) error {
+	if mtu > plainMTU {
+		jumbo := c.hold(name, "xdp", ifindex, c.objects.ClassifyJumbo, attachXDP(c.objects.ClassifyJumbo, ifindex))
+		if jumbo == nil {
+			return nil
+		}
+		if err := c.hold(name, "xdp", ifindex, c.objects.Classify, attachXDP(c.objects.Classify, ifindex)); err != nil {
+			return fmt.Errorf("%w; with the program for an MTU of %d: %w", err, mtu, jumbo)
+		}
+		return nil
+	}
+	return c.hold(name, "xdp", ifindex, c.objects.Classify, attachXDP(c.objects.Classify, ifindex))
+}
+
 // openExit lets packets be redirected to a port, through the egress program.
 func (c *Core) openExit(name string, ifindex int) error {
-	info, err := c.objects.Leave.Info()
+	return errors.Join(
+		openExit(c.objects.EgressPorts, c.objects.Leave, name, ifindex),
+		openExit(c.objects.EgressPortsJumbo, c.objects.LeaveJumbo, name, ifindex),
+	)
+}
+
+func openExit(exits *ebpf.Map, leave *ebpf.Program, name string, ifindex int) error {
+	info, err := leave.Info()
 	if err != nil {
 		return fmt.Errorf("look at the egress program: %w", err)
 	}
 	id, _ := info.ID()
 	var now programsBpfDevmapVal // read back, it holds the program's id
-	err = c.objects.EgressPorts.Lookup(uint32(ifindex), &now)
+	err = exits.Lookup(uint32(ifindex), &now)
 	if err == nil && now.Ifindex == uint32(ifindex) && ebpf.ProgramID(now.BpfProg.Fd) == id {
 		return nil
 	}
 	exit := programsBpfDevmapVal{Ifindex: uint32(ifindex)}
-	exit.BpfProg.Fd = int32(c.objects.Leave.FD())
-	if err := c.objects.EgressPorts.Put(uint32(ifindex), exit); err != nil {
+	exit.BpfProg.Fd = int32(leave.FD())
+	if err := exits.Put(uint32(ifindex), exit); err != nil {
 		return fmt.Errorf("let packets be redirected to port %s: %w", name, err)
 	}
 	return nil

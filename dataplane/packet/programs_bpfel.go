@@ -389,6 +389,7 @@ const (
 	programsMapDevices          = "devices"
 	programsMapDrops            = "drops"
 	programsMapEgressPorts      = "egress_ports"
+	programsMapEgressPortsJumbo = "egress_ports_jumbo"
 	programsMapEventBudget      = "event_budget"
 	programsMapEvents           = "events"
 	programsMapEventsLost       = "events_lost"
@@ -418,8 +419,10 @@ const (
 	programsMapZonePairs        = "zone_pairs"
 	programsProgBeginCollecting = "begin_collecting"
 	programsProgClassify        = "classify"
+	programsProgClassifyJumbo   = "classify_jumbo"
 	programsProgCollectNow      = "collect_now"
 	programsProgLeave           = "leave"
+	programsProgLeaveJumbo      = "leave_jumbo"
 	programsProgPortIn          = "port_in"
 	programsProgPortOut         = "port_out"
 	programsProgTicksNow        = "ticks_now"
@@ -483,8 +486,10 @@ type programsSpecs struct {
 type programsProgramSpecs struct {
 	BeginCollecting *ebpf.ProgramSpec `ebpf:"begin_collecting"`
 	Classify        *ebpf.ProgramSpec `ebpf:"classify"`
+	ClassifyJumbo   *ebpf.ProgramSpec `ebpf:"classify_jumbo"`
 	CollectNow      *ebpf.ProgramSpec `ebpf:"collect_now"`
 	Leave           *ebpf.ProgramSpec `ebpf:"leave"`
+	LeaveJumbo      *ebpf.ProgramSpec `ebpf:"leave_jumbo"`
 	PortIn          *ebpf.ProgramSpec `ebpf:"port_in"`
 	PortOut         *ebpf.ProgramSpec `ebpf:"port_out"`
 	TicksNow        *ebpf.ProgramSpec `ebpf:"ticks_now"`
@@ -496,49 +501,50 @@ type programsProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type programsMapSpecs struct {
-	Adjacencies     *ebpf.MapSpec `ebpf:"adjacencies"`
-	AdjacencyDrafts *ebpf.MapSpec `ebpf:"adjacency_drafts"`
-	Allowed         *ebpf.MapSpec `ebpf:"allowed"`
-	AnchorPorts     *ebpf.MapSpec `ebpf:"anchor_ports"`
-	AnchorPrefixes  *ebpf.MapSpec `ebpf:"anchor_prefixes"`
-	AtHand          *ebpf.MapSpec `ebpf:"at_hand"`
-	Boot            *ebpf.MapSpec `ebpf:"boot"`
-	CaptureFilters  *ebpf.MapSpec `ebpf:"capture_filters"`
-	CaptureRings    *ebpf.MapSpec `ebpf:"capture_rings"`
-	CaptureRules    *ebpf.MapSpec `ebpf:"capture_rules"`
-	CapturesLost    *ebpf.MapSpec `ebpf:"captures_lost"`
-	Collector       *ebpf.MapSpec `ebpf:"collector"`
-	DeviceIndex     *ebpf.MapSpec `ebpf:"device_index"`
-	Devices         *ebpf.MapSpec `ebpf:"devices"`
-	Drops           *ebpf.MapSpec `ebpf:"drops"`
-	EgressPorts     *ebpf.MapSpec `ebpf:"egress_ports"`
-	EventBudget     *ebpf.MapSpec `ebpf:"event_budget"`
-	Events          *ebpf.MapSpec `ebpf:"events"`
-	EventsLost      *ebpf.MapSpec `ebpf:"events_lost"`
-	FlowOverflow    *ebpf.MapSpec `ebpf:"flow_overflow"`
-	FlowUses        *ebpf.MapSpec `ebpf:"flow_uses"`
-	Flows4          *ebpf.MapSpec `ebpf:"flows4"`
-	Flows6          *ebpf.MapSpec `ebpf:"flows6"`
-	FlowsOpened     *ebpf.MapSpec `ebpf:"flows_opened"`
-	FormerFlows     *ebpf.MapSpec `ebpf:"former_flows"`
-	FormerKeys      *ebpf.MapSpec `ebpf:"former_keys"`
-	Fragments       *ebpf.MapSpec `ebpf:"fragments"`
-	HashSeeds       *ebpf.MapSpec `ebpf:"hash_seeds"`
-	Images          *ebpf.MapSpec `ebpf:"images"`
-	Lookups         *ebpf.MapSpec `ebpf:"lookups"`
-	Notices         *ebpf.MapSpec `ebpf:"notices"`
-	OverflowDrafts  *ebpf.MapSpec `ebpf:"overflow_drafts"`
-	Packets         *ebpf.MapSpec `ebpf:"packets"`
-	PickupUntil     *ebpf.MapSpec `ebpf:"pickup_until"`
-	Quotes          *ebpf.MapSpec `ebpf:"quotes"`
-	RefusedAtExit   *ebpf.MapSpec `ebpf:"refused_at_exit"`
-	RuleCounts      *ebpf.MapSpec `ebpf:"rule_counts"`
-	SegmentPairs    *ebpf.MapSpec `ebpf:"segment_pairs"`
-	SegmentUses     *ebpf.MapSpec `ebpf:"segment_uses"`
-	StationUses     *ebpf.MapSpec `ebpf:"station_uses"`
-	Verdicts        *ebpf.MapSpec `ebpf:"verdicts"`
-	WallClock       *ebpf.MapSpec `ebpf:"wall_clock"`
-	ZonePairs       *ebpf.MapSpec `ebpf:"zone_pairs"`
+	Adjacencies      *ebpf.MapSpec `ebpf:"adjacencies"`
+	AdjacencyDrafts  *ebpf.MapSpec `ebpf:"adjacency_drafts"`
+	Allowed          *ebpf.MapSpec `ebpf:"allowed"`
+	AnchorPorts      *ebpf.MapSpec `ebpf:"anchor_ports"`
+	AnchorPrefixes   *ebpf.MapSpec `ebpf:"anchor_prefixes"`
+	AtHand           *ebpf.MapSpec `ebpf:"at_hand"`
+	Boot             *ebpf.MapSpec `ebpf:"boot"`
+	CaptureFilters   *ebpf.MapSpec `ebpf:"capture_filters"`
+	CaptureRings     *ebpf.MapSpec `ebpf:"capture_rings"`
+	CaptureRules     *ebpf.MapSpec `ebpf:"capture_rules"`
+	CapturesLost     *ebpf.MapSpec `ebpf:"captures_lost"`
+	Collector        *ebpf.MapSpec `ebpf:"collector"`
+	DeviceIndex      *ebpf.MapSpec `ebpf:"device_index"`
+	Devices          *ebpf.MapSpec `ebpf:"devices"`
+	Drops            *ebpf.MapSpec `ebpf:"drops"`
+	EgressPorts      *ebpf.MapSpec `ebpf:"egress_ports"`
+	EgressPortsJumbo *ebpf.MapSpec `ebpf:"egress_ports_jumbo"`
+	EventBudget      *ebpf.MapSpec `ebpf:"event_budget"`
+	Events           *ebpf.MapSpec `ebpf:"events"`
+	EventsLost       *ebpf.MapSpec `ebpf:"events_lost"`
+	FlowOverflow     *ebpf.MapSpec `ebpf:"flow_overflow"`
+	FlowUses         *ebpf.MapSpec `ebpf:"flow_uses"`
+	Flows4           *ebpf.MapSpec `ebpf:"flows4"`
+	Flows6           *ebpf.MapSpec `ebpf:"flows6"`
+	FlowsOpened      *ebpf.MapSpec `ebpf:"flows_opened"`
+	FormerFlows      *ebpf.MapSpec `ebpf:"former_flows"`
+	FormerKeys       *ebpf.MapSpec `ebpf:"former_keys"`
+	Fragments        *ebpf.MapSpec `ebpf:"fragments"`
+	HashSeeds        *ebpf.MapSpec `ebpf:"hash_seeds"`
+	Images           *ebpf.MapSpec `ebpf:"images"`
+	Lookups          *ebpf.MapSpec `ebpf:"lookups"`
+	Notices          *ebpf.MapSpec `ebpf:"notices"`
+	OverflowDrafts   *ebpf.MapSpec `ebpf:"overflow_drafts"`
+	Packets          *ebpf.MapSpec `ebpf:"packets"`
+	PickupUntil      *ebpf.MapSpec `ebpf:"pickup_until"`
+	Quotes           *ebpf.MapSpec `ebpf:"quotes"`
+	RefusedAtExit    *ebpf.MapSpec `ebpf:"refused_at_exit"`
+	RuleCounts       *ebpf.MapSpec `ebpf:"rule_counts"`
+	SegmentPairs     *ebpf.MapSpec `ebpf:"segment_pairs"`
+	SegmentUses      *ebpf.MapSpec `ebpf:"segment_uses"`
+	StationUses      *ebpf.MapSpec `ebpf:"station_uses"`
+	Verdicts         *ebpf.MapSpec `ebpf:"verdicts"`
+	WallClock        *ebpf.MapSpec `ebpf:"wall_clock"`
+	ZonePairs        *ebpf.MapSpec `ebpf:"zone_pairs"`
 }
 
 // programsVariableSpecs contains global variables before they are loaded into the kernel.
@@ -579,49 +585,50 @@ func (o *programsObjects) Close() error {
 //
 // It can be passed to loadProgramsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type programsMaps struct {
-	Adjacencies     *ebpf.Map `ebpf:"adjacencies"`
-	AdjacencyDrafts *ebpf.Map `ebpf:"adjacency_drafts"`
-	Allowed         *ebpf.Map `ebpf:"allowed"`
-	AnchorPorts     *ebpf.Map `ebpf:"anchor_ports"`
-	AnchorPrefixes  *ebpf.Map `ebpf:"anchor_prefixes"`
-	AtHand          *ebpf.Map `ebpf:"at_hand"`
-	Boot            *ebpf.Map `ebpf:"boot"`
-	CaptureFilters  *ebpf.Map `ebpf:"capture_filters"`
-	CaptureRings    *ebpf.Map `ebpf:"capture_rings"`
-	CaptureRules    *ebpf.Map `ebpf:"capture_rules"`
-	CapturesLost    *ebpf.Map `ebpf:"captures_lost"`
-	Collector       *ebpf.Map `ebpf:"collector"`
-	DeviceIndex     *ebpf.Map `ebpf:"device_index"`
-	Devices         *ebpf.Map `ebpf:"devices"`
-	Drops           *ebpf.Map `ebpf:"drops"`
-	EgressPorts     *ebpf.Map `ebpf:"egress_ports"`
-	EventBudget     *ebpf.Map `ebpf:"event_budget"`
-	Events          *ebpf.Map `ebpf:"events"`
-	EventsLost      *ebpf.Map `ebpf:"events_lost"`
-	FlowOverflow    *ebpf.Map `ebpf:"flow_overflow"`
-	FlowUses        *ebpf.Map `ebpf:"flow_uses"`
-	Flows4          *ebpf.Map `ebpf:"flows4"`
-	Flows6          *ebpf.Map `ebpf:"flows6"`
-	FlowsOpened     *ebpf.Map `ebpf:"flows_opened"`
-	FormerFlows     *ebpf.Map `ebpf:"former_flows"`
-	FormerKeys      *ebpf.Map `ebpf:"former_keys"`
-	Fragments       *ebpf.Map `ebpf:"fragments"`
-	HashSeeds       *ebpf.Map `ebpf:"hash_seeds"`
-	Images          *ebpf.Map `ebpf:"images"`
-	Lookups         *ebpf.Map `ebpf:"lookups"`
-	Notices         *ebpf.Map `ebpf:"notices"`
-	OverflowDrafts  *ebpf.Map `ebpf:"overflow_drafts"`
-	Packets         *ebpf.Map `ebpf:"packets"`
-	PickupUntil     *ebpf.Map `ebpf:"pickup_until"`
-	Quotes          *ebpf.Map `ebpf:"quotes"`
-	RefusedAtExit   *ebpf.Map `ebpf:"refused_at_exit"`
-	RuleCounts      *ebpf.Map `ebpf:"rule_counts"`
-	SegmentPairs    *ebpf.Map `ebpf:"segment_pairs"`
-	SegmentUses     *ebpf.Map `ebpf:"segment_uses"`
-	StationUses     *ebpf.Map `ebpf:"station_uses"`
-	Verdicts        *ebpf.Map `ebpf:"verdicts"`
-	WallClock       *ebpf.Map `ebpf:"wall_clock"`
-	ZonePairs       *ebpf.Map `ebpf:"zone_pairs"`
+	Adjacencies      *ebpf.Map `ebpf:"adjacencies"`
+	AdjacencyDrafts  *ebpf.Map `ebpf:"adjacency_drafts"`
+	Allowed          *ebpf.Map `ebpf:"allowed"`
+	AnchorPorts      *ebpf.Map `ebpf:"anchor_ports"`
+	AnchorPrefixes   *ebpf.Map `ebpf:"anchor_prefixes"`
+	AtHand           *ebpf.Map `ebpf:"at_hand"`
+	Boot             *ebpf.Map `ebpf:"boot"`
+	CaptureFilters   *ebpf.Map `ebpf:"capture_filters"`
+	CaptureRings     *ebpf.Map `ebpf:"capture_rings"`
+	CaptureRules     *ebpf.Map `ebpf:"capture_rules"`
+	CapturesLost     *ebpf.Map `ebpf:"captures_lost"`
+	Collector        *ebpf.Map `ebpf:"collector"`
+	DeviceIndex      *ebpf.Map `ebpf:"device_index"`
+	Devices          *ebpf.Map `ebpf:"devices"`
+	Drops            *ebpf.Map `ebpf:"drops"`
+	EgressPorts      *ebpf.Map `ebpf:"egress_ports"`
+	EgressPortsJumbo *ebpf.Map `ebpf:"egress_ports_jumbo"`
+	EventBudget      *ebpf.Map `ebpf:"event_budget"`
+	Events           *ebpf.Map `ebpf:"events"`
+	EventsLost       *ebpf.Map `ebpf:"events_lost"`
+	FlowOverflow     *ebpf.Map `ebpf:"flow_overflow"`
+	FlowUses         *ebpf.Map `ebpf:"flow_uses"`
+	Flows4           *ebpf.Map `ebpf:"flows4"`
+	Flows6           *ebpf.Map `ebpf:"flows6"`
+	FlowsOpened      *ebpf.Map `ebpf:"flows_opened"`
+	FormerFlows      *ebpf.Map `ebpf:"former_flows"`
+	FormerKeys       *ebpf.Map `ebpf:"former_keys"`
+	Fragments        *ebpf.Map `ebpf:"fragments"`
+	HashSeeds        *ebpf.Map `ebpf:"hash_seeds"`
+	Images           *ebpf.Map `ebpf:"images"`
+	Lookups          *ebpf.Map `ebpf:"lookups"`
+	Notices          *ebpf.Map `ebpf:"notices"`
+	OverflowDrafts   *ebpf.Map `ebpf:"overflow_drafts"`
+	Packets          *ebpf.Map `ebpf:"packets"`
+	PickupUntil      *ebpf.Map `ebpf:"pickup_until"`
+	Quotes           *ebpf.Map `ebpf:"quotes"`
+	RefusedAtExit    *ebpf.Map `ebpf:"refused_at_exit"`
+	RuleCounts       *ebpf.Map `ebpf:"rule_counts"`
+	SegmentPairs     *ebpf.Map `ebpf:"segment_pairs"`
+	SegmentUses      *ebpf.Map `ebpf:"segment_uses"`
+	StationUses      *ebpf.Map `ebpf:"station_uses"`
+	Verdicts         *ebpf.Map `ebpf:"verdicts"`
+	WallClock        *ebpf.Map `ebpf:"wall_clock"`
+	ZonePairs        *ebpf.Map `ebpf:"zone_pairs"`
 }
 
 func (m *programsMaps) Close() error {
@@ -642,6 +649,7 @@ func (m *programsMaps) Close() error {
 		m.Devices,
 		m.Drops,
 		m.EgressPorts,
+		m.EgressPortsJumbo,
 		m.EventBudget,
 		m.Events,
 		m.EventsLost,
@@ -696,8 +704,10 @@ type programsVariables struct {
 type programsPrograms struct {
 	BeginCollecting *ebpf.Program `ebpf:"begin_collecting"`
 	Classify        *ebpf.Program `ebpf:"classify"`
+	ClassifyJumbo   *ebpf.Program `ebpf:"classify_jumbo"`
 	CollectNow      *ebpf.Program `ebpf:"collect_now"`
 	Leave           *ebpf.Program `ebpf:"leave"`
+	LeaveJumbo      *ebpf.Program `ebpf:"leave_jumbo"`
 	PortIn          *ebpf.Program `ebpf:"port_in"`
 	PortOut         *ebpf.Program `ebpf:"port_out"`
 	TicksNow        *ebpf.Program `ebpf:"ticks_now"`
@@ -709,8 +719,10 @@ func (p *programsPrograms) Close() error {
 	return _ProgramsClose(
 		p.BeginCollecting,
 		p.Classify,
+		p.ClassifyJumbo,
 		p.CollectNow,
 		p.Leave,
+		p.LeaveJumbo,
 		p.PortIn,
 		p.PortOut,
 		p.TicksNow,
