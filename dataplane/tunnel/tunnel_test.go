@@ -108,7 +108,8 @@ func (b *bench) open(t *testing.T) *Set {
 
 func (b *bench) waitUp(t *testing.T, s *Set, up bool) {
 	t.Helper()
-	netlab.Until(t, 15*time.Second, fmt.Sprintf("tunnel up = %v", up), func() bool {
+	// A handshake that is lost is tried again after 5 s.
+	netlab.Until(t, 30*time.Second, fmt.Sprintf("tunnel up = %v", up), func() bool {
 		st := s.Status()
 		return len(st) == 1 && st[0].Up == up
 	})
