@@ -9,8 +9,8 @@ SHELL_SCRIPTS := hack/bootstrap hack/test-qemu .ci/run controlplane/web/assets/g
 GO_FILES = $(shell git ls-files --cached --others --exclude-standard '*.go')
 C_FILES = $(wildcard bpf/*.c bpf/*.h hack/bench/bpf/*.c)
 
-# What tests measure needs a core: few packages at a time.
-TEST_FLAGS ?= -count=1 -p 2 -timeout 10m
+# What tests measure needs cores: one package at a time, which runs tests side by side itself.
+TEST_FLAGS ?= -count=1 -p 1 -timeout 15m
 TEST ?= ./...
 
 .PHONY: help bootstrap build generate check-generated lint test test-qemu bench demo clean
