@@ -42,7 +42,8 @@ struct adjacency {
 	union addr hop;
 	__u8 registered; /* the destination MAC is that of a registered station */
 	__u8 stack; /* can packets go up the stack instead: 0 no, the kernel has no device for these tags; STACK_* */
-	__u8 spare[6];
+	__u8 former
+		[MAC_LEN]; /* of a draft: the destination MAC before, when the kernel has named another one; else zero */
 };
 
 /* By number, from 1. Written by the full path, read by the fast path and (mapped) the loader. */
@@ -93,6 +94,15 @@ INLINE void adjacency_refresh(struct adjacency *a, const struct adjacency *draft
 	a->used = now;
 }
 
+/* Notes in a draft whether the next hop has moved since an entry was refreshed. */
+INLINE void adjacency_compare(const struct adjacency *a, struct adjacency *draft)
+{
+	__u64 known = a->to;
+
+	if ((known ^ draft->to) & MAC_MASK)
+		__builtin_memcpy(draft->former, &known, MAC_LEN);
+}
+
 /* The number of this CPU's draft, entered or refreshed; 0: there is no room for it. */
 __attribute__((noinline)) __u32 adjacency_settle(void)
 {
@@ -114,6 +124,7 @@ __attribute__((noinline)) __u32 adjacency_settle(void)
 		if (!a || !at)
 			continue;
 		if (same_adjacency(a, draft)) {
+			adjacency_compare(a, draft);
 			adjacency_refresh(a, draft, now);
 			return at;
 		}

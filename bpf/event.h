@@ -238,9 +238,10 @@ INLINE void dropped(__u32 reason, enum hook hook, __u32 ifindex, __u16 segment, 
 	bpf_ringbuf_submit(e, 0);
 }
 
-/* Counts a notice and, within the budget, tells of it. known: the MAC that was known before, or null. */
-INLINE void noticed(enum notice kind, enum hook hook, __u32 ifindex, __u16 segment, const struct packet *p,
-		    const __u8 *known)
+/* Counts a notice and, within the budget, writes an event of it that the caller completes and submits. known: the MAC that was
+ * known before. */
+INLINE struct event *noticed(enum notice kind, enum hook hook, __u32 ifindex, __u16 segment, const struct packet *p,
+			     const __u8 *known)
 {
 	__u32 number = kind;
 	struct count *c = bpf_map_lookup_elem(&notices, &number);
@@ -249,15 +250,14 @@ INLINE void noticed(enum notice kind, enum hook hook, __u32 ifindex, __u16 segme
 	if (c)
 		add(c, p->length);
 	if (!event_due(MAX_REASONS + number))
-		return;
+		return 0;
 	e = event_of(hook, ifindex, segment, p);
 	if (!e)
-		return;
+		return 0;
 	e->reason = 0;
 	e->notice = number;
-	if (known)
-		__builtin_memcpy(e->known, known, MAC_LEN);
-	bpf_ringbuf_submit(e, 0);
+	__builtin_memcpy(e->known, known, MAC_LEN);
+	return e;
 }
 
 /* Books packets that went from one segment to another: what a flow counted in one direction. */

@@ -100,15 +100,57 @@ INLINE int fast(struct xdp_md *ctx, void *exits, const struct tables *t, const s
 	return PASS;
 }
 
-/* Enters how packets of this class leave, as the kernel has just answered; mac: the registered one of the station, or zero.
- * The adjacency's number, or 0. */
-INLINE __u32 settle_way(const struct address_class *c, const struct packet *p, const struct way *w, const __u8 *mac)
+/* Tells of a next hop that the kernel's neighbour table gives another MAC than when it was asked last. The event shows the hop
+ * as the one who speaks, to the packet's other end. ahead: it is the packet's destination's. A function of its own: it
+ * happens rarely. */
+__attribute__((noinline)) int hop_moved(const struct packet *p, __u32 ifindex, __u32 segment, int ahead)
 {
 	__u32 zero = 0;
+	struct adjacency *draft = bpf_map_lookup_elem(&adjacency_drafts, &zero);
+	struct event *e;
+
+	if (!p || !draft)
+		return 0;
+	e = noticed(NOTICE_MAC_MOVED, HOOK_XDP, ifindex, segment, p, draft->former);
+	if (!e)
+		return 0;
+	__builtin_memcpy(e->smac, &draft->to, MAC_LEN);
+	__builtin_memcpy(e->dmac, &draft->from, MAC_LEN);
+	e->vlan = draft->vlan;
+	e->outer = draft->outer;
+	if (ahead) {
+		e->dst = p->src;
+		if (!is_icmp(p)) {
+			e->sport = p->dport;
+			e->dport = p->sport;
+		}
+	}
+	e->src = draft->hop;
+	bpf_ringbuf_submit(e, 0);
+	return 0;
+}
+
+/* Tells of a source whose flow's packets came from another MAC. */
+INLINE void source_moved(struct xdp_md *ctx, const struct packet *p, __u32 segment, const struct adjacency *own)
+{
+	__u64 known = own->to;
+	struct event *e = noticed(NOTICE_MAC_MOVED, HOOK_XDP, ctx->ingress_ifindex, segment, p, (__u8 *)&known);
+
+	if (e)
+		bpf_ringbuf_submit(e, 0);
+}
+
+/* Enters how packets of this class leave, as the kernel has just answered; mac: the registered one of the station, or zero.
+ * ahead: it is the class of the packet's destination. The adjacency's number, or 0. */
+INLINE __u32 settle_way(const struct address_class *c, const struct packet *p, const struct way *w, const __u8 *mac,
+			int ahead)
+{
+	__u32 zero = 0, number;
 	struct adjacency *draft = bpf_map_lookup_elem(&adjacency_drafts, &zero);
 
 	if (!draft)
 		return 0;
+	__builtin_memset(draft->former, 0, MAC_LEN);
 	draft->registered = !no_mac(mac);
 	draft->to = mac_word(draft->registered ? mac : w->fib->dmac, w->fib->mtu_result);
 	draft->from = mac_word(w->fib->smac, c->device);
@@ -120,7 +162,10 @@ INLINE __u32 settle_way(const struct address_class *c, const struct packet *p, c
 		map_ip4(&draft->hop, w->fib->ipv4_dst);
 	else
 		__builtin_memcpy(&draft->hop, w->fib->ipv6_dst, sizeof(draft->hop));
-	return adjacency_settle();
+	number = adjacency_settle();
+	if (!no_mac(draft->former))
+		hop_moved(p, w->port->ifindex, c->segment, ahead);
+	return number;
 }
 
 /* The way back to the packet's source, if the kernel would send there to what the packet's source MAC is. Only then may the
@@ -137,7 +182,7 @@ INLINE __u32 settle_back(struct xdp_md *ctx, const struct tables *t, const struc
 		return 0;
 	if (no_mac(src->mac) && !same_mac(w->fib->dmac, p->smac))
 		return 0;
-	return settle_way(c, p, w, src->mac);
+	return settle_way(c, p, w, src->mac, 0);
 }
 
 /* Notes for the flow's next packets how they leave, after the full path has let this one go on a way. A flow's first packet is
@@ -151,12 +196,14 @@ INLINE void settle(struct xdp_md *ctx, const struct tables *t, const struct pack
 
 	if (!l || !d->dst || p->piece != PIECE_WHOLE)
 		return;
-	l->adjacency[!by_b] = settle_way(to, p, w, d->dst->mac);
+	l->adjacency[!by_b] = settle_way(to, p, w, d->dst->mac, 1);
 	if (d->opened)
 		return;
 	own = adjacency_at(l->adjacency[by_b]);
 	if (own && !((own->to ^ mac_word(p->smac, 0)) & MAC_MASK))
 		return;
+	if (own)
+		source_moved(ctx, p, d->src_segment, own);
 	l->adjacency[by_b] = settle_back(ctx, t, p, d, w);
 }
 

@@ -30,7 +30,7 @@ type programsAdjacency struct {
 	}
 	Registered uint8
 	Stack      uint8
-	Spare      [6]uint8
+	Former     [6]uint8
 }
 
 type programsAnchor struct {
