@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/packet"
 )
 
@@ -60,6 +61,9 @@ func (k *checker) head() {
 	c := k.c
 	if k.has(&c.Version) && c.Version != Version {
 		k.at(&c.Version, "version %d: this program reads version %d", c.Version, Version)
+	}
+	if c.PickUp > anchors.MostPickUp || c.PickUp == 0 && k.good(&c.PickUp) {
+		k.at(&c.PickUp, "pick-up-seconds: %d: connections may be picked up for 1 to %d seconds after a start: want that, or no pick-up-seconds for not at all", c.PickUp, anchors.MostPickUp)
 	}
 	if c.Model != "" && !slices.Contains(Models, c.Model) {
 		k.at(&c.Model, "model: %q is not known: want one of %s%s", short(c.Model), strings.Join(Models, ", "), suggest(c.Model, Models, ""))

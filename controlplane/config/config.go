@@ -23,7 +23,8 @@ const Version = 1
 type Config struct {
 	Version        int             `yaml:"version" need:"yes"`
 	Town           Text            `yaml:"town" need:"yes"`
-	Model          string          `yaml:"model" need:"yes"` // alpha, alpha-prime, beta, beta-prime
+	Model          string          `yaml:"model" need:"yes"`          // alpha, alpha-prime, beta, beta-prime
+	PickUp         uint16          `yaml:"pick-up-seconds,omitempty"` // after a start of the machine, for TCP connections that were open before; 0 = none
 	Ports          []Port          `yaml:"ports" need:"yes"`
 	Segments       []Segment       `yaml:"segments" need:"yes"`
 	Stations       []Station       `yaml:"stations,omitempty"`

@@ -59,6 +59,8 @@ var faults = []fault{
 	{"empty value", "owner: 税務課}", "owner: }", "", "empty"},
 	{"line break in a name", "purpose: 地方税の電子申告の受付", "purpose: |\n      a\n      b", "|", "line break"},
 	{"wrong version", "version: 1", "version: 2", "2", "reads version 1"},
+	{"picking up connections for ever", "model: alpha", "model: alpha\npick-up-seconds: 601", "601", "want that, or no pick-up-seconds"},
+	{"picking up connections for no time", "model: alpha", "model: alpha\npick-up-seconds: 0", "0", "for 1 to 600 seconds"},
 	{"unknown model", "model: alpha", "model: alfa", "alfa", "did you mean alpha?"},
 	{"YAML anchor", "model: alpha", "model: &m alpha", "&", "anchors and aliases"},
 	{"YAML alias", "model: alpha", "model: *m", "*", "anchors and aliases"},

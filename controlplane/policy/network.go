@@ -123,7 +123,7 @@ func segmentOf(cfg *config.Config, id string) *config.Segment {
 // Anchors derives the anchors that cfg would need. Only root may put the result into force: it is what the dataplane
 // checks every later configuration against.
 func Anchors(cfg *config.Config) *anchors.Anchors {
-	a := &anchors.Anchors{Version: 1, Name: cfg.Town.EN}
+	a := &anchors.Anchors{Version: 1, Name: cfg.Town.EN, PickUp: cfg.PickUp}
 	if a.Name == "" {
 		a.Name = cfg.Town.JA
 	}

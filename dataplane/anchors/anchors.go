@@ -78,10 +78,15 @@ const (
 type Anchors struct {
 	Version  int       `yaml:"version" json:"version"`
 	Name     string    `yaml:"name" json:"name"`
+	PickUp   uint16    `yaml:"pick-up-seconds,omitempty" json:"pick-up-seconds,omitempty"` // for how long after a start of the machine TCP connections may go on that were open before; 0 = not at all
 	Segments []Segment `yaml:"segments" json:"segments"`
 	Tunnels  []Tunnel  `yaml:"tunnels,omitempty" json:"tunnels,omitempty"`
 	Services []Service `yaml:"services,omitempty" json:"services,omitempty"`
 }
+
+// MostPickUp is the longest time for picking up connections, in seconds: ten minutes, after which TCP has tried again several
+// times (RFC 6298 lets it wait two minutes at most between two tries).
+const MostPickUp = 600
 
 // Segment binds a device and VLAN and its prefixes to a zone.
 type Segment struct {

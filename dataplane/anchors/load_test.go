@@ -51,6 +51,7 @@ func TestParseRefuses(t *testing.T) {
 		{"duplicate key", "zone: internet,", "zone: internet, zone: lgwan,", "already defined"},
 		{"unknown zone", "zone: internet", "zone: dmz", `zone "dmz"`},
 		{"wrong version", "version: 1", "version: 2", "version 2"},
+		{"picking up connections for ever", "name: Umiyama", "name: Umiyama\npick-up-seconds: 601", "want 1 to 600, or no pick-up-seconds"},
 		{"second document", "services:\n", "---\nversion: 1\nservices:\n", "more than one document"},
 		{"invariants to choose from", "services:\n", "invariants: [I1]\nservices:\n", "unknown field"},
 		{"segment id used twice", "id: in-net", "id: mn-office", "used twice"},

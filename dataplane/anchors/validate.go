@@ -38,6 +38,9 @@ func (v *validator) head() {
 	if v.a.Version != 1 {
 		v.fail("version %d: this program reads version 1", v.a.Version)
 	}
+	if v.a.PickUp > MostPickUp {
+		v.fail("pick-up-seconds %d: connections may be picked up for at most %d seconds after a start: want 1 to %d, or no pick-up-seconds for not at all", v.a.PickUp, MostPickUp, MostPickUp)
+	}
 	if n := len(v.a.Segments); n == 0 || n > MaxSegments {
 		v.fail("%d segments: want 1 to %d", n, MaxSegments)
 	}

@@ -115,6 +115,7 @@ func (g *Gate) open(ctx context.Context) error {
 	}
 	g.core, err = packet.Open(ctx, packet.Options{
 		PinDir: g.instance.BPF(), Anchors: g.anchors, Log: g.log, Prepare: g.prepare, ClockFile: filepath.Join(g.instance.StateOf("dataplane"), "clock"),
+		PickUp: time.Duration(g.anchors.PickUp) * time.Second,
 	})
 	if err != nil {
 		return err

@@ -43,8 +43,9 @@ type Options struct {
 	// ClockFile keeps how late it has been, so that a clock that was set back opens no record again; "": only while the pins live.
 	ClockFile string
 
-	// PickUp is for how long after Open, so also after a failover to this gate, a TCP connection may go on whose beginning the
-	// programs have not seen; from its initiator's side only. 0: not at all.
+	// PickUp is for how long after the flow table was made, as it is at a start of the machine, a TCP connection may go on whose
+	// beginning the programs have not seen; from its initiator's side only. Opening a table that is pinned, and so knows its
+	// flows, grants no further time. 0: not at all.
 	PickUp time.Duration
 
 	features features // nil: the kernel's
@@ -61,6 +62,7 @@ type Core struct {
 	unseen   string // why redirects that fail are not counted
 	lines    lines
 	capacity uint32 // of the flow table
+	fresh    bool   // the flow table was made by this Open
 	magic    uint16
 
 	clockFile string
@@ -126,7 +128,7 @@ func (c *Core) open(ctx context.Context, o Options) error {
 		c.settleMagic,
 		c.settleClock,
 		c.settlePairs,
-		func() error { return c.PickUp(o.PickUp) },
+		func() error { return c.settlePickUp(o.PickUp) },
 		c.watchRedirects,
 		c.settleZonePairs,
 		c.openDevices,

@@ -121,6 +121,15 @@ func (c *Core) FlowUse() (FlowUse, error) {
 	return FlowUse{Live: n.Live, Capacity: c.capacity, Overflow: n.Overflow}, nil
 }
 
+// settlePickUp begins the time for picking connections up when the flow table is new; no daemon can prolong it by starting
+// again.
+func (c *Core) settlePickUp(d time.Duration) error {
+	if c.fresh || d <= 0 {
+		return c.PickUp(d)
+	}
+	return nil
+}
+
 // PickUp lets TCP connections go on for a time whose beginning the programs have not seen; from the initiator's side only.
 func (c *Core) PickUp(d time.Duration) error {
 	until := uint64(0)

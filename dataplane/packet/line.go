@@ -283,6 +283,8 @@ func (c *Core) prepareFlows(spec *ebpf.CollectionSpec, flows uint32) (keys hashK
 		if m, err := ebpf.LoadPinnedMap(c.path("maps", name), nil); err == nil {
 			*size = m.MaxEntries()
 			m.Close()
+		} else if name == programsMapFlows4 {
+			c.fresh = true
 		}
 	}
 	if fit := sizes.holds(); flows > fit {
