@@ -2,7 +2,7 @@
 /*
  * Step 5 for fragments. The first one has all headers: it goes the whole way like any packet and, once it may leave, is
  * entered here. Later ones say nothing of ports: they pass by that entry alone, through the same segment, from the same MAC,
- * under the same tables, and take its rule and bandwidth class. What comes before its first is refused (nothing is kept
+ * under the same tables, while its rule is in force, and take that and its bandwidth class. What comes before its first is refused (nothing is kept
  * waiting), and so is whatever claims bytes that are there already, so that no two hosts can put together different packets
  * from the same fragments (RFC 5722).
  *
@@ -183,21 +183,25 @@ INLINE int fragments_complete(const struct fragments *e)
 	return 0;
 }
 
-/* Decides a later fragment. d gets rule and bandwidth class. */
+/* Decides a later fragment. d gets rule and bandwidth class. The rule is asked before the lock is held, which no function may be
+ * called under; when another packet has got the entry in between, by another rule, the piece is not that one's. */
 INLINE int fragment_later(const struct tables *t, __u32 segment, const struct packet *p, struct decision *d)
 {
 	struct fragment_key key = {};
-	__u32 now = ticks();
+	__u32 now = ticks(), rule;
 	struct fragments *e;
-	int known, added = 0, complete = 0;
+	int known, reason, added = 0, complete = 0;
+	__u64 left;
 
 	fragment_key_of(p, segment, &key);
 	e = bpf_map_lookup_elem(&fragments, &key);
 	if (!e)
 		return DROP_FRAGMENT_NO_FIRST;
+	rule = *(volatile __u32 *)&e->rule;
+	reason = rule_in_force(t, rule, &left);
 	bpf_spin_lock(&e->lock);
-	known = e->epoch == t->epoch && !fragments_over(e, now) && same_mac(e->smac, p->smac);
-	if (known) {
+	known = e->epoch == t->epoch && e->rule == rule && !fragments_over(e, now) && same_mac(e->smac, p->smac);
+	if (known && !reason) {
 		added = fragment_fits(e, p);
 		if (added) {
 			fragment_add(e, p);
@@ -209,6 +213,8 @@ INLINE int fragment_later(const struct tables *t, __u32 segment, const struct pa
 	bpf_spin_unlock(&e->lock);
 	if (!known)
 		return DROP_FRAGMENT_NO_FIRST;
+	if (reason)
+		return reason;
 	if (!added)
 		return DROP_FRAGMENT_OVERLAP;
 	if (complete)

@@ -70,6 +70,15 @@ func (c *Core) SetFloor(at time.Time) error {
 	return c.objects.WallClock.Put(uint32(0), clockValueOf(offset, uint32(at.Unix()/60)))
 }
 
+// SetWall tells the programs that it is another time now.
+func (c *Core) SetWall(now time.Time) error {
+	offset, err := taiOffset()
+	if err != nil {
+		return err
+	}
+	return c.objects.WallClock.Put(uint32(0), clockValueOf(offset-time.Until(now), 1))
+}
+
 // Trial is the classifier loaded once more, over the tables of a core but with flows of its own, writing down its verdicts.
 type Trial struct {
 	objects programsObjects

@@ -60,6 +60,9 @@ func (w *walk) follow() (reason string) {
 	if f == nil || f.MAC != w.p.smac {
 		return "fragment-no-first"
 	}
+	if reason := w.m.inForce(f.Rule, w.st.Clock, w.st.now(w.in)); reason != "" {
+		return reason // and the piece may come again in time
+	}
 	if !f.take(Range{p.from, p.to}, !p.more) {
 		return "fragment-overlap"
 	}
