@@ -58,6 +58,7 @@ type Core struct {
 	anchors  *anchors.Anchors
 	spec     *ebpf.CollectionSpec
 	objects  programsObjects
+	maps     map[string]*ebpf.Map // all that the programs use, by name
 	traces   redirectObjects
 	unseen   string // why redirects that fail are not counted
 	lines    lines
@@ -184,12 +185,12 @@ func (c *Core) load(flows uint32) error {
 		return err
 	}
 	c.spec = spec
-	opts := &ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: c.path("maps")}}
+	opts := ebpf.CollectionOptions{Maps: ebpf.MapOptions{PinPath: c.path("maps")}}
 	if former != nil {
 		defer former.Close()
 		opts.MapReplacements = map[string]*ebpf.Map{programsMapFormerFlows: former}
 	}
-	if err := spec.LoadAndAssign(&c.objects, opts); err != nil {
+	if err := c.loadFirst(opts); err != nil {
 		return fmt.Errorf("load programs and maps (pins of another version are removed with the folder %s): %w", c.dir, err)
 	}
 	if err := c.keepKeys(keys); err != nil {
@@ -197,24 +198,6 @@ func (c *Core) load(flows uint32) error {
 	}
 	c.lines, err = mapLines(&c.objects.programsMaps, unix.PROT_READ)
 	return err
-}
-
-// pinPrograms keeps the programs nameable for whoever looks from outside; the links alone would keep them alive.
-func (c *Core) pinPrograms() error {
-	for name, p := range map[string]*ebpf.Program{
-		"classify": c.objects.Classify, "leave": c.objects.Leave, "classify_jumbo": c.objects.ClassifyJumbo, "leave_jumbo": c.objects.LeaveJumbo, "port_in": c.objects.PortIn,
-		"port_out": c.objects.PortOut, "tunnel_in": c.objects.TunnelIn, "tunnel_out": c.objects.TunnelOut,
-		"begin_collecting": c.objects.BeginCollecting, "ticks_now": c.objects.TicksNow,
-	} {
-		path := c.path("programs", name)
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("replace the pin of program %s: %w", name, err)
-		}
-		if err := p.Pin(path); err != nil {
-			return fmt.Errorf("pin program %s: %w", name, err)
-		}
-	}
-	return nil
 }
 
 // beginCollecting starts the timer that removes flows that are over, or hands the running one to these programs. It lives
@@ -284,6 +267,11 @@ func (c *Core) Close() error {
 	err := c.lines.close()
 	if c.objects.Classify != nil {
 		err = errors.Join(err, c.objects.Close())
+		for name, m := range c.maps {
+			if name[0] == '.' { // of the programs' variables; objects has the others
+				err = errors.Join(err, m.Close())
+			}
+		}
 	}
 	if c.traces.SendFailed != nil {
 		err = errors.Join(err, c.traces.Close())

@@ -81,7 +81,7 @@ func (c *Core) SetWall(now time.Time) error {
 
 // Trial is the classifier loaded once more, over the tables of a core but with flows of its own, writing down its verdicts.
 type Trial struct {
-	objects programsObjects
+	objects trialObjects
 	verdict *RawVerdict
 	page    []byte
 	out     [4096]byte
@@ -91,6 +91,15 @@ type Trial struct {
 	hz    uint32
 
 	redirect map[int]*ebpf.Program // sends every frame to the device of that index
+}
+
+// trialObjects are the programs that are tried, and all maps.
+type trialObjects struct {
+	programsMaps
+	Classify   *ebpf.Program `ebpf:"classify"`
+	TunnelIn   *ebpf.Program `ebpf:"tunnel_in"`
+	Leave      *ebpf.Program `ebpf:"leave"`
+	CollectNow *ebpf.Program `ebpf:"collect_now"`
 }
 
 type RawVerdict struct {
@@ -159,7 +168,7 @@ func (t *Trial) Close() error {
 	if err := errors.Join(t.lines.close(), unix.Munmap(t.page)); err != nil {
 		return err
 	}
-	return t.objects.Close()
+	return _ProgramsClose(&t.objects.programsMaps, t.objects.Classify, t.objects.TunnelIn, t.objects.Leave, t.objects.CollectNow)
 }
 
 // TrialPieces is how many packets in fragments a trial holds.

@@ -258,6 +258,9 @@ const plainMTU = 1500
 // does not know frames of several buffers takes the plain program, if its buffers are large enough.
 func (c *Core) holdClassifier(name string, ifindex, mtu int) error {
 	if mtu > plainMTU {
+		if err := c.needJumbo(); err != nil {
+			return fmt.Errorf("guard port %s, whose MTU is %d: %w", name, mtu, err)
+		}
 		jumbo := c.hold(name, "xdp", ifindex, c.objects.ClassifyJumbo, attachXDP(c.objects.ClassifyJumbo, ifindex))
 		if jumbo == nil {
 			return nil
@@ -272,10 +275,11 @@ func (c *Core) holdClassifier(name string, ifindex, mtu int) error {
 
 // openExit lets packets be redirected to a port, through the egress program.
 func (c *Core) openExit(name string, ifindex int) error {
-	return errors.Join(
-		openExit(c.objects.EgressPorts, c.objects.Leave, name, ifindex),
-		openExit(c.objects.EgressPortsJumbo, c.objects.LeaveJumbo, name, ifindex),
-	)
+	err := openExit(c.objects.EgressPorts, c.objects.Leave, name, ifindex)
+	if c.objects.LeaveJumbo != nil {
+		err = errors.Join(err, openExit(c.objects.EgressPortsJumbo, c.objects.LeaveJumbo, name, ifindex))
+	}
+	return err
 }
 
 func openExit(exits *ebpf.Map, leave *ebpf.Program, name string, ifindex int) error {

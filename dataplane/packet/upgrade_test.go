@@ -38,6 +38,7 @@ func (w *town) links() (ids map[string]link.ID, programs map[string]ebpf.Program
 // Programs of another layout take the links over: no port goes down, none is without a program, and what is allowed goes on.
 func TestUpgradeFromAnotherLayout(t *testing.T) {
 	w := newTown(t)
+	run(t, "ip", "link", "set", "lga0", "mtu", "3000") // a port for long frames
 	c := w.open()
 	w.up()
 	want := townTables(Cell{Src: 21, Dst: 22, Port: 1, Rule: 1})
@@ -89,8 +90,12 @@ func TestUpgradeFromAnotherLayout(t *testing.T) {
 		if after[name] != id {
 			t.Errorf("link %s is now %d, was %d: it was attached anew, not updated", name, after[name], id)
 		}
-		_, hook, _ := strings.Cut(name, "-")
-		program, err := map[string]*ebpf.Program{"xdp": c.objects.Classify, "ingress": c.objects.PortIn, "egress": c.objects.PortOut}[hook].Info()
+		port, hook, _ := strings.Cut(name, "-")
+		want := map[string]*ebpf.Program{"xdp": c.objects.Classify, "ingress": c.objects.PortIn, "egress": c.objects.PortOut}[hook]
+		if port == "lga0" && hook == "xdp" {
+			want = c.objects.ClassifyJumbo
+		}
+		program, err := want.Info()
 		if err != nil {
 			t.Fatal(err)
 		}
