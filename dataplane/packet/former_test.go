@@ -64,6 +64,20 @@ func (x *talk) echo(line string) error {
 	}
 }
 
+// echo answers every line of TCP connections to a host's port with it until the test ends.
+func (w *town) echo(name, port string) {
+	w.t.Helper()
+	cmd := w.in(name, "socat", "TCP6-LISTEN:"+port+",fork,reuseaddr,ipv6only=0", "EXEC:cat")
+	if err := cmd.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	w.listens(name, port)
+}
+
 // formerEntry writes a flow as layout 1 did: the end with the lower (segment, address, port) is A.
 func formerEntry(f Flow, state uint8, now int64) (k [formerKeySize]byte, v [formerValueSize]byte) {
 	type end struct {
@@ -108,16 +122,8 @@ func TestConnectionsOutliveTheFormerLayout(t *testing.T) {
 	tables.Hosts = append(tables.Hosts, low)
 	swap(t, c, tables)
 	for _, name := range []string{"lgasp", "mnpc", "inweb"} {
-		cmd := w.in(name, "socat", "TCP6-LISTEN:443,fork,reuseaddr,ipv6only=0", "EXEC:cat")
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			cmd.Process.Kill()
-			cmd.Wait()
-		})
+		w.echo(name, "443")
 	}
-	time.Sleep(time.Second) // until they listen
 	talks := map[string]*talk{}
 	for _, x := range [][2]string{
 		{"mnpc", "198.18.21.11:443"}, {"mnpc", "[2001:db8:21::11]:443"}, {"lgasp", "198.18.10.11:443"},

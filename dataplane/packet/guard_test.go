@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -324,10 +325,17 @@ func TestReopenAdoptsWhatIsPinned(t *testing.T) {
 	c := w.open()
 	w.up()
 	want := townTables(Cell{Src: 21, Dst: 22, Port: 1, Rule: 2})
+	want.Ports = append(want.Ports, PortRange{Proto: 6, Lo: 7, Hi: 7, Class: 1})
 	swap(t, c, want)
 	w.serve("lgasp", "443")
+	w.echo("lgasp", "7")
 	if !w.passes("mnpc", "198.18.21.11", "443") {
 		t.Fatal("an allowed connection does not pass")
+	}
+	// It stays open: flows of closed connections are over after ten seconds, and emulated machines need longer to open again.
+	talk := w.talk("mnpc", "198.18.21.11:7")
+	if err := talk.echo("before"); err != nil {
+		t.Fatal(err)
 	}
 	before, err := c.Counters()
 	if err != nil {
@@ -351,8 +359,12 @@ func TestReopenAdoptsWhatIsPinned(t *testing.T) {
 	if after.Rules[2].Packets < before.Rules[2].Packets || before.Rules[2].Packets == 0 {
 		t.Errorf("rule counter %d, was %d", after.Rules[2].Packets, before.Rules[2].Packets)
 	}
-	if flows, err := c.Flows(10); err != nil || len(flows) == 0 {
-		t.Errorf("flows after re-opening: %v, %v", flows, err)
+	flows, err := c.Flows(10)
+	if err != nil || !slices.ContainsFunc(flows, func(f Flow) bool { return f.DPort == 7 && f.Rule == 2 }) {
+		t.Errorf("flows after re-opening: %+v, %v; want that of the open connection", flows, err)
+	}
+	if err := talk.echo("after"); err != nil || w.drops(c, "tcp-not-syn") != 0 {
+		t.Errorf("an open connection did not outlive the re-opening: %v, %d segments without a flow", err, w.drops(c, "tcp-not-syn"))
 	}
 	for _, s := range c.Status() {
 		if !s.Guarded() || !s.Up {
