@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Removing flows that are over, by the kernel itself. A timer in a pinned map walks the lines, so that new flows find room
+ * Removing flows that are over, and booking what long ones have counted, by the kernel itself. A timer in a pinned map walks the lines, so that new flows find room
  * while every daemon is dead; it lives as long as the pin. The loader runs begin_collecting at each start, and the callback
  * of its programs takes the place of the former one.
  *
@@ -47,6 +47,14 @@ INLINE void ends_of_line(const struct line *l, __u32 family, struct ends *e)
 	e->family = family;
 }
 
+INLINE void collect_line(const struct slice *s, const struct line *l, const struct ends *e, __u64 place)
+{
+	if (flow_over(l, s->now))
+		retire(e, place, s->epoch);
+	else
+		book_quarters(e, place, s->epoch);
+}
+
 static long collect4(__u32 i, struct slice *s)
 {
 	__u32 number = (s->from + i) & flow_mask4;
@@ -59,10 +67,10 @@ static long collect4(__u32 i, struct slice *s)
 		struct line *l = &set->way[way];
 		struct ends e = {};
 
-		if ((__u16)l->claim != CLAIM_LIVE || !flow_over(l, s->now))
+		if ((__u16)l->claim != CLAIM_LIVE || (!flow_over(l, s->now) && !much_counted(l)))
 			continue;
 		ends_of_line(l, FAMILY_IP4, &e);
-		retire(&e, PLACE4 | (__u64)number << 2 | way, s->epoch);
+		collect_line(s, l, &e, PLACE4 | (__u64)number << 2 | way);
 	}
 	return 0;
 }
@@ -71,12 +79,12 @@ INLINE void collect_line6(struct slice *s, struct line6 *l, __u32 family, __u64 
 {
 	struct ends e = {};
 
-	if ((__u16)l->head.claim != CLAIM_LIVE || !flow_over(&l->head, s->now))
+	if ((__u16)l->head.claim != CLAIM_LIVE || (!flow_over(&l->head, s->now) && !much_counted(&l->head)))
 		return;
 	ends_of_line(&l->head, family, &e);
 	__builtin_memcpy(e.a, l->a, 12);
 	__builtin_memcpy(e.b, l->b, 12);
-	retire(&e, place, s->epoch);
+	collect_line(s, &l->head, &e, place);
 }
 
 static long collect6(__u32 i, struct slice *s)

@@ -8,7 +8,9 @@
  * when nobody has removed it yet: expiry does not wait for the walk of collect.h.
  *
  * Packets and bytes are counted in the line and booked on the rule when the line is given back. A flow that another policy
- * permits by another rule takes its count along: what it carried is booked on the record that permitted it last.
+ * permits by another rule takes its count along: what it carried is booked on the record that permitted it last. Before the
+ * counters of a line run over, collect.h books a quarter of what they hold and notes that in the line; the counters themselves
+ * only ever grow, so nobody who counts is in the way of who books.
  */
 #ifndef SEKISHO_FLOW_H
 #define SEKISHO_FLOW_H
@@ -90,23 +92,70 @@ INLINE void flow_count(const struct decision *d, __u32 bytes)
 		l->bytes_high[by_b]++;
 }
 
-INLINE __u64 line_bytes(const struct line *l, __u32 by_b)
+#define PACKETS_QUARTER (1ULL << 30)
+#define BYTES_QUARTER (1ULL << 46)
+#define BOOKED_BYTES 4 /* bits of booked in front of those of the bytes */
+
+/* What the line has counted of one direction and nobody has booked. */
+INLINE __u32 line_packets(const struct line *l, __u32 by_b)
 {
-	return (__u64)l->bytes_high[by_b] << 32 | l->bytes_low[by_b];
+	return l->packets[by_b] - (l->booked >> 2 * by_b & 3) * PACKETS_QUARTER;
 }
 
-/* Books what the line has counted: on its two segments, and on its rule. Numbers of rules belong to one epoch: what an older
+INLINE __u64 line_bytes(const struct line *l, __u32 by_b)
+{
+	__u64 all = (__u64)l->bytes_high[by_b] << 32 | l->bytes_low[by_b];
+
+	return (all - (l->booked >> (BOOKED_BYTES + 2 * by_b) & 3) * BYTES_QUARTER) & (4 * BYTES_QUARTER - 1);
+}
+
+/* Books of one direction of a flow, on its two segments and on its rule. Numbers of rules belong to one epoch: what an older
  * one permitted, and this one did not again, is booked on no rule. */
-INLINE void line_book(__u32 epoch, const struct line *l)
+INLINE void book(__u32 epoch, const struct line *l, __u32 by_b, __u64 packets, __u64 bytes)
 {
 	__u16 a = l->tag & SEGMENT_MASK, b = l->tag >> SEGMENT_BITS & SEGMENT_MASK;
 
-	if (l->packets[0])
-		book_pair(a, b, l->packets[0], line_bytes(l, 0));
-	if (l->packets[1])
-		book_pair(b, a, l->packets[1], line_bytes(l, 1));
+	if (!(packets | bytes))
+		return;
+	book_pair(by_b ? b : a, by_b ? a : b, packets, bytes);
 	if (l->epoch == epoch)
-		rule_used(epoch, l->rule, (__u64)l->packets[0] + l->packets[1], line_bytes(l, 0) + line_bytes(l, 1));
+		rule_used(epoch, l->rule, packets, bytes);
+}
+
+/* Is there a quarter of some counter to book? */
+INLINE int much_counted(const struct line *l)
+{
+	return line_packets(l, 0) >= PACKETS_QUARTER || line_packets(l, 1) >= PACKETS_QUARTER ||
+	       line_bytes(l, 0) >= BYTES_QUARTER || line_bytes(l, 1) >= BYTES_QUARTER;
+}
+
+/* Books such quarters of a live flow. Only the timer's walk calls it, every few seconds: a flow that is not over then cannot be
+ * retired meanwhile, as it would have to be idle for longer than that with a quarter not booked. The line says first that they
+ * are booked: who reads counters and lines in this order may miss them for a moment, and never sees them twice. */
+__attribute__((noinline)) int book_quarters(const struct ends *e, __u64 place, __u32 epoch)
+{
+	struct line *l;
+	__u32 i;
+
+	if (!e)
+		return 0;
+	l = line_at(place, e);
+	if (!l)
+		return 0;
+#pragma clang loop unroll(disable)
+	for (i = 0; i < 2; i++) {
+		__u64 packets = line_packets(l, i & 1) >= PACKETS_QUARTER ? PACKETS_QUARTER : 0;
+		__u64 bytes = line_bytes(l, i & 1) >= BYTES_QUARTER ? BYTES_QUARTER : 0;
+		__u32 p = 2 * i, b = BOOKED_BYTES + 2 * i, booked = l->booked;
+
+		if (packets)
+			booked = (booked & ~(3u << p)) | ((booked + (1u << p)) & 3u << p);
+		if (bytes)
+			booked = (booked & ~(3u << b)) | ((booked + (1u << b)) & 3u << b);
+		*(volatile __u8 *)&l->booked = booked;
+		book(epoch, l, i & 1, packets, bytes);
+	}
+	return 0;
 }
 
 /* Ends a flow: counts are booked, quotas given back, the line is free. */
@@ -119,7 +168,8 @@ __attribute__((noinline)) int retire(const struct ends *e, __u64 place, __u32 ep
 	l = line_at(place, e);
 	if (!l || !line_hide(l))
 		return 0;
-	line_book(epoch, l);
+	book(epoch, l, 0, line_packets(l, 0), line_bytes(l, 0));
+	book(epoch, l, 1, line_packets(l, 1), line_bytes(l, 1));
 	quota_leave(e, l->state);
 	line_free(l, e);
 	return 0;
@@ -150,6 +200,12 @@ INLINE void line_permit(struct line *l, const struct tables *t, const struct cel
 	l->epoch = t->epoch;
 }
 
+INLINE void line_count_anew(struct line *l)
+{
+	__builtin_memset(l->packets, 0, sizeof(l->packets) + sizeof(l->bytes_low) + sizeof(l->bytes_high));
+	l->booked = 0;
+}
+
 /* Enters a flow that the policy has just allowed its initiator. PASS or a reason. */
 INLINE int flow_enter(const struct tables *t, const struct ends *e, const struct cell *cell, struct decision *d,
 		      int picked_up)
@@ -174,7 +230,7 @@ INLINE int flow_enter(const struct tables *t, const struct ends *e, const struct
 	l->b = e->b[3];
 	l->ports = e->ports;
 	l->state = (l->state & FLOW_OUTSIDE) | entered >> 8;
-	__builtin_memset(l->packets, 0, sizeof(l->packets) + sizeof(l->bytes_low) + sizeof(l->bytes_high));
+	line_count_anew(l);
 	line_permit(l, t, cell, d->recheck_at);
 	l->last = now;
 	if (picked_up)
@@ -223,7 +279,7 @@ INLINE struct line *flow_move(const struct tables *t, const struct ends *e)
 	l->b = e->b[3];
 	l->ports = e->ports;
 	l->state = (l->state & FLOW_OUTSIDE) | entered >> 8 | (found & FORMER_STATES);
-	__builtin_memset(l->packets, 0, sizeof(l->packets) + sizeof(l->bytes_low) + sizeof(l->bytes_high));
+	line_count_anew(l);
 	l->epoch = 0; /* the present tables have not been asked */
 	l->rule = 0;
 	l->last = ticks() - (__u32)(found >> 8 & 0xffffff) * hz;

@@ -65,11 +65,11 @@ struct line {
 	__u8 state; /* FLOW_* */
 	__u8 bwclass;
 	__u8 zones; /* of A | of B << 4 */
-	__u8 spare;
+	__u8 booked; /* by whole quarters of what the counters hold: packets of A, of B, bytes of A, of B, two bits each */
 	__u32 last;         /* ticks: the last packet */
 	__u32 recheck_at;   /* ticks: from here on the full path decides */
 	__u16 adjacency[2]; /* towards A, towards B; 0: not known */
-	__u32 packets[2];   /* sent by A, by B, as far as they are not booked yet */
+	__u32 packets[2];   /* sent by A, by B; runs over */
 	__u32 bytes_low[2];
 	__u16 bytes_high[2];
 };

@@ -20,8 +20,8 @@ type Flow struct {
 	Rule       uint32     `json:"rule"`
 	BWClass    uint8      `json:"bwclass"`
 	Epoch      uint32     `json:"epoch"`
-	Idle       float64    `json:"idle"` // seconds since the last packet
-	Forward    Count      `json:"forward"`
+	Idle       float64    `json:"idle"`    // seconds since the last packet
+	Forward    Count      `json:"forward"` // packets modulo 2^32, bytes modulo 2^48
 	Reverse    Count      `json:"reverse"`
 }
 
@@ -66,7 +66,7 @@ func (r rawFlow) flow(now, hz uint32) Flow {
 		Dst: r.b, DPort: portB, DstSegment: segmentB,
 		Rule: r.Rule, BWClass: r.BWClass, Epoch: r.Epoch,
 		Idle:    r.idle(now, hz).Seconds(),
-		Forward: r.count(0), Reverse: r.count(1),
+		Forward: r.sent(0), Reverse: r.sent(1),
 	}
 	if r.State&flowFromB != 0 {
 		f.Src, f.Dst, f.SPort, f.DPort = f.Dst, f.Src, f.DPort, f.SPort

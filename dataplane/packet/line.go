@@ -27,7 +27,7 @@ type line struct {
 	State     uint8
 	BWClass   uint8
 	Zones     uint8
-	Spare     uint8
+	Booked    uint8 // quarters of the range of Packets (2 bits for A, 2 for B) and of bytes (the same) that are booked
 	Last      uint32
 	RecheckAt uint32
 	Adjacency [2]uint16
@@ -67,8 +67,17 @@ func (l *line) segments() (a, b uint16) {
 func (l *line) proto() uint8         { return uint8(l.Tag >> 20) }
 func (l *line) asker() uint8         { return uint8(l.Tag >> 28) }
 func (l *line) ports() (a, b uint16) { return uint16(l.Ports), uint16(l.Ports >> 16) }
-func (l *line) count(by int) Count {
+
+// sent is what one end has sent, as far as the line can count: packets modulo 2^32, bytes modulo 2^48.
+func (l *line) sent(by int) Count {
 	return Count{uint64(l.Packets[by]), uint64(l.BytesHigh[by])<<32 | uint64(l.BytesLow[by])}
+}
+
+// count is what of it is not booked yet.
+func (l *line) count(by int) Count {
+	n := l.sent(by)
+	packets, bytes := uint64(l.Booked>>(2*by)&3)<<30, uint64(l.Booked>>(4+2*by)&3)<<46
+	return Count{(n.Packets - packets) & (1<<32 - 1), (n.Bytes - bytes) & (1<<48 - 1)}
 }
 func (l *line) timeout() time.Duration { return flowTimeout(l.proto(), l.State) }
 func (l *line) idle(now, hz uint32) time.Duration {

@@ -245,7 +245,7 @@ type programsLine6 struct {
 		State     uint8
 		Bwclass   uint8
 		Zones     uint8
-		Spare     uint8
+		Booked    uint8
 		Last      uint32
 		RecheckAt uint32
 		Adjacency [2]uint16
@@ -336,7 +336,7 @@ type programsSet4 struct {
 		State     uint8
 		Bwclass   uint8
 		Zones     uint8
-		Spare     uint8
+		Booked    uint8
 		Last      uint32
 		RecheckAt uint32
 		Adjacency [2]uint16
