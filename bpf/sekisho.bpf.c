@@ -50,8 +50,25 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define TCX_PASS 0
 #define TCX_DROP 2
 
-/* Enough for every header that is read: Ethernet, tag, IPv6, neighbour discovery with its options. */
+/* Of a packet in pages the kernel promises no byte in a row but those that it is asked for. This many hold every header that is
+ * read, but for IPv6 with extension headers: Ethernet, tag, IPv4 with options around an error that quotes IPv4 with options. */
 #define HEADERS 160
+/* And this many those: IPv6 with as many and as long ones as the parser lets in, around an error that quotes the same. */
+#define IP6_MOST (sizeof(struct ip6_header) + IP6_EXTENSIONS * IP6_EXTENSION_MOST + sizeof(struct icmp_header))
+#define HEADERS_MOST (sizeof(struct ether_header) + sizeof(struct vlan_tag) + 2 * IP6_MOST)
+
+/* Puts the headers in a row; l3: where the network header begins, when no tag stands in the frame. What the gate itself sends
+ * with a tag in the frame and has such extension headers may find them cut off, and is refused. */
+INLINE void headers_in_a_row(struct __sk_buff *skb, __u32 l3)
+{
+	__u32 most = HEADERS;
+	__u8 head[8];
+
+	if (!bpf_skb_load_bytes(skb, l3, head, sizeof(head)) && head[0] >> 4 == 6 &&
+	    (is_extension(head[6]) || head[6] == PROTO_ICMP6))
+		most = HEADERS_MOST;
+	bpf_skb_pull_data(skb, skb->len < most ? skb->len : most);
+}
 
 /* Source and destination of the packet become classes and segments. */
 INLINE int classes_of(const struct tables *t, const struct ingress *in, const struct packet *p, struct decision *d,
@@ -413,7 +430,7 @@ INLINE int leave_stack(struct __sk_buff *skb, int layer2, struct packet *p, __u8
 	reason = tables_now(&t);
 	if (reason)
 		return reason;
-	bpf_skb_pull_data(skb, skb->len < HEADERS ? skb->len : HEADERS);
+	headers_in_a_row(skb, layer2 ? sizeof(struct ether_header) : 0);
 	reason = device_of(skb->ifindex, &in);
 	if (reason)
 		return reason;
@@ -508,7 +525,7 @@ INLINE int decide_bare(struct __sk_buff *skb, struct packet *p, struct ingress *
 	struct tables t;
 	int reason;
 
-	bpf_skb_pull_data(skb, skb->len < HEADERS ? skb->len : HEADERS);
+	headers_in_a_row(skb, 0);
 	reason = parse_skb(skb, p, 0);
 	if (reason)
 		return reason;

@@ -238,64 +238,6 @@ func icmpError(src, dst string, typ, code byte, quoted []byte) []byte {
 	return b
 }
 
-func TestICMPErrorsCrossATunnel(t *testing.T) {
-	w := newTown(t)
-	far := openTUN(t, "wg0")
-	a := townAnchors()
-	a.Segments = append(a.Segments, anchors.Segment{
-		ID: "tokyo", Zone: anchors.MyNumber, Attach: anchors.AttachTunnel, Port: "wg0", Prefixes: prefixes("198.51.100.0/26"), Gate: addrs("198.51.100.62"),
-	})
-	c, err := Open(context.Background(), Options{PinDir: w.pins, Anchors: a, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	w.up()
-	run(t, "ip", "link", "set", "wg0", "up", "mtu", "1280")
-	run(t, "ip", "addr", "add", "198.51.100.62/26", "dev", "wg0")
-	tables := townTables(Cell{Src: 21, Dst: 15, Port: 2, Rule: 1}, Cell{Src: 21, Dst: 15, Port: 3, Rule: 1})
-	tables.Segments = append(tables.Segments, Segment{ID: 5, Name: "tokyo", Zone: anchors.MyNumber, Port: "wg0", Tunnel: true})
-	tables.Classes = append(tables.Classes, Class{ID: 15, Segment: 5, Kind: KindTunnel, Port: "wg0", OnLink: true}, Class{ID: 35, Segment: 5, Kind: KindLocal, Port: "wg0"})
-	tables.Prefixes = append(tables.Prefixes, Prefix{Prefix: prefixes("198.51.100.0/26")[0], Class: 15, Segment: 5})
-	tables.Hosts = append(tables.Hosts, Host{Addr: addrs("198.51.100.62")[0], Class: 35, Segment: 5})
-	swap(t, c, tables)
-
-	w.sendUDP("mnpc", "198.51.100.11:53")
-	asked := received(t, far, 53)
-	if asked == nil {
-		t.Fatal("an allowed packet did not enter the tunnel")
-	}
-	for _, x := range []struct {
-		what, reason string
-		packet       []byte
-	}{
-		{"about the packet, from a router of the region", "", icmpError("198.51.100.1", "198.18.10.11", 3, 4, asked)},
-		{"about the packet, from its receiver", "", icmpError("198.51.100.11", "198.18.10.11", 3, 3, asked[:28])},
-		{"about less than that", "icmp-quote", icmpError("198.51.100.11", "198.18.10.11", 3, 3, asked[:27])},
-		{"about a packet that nobody sent", "icmp-error-no-flow", icmpError("198.51.100.1", "198.18.10.11", 3, 4, datagram("198.18.10.11", "198.51.100.11", 4001, 53))},
-		{"to somebody else", "icmp-quote", icmpError("198.51.100.1", "198.18.21.11", 3, 4, asked)},
-		{"from nowhere in the tunnel", "source-not-in-segment", icmpError("198.18.21.11", "198.18.10.11", 3, 4, asked)},
-	} {
-		s := w.sniff("mnpc", "icmp and dst host 198.18.10.11")
-		before := uint64(0)
-		if x.reason != "" {
-			before = w.drops(c, x.reason)
-		}
-		if _, err := far.Write(x.packet); err != nil {
-			t.Fatal(err)
-		}
-		seen := s.stop()
-		if x.reason == "" && len(seen) != 1 || x.reason != "" && (len(seen) != 0 || w.drops(c, x.reason) == before) {
-			n, _ := c.Counters()
-			t.Errorf("an error %s: arrived %q; %v", x.what, seen, n.Reasons)
-		}
-	}
-	// The tunnel's own MTU is the gate's to tell.
-	w.says(c, "too big for the tunnel", `From 198\.18\.10\.1 icmp_seq=1 Frag needed and DF set \(mtu = 1280\)|local error: message too long, mtu.*1280`, func() *exec.Cmd {
-		return w.in("mnpc", "ping", "-n", "-c", "1", "-W", "1", "-M", "do", "-s", "1400", "198.51.100.12")
-	})
-}
-
 func TestARoutersRefusalReachesWhoAsked(t *testing.T) {
 	w, c := newBeyond(t)
 	swap(t, c, beyondTables(Cell{Src: 21, Dst: 52, Port: 3, Rule: 1}))

@@ -278,7 +278,9 @@ func TestSwapUnderTrafficLosesNothingAndTighteningCuts(t *testing.T) {
 }
 
 // openTUN makes a tunnel device whose far side is the test.
-func openTUN(t testing.TB, name string) *os.File {
+func openTUN(t testing.TB, name string) *os.File { return openTUNWith(t, name, unix.IFF_NO_PI) }
+
+func openTUNWith(t testing.TB, name string, flags uint16) *os.File {
 	t.Helper()
 	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -288,7 +290,7 @@ func openTUN(t testing.TB, name string) *os.File {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ifr.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI)
+	ifr.SetUint16(unix.IFF_TUN | flags)
 	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, ifr); err != nil {
 		t.Fatalf("make tunnel device %s: %v", name, err)
 	}
