@@ -94,7 +94,9 @@ func Region(ctx context.Context, c RegionConfig, log *slog.Logger, ready chan<- 
 }
 
 func (c RegionConfig) setUp(dev *device.Device, key wgtypes.Key) error {
-	spec := Spec{Listen: c.Listen, Peers: []Peer{{ID: "gate", PublicKey: c.Gate.PublicKey, Endpoint: c.Gate.Endpoint, Allowed: c.Gate.Allowed}}}
+	// The gate begins. When both ends do at once, each answers the other's handshake and drops its own: neither comes about, and
+	// both wait 5 s before they try again.
+	spec := Spec{Listen: c.Listen, Peers: []Peer{{ID: "gate", PublicKey: c.Gate.PublicKey, Endpoint: c.Gate.Endpoint, Allowed: c.Gate.Allowed, Keepalive: -1}}}
 	text, err := uapiSet(spec, key, engineState{})
 	if err != nil {
 		return err

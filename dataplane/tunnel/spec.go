@@ -19,5 +19,5 @@ type Peer struct {
 	Endpoint  netip.AddrPort `json:"endpoint"`
 	Allowed   []netip.Prefix `json:"allowed"`
 	Probe     netip.AddrPort `json:"probe"`     // UDP echo inside the tunnel; zero = none
-	Keepalive int            `json:"keepalive"` // seconds; 0 = 25
+	Keepalive int            `json:"keepalive"` // seconds; 0 = 25, -1 = none
 }

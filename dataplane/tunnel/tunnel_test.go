@@ -86,6 +86,10 @@ gate: {public-key: %q, endpoint: "192.0.2.1:51820", allowed: [198.51.100.62/32]}
 		t.Fatal(err)
 	}
 	netlab.Start(t, region, exe, "region", conf)
+	netlab.Until(t, 30*time.Second, "the region listens: a handshake that it misses is tried again after 5 s", func() bool {
+		out, err := netlab.Try(region, "ss", "-Hlun", "sport", "=", ":51820")
+		return err == nil && out != ""
+	})
 	t.Cleanup(func() {
 		if err := Remove(b.options, []string{"wg0"}); err != nil {
 			t.Error(err)

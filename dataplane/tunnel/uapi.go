@@ -67,7 +67,7 @@ func (p Peer) keepalive() int {
 	if p.Keepalive == 0 {
 		return defaultKeepalive
 	}
-	return p.Keepalive
+	return max(p.Keepalive, 0)
 }
 
 func hexKey(s string) (string, error) {
