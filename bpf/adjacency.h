@@ -6,13 +6,15 @@
  *
  * Life: the full path settles one and writes what the kernel says; a flow's fast path uses it for ADJACENCY_TRUST at most,
  * then one packet takes the full path again. It is given to another next hop only when nobody used it for longer than any
- * flow can live. The numbers are open-addressed: a window of entries from a keyed hash on. When the window is full, flows
- * work without one, by the full path.
+ * flow can live. Numbers are given in a row, so that those in use lie close together whatever their number; a table by a
+ * keyed hash of the next hop, with a window of entries, says which is whose. When the window is full, flows work without
+ * one, by the full path.
  *
  * A registered MAC belongs to the key: it never changes in place. So a flow that was bound to a registered station does not
  * follow the kernel's neighbour table. Other MACs follow it.
  *
- * Races: two CPUs may make the same one twice; both are right, the first is found from then on. MACs are read and written as
+ * Races: two CPUs may make the same one twice; both are right, the first is found from then on. Who finds an entry of the
+ * index taken while it enters its own goes without for this packet. MACs are read and written as
  * whole words, so nobody sees half of one. Refreshing at the same time writes the same. A flow keeps the number of an entry
  * that was given away only if it was idle that long; its line is then past its recheck_at and not believed.
  */
@@ -29,6 +31,7 @@
 #define STACK_PORT 1 /* by the port itself, without a tag */
 #define STACK_VLAN 2 /* by the kernel's device for the tags */
 
+/* vlan and outer lie in one word, which others ask whether there is a tag at all. */
 struct adjacency {
 	__u32 claim; /* enum life */
 	__u32 used;  /* ticks, to about a second */
@@ -46,7 +49,8 @@ struct adjacency {
 		[MAC_LEN]; /* of a draft: the destination MAC before, when the kernel has named another one; else zero */
 };
 
-/* By number, from 1. Written by the full path, read by the fast path and (mapped) the loader. */
+/* By number, from 1; of entry 0 only `used` means something: how many numbers were given. Written by the full path, read by
+ * the fast path and (mapped) the loader. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, ADJACENCIES);
@@ -55,6 +59,16 @@ struct {
 	__uint(map_flags, BPF_F_MMAPABLE);
 } adjacencies SEC(".maps");
 
+/* The numbers by the hash of the next hop; 0: free. Written and read by the full path. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, ADJACENCIES);
+	__type(key, __u32);
+	__type(value, __u32);
+} adjacency_index SEC(".maps");
+
+#define INDEX_TAKEN (~0u) /* somebody enters a number */
+
 /* What the full path has found out, for adjacency_settle. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -62,6 +76,31 @@ struct {
 	__type(key, __u32);
 	__type(value, struct adjacency);
 } adjacency_drafts SEC(".maps");
+
+/* By number of the device: when the kernel last led a packet on that came in there, in ticks. Adjacencies are shared by all
+ * devices, but the kernel may have been told not to forward what comes from one of them. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_DEVICES);
+	__type(key, __u32);
+	__type(value, __u32);
+} led_on SEC(".maps");
+
+INLINE void lead_on(__u32 device)
+{
+	__u32 *when = bpf_map_lookup_elem(&led_on, &device), now = ticks();
+
+	if (when && *when != now)
+		*when = now;
+}
+
+/* Did the kernel lead a packet on from there lately? */
+INLINE int leads_on(__u32 device, __u32 now)
+{
+	__u32 *when = bpf_map_lookup_elem(&led_on, &device);
+
+	return when && now - *when < ADJACENCY_TRUST;
+}
 
 /* Ticks between two packets of one adjacency that go up the stack, so that the kernel confirms its neighbour: with redirects
  * alone it would never notice that one has another MAC now. 0: none does (tests of single packets). */
@@ -103,41 +142,9 @@ INLINE void adjacency_compare(const struct adjacency *a, struct adjacency *draft
 		__builtin_memcpy(draft->former, &known, MAC_LEN);
 }
 
-/* The number of this CPU's draft, entered or refreshed; 0: there is no room for it. */
-__attribute__((noinline)) __u32 adjacency_settle(void)
+/* Writes the draft into an entry that nobody else has. */
+INLINE void adjacency_enter(struct adjacency *a, const struct adjacency *draft, __u32 now)
 {
-	__u32 zero = 0, now = ticks(), number = 0, i, hash;
-	struct adjacency *draft = bpf_map_lookup_elem(&adjacency_drafts, &zero), *a;
-	const volatile __u64 *k = hash_keys;
-
-	if (!draft)
-		return 0;
-	hash = (k[0] + k[1] * draft->hop.w[0] + k[2] * draft->hop.w[1] + k[3] * draft->hop.w[2] +
-		k[4] * draft->hop.w[3] + k[5] * (draft->vlan | (__u32)draft->outer << 16) +
-		k[6] * (draft->from >> 48)) >>
-	       32;
-#pragma clang loop unroll(disable)
-	for (i = 0; i < ADJACENCY_WINDOW; i++) {
-		__u32 at = (hash + i) & (ADJACENCIES - 1);
-
-		a = bpf_map_lookup_elem(&adjacencies, &at);
-		if (!a || !at)
-			continue;
-		if (same_adjacency(a, draft)) {
-			adjacency_compare(a, draft);
-			adjacency_refresh(a, draft, now);
-			return at;
-		}
-		if (!number && (a->claim == LIFE_FREE ||
-				(a->claim == LIFE_LIVE && (__s32)(now - a->used) > (__s32)ADJACENCY_LIFE)))
-			number = at;
-	}
-	a = bpf_map_lookup_elem(&adjacencies, &number);
-	if (!a || !number)
-		return 0;
-	i = a->claim;
-	if (i == LIFE_CLAIMING || __sync_val_compare_and_swap(&a->claim, i, LIFE_CLAIMING) != i)
-		return 0;
 	a->vlan = draft->vlan;
 	a->outer = draft->outer;
 	a->hop = draft->hop;
@@ -145,7 +152,112 @@ __attribute__((noinline)) __u32 adjacency_settle(void)
 	a->confirmed = now - confirm_every; /* the next packet */
 	adjacency_refresh(a, draft, now);
 	__sync_lock_test_and_set(&a->claim, LIFE_LIVE);
-	return number;
+}
+
+/* A number that nobody had yet; 0: all are given. */
+INLINE __u32 adjacency_number(void)
+{
+	__u32 zero = 0, number;
+	struct adjacency *given = bpf_map_lookup_elem(&adjacencies, &zero);
+
+	if (!given || given->used >= ADJACENCIES - 1)
+		return 0;
+	number = __sync_fetch_and_add(&given->used, 1) + 1;
+	return number < ADJACENCIES ? number : 0;
+}
+
+/* Has nobody used it for so long that no flow holds its number? */
+INLINE int adjacency_left(const struct adjacency *a, __u32 now)
+{
+	return a->claim == LIFE_LIVE && (__s32)(now - a->used) > (__s32)ADJACENCY_LIFE;
+}
+
+INLINE __u32 adjacency_hash(const struct adjacency *a)
+{
+	const volatile __u64 *k = hash_keys;
+
+	return (k[0] + k[1] * a->hop.w[0] + k[2] * a->hop.w[1] + k[3] * a->hop.w[2] + k[4] * a->hop.w[3] +
+		k[5] * (a->vlan | (__u32)a->outer << 16) + k[6] * (a->from >> 48)) >>
+	       32;
+}
+
+/* The number of the one that this CPU's draft names, if the kernel was asked about it within ADJACENCY_TRUST; else 0. */
+__attribute__((noinline)) __u32 adjacency_known(void)
+{
+	__u32 zero = 0, now = ticks(), i, hash;
+	struct adjacency *draft = bpf_map_lookup_elem(&adjacency_drafts, &zero), *a;
+
+	if (!draft)
+		return 0;
+	hash = adjacency_hash(draft);
+#pragma clang loop unroll(disable)
+	for (i = 0; i < ADJACENCY_WINDOW; i++) {
+		__u32 at = (hash + i) & (ADJACENCIES - 1);
+		__u32 *place = bpf_map_lookup_elem(&adjacency_index, &at), number;
+
+		number = place ? *(volatile __u32 *)place : 0;
+		if (!number)
+			return 0;
+		a = bpf_map_lookup_elem(&adjacencies, &number);
+		if (a && same_adjacency(a, draft))
+			return now - a->refreshed < ADJACENCY_TRUST ? number : 0;
+	}
+	return 0;
+}
+
+/* The number of this CPU's draft, entered or refreshed; 0: there is no room for it. */
+__attribute__((noinline)) __u32 adjacency_settle(void)
+{
+	__u32 zero = 0, now = ticks(), number, i, hash, *place, *room = 0;
+	struct adjacency *draft = bpf_map_lookup_elem(&adjacency_drafts, &zero), *a, *left = 0;
+
+	if (!draft)
+		return 0;
+	hash = adjacency_hash(draft);
+#pragma clang loop unroll(disable)
+	for (i = 0; i < ADJACENCY_WINDOW; i++) {
+		__u32 at = (hash + i) & (ADJACENCIES - 1);
+
+		place = bpf_map_lookup_elem(&adjacency_index, &at);
+		if (!place)
+			return 0;
+		number = *(volatile __u32 *)place;
+		if (!number) {
+			room = place;
+			break; /* entries are never taken away: behind this one there is none */
+		}
+		a = bpf_map_lookup_elem(&adjacencies, &number);
+		if (!a)
+			continue;
+		if (same_adjacency(a, draft)) {
+			adjacency_compare(a, draft);
+			adjacency_refresh(a, draft, now);
+			return number;
+		}
+		if (!left && adjacency_left(a, now)) {
+			left = a;
+			room = place;
+		}
+	}
+	if (left) {
+		number = *(volatile __u32 *)room;
+		if (__sync_val_compare_and_swap(&left->claim, LIFE_LIVE, LIFE_CLAIMING) != LIFE_LIVE)
+			return 0;
+		if ((__s32)(now - left->used) <= (__s32)ADJACENCY_LIFE) { /* another CPU was here in between */
+			left->claim = LIFE_LIVE;
+			return 0;
+		}
+		adjacency_enter(left, draft, now);
+		return number;
+	}
+	if (!room || __sync_val_compare_and_swap(room, 0, INDEX_TAKEN))
+		return 0;
+	number = adjacency_number();
+	a = number ? bpf_map_lookup_elem(&adjacencies, &number) : 0;
+	if (a)
+		adjacency_enter(a, draft, now);
+	__sync_lock_test_and_set(room, a ? number : 0);
+	return a ? number : 0;
 }
 
 INLINE struct adjacency *adjacency_at(__u32 number)

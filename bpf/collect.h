@@ -57,7 +57,7 @@ INLINE void collect_line(const struct slice *s, const struct line *l, const stru
 
 static long collect4(__u32 i, struct slice *s)
 {
-	__u32 number = (s->from + i) & flow_mask4;
+	__u32 number = (s->from + i) % flow_sets4;
 	struct set4 *set = bpf_map_lookup_elem(&flows4, &number);
 	int way;
 
@@ -70,7 +70,7 @@ static long collect4(__u32 i, struct slice *s)
 		if ((__u16)l->claim != CLAIM_LIVE || (!flow_over(l, s->now) && !much_counted(l)))
 			continue;
 		ends_of_line(l, FAMILY_IP4, &e);
-		collect_line(s, l, &e, PLACE4 | (__u64)number << 2 | way);
+		collect_line(s, l, &e, PLACE4 | (__u64)number << WAY_SHIFT | way);
 	}
 	return 0;
 }
@@ -89,14 +89,14 @@ INLINE void collect_line6(struct slice *s, struct line6 *l, __u32 family, __u64 
 
 static long collect6(__u32 i, struct slice *s)
 {
-	__u32 number = (s->from + i) & flow_mask6;
+	__u32 number = (s->from + i) % flow_sets6;
 	struct set6 *set = bpf_map_lookup_elem(&flows6, &number);
 	int way;
 
 	if (!set)
 		return 1;
 	for (way = 0; way < WAYS; way++)
-		collect_line6(s, &set->way[way], FAMILY_IP6, PLACE6 | (__u64)number << 2 | way);
+		collect_line6(s, &set->way[way], FAMILY_IP6, PLACE6 | (__u64)number << WAY_SHIFT | way);
 	return 0;
 }
 
@@ -117,12 +117,12 @@ INLINE void collect_slice(struct collector *c)
 	if (!tables_now(&t)) /* none: then there is no rule to book on either */
 		s.epoch = t.epoch;
 	bpf_loop(COLLECT_SETS, collect4, &s, 0);
-	c->next4 = (c->next4 + COLLECT_SETS) & flow_mask4;
+	c->next4 = (c->next4 + COLLECT_SETS) % flow_sets4;
 	if (use && use->overflow && c->next4 < COLLECT_SETS)
 		bpf_for_each_map_elem(&flow_overflow, collect_overflow, &s, 0);
 	s.from = c->next6;
 	bpf_loop(COLLECT_SETS / 2, collect6, &s, 0);
-	c->next6 = (c->next6 + COLLECT_SETS / 2) & flow_mask6;
+	c->next6 = (c->next6 + COLLECT_SETS / 2) % flow_sets6;
 	if (s.now - c->swept >= hz) {
 		c->swept = s.now;
 		bpf_for_each_map_elem(&fragments, fragments_sweep, &s.now, 0);

@@ -8,7 +8,8 @@
  * Why apart: a parser that understands everything, and everything that it notes, costs more than the decision. So nothing
  * here is a function of its own, a helper that could be avoided, or a variable that needs memory. The flow's line is asked
  * for first, as it is what one waits for. Where the packet came in is read the other way round: the adjacency of its own
- * side names the device, and that must be the one it came in by, under the flow's own segment.
+ * side names the device, and that must be the one it came in by, without tags: then the segment is the flow's own, as the
+ * adjacency was settled for that segment by the same tables.
  */
 #ifndef SEKISHO_EXPRESS_H
 #define SEKISHO_EXPRESS_H
@@ -18,7 +19,12 @@
 /* Ethernet, IPv4 and TCP without options; a shorter frame is no frame of Ethernet. */
 #define EXPRESS_LEAST 54
 
-/* Half words of the frame; clang would read what is only aligned to them in halves. */
+/* Parts of the frame; clang would read what is only aligned to two bytes in halves. */
+INLINE __u64 double_at(const void *frame, __u32 offset)
+{
+	return *(const __u64 *)(frame + offset);
+}
+
 INLINE __u32 word_at(const void *frame, __u32 offset)
 {
 	return *(const __u32 *)(frame + offset);
@@ -29,29 +35,29 @@ INLINE __u16 half_at(const void *frame, __u32 offset)
 	return *(const __u16 *)(frame + offset);
 }
 
-/* A MAC as mac_word has it. */
-INLINE __u64 mac_at(const void *frame, __u32 offset)
-{
-	return word_at(frame, offset) | (__u64)half_at(frame, offset + 4) << 32;
-}
+/* Bytes of a frame as a number: the first one lowest. */
+#define BYTES(first, second) ((__u64)(first) | (__u64)(second) << 8)
+
+/* From the EtherType on: IPv4, no options. From the pieces' field on: neither a piece nor the reserved bit. */
+#define EXPRESS_TYPE (0x08 | 0x45 << 16)
+#define EXPRESS_TYPE_MASK 0xffffff
+#define EXPRESS_PIECE (BYTES(0xbf, 0xff))
 
 /* Is the frame one that the parser would call a whole TCP or UDP packet, with nothing in it that the fast path leaves to the
- * full one? length: bytes of the frame; total: by the IP header. */
-INLINE int express_kind(const void *frame, __u32 length, __u32 total)
+ * full one? length: bytes of the frame; total: by the IP header; proto: by the same. */
+INLINE int express_kind(const void *frame, __u32 length, __u32 total, __u32 proto)
 {
-	const __u8 *b = frame;
-
-	if (half_at(frame, 12) != bpf_htons(ETHERTYPE_IP4) || b[14] != 0x45 || half_at(frame, 20) & bpf_htons(0xbfff))
+	if (((word_at(frame, 12) ^ EXPRESS_TYPE) & EXPRESS_TYPE_MASK) || (half_at(frame, 20) & EXPRESS_PIECE))
 		return 0;
-	if (b[22] <= 1 || total > length - sizeof(struct ether_header))
+	if (((__u8 *)frame)[22] <= 1 || total > length - sizeof(struct ether_header))
 		return 0;
-	if (b[23] == PROTO_TCP) {
-		__u32 header = (b[46] >> 4) * 4;
+	if (proto == PROTO_TCP) {
+		__u32 flags = half_at(frame, 46), header = flags >> 2 & 0x3c;
 
 		return header >= sizeof(struct tcp_header) && header + sizeof(struct ip4_header) <= total &&
-		       !(b[47] & TCP_CHANGES);
+		       !(flags & TCP_CHANGES << 8);
 	}
-	if (b[23] == PROTO_UDP) {
+	if (proto == PROTO_UDP) {
 		__u32 size = bpf_ntohs(half_at(frame, 38)), sport = bpf_ntohs(half_at(frame, 34)),
 		      dport = bpf_ntohs(half_at(frame, 36));
 
@@ -61,75 +67,101 @@ INLINE int express_kind(const void *frame, __u32 length, __u32 total)
 	return 0;
 }
 
-/* The line of these ends in the first of its sets, or null. Segments are not compared. */
-INLINE struct line *express_line(__u32 a, __u32 b, __u32 ports, __u32 proto)
+/* What the first three double words of a line must say: claim and tag, the ends, ports and epoch. */
+struct expected {
+	__u32 proto;
+	__u32 a;
+	__u32 b;
+	__u32 ports;
+};
+
+#define LIVE_MASK (0xffffULL | (__u64)TAG_ENDS << 32)
+
+_Static_assert(__builtin_offsetof(struct line, tag) == 4 && __builtin_offsetof(struct line, a) == 8 &&
+		       __builtin_offsetof(struct line, b) == 12 && __builtin_offsetof(struct line, ports) == 16 &&
+		       __builtin_offsetof(struct line, epoch) == 20,
+	       "compared in double words");
+
+/* The line that is probably that of these ends, or null. */
+INLINE struct line *express_line(const struct expected *e)
 {
-	__u64 h = hash_keys[0] + hash_keys[1] * a + hash_keys[2] * b + hash_keys[3] * ports + hash_keys[4] * proto;
-	__u32 hash = stirred(h), number = hash & flow_mask4, first = hash >> 30, i;
+	__u64 h = hash_keys[0] + hash_keys[1] * e->a + hash_keys[2] * e->b + hash_keys[3] * e->ports +
+		  hash_keys[4] * e->proto;
+	__u32 hash = stirred(h), number = set_of(hash, flow_sets4);
 	struct set4 *set = bpf_map_lookup_elem(&flows4, &number);
+	__u64 *prints = bpf_map_lookup_elem(&flow_prints4, &number), found;
 
-	if (!set)
+	if (!set || !prints)
 		return 0;
-#pragma unroll
-	for (i = 0; i < WAYS; i++) {
-		struct line *l = &set->way[(first + i) & (WAYS - 1)];
+	found = bytes_equal(*prints, fingerprint(hash));
+	return found ? &set->way[lowest_byte(found) & (WAYS - 1)] : 0;
+}
 
-		if (l->a == a && l->b == b && l->ports == ports && l->tag >> TAG_PROTO == proto)
-			return l;
-	}
-	return 0;
+/* Is it? Segments are not compared. first: the line's first double word. */
+INLINE int express_same(const struct line *l, const struct expected *e, __u64 first, __u32 epoch)
+{
+	const __u64 *w = (const void *)l;
+	__u64 differs = (first ^ (CLAIM_LIVE | (__u64)e->proto << (32 + TAG_PROTO))) & LIVE_MASK;
+
+	differs |= w[1] ^ (e->a | (__u64)e->b << 32);
+	differs |= w[2] ^ (e->ports | (__u64)epoch << 32);
+	return !differs;
 }
 
 /* XDP_REDIRECT, or NOT_FAST with nothing changed. */
 INLINE int express(struct xdp_md *ctx)
 {
 	void *frame = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	__u32 now = ticks(), length = end - frame, total, src, dst, a, b, ports, by_b, claim, tag, own, check, number;
+	__u32 now = ticks(), length = end - frame, total, by_b, swap, own, before;
 	struct adjacency *from, *to;
+	struct expected e;
 	struct device *port;
 	struct tables t;
 	struct line *l;
-	__u64 mac;
-	__u8 zones;
+	__u64 first, mac, check;
 
 	if (frame + EXPRESS_LEAST > end)
 		return NOT_FAST;
+	/* Which end is A, without a branch: it is as random as traffic. */
+	e.a = word_at(frame, 26);
+	e.b = word_at(frame, 30);
+	by_b = ((__u64)e.b - e.a) >> 63;
+	asm volatile("" : "+r"(by_b));
+	swap = (e.a ^ e.b) & -by_b;
+	e.a ^= swap;
+	e.b ^= swap;
+	e.ports = word_at(frame, 34);
+	e.ports = e.ports >> (by_b << 4) | e.ports << ((32 - (by_b << 4)) & 31);
+	e.ports = (e.ports & 0x00ff00ff) << 8 | (e.ports >> 8 & 0x00ff00ff);
+	e.proto = ((__u8 *)frame)[23];
+	l = express_line(&e);
 	total = bpf_ntohs(half_at(frame, 16));
-	if (!express_kind(frame, length, total))
-		return NOT_FAST;
-	src = word_at(frame, 26);
-	dst = word_at(frame, 30);
-	by_b = src > dst;
-	a = by_b ? dst : src;
-	b = by_b ? src : dst;
-	ports = bpf_ntohs(half_at(frame, by_b ? 36 : 34)) | (__u32)bpf_ntohs(half_at(frame, by_b ? 34 : 36)) << 16;
-	l = express_line(a, b, ports, ((__u8 *)frame)[23]);
-	if (tables_now(&t) || !l)
+	if (!express_kind(frame, length, total, e.proto) || tables_now(&t) || !l)
 		return NOT_FAST;
 
-	claim = *(volatile __u32 *)&l->claim;
-	tag = l->tag;
-	zones = l->zones;
-	if ((__u16)claim != CLAIM_LIVE || l->epoch != t.epoch || (__s32)(now - l->recheck_at) >= 0)
+	first = *(volatile __u64 *)l;
+	if (!express_same(l, &e, first, t.epoch) || !line_fresh(l, now))
 		return NOT_FAST;
-	if (is_answer(l, by_b) && !(l->state & FLOW_ANSWERED))
+	if ((by_b ^ l->state >> 4) & ~(l->state >> 3) & 1) /* an answer, and nobody has answered yet */
 		return NOT_FAST;
-	from = adjacency_at(l->adjacency[by_b]);
-	to = adjacency_at(l->adjacency[!by_b]);
-	if (!from || !to || l->a != a || l->b != b || l->ports != ports || !line_same(l, claim))
+	/* Number 0 names no way: its entry has no MTU, and no MAC. */
+	own = l->adjacency[by_b & 1];
+	from = bpf_map_lookup_elem(&adjacencies, &own);
+	own = l->adjacency[~by_b & 1];
+	to = bpf_map_lookup_elem(&adjacencies, &own);
+	if (!from || !to || !line_same(l, first))
 		return NOT_FAST;
 
 	own = from->from >> 48;
 	port = bpf_map_lookup_elem(&devices, &own);
-	number = by_b ? tag >> SEGMENT_BITS & SEGMENT_MASK : tag & SEGMENT_MASK;
-	if (!port || port->ifindex != ctx->ingress_ifindex || mac_word(port->mac, 0) != mac_at(frame, 0))
+	mac = double_at(frame, 0);
+	if (!port || port->ifindex != ctx->ingress_ifindex || (double_at(port->mac, 0) ^ mac) & MAC_MASK)
 		return NOT_FAST;
-	if (t.head->devices[own & (MAX_DEVICES - 1)].segment != number || !number)
+	mac = mac >> 48 | (__u64)word_at(frame, 8) << 16;
+	if (((from->to ^ mac) & MAC_MASK) || mac & 1 || !mac || *(__u32 *)&from->vlan)
 		return NOT_FAST;
-	mac = mac_at(frame, 6);
-	if (((from->to ^ mac) & MAC_MASK) || mac & 1 || !mac)
-		return NOT_FAST;
-	if (now - to->refreshed >= ADJACENCY_TRUST || total > to->to >> 48 || to->vlan || to->outer)
+	if (now - to->refreshed >= ADJACENCY_TRUST || total > to->to >> 48 || *(__u32 *)&to->vlan ||
+	    !leads_on(own, now))
 		return NOT_FAST;
 	if (confirm_every && now - to->confirmed >= confirm_every && to->stack)
 		return NOT_FAST; /* the kernel is to see this one */
@@ -137,22 +169,20 @@ INLINE int express(struct xdp_md *ctx)
 		return NOT_FAST;
 
 	check = half_at(frame, 24) + bpf_htons(0x0100); /* RFC 1624, as the kernel's ip_decrease_ttl */
-	*(__u16 *)(frame + 24) = check + (check >= 0xffff);
+	*(__u16 *)(frame + 24) = check + ((check + 1) >> 16);
 	((__u8 *)frame)[22]--;
-	*(__u32 *)frame = to->to;
-	*(__u16 *)(frame + 4) = to->to >> 32;
-	*(__u32 *)(frame + 6) = to->from;
-	*(__u16 *)(frame + 10) = to->from >> 32;
+	*(__u64 *)frame = (to->to & MAC_MASK) | to->from << 48;
+	*(__u32 *)(frame + 8) = to->from >> 16;
 	adjacency_used(from, now);
 	adjacency_used(to, now);
 	l->last = now;
-	check = l->bytes_low[by_b];
-	l->packets[by_b]++;
-	l->bytes_low[by_b] = check + length;
-	if (check + length < check)
-		l->bytes_high[by_b]++;
+	before = l->bytes_low[by_b & 1];
+	l->packets[by_b & 1]++;
+	l->bytes_low[by_b & 1] = before + length;
+	if (before + length < before)
+		l->bytes_high[by_b & 1]++;
 	record(PASS, l->rule, 0);
-	passed(zones >> (by_b ? 4 : 0) & 15, zones >> (by_b ? 0 : 4) & 15, length);
+	passed(l->zones >> (by_b << 2) & 15, l->zones >> (4 - (by_b << 2)) & 15, length);
 	return XDP_REDIRECT;
 }
 

@@ -61,7 +61,7 @@ INLINE int fast(struct xdp_md *ctx, void *exits, const struct tables *t, const s
 	d.bwclass = l->bwclass;
 	d.by_b = e.by_b;
 	d.line = l;
-	if (l->epoch != t->epoch || (__s32)(now - l->recheck_at) >= 0 || !line_matches(l, &e))
+	if (l->epoch != t->epoch || !line_fresh(l, now) || !line_matches(l, &e))
 		return NOT_FAST;
 	if (is_answer(l, e.by_b) && !(l->state & FLOW_ANSWERED))
 		return NOT_FAST;
@@ -73,7 +73,7 @@ INLINE int fast(struct xdp_md *ctx, void *exits, const struct tables *t, const s
 	to = adjacency_at(number);
 	if (!from || !to || (from->to ^ mac_word(p->smac, 0)) & MAC_MASK)
 		return NOT_FAST;
-	if (now - to->refreshed >= ADJACENCY_TRUST || p->l3_length > to->to >> 48)
+	if (now - to->refreshed >= ADJACENCY_TRUST || p->l3_length > to->to >> 48 || !leads_on(in->device, now))
 		return NOT_FAST;
 	adjacency_used(from, now);
 	adjacency_used(to, now);
@@ -168,6 +168,36 @@ INLINE __u32 settle_way(const struct address_class *c, const struct packet *p, c
 	return number;
 }
 
+/* The way of a flow's first packet, when the kernel was asked about its next hop within a second: by the same answer as the
+ * packets of other flows go. Only where the class knows one next hop for this destination. Null: the kernel is to be asked. */
+INLINE struct adjacency *known_way(const struct address_class *c, const struct ingress *in, const struct packet *p,
+				   const struct decision *d)
+{
+	const union addr *via = p->family == FAMILY_IP4 ? &c->via4 : &c->via6;
+	struct adjacency *draft, *a;
+	__u32 zero = 0;
+
+	if (c->kind != KIND_FORWARD || !d->opened || !d->line || !d->dst || p->piece != PIECE_WHOLE || p->ttl <= 1 ||
+	    (!c->onlink) == no_addr(via) || !leads_on(in->device, ticks()))
+		return 0;
+	draft = bpf_map_lookup_elem(&adjacency_drafts, &zero);
+	if (!draft)
+		return 0;
+	draft->registered = !no_mac(d->dst->mac);
+	draft->to = mac_word(d->dst->mac, 0);
+	draft->from = (__u64)c->device << 48;
+	draft->vlan = c->vlan;
+	draft->outer = c->outer;
+	draft->hop = c->onlink ? p->dst : *via;
+	zero = adjacency_known();
+	a = adjacency_at(zero);
+	if (!a || p->l3_length > a->to >> 48)
+		return 0;
+	adjacency_used(a, ticks());
+	d->line->adjacency[!(d->by_b & 1)] = zero;
+	return a;
+}
+
 /* The way back to the packet's source, if the kernel would send there to what the packet's source MAC is. Only then may the
  * fast path take packets from there. w: the way on which this one leaves; written over. */
 INLINE __u32 settle_back(struct xdp_md *ctx, const struct tables *t, const struct packet *p, const struct decision *d,
@@ -205,6 +235,20 @@ INLINE void settle(struct xdp_md *ctx, const struct tables *t, const struct pack
 	if (own)
 		source_moved(ctx, p, d->src_segment, own);
 	l->adjacency[by_b] = settle_back(ctx, t, p, d, w);
+}
+
+/* The full path has let a packet of a known flow go: what the flow points to stays its own. */
+INLINE void ways_kept(const struct line *l)
+{
+	__u32 now = ticks(), i;
+
+#pragma unroll
+	for (i = 0; i < 2; i++) {
+		struct adjacency *a = adjacency_at(l->adjacency[i]);
+
+		if (a)
+			adjacency_used(a, now);
+	}
 }
 
 #endif

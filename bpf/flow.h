@@ -31,8 +31,13 @@
 #define TIMEOUT_ICMP (30 * hz)
 #define TIMEOUT_OTHER (600 * hz)
 
-/* The longest time for which a line is believed without asking anything else. */
+/* How long the fast path believes a line whose rule depends on time: the wall clock may be set. Without such a rule nothing
+ * about a flow changes within one image, and ticks must only not go around. */
 #define RECHECK hz
+#define RECHECK_TIMELESS (1u << 30)
+
+/* The fast path takes packets of flows that were idle for less: no flow is over by then. */
+#define IDLE_TRUST (8 * hz)
 
 /* Who speaks to whom, and what the policy says. */
 struct decision {
@@ -171,7 +176,7 @@ __attribute__((noinline)) int retire(const struct ends *e, __u64 place, __u32 ep
 	book(epoch, l, 0, line_packets(l, 0), line_bytes(l, 0));
 	book(epoch, l, 1, line_packets(l, 1), line_bytes(l, 1));
 	quota_leave(e, l->state);
-	line_free(l, e);
+	line_free(l, place, e);
 	return 0;
 }
 
@@ -185,7 +190,15 @@ INLINE __u8 zones_of(const struct tables *t, __u32 tag)
 /* When a line must be asked again: after a second, or at the minute at which its rule may change. */
 INLINE __u32 recheck(__u32 now, __u64 left)
 {
+	if (left == TIME_FOREVER)
+		return now + RECHECK_TIMELESS;
 	return now + (left < SECOND ? left / (SECOND / hz) : RECHECK);
+}
+
+/* May the fast path believe a line that the tables in force permit? last may be ahead of now: another CPU wrote it since. */
+INLINE int line_fresh(const struct line *l, __u32 now)
+{
+	return (__s32)(now - l->recheck_at) < 0 && (__s32)(now - l->last) < (__s32)IDLE_TRUST;
 }
 
 /* What the policy of this epoch says of the flow. */
@@ -262,6 +275,7 @@ INLINE struct line *flow_move(const struct tables *t, const struct ends *e)
 	struct limits limits = {};
 	__u64 found = former_take(e);
 	__u32 entered, from_b = !!(found & FLOW_FROM_B);
+	__u64 place;
 	struct line *l;
 
 	if (!found || limits_of(t, opener_segment(e, from_b), &limits))
@@ -269,7 +283,8 @@ INLINE struct line *flow_move(const struct tables *t, const struct ends *e)
 	entered = quota_enter(e, &limits, from_b);
 	if (entered & 0xff)
 		return 0;
-	l = line_at(claim(e), e);
+	place = claim(e);
+	l = line_at(place, e);
 	if (!l) {
 		quota_leave(e, entered >> 8);
 		return 0;
@@ -285,7 +300,7 @@ INLINE struct line *flow_move(const struct tables *t, const struct ends *e)
 	l->last = ticks() - (__u32)(found >> 8 & 0xffffff) * hz;
 	if (flow_over(l, ticks())) {
 		quota_leave(e, l->state);
-		line_free(l, e);
+		line_free(l, place, e);
 		return 0;
 	}
 	line_show(l);

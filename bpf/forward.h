@@ -54,7 +54,7 @@ INLINE int hop_permitted(const struct address_class *c, __u8 family, const union
  * tags. A port itself stands for all its VLANs: then the stack has no device for them and the class alone knows the tags. */
 INLINE int device_permitted(const struct address_class *c, const struct device *port, __u32 ifindex)
 {
-	struct device_tags *via = bpf_map_lookup_elem(&device_index, &ifindex);
+	struct device_tags *via = tags_of_device(ifindex);
 
 	if (!via || via->device != c->device)
 		return 0;

@@ -133,6 +133,7 @@ INLINE int decide(struct xdp_md *ctx, void *exits, struct packet *p, struct ingr
 	struct tables t;
 	struct cursor c;
 	struct address_class *to;
+	struct adjacency *known;
 	struct way w;
 	int reason, way;
 
@@ -179,6 +180,17 @@ INLINE int decide(struct xdp_md *ctx, void *exits, struct packet *p, struct ingr
 	note(p, &t, &d);
 	if (reason)
 		return reason;
+	known = known_way(to, in, p, &d);
+	if (known) {
+		reason = rewrite(ctx, p, known->vlan, known->outer, (__u8 *)&known->to, (__u8 *)&known->from);
+		if (reason)
+			return reason;
+		*act = bpf_redirect_map(exits, known->ifindex, XDP_DROP);
+		if (*act != XDP_REDIRECT)
+			return DROP_EGRESS_UNGUARDED;
+		count_allowed(&t, in, p, &d);
+		return PASS;
+	}
 	way = route(ctx, p, to, &w);
 	if (way != TO_STACK && way != PASS)
 		return way;
@@ -199,8 +211,11 @@ INLINE int decide(struct xdp_md *ctx, void *exits, struct packet *p, struct ingr
 		*act = bpf_redirect_map(exits, w.port->ifindex, XDP_DROP);
 		if (*act != XDP_REDIRECT)
 			return DROP_EGRESS_UNGUARDED;
+		lead_on(in->device);
 		settle(ctx, &t, p, to, &w, &d);
 	}
+	if (d.line && !d.opened)
+		ways_kept(d.line);
 	count_allowed(&t, in, p, &d);
 	return PASS;
 }

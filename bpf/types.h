@@ -17,6 +17,9 @@
 
 #define INLINE static __always_inline
 
+/* Ticks a second: what bpf_jiffies64 counts. Set by the loader. */
+const volatile __u32 hz = 250;
+
 #define MAX_DEVICES 256
 #define MAX_SEGMENTS 1024
 #define MAX_WINDOWS 256

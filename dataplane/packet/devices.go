@@ -107,10 +107,31 @@ func (c *Core) showDevice(name string, ifindex int, mac MAC) error {
 	if ifindex == 0 {
 		return nil
 	}
-	if err := c.objects.DeviceIndex.Put(uint32(ifindex), programsDeviceTags{Device: n}); err != nil {
+	if err := c.putIndex(uint32(ifindex), programsDeviceTags{Device: n}); err != nil {
 		return fmt.Errorf("write the index of device %s: %w", name, err)
 	}
 	return nil
+}
+
+// putIndex says what the kernel's device with an index is to the programs.
+func (c *Core) putIndex(ifindex uint32, v programsDeviceTags) error {
+	if err := c.objects.DeviceIndex.Put(ifindex, v); err != nil {
+		return err
+	}
+	if ifindex >= c.objects.DeviceLowIndex.MaxEntries() {
+		return nil
+	}
+	return c.objects.DeviceLowIndex.Put(ifindex, v)
+}
+
+// dropIndex takes it back.
+func (c *Core) dropIndex(ifindex uint32) error {
+	if ifindex < c.objects.DeviceLowIndex.MaxEntries() {
+		if err := c.objects.DeviceLowIndex.Put(ifindex, programsDeviceTags{}); err != nil {
+			return err
+		}
+	}
+	return c.objects.DeviceIndex.Delete(ifindex)
 }
 
 // forgetIndex removes what was known of an ifindex, if it still stands for device n.
@@ -118,7 +139,7 @@ func (c *Core) forgetIndex(ifindex uint32, n uint16) error {
 	var now programsDeviceTags
 	err := c.objects.DeviceIndex.Lookup(ifindex, &now)
 	if err == nil && now.Device == n {
-		err = c.objects.DeviceIndex.Delete(ifindex)
+		err = c.dropIndex(ifindex)
 	}
 	if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 		return fmt.Errorf("forget device index %d: %w", ifindex, err)

@@ -55,7 +55,7 @@ func (r rawFlow) export() RawFlow {
 // ShowVLAN lets the programs take a device for one of the stack's VLAN devices.
 func (c *Core) ShowVLAN(ifindex int, port string, vlan, outer uint16) error {
 	n, _ := c.devices.number(port)
-	return c.objects.DeviceIndex.Put(uint32(ifindex), programsDeviceTags{Device: n, Vlan: vlan, Outer: outer})
+	return c.putIndex(uint32(ifindex), programsDeviceTags{Device: n, Vlan: vlan, Outer: outer})
 }
 
 // Unguard takes a port out of the DEVMAP.
@@ -135,8 +135,8 @@ func (c *Core) NewTrial(flows, quota uint32, own ...string) (*Trial, error) {
 	}
 	o := &c.objects
 	shared := map[string]*ebpf.Map{
-		"allowed": o.Allowed, "anchor_ports": o.AnchorPorts, "anchor_prefixes": o.AnchorPrefixes, "boot": o.Boot,
-		"images": o.Images, "rule_counts": o.RuleCounts, "device_index": o.DeviceIndex, "devices": o.Devices, "egress_ports": o.EgressPorts, "egress_ports_jumbo": o.EgressPortsJumbo,
+		"allowed": o.Allowed, "anchor_homes": o.AnchorHomes, "anchor_prefixes4": o.AnchorPrefixes4, "anchor_nodes4": o.AnchorNodes4, "anchor_prefixes6": o.AnchorPrefixes6, "boot": o.Boot,
+		"images": o.Images, "rule_counts": o.RuleCounts, "device_index": o.DeviceIndex, "device_low_index": o.DeviceLowIndex, "devices": o.Devices, "egress_ports": o.EgressPorts, "egress_ports_jumbo": o.EgressPortsJumbo,
 		"zone_pairs": o.ZonePairs, "wall_clock": o.WallClock,
 	}
 	for _, name := range own {

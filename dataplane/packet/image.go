@@ -55,6 +55,9 @@ func encodeImage(t Tables, deviceOf func(string) (uint16, bool)) ([]byte, error)
 		le.PutUint32(at[12:], p.seed)
 		first += imageTable(i).chunks(p.count)
 	}
+	if first > imageChunks {
+		return nil, fmt.Errorf("its tables need %d KiB, an image has at most %d; name fewer hosts, prefixes or records, or join them into groups", first*chunkSize>>10, imageChunks*chunkSize>>10)
+	}
 	le.PutUint32(image[headChunks:], uint32(first))
 	whole := make([]byte, first*chunkSize)
 	copy(whole, image)

@@ -15,6 +15,7 @@ const (
 	bucketSize   = 64
 	imageMagic   = 0x324b5353 // "SSK2"
 	imageVersion = 1
+	imageChunks  = 512 // room in every image's map
 )
 
 // Chunk 0, struct image_head.
@@ -151,34 +152,10 @@ func stationKey(segment uint16, mac MAC) uint64 {
 
 func hashStation(key uint64, seed uint32) uint64 { return mix(key ^ uint64(seed)) }
 
-type (
-	addrBytes [16]byte // IPv4 as ::ffff:a.b.c.d
-	prefixKey [24]byte // of the egress program's trie
-)
+type addrBytes [16]byte // IPv4 as ::ffff:a.b.c.d
 
 // goAddr gives every address that is IPv4 as IPv4.
 func (a addrBytes) goAddr() netip.Addr { return netip.AddrFrom16(a).Unmap() }
-
-func prefixKeyOf(p netip.Prefix) (k prefixKey) {
-	bits, family := p.Bits(), byte(6)
-	if p.Addr().Is4() {
-		bits, family = bits+96, 4
-	}
-	le.PutUint32(k[0:], uint32(32+bits))
-	k[7] = family
-	a := p.Addr().As16()
-	copy(k[8:], a[:])
-	return k
-}
-
-func (k prefixKey) goPrefix() netip.Prefix {
-	bits := int(le.Uint32(k[0:])) - 32
-	a := netip.AddrFrom16([16]byte(k[8:24]))
-	if k[7] == 4 {
-		return netip.PrefixFrom(a.Unmap(), bits-96)
-	}
-	return netip.PrefixFrom(a, bits)
-}
 
 func flag(b bool) byte {
 	if b {

@@ -46,7 +46,7 @@ type line6 struct {
 const (
 	lineSize    = int(unsafe.Sizeof(line{}))
 	line6Size   = int(unsafe.Sizeof(line6{}))
-	ways        = 4
+	ways        = 8
 	lineVersion = 2
 	claimLive   = lineVersion<<8 | 2
 )
@@ -216,10 +216,10 @@ type flowSizes struct {
 	sets4, sets6, stations uint32
 }
 
-// sizesFor gives room for so many flows: sets hold half as much again, so that few are full; those of IPv6 a quarter of it.
+// sizesFor gives room for so many flows: sets hold twice as much, so that few are full; those of IPv6 a quarter of it.
 func sizesFor(flows uint32) flowSizes {
-	sets := powerOfTwo((flows + flows/2 + ways - 1) / ways)
-	return flowSizes{sets4: sets, sets6: max(sets/4, 1), stations: max(sets*ways/stationsPerSet, 64)}
+	sets := (2*flows + ways - 1) / ways
+	return flowSizes{sets4: sets, sets6: max(sets/4, 1), stations: max(powerOfTwo(sets*ways/stationsPerSet), 64)}
 }
 
 // holds is how many flows fit.
@@ -254,9 +254,11 @@ func setFlows(spec *ebpf.CollectionSpec, s flowSizes, capacity, quota uint32, ke
 	}
 	spec.Maps[programsMapFlows4].MaxEntries = s.sets4
 	spec.Maps[programsMapFlows6].MaxEntries = s.sets6
+	spec.Maps[programsMapFlowPrints4].MaxEntries = s.sets4
+	spec.Maps[programsMapFlowPrints6].MaxEntries = s.sets6
 	spec.Maps[programsMapStationUses].MaxEntries = s.stations
 	for name, value := range map[string]any{
-		"flow_capacity": capacity, "flow_mask4": s.sets4 - 1, "flow_mask6": s.sets6 - 1, "station_mask": s.stations - 1,
+		"flow_capacity": capacity, "flow_sets4": s.sets4, "flow_sets6": s.sets6, "station_mask": s.stations - 1,
 		"segment_quota": max(quota, 1), "hz": rate, "confirm_every": rate, "hash_keys": keys,
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {

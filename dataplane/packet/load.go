@@ -18,7 +18,6 @@ type imageMap struct {
 func putImage(spec *ebpf.CollectionSpec, image []byte) (imageMap, error) {
 	inner := spec.Maps[programsMapImages].InnerMap.Copy()
 	inner.Name = "image"
-	inner.MaxEntries = uint32(len(image) / chunkSize)
 	m, err := ebpf.NewMap(inner)
 	if err != nil {
 		return imageMap{}, fmt.Errorf("make a map for an image of %d bytes: %w", len(image), err)
@@ -47,8 +46,8 @@ func fill(m *ebpf.Map, image []byte) error {
 	return nil
 }
 
-// view gives the kernel's own bytes of the image to look, not a copy of them; they are gone when look returns.
-func (m imageMap) view(look func(image []byte) error) error {
+// view gives the kernel's own bytes of the map to look, not a copy of them; they are gone when look returns.
+func (m imageMap) view(look func(whole []byte) error) error {
 	b, err := unix.Mmap(m.FD(), 0, int(m.MaxEntries())*chunkSize, unix.PROT_READ, unix.MAP_SHARED|unix.MAP_POPULATE)
 	if err != nil {
 		return fmt.Errorf("map the image for reading: %w", err)
@@ -56,10 +55,14 @@ func (m imageMap) view(look func(image []byte) error) error {
 	return errors.Join(look(b), unix.Munmap(b))
 }
 
-// decode reads the image back.
+// decode reads the image back. Behind it the map must be empty.
 func (m imageMap) decode(nameOf func(uint16) string) (t Tables, err error) {
-	err = m.view(func(image []byte) error {
-		t, err = decodeImage(image, nameOf)
+	err = m.view(func(whole []byte) error {
+		used := min(int64(le.Uint32(whole[headChunks:]))*chunkSize, int64(len(whole)))
+		if !zero(whole[used:]) {
+			return fmt.Errorf("there is something behind the image's %d bytes", used)
+		}
+		t, err = decodeImage(whole[:used], nameOf)
 		return err
 	})
 	return t, err

@@ -24,7 +24,8 @@ func each[K, V any](m *ebpf.Map, f func(K, V)) error {
 // values reads a whole array.
 func values[V any](m *ebpf.Map) ([]V, error) {
 	out := make([]V, 0, m.MaxEntries())
-	keys, part := make([]uint32, 8192), make([]V, 8192)
+	size := min(m.MaxEntries(), 8192)
+	keys, part := make([]uint32, size), make([]V, size)
 	var cursor ebpf.MapBatchCursor
 	for {
 		n, err := m.BatchLookup(&cursor, keys, part, nil)

@@ -37,23 +37,25 @@ type programsAnchor struct {
 	_       structs.HostLayout
 	Segment uint16
 	Zone    uint8
-	Pad     uint8
+	More    uint8
+}
+
+type programsAnchorHome struct {
+	_       structs.HostLayout
+	Ifindex uint32
+	Vlan    uint16
+	Outer   uint16
 }
 
 type programsAnchorKey struct {
 	_      structs.HostLayout
 	Length uint32
-	Family uint32
 	Addr   [4]uint32
 }
 
-type programsAnchorPortKey struct {
-	_       structs.HostLayout
-	Ifindex uint32
-	Segment uint16
-	Vlan    uint16
-	Outer   uint16
-	Pad     uint16
+type programsAnchorNode struct {
+	_    structs.HostLayout
+	Next [256]programsAnchor
 }
 
 type programsBpfDevmapVal struct {
@@ -324,7 +326,7 @@ type programsSegmentUse struct {
 
 type programsSet4 struct {
 	_   structs.HostLayout
-	Way [4]struct {
+	Way [8]struct {
 		_         structs.HostLayout
 		Claim     uint32
 		Tag       uint32
@@ -348,7 +350,7 @@ type programsSet4 struct {
 
 type programsSet6 struct {
 	_   structs.HostLayout
-	Way [4]programsLine6
+	Way [8]programsLine6
 }
 
 type programsStationSet struct {
@@ -375,9 +377,12 @@ type programsVerdict struct {
 const (
 	programsMapAdjacencies      = "adjacencies"
 	programsMapAdjacencyDrafts  = "adjacency_drafts"
+	programsMapAdjacencyIndex   = "adjacency_index"
 	programsMapAllowed          = "allowed"
-	programsMapAnchorPorts      = "anchor_ports"
-	programsMapAnchorPrefixes   = "anchor_prefixes"
+	programsMapAnchorHomes      = "anchor_homes"
+	programsMapAnchorNodes4     = "anchor_nodes4"
+	programsMapAnchorPrefixes4  = "anchor_prefixes4"
+	programsMapAnchorPrefixes6  = "anchor_prefixes6"
 	programsMapAtHand           = "at_hand"
 	programsMapBoot             = "boot"
 	programsMapCaptureFilters   = "capture_filters"
@@ -386,6 +391,7 @@ const (
 	programsMapCapturesLost     = "captures_lost"
 	programsMapCollector        = "collector"
 	programsMapDeviceIndex      = "device_index"
+	programsMapDeviceLowIndex   = "device_low_index"
 	programsMapDevices          = "devices"
 	programsMapDrops            = "drops"
 	programsMapEgressPorts      = "egress_ports"
@@ -394,6 +400,8 @@ const (
 	programsMapEvents           = "events"
 	programsMapEventsLost       = "events_lost"
 	programsMapFlowOverflow     = "flow_overflow"
+	programsMapFlowPrints4      = "flow_prints4"
+	programsMapFlowPrints6      = "flow_prints6"
 	programsMapFlowUses         = "flow_uses"
 	programsMapFlows4           = "flows4"
 	programsMapFlows6           = "flows6"
@@ -403,6 +411,7 @@ const (
 	programsMapFragments        = "fragments"
 	programsMapHashSeeds        = "hash_seeds"
 	programsMapImages           = "images"
+	programsMapLedOn            = "led_on"
 	programsMapLookups          = "lookups"
 	programsMapNotices          = "notices"
 	programsMapOverflowDrafts   = "overflow_drafts"
@@ -430,8 +439,8 @@ const (
 	programsProgTunnelOut       = "tunnel_out"
 	programsVarConfirmEvery     = "confirm_every"
 	programsVarFlowCapacity     = "flow_capacity"
-	programsVarFlowMask4        = "flow_mask4"
-	programsVarFlowMask6        = "flow_mask6"
+	programsVarFlowSets4        = "flow_sets4"
+	programsVarFlowSets6        = "flow_sets6"
 	programsVarFormerUntil      = "former_until"
 	programsVarGivenClock       = "given_clock"
 	programsVarHashKeys         = "hash_keys"
@@ -503,9 +512,12 @@ type programsProgramSpecs struct {
 type programsMapSpecs struct {
 	Adjacencies      *ebpf.MapSpec `ebpf:"adjacencies"`
 	AdjacencyDrafts  *ebpf.MapSpec `ebpf:"adjacency_drafts"`
+	AdjacencyIndex   *ebpf.MapSpec `ebpf:"adjacency_index"`
 	Allowed          *ebpf.MapSpec `ebpf:"allowed"`
-	AnchorPorts      *ebpf.MapSpec `ebpf:"anchor_ports"`
-	AnchorPrefixes   *ebpf.MapSpec `ebpf:"anchor_prefixes"`
+	AnchorHomes      *ebpf.MapSpec `ebpf:"anchor_homes"`
+	AnchorNodes4     *ebpf.MapSpec `ebpf:"anchor_nodes4"`
+	AnchorPrefixes4  *ebpf.MapSpec `ebpf:"anchor_prefixes4"`
+	AnchorPrefixes6  *ebpf.MapSpec `ebpf:"anchor_prefixes6"`
 	AtHand           *ebpf.MapSpec `ebpf:"at_hand"`
 	Boot             *ebpf.MapSpec `ebpf:"boot"`
 	CaptureFilters   *ebpf.MapSpec `ebpf:"capture_filters"`
@@ -514,6 +526,7 @@ type programsMapSpecs struct {
 	CapturesLost     *ebpf.MapSpec `ebpf:"captures_lost"`
 	Collector        *ebpf.MapSpec `ebpf:"collector"`
 	DeviceIndex      *ebpf.MapSpec `ebpf:"device_index"`
+	DeviceLowIndex   *ebpf.MapSpec `ebpf:"device_low_index"`
 	Devices          *ebpf.MapSpec `ebpf:"devices"`
 	Drops            *ebpf.MapSpec `ebpf:"drops"`
 	EgressPorts      *ebpf.MapSpec `ebpf:"egress_ports"`
@@ -522,6 +535,8 @@ type programsMapSpecs struct {
 	Events           *ebpf.MapSpec `ebpf:"events"`
 	EventsLost       *ebpf.MapSpec `ebpf:"events_lost"`
 	FlowOverflow     *ebpf.MapSpec `ebpf:"flow_overflow"`
+	FlowPrints4      *ebpf.MapSpec `ebpf:"flow_prints4"`
+	FlowPrints6      *ebpf.MapSpec `ebpf:"flow_prints6"`
 	FlowUses         *ebpf.MapSpec `ebpf:"flow_uses"`
 	Flows4           *ebpf.MapSpec `ebpf:"flows4"`
 	Flows6           *ebpf.MapSpec `ebpf:"flows6"`
@@ -531,6 +546,7 @@ type programsMapSpecs struct {
 	Fragments        *ebpf.MapSpec `ebpf:"fragments"`
 	HashSeeds        *ebpf.MapSpec `ebpf:"hash_seeds"`
 	Images           *ebpf.MapSpec `ebpf:"images"`
+	LedOn            *ebpf.MapSpec `ebpf:"led_on"`
 	Lookups          *ebpf.MapSpec `ebpf:"lookups"`
 	Notices          *ebpf.MapSpec `ebpf:"notices"`
 	OverflowDrafts   *ebpf.MapSpec `ebpf:"overflow_drafts"`
@@ -553,8 +569,8 @@ type programsMapSpecs struct {
 type programsVariableSpecs struct {
 	ConfirmEvery   *ebpf.VariableSpec `ebpf:"confirm_every"`
 	FlowCapacity   *ebpf.VariableSpec `ebpf:"flow_capacity"`
-	FlowMask4      *ebpf.VariableSpec `ebpf:"flow_mask4"`
-	FlowMask6      *ebpf.VariableSpec `ebpf:"flow_mask6"`
+	FlowSets4      *ebpf.VariableSpec `ebpf:"flow_sets4"`
+	FlowSets6      *ebpf.VariableSpec `ebpf:"flow_sets6"`
 	FormerUntil    *ebpf.VariableSpec `ebpf:"former_until"`
 	GivenClock     *ebpf.VariableSpec `ebpf:"given_clock"`
 	HashKeys       *ebpf.VariableSpec `ebpf:"hash_keys"`
@@ -587,9 +603,12 @@ func (o *programsObjects) Close() error {
 type programsMaps struct {
 	Adjacencies      *ebpf.Map `ebpf:"adjacencies"`
 	AdjacencyDrafts  *ebpf.Map `ebpf:"adjacency_drafts"`
+	AdjacencyIndex   *ebpf.Map `ebpf:"adjacency_index"`
 	Allowed          *ebpf.Map `ebpf:"allowed"`
-	AnchorPorts      *ebpf.Map `ebpf:"anchor_ports"`
-	AnchorPrefixes   *ebpf.Map `ebpf:"anchor_prefixes"`
+	AnchorHomes      *ebpf.Map `ebpf:"anchor_homes"`
+	AnchorNodes4     *ebpf.Map `ebpf:"anchor_nodes4"`
+	AnchorPrefixes4  *ebpf.Map `ebpf:"anchor_prefixes4"`
+	AnchorPrefixes6  *ebpf.Map `ebpf:"anchor_prefixes6"`
 	AtHand           *ebpf.Map `ebpf:"at_hand"`
 	Boot             *ebpf.Map `ebpf:"boot"`
 	CaptureFilters   *ebpf.Map `ebpf:"capture_filters"`
@@ -598,6 +617,7 @@ type programsMaps struct {
 	CapturesLost     *ebpf.Map `ebpf:"captures_lost"`
 	Collector        *ebpf.Map `ebpf:"collector"`
 	DeviceIndex      *ebpf.Map `ebpf:"device_index"`
+	DeviceLowIndex   *ebpf.Map `ebpf:"device_low_index"`
 	Devices          *ebpf.Map `ebpf:"devices"`
 	Drops            *ebpf.Map `ebpf:"drops"`
 	EgressPorts      *ebpf.Map `ebpf:"egress_ports"`
@@ -606,6 +626,8 @@ type programsMaps struct {
 	Events           *ebpf.Map `ebpf:"events"`
 	EventsLost       *ebpf.Map `ebpf:"events_lost"`
 	FlowOverflow     *ebpf.Map `ebpf:"flow_overflow"`
+	FlowPrints4      *ebpf.Map `ebpf:"flow_prints4"`
+	FlowPrints6      *ebpf.Map `ebpf:"flow_prints6"`
 	FlowUses         *ebpf.Map `ebpf:"flow_uses"`
 	Flows4           *ebpf.Map `ebpf:"flows4"`
 	Flows6           *ebpf.Map `ebpf:"flows6"`
@@ -615,6 +637,7 @@ type programsMaps struct {
 	Fragments        *ebpf.Map `ebpf:"fragments"`
 	HashSeeds        *ebpf.Map `ebpf:"hash_seeds"`
 	Images           *ebpf.Map `ebpf:"images"`
+	LedOn            *ebpf.Map `ebpf:"led_on"`
 	Lookups          *ebpf.Map `ebpf:"lookups"`
 	Notices          *ebpf.Map `ebpf:"notices"`
 	OverflowDrafts   *ebpf.Map `ebpf:"overflow_drafts"`
@@ -635,9 +658,12 @@ func (m *programsMaps) Close() error {
 	return _ProgramsClose(
 		m.Adjacencies,
 		m.AdjacencyDrafts,
+		m.AdjacencyIndex,
 		m.Allowed,
-		m.AnchorPorts,
-		m.AnchorPrefixes,
+		m.AnchorHomes,
+		m.AnchorNodes4,
+		m.AnchorPrefixes4,
+		m.AnchorPrefixes6,
 		m.AtHand,
 		m.Boot,
 		m.CaptureFilters,
@@ -646,6 +672,7 @@ func (m *programsMaps) Close() error {
 		m.CapturesLost,
 		m.Collector,
 		m.DeviceIndex,
+		m.DeviceLowIndex,
 		m.Devices,
 		m.Drops,
 		m.EgressPorts,
@@ -654,6 +681,8 @@ func (m *programsMaps) Close() error {
 		m.Events,
 		m.EventsLost,
 		m.FlowOverflow,
+		m.FlowPrints4,
+		m.FlowPrints6,
 		m.FlowUses,
 		m.Flows4,
 		m.Flows6,
@@ -663,6 +692,7 @@ func (m *programsMaps) Close() error {
 		m.Fragments,
 		m.HashSeeds,
 		m.Images,
+		m.LedOn,
 		m.Lookups,
 		m.Notices,
 		m.OverflowDrafts,
@@ -686,8 +716,8 @@ func (m *programsMaps) Close() error {
 type programsVariables struct {
 	ConfirmEvery   *ebpf.Variable `ebpf:"confirm_every"`
 	FlowCapacity   *ebpf.Variable `ebpf:"flow_capacity"`
-	FlowMask4      *ebpf.Variable `ebpf:"flow_mask4"`
-	FlowMask6      *ebpf.Variable `ebpf:"flow_mask6"`
+	FlowSets4      *ebpf.Variable `ebpf:"flow_sets4"`
+	FlowSets6      *ebpf.Variable `ebpf:"flow_sets6"`
 	FormerUntil    *ebpf.Variable `ebpf:"former_until"`
 	GivenClock     *ebpf.Variable `ebpf:"given_clock"`
 	HashKeys       *ebpf.Variable `ebpf:"hash_keys"`

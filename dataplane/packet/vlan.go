@@ -10,9 +10,6 @@ import (
 // The stack's own devices for VLANs (lg0.20): no packet is judged on them, but routes name them, and the programs must know
 // which port and tags they stand for.
 
-// anyVLAN binds a segment to a port whatever the tag: a packet that leaves no longer shows the tag it came with.
-const anyVLAN = 0xffff
-
 // vlanDevices translates VLAN devices into the number of the port below and its tags. ports: numbers of guarded ports by
 // ifindex. A service VLAN (802.1ad) alone stands for nothing: only around another.
 func vlanDevices(links []netlink.Link, ports map[int]uint16) map[uint32]programsDeviceTags {
@@ -59,7 +56,7 @@ func (c *Core) showVLANs(ports map[int]uint16) error {
 		if _, ok := want[k]; ok {
 			continue
 		}
-		if err := c.objects.DeviceIndex.Delete(k); err != nil {
+		if err := c.dropIndex(k); err != nil {
 			return fmt.Errorf("forget VLAN device %d: %w", k, err)
 		}
 	}
@@ -67,7 +64,7 @@ func (c *Core) showVLANs(ports map[int]uint16) error {
 		return nil
 	}
 	for k, v := range want {
-		if err := c.objects.DeviceIndex.Put(k, v); err != nil {
+		if err := c.putIndex(k, v); err != nil {
 			return fmt.Errorf("write VLAN device %d: %w", k, err)
 		}
 	}
