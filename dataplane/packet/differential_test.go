@@ -72,6 +72,7 @@ type worker struct {
 	now      time.Time
 	reached  map[string]int
 	passed   int
+	grown    string // neighbourGrowth when the round began
 	mismatch error
 }
 
@@ -239,6 +240,9 @@ func (w *worker) work(n int, ns netns.NsHandle) {
 	if w.mismatch = netns.Set(ns); w.mismatch != nil {
 		return
 	}
+	if w.grown, w.mismatch = neighbourGrowth(); w.mismatch != nil {
+		return
+	}
 	for range n {
 		port, frame := w.gen.next(w.bare)
 		if w.bare {
@@ -284,6 +288,15 @@ func (w *worker) one(port string, frame []byte) error {
 		return fmt.Errorf("%w\n%s", err, dump(frame))
 	}
 	got := packet.ReasonName(v.Reason)
+	if want.Verdict == model.Redirect && answer == xdpPass {
+		now, err := neighbourGrowth()
+		if err != nil {
+			return err
+		}
+		if now != w.grown { // no neighbour was found: the kernel is to resolve it
+			want.Verdict, expect, want.Mark = model.Stack, xdpPass, uint32(want.Segment)<<6|uint32(want.BWClass)
+		}
+	}
 	// The model does not know of the DEVMAP; e0 was taken out of it.
 	if want.Verdict == model.Redirect && want.Egress == "e0" {
 		want.Reason, expect, want.Rule, want.Opened = "egress-unguarded", xdpDrop, 0, false
@@ -327,6 +340,27 @@ func (w *worker) one(port string, frame []byte) error {
 		return fmt.Errorf("port %s: %s: %w\nin:\n%sout:\n%s", port, want.Verdict, err, dump(frame), dump(out))
 	}
 	return nil
+}
+
+// neighbourGrowth tells how often the kernel's tables of neighbours have grown. Each is one for all network namespaces, and
+// while it grows, for up to a millisecond, routing finds no neighbour, not even a permanent one: the packet goes up the stack.
+func neighbourGrowth() (string, error) {
+	var grown strings.Builder
+	for _, table := range []string{"arp_cache", "ndisc_cache"} {
+		b, err := os.ReadFile("/proc/1/net/stat/" + table) // the first namespace has it
+		if err != nil {
+			return "", fmt.Errorf("read how often neighbours needed more room: %w", err)
+		}
+		lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+		at := slices.Index(strings.Fields(lines[0]), "hash_grows")
+		if at < 0 {
+			return "", fmt.Errorf("%s of this kernel does not count how often it grew:\n%s", table, b)
+		}
+		for _, cpu := range lines[1:] {
+			fmt.Fprintln(&grown, table, strings.Fields(cpu)[at])
+		}
+	}
+	return grown.String(), nil
 }
 
 // compareFrame checks what left the program.
