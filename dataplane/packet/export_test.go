@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unsafe"
@@ -100,6 +101,7 @@ type trialObjects struct {
 	TunnelIn   *ebpf.Program `ebpf:"tunnel_in"`
 	Leave      *ebpf.Program `ebpf:"leave"`
 	CollectNow *ebpf.Program `ebpf:"collect_now"`
+	Begin      *ebpf.Program `ebpf:"begin_collecting"`
 }
 
 type RawVerdict struct {
@@ -299,6 +301,144 @@ func (t *Trial) run(p *ebpf.Program, frame []byte, contextSize int) (answer uint
 		return 0, nil, v, fmt.Errorf("one packet was judged %d times", v.Runs-runs)
 	}
 	return attr.answer, t.out[:attr.sizeOut], v, nil
+}
+
+// Frame is one that comes in by a device.
+type Frame struct {
+	Ifindex int
+	Bytes   []byte
+}
+
+// Hammer runs the XDP program on the caller's thread over the frames that next names, until done; several threads may do so at
+// once. It tells how many frames passed.
+func (t *Trial) Hammer(frames []Frame, next func() int, done func() bool) (passed int, err error) {
+	context, out := make([]byte, 24), make([]byte, len(t.out))
+	var pin runtime.Pinner
+	defer pin.Unpin()
+	pin.Pin(&context[0])
+	pin.Pin(&out[0])
+	for _, f := range frames {
+		pin.Pin(&f.Bytes[0])
+	}
+	for !done() {
+		f := frames[next()]
+		clear(context)
+		le.PutUint32(context[4:], uint32(len(f.Bytes)))
+		le.PutUint32(context[12:], uint32(f.Ifindex))
+		attr := testRun{
+			program: uint32(t.objects.Classify.FD()), sizeIn: uint32(len(f.Bytes)), sizeOut: uint32(len(out)), repeat: 1,
+			in: uint64(uintptr(unsafe.Pointer(&f.Bytes[0]))), out: uint64(uintptr(unsafe.Pointer(&out[0]))),
+			contextIn: uint32(len(context)), ctxIn: uint64(uintptr(unsafe.Pointer(&context[0]))),
+		}
+		_, _, errno := unix.Syscall(unix.SYS_BPF, bpfProgTestRun, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
+		if errno == unix.EINTR || errno == unix.EAGAIN {
+			continue
+		}
+		if errno != 0 {
+			return passed, fmt.Errorf("run the program on %d bytes: %w", len(f.Bytes), errno)
+		}
+		if attr.answer == 4 { // XDP_REDIRECT
+			passed++
+		}
+	}
+	return passed, nil
+}
+
+// Pass lets time pass while others run the programs.
+func (t *Trial) Pass(d time.Duration) {
+	atomic.AddUint64(&t.verdict.Ticks, uint64(d/(time.Second/time.Duration(t.hz))))
+}
+
+// BeginCollecting starts the timer, which ends with the trial.
+func (t *Trial) BeginCollecting() error {
+	code, err := t.objects.Begin.Run(&ebpf.RunOptions{})
+	if err == nil && code != 0 {
+		err = fmt.Errorf("the kernel answers %d", int32(code))
+	}
+	return err
+}
+
+// Use is how many flows the programs count, and how many of them in the overflow table.
+func (t *Trial) Use() (live, outside int, err error) {
+	var n programsFlowUse
+	err = t.objects.FlowUses.Lookup(uint32(0), &n)
+	return int(int32(n.Live)), int(int32(n.Overflow)), err
+}
+
+// Books is how the table is kept, while nobody runs the programs.
+type Books struct {
+	Live, Outside   int // lines that live; of them, those in the overflow table
+	Neither         int // lines that are neither free nor live
+	Stations        int // live lines that are counted against their station
+	CountedLive     int // the same as the programs count them
+	CountedOutside  int
+	CountedStations int
+	Segments        map[uint16]int // live lines by the segment of their initiator
+	CountedSegments map[uint16]int
+	OverflowEntries int
+	MostOfAStation  int // counted against one
+}
+
+// Books reads it.
+func (t *Trial) Books() (b Books, err error) {
+	b.Segments, b.CountedSegments = map[uint16]int{}, map[uint16]int{}
+	look := func(l *line, outside bool) {
+		switch l.Claim & 0xff {
+		case 0:
+			return
+		case 2:
+		default:
+			b.Neither++
+			return
+		}
+		b.Live++
+		if outside {
+			b.Outside++
+		}
+		if l.State&flowStation != 0 {
+			b.Stations++
+		}
+		from, to := l.segments()
+		if l.State&flowFromB != 0 {
+			from = to
+		}
+		b.Segments[from]++
+	}
+	t.lines.at(func(head *line, _ *line6) bool {
+		look(head, false)
+		return true
+	})
+	err = each(t.objects.FlowOverflow, func(_ programsOverflowKey, l line6) {
+		b.OverflowEntries++
+		look(&l.line, true)
+	})
+	if err != nil {
+		return b, err
+	}
+	if b.CountedLive, b.CountedOutside, err = t.Use(); err != nil {
+		return b, err
+	}
+	segments, err := values[programsSegmentUse](t.objects.SegmentUses)
+	if err != nil {
+		return b, err
+	}
+	for i, s := range segments {
+		if s.Live != 0 {
+			b.CountedSegments[uint16(i)] = int(int32(s.Live))
+		}
+	}
+	stations, err := values[programsStationSet](t.objects.StationUses)
+	if err != nil {
+		return b, err
+	}
+	for _, s := range stations {
+		for _, way := range s.Way {
+			n := int(int32(way.Head >> 32))
+			b.CountedStations += n
+			b.MostOfAStation = max(b.MostOfAStation, n)
+		}
+	}
+	return b, nil
 }
 
 // Classify runs the XDP program as if frame came in by ifindex. The output begins with metadata where there is some.
