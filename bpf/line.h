@@ -333,10 +333,24 @@ INLINE __u64 bytes_equal(__u64 word, __u64 b)
 	return (x - EACH_BYTE) & ~x & EACH_BYTE << 7;
 }
 
+/* The way that a flow lies in when it was free: where one may look before one knows. */
+INLINE __u32 favoured(__u32 hash)
+{
+	return hash >> 8 & (WAYS - 1);
+}
+
 /* Which byte has the lowest bit of found; found is not 0. Without a branch: it is as random as traffic. */
 INLINE __u32 lowest_byte(__u64 found)
 {
 	return ((found & -found) >> 7) * 0x0001020304050607ULL >> 56;
+}
+
+/* Of the free ways in room, the one to take: the favoured one, or the lowest. */
+INLINE __u32 way_to_take(__u64 room, __u32 hash)
+{
+	__u64 favourite = room & 0x80ULL << (favoured(hash) << 3);
+
+	return lowest_byte(favourite ? favourite : room) & (WAYS - 1);
 }
 
 /*
@@ -495,9 +509,10 @@ INLINE __u64 claim4(__u32 hash)
 		return 0;
 	room = bytes_equal(*prints, 0);
 #pragma clang loop unroll(disable)
-	for (i = 0; i < WAYS && room; i++, room &= room - 1) {
-		__u32 way = lowest_byte(room) & (WAYS - 1);
+	for (i = 0; i < WAYS && room; i++) {
+		__u32 way = way_to_take(room, hash);
 
+		room &= ~(0x80ULL << (way << 3));
 		if (take_line(&set->way[way])) {
 			((volatile __u8 *)prints)[way] = fingerprint(hash);
 			return PLACE4 | (__u64)number << WAY_SHIFT | way;
@@ -517,8 +532,10 @@ INLINE __u64 claim6(__u32 hash, const struct ends *e)
 		return 0;
 	room = bytes_equal(*prints, 0);
 #pragma clang loop unroll(disable)
-	for (i = 0; i < WAYS && room; i++, room &= room - 1) {
-		__u32 way = lowest_byte(room) & (WAYS - 1);
+	for (i = 0; i < WAYS && room; i++) {
+		__u32 way = way_to_take(room, hash);
+
+		room &= ~(0x80ULL << (way << 3));
 		struct line6 *l = &set->way[way];
 
 		if (take_line(&l->head)) {
