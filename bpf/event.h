@@ -185,6 +185,14 @@ INLINE int event_due(__u32 what)
 	return b->used++ < EVENTS_PER_SECOND;
 }
 
+/* Would it be due? Nothing is spent. */
+INLINE int event_wanted(__u32 what)
+{
+	struct budget *b = bpf_map_lookup_elem(&event_budget, &what);
+
+	return !b || b->second != bpf_jiffies64() / hz || b->used < EVENTS_PER_SECOND;
+}
+
 /* Writes an event of what the packet shows; the caller sets what kind it is and submits it. Null: counted as lost. */
 INLINE struct event *event_of(enum hook hook, __u32 ifindex, __u16 segment, const struct packet *p)
 {

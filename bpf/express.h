@@ -44,8 +44,9 @@ INLINE __u16 half_at(const void *frame, __u32 offset)
 #define EXPRESS_PIECE (BYTES(0xbf, 0xff))
 
 /* Is the frame one that the parser would call a whole TCP or UDP packet, with nothing in it that the fast path leaves to the
- * full one? length: bytes of the frame; total: by the IP header; proto: by the same. */
-INLINE int express_kind(const void *frame, __u32 length, __u32 total, __u32 proto)
+ * full one? length: bytes of the frame; total: by the IP header; proto: by the same. Of the flags of TCP that mask names, those
+ * of want must be set. */
+INLINE int express_kind(const void *frame, __u32 length, __u32 total, __u32 proto, __u32 mask, __u32 want)
 {
 	if (((word_at(frame, 12) ^ EXPRESS_TYPE) & EXPRESS_TYPE_MASK) || (half_at(frame, 20) & EXPRESS_PIECE))
 		return 0;
@@ -55,7 +56,7 @@ INLINE int express_kind(const void *frame, __u32 length, __u32 total, __u32 prot
 		__u32 flags = half_at(frame, 46), header = flags >> 2 & 0x3c;
 
 		return header >= sizeof(struct tcp_header) && header + sizeof(struct ip4_header) <= total &&
-		       !(flags & TCP_CHANGES << 8);
+		       (flags >> 8 & mask) == want;
 	}
 	if (proto == PROTO_UDP) {
 		__u32 size = bpf_ntohs(half_at(frame, 38)), sport = bpf_ntohs(half_at(frame, 34)),
@@ -109,34 +110,54 @@ INLINE int express_same(const struct line *l, const struct expected *e, __u64 fi
 	return !differs;
 }
 
+/* One hop fewer to live, and the MACs of the next one. frame: EXPRESS_LEAST bytes of it are there. */
+INLINE void express_rewrite(void *frame, const struct adjacency *to)
+{
+	__u32 check = half_at(frame, 24) + bpf_htons(0x0100); /* RFC 1624, as the kernel's ip_decrease_ttl */
+
+	*(__u16 *)(frame + 24) = check + ((check + 1) >> 16);
+	((__u8 *)frame)[22]--;
+	*(__u64 *)frame = (to->to & MAC_MASK) | to->from << 48;
+	*(__u32 *)(frame + 8) = to->from >> 16;
+}
+
+/* The two ends of a whole packet of IPv4. 1: the source is B. */
+INLINE __u32 express_ends(const void *frame, struct expected *e)
+{
+	__u32 by_b, swap;
+
+	/* Which end is A, without a branch: it is as random as traffic. */
+	e->a = word_at(frame, 26);
+	e->b = word_at(frame, 30);
+	by_b = ((__u64)e->b - e->a) >> 63;
+	asm volatile("" : "+r"(by_b));
+	swap = (e->a ^ e->b) & -by_b;
+	e->a ^= swap;
+	e->b ^= swap;
+	e->ports = word_at(frame, 34);
+	e->ports = e->ports >> (by_b << 4) | e->ports << ((32 - (by_b << 4)) & 31);
+	e->ports = (e->ports & 0x00ff00ff) << 8 | (e->ports >> 8 & 0x00ff00ff);
+	e->proto = ((__u8 *)frame)[23];
+	return by_b;
+}
+
 /* XDP_REDIRECT, or NOT_FAST with nothing changed. */
 INLINE int express(struct xdp_md *ctx)
 {
 	void *frame = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	__u32 now = ticks(), length = end - frame, total, by_b, swap, own, before;
+	__u32 now = ticks(), length = end - frame, total, by_b, own, before;
 	struct adjacency *from, *to;
 	struct expected e;
 	struct device *port;
 	struct tables t;
 	struct line *l;
-	__u64 first, mac, check;
+	__u64 first, mac;
 
 	if (frame + EXPRESS_LEAST > end)
 		return NOT_FAST;
-	/* Which end is A, without a branch: it is as random as traffic. */
-	e.a = word_at(frame, 26);
-	e.b = word_at(frame, 30);
-	by_b = ((__u64)e.b - e.a) >> 63;
-	asm volatile("" : "+r"(by_b));
-	swap = (e.a ^ e.b) & -by_b;
-	e.a ^= swap;
-	e.b ^= swap;
-	e.ports = word_at(frame, 34);
-	e.ports = e.ports >> (by_b << 4) | e.ports << ((32 - (by_b << 4)) & 31);
-	e.ports = (e.ports & 0x00ff00ff) << 8 | (e.ports >> 8 & 0x00ff00ff);
-	e.proto = ((__u8 *)frame)[23];
+	by_b = express_ends(frame, &e);
 	total = bpf_ntohs(half_at(frame, 16));
-	if (!express_kind(frame, length, total, e.proto))
+	if (!express_kind(frame, length, total, e.proto, TCP_CHANGES, 0))
 		return NOT_FAST;
 	l = express_line(&e);
 	if (tables_now(&t) || !l)
@@ -171,11 +192,7 @@ INLINE int express(struct xdp_md *ctx)
 	if (bpf_redirect_map(&egress_ports, to->ifindex, XDP_DROP) != XDP_REDIRECT)
 		return NOT_FAST;
 
-	check = half_at(frame, 24) + bpf_htons(0x0100); /* RFC 1624, as the kernel's ip_decrease_ttl */
-	*(__u16 *)(frame + 24) = check + ((check + 1) >> 16);
-	((__u8 *)frame)[22]--;
-	*(__u64 *)frame = (to->to & MAC_MASK) | to->from << 48;
-	*(__u32 *)(frame + 8) = to->from >> 16;
+	express_rewrite(frame, to);
 	adjacency_used(from, now);
 	adjacency_used(to, now);
 	l->last = now;

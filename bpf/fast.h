@@ -168,34 +168,47 @@ INLINE __u32 settle_way(const struct address_class *c, const struct packet *p, c
 	return number;
 }
 
-/* The way of a flow's first packet, when the kernel was asked about its next hop within a second: by the same answer as the
- * packets of other flows go. Only where the class knows one next hop for this destination. Null: the kernel is to be asked. */
-INLINE struct adjacency *known_way(const struct address_class *c, const struct ingress *in, const struct packet *p,
-				   const struct decision *d)
+/* The way to a destination, when the kernel was asked about its next hop within a second: by the same answer as the packets of
+ * other flows go. Only where the class knows one next hop for the destination. mac: the registered one of the station, or zero;
+ * length: of the packet. The adjacency's number, or 0: the kernel is to be asked. */
+INLINE __u32 known_way(const struct address_class *c, const struct ingress *in, __u32 family, const union addr *dst,
+		       const __u8 *mac, __u32 length)
 {
-	const union addr *via = p->family == FAMILY_IP4 ? &c->via4 : &c->via6;
+	const union addr *via = family == FAMILY_IP4 ? &c->via4 : &c->via6;
 	struct adjacency *draft, *a;
-	__u32 zero = 0;
+	__u32 zero = 0, number;
 
-	if (c->kind != KIND_FORWARD || !d->opened || !d->line || !d->dst || p->piece != PIECE_WHOLE || p->ttl <= 1 ||
-	    (!c->onlink) == no_addr(via) || !leads_on(in->device, ticks()))
+	if (c->kind != KIND_FORWARD || (!c->onlink) == no_addr(via) || !leads_on(in->device, ticks()))
 		return 0;
 	draft = bpf_map_lookup_elem(&adjacency_drafts, &zero);
 	if (!draft)
 		return 0;
-	draft->registered = !no_mac(d->dst->mac);
-	draft->to = mac_word(d->dst->mac, 0);
+	draft->registered = !no_mac(mac);
+	draft->to = mac_word(mac, 0);
 	draft->from = (__u64)c->device << 48;
 	draft->vlan = c->vlan;
 	draft->outer = c->outer;
-	draft->hop = c->onlink ? p->dst : *via;
-	zero = adjacency_known();
-	a = adjacency_at(zero);
-	if (!a || p->l3_length > a->to >> 48)
+	draft->hop = c->onlink ? *dst : *via;
+	number = adjacency_known();
+	a = adjacency_at(number);
+	if (!a || length > a->to >> 48)
 		return 0;
 	adjacency_used(a, ticks());
-	d->line->adjacency[!(d->by_b & 1)] = zero;
-	return a;
+	return number;
+}
+
+/* The same for the packet that has just opened a flow, which notes it. Null: the kernel is to be asked. */
+INLINE struct adjacency *first_way(const struct address_class *c, const struct ingress *in, const struct packet *p,
+				   const struct decision *d)
+{
+	__u32 number;
+
+	if (!d->opened || !d->line || !d->dst || p->piece != PIECE_WHOLE || p->ttl <= 1)
+		return 0;
+	number = known_way(c, in, p->family, &p->dst, d->dst->mac, p->l3_length);
+	if (number)
+		d->line->adjacency[!(d->by_b & 1)] = number;
+	return adjacency_at(number);
 }
 
 /* The way back to the packet's source, if the kernel would send there to what the packet's source MAC is. Only then may the

@@ -54,6 +54,14 @@ struct decision {
 	__u8 by_b; /* direction in the line */
 };
 
+/* Leaves what is known of the packet's way for whoever observes. */
+INLINE void note(struct packet *p, const struct tables *t, const struct decision *d)
+{
+	p->rule = d->rule;
+	p->epoch = t->epoch;
+	p->to = d->dst_segment;
+}
+
 INLINE __u32 flow_timeout(const struct line *l)
 {
 	__u8 proto = l->tag >> TAG_PROTO;

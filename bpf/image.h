@@ -261,20 +261,16 @@ INLINE __u64 place(const struct image_table *table, __u32 i, __u32 shift, __u32 
 }
 
 /* The binding of an exact IPv4 address, in network order. */
-__attribute__((noinline)) __u64 place_of_host4(__u32 epoch, __u32 addr)
+INLINE __u64 host4_in(const struct tables *t, __u32 addr)
 {
-	const struct image_table *table;
-	struct tables t;
-	__u64 hash;
+	const struct image_table *table = &t->head->hosts4;
+	__u64 hash = mix((__u64)table->seed << 32 | addr);
 	__u32 way;
 
-	if (tables_of(&t, epoch))
-		return 0;
-	table = &t.head->hosts4;
-	hash = mix((__u64)table->seed << 32 | addr);
+#pragma unroll
 	for (way = 0; way < 2; way++, hash >>= 32) {
 		__u32 bucket = (__u64)(__u32)hash * table->count >> 32, slot = 0, found = 0, i;
-		struct host4 *entries = image_entry(&t, table, bucket, BUCKET_SHIFT);
+		struct host4 *entries = image_entry(t, table, bucket, BUCKET_SHIFT);
 
 		if (!entries)
 			return 0;
@@ -290,6 +286,13 @@ __attribute__((noinline)) __u64 place_of_host4(__u32 epoch, __u32 addr)
 				     slot * sizeof(struct host4) + __builtin_offsetof(struct host4, binding));
 	}
 	return 0;
+}
+
+__attribute__((noinline)) __u64 place_of_host4(__u32 epoch, __u32 addr)
+{
+	struct tables t;
+
+	return tables_of(&t, epoch) ? 0 : host4_in(&t, addr);
 }
 
 /* The binding of an exact IPv6 address. */
@@ -348,6 +351,13 @@ __attribute__((noinline)) __u64 place_of_prefix(__u32 epoch, const union addr *a
 	return place(&t.head->prefixes, v, PREFIX_SHIFT, __builtin_offsetof(struct prefix, binding));
 }
 
+/* The binding at a place, or null. Bindings lie on a multiple of 16 or 4 bytes behind one: whatever is masked so, a whole one
+ * follows. */
+INLINE struct binding *binding_at(const struct tables *t, __u64 at)
+{
+	return at ? image_at(t, at >> 32, at & (CHUNK - sizeof(struct binding))) : 0;
+}
+
 /* What is known of an address: the exact entry, else the longest prefix, else null. */
 INLINE struct binding *locate(const struct tables *t, const union addr *a, __u8 family)
 {
@@ -355,8 +365,7 @@ INLINE struct binding *locate(const struct tables *t, const union addr *a, __u8 
 
 	if (!at)
 		at = place_of_prefix(t->epoch, a, family);
-	/* Bindings lie on a multiple of 16 or 4 bytes behind one: whatever is masked so, a whole one follows. */
-	return at ? image_at(t, at >> 32, at & (CHUNK - sizeof(struct binding))) : 0;
+	return binding_at(t, at);
 }
 
 INLINE struct address_class *class_of(const struct tables *t, __u32 number)

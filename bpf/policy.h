@@ -28,25 +28,22 @@ INLINE __u16 port_class(const struct tables *t, __u8 proto, __u16 port)
 	return class ? *class : 0;
 }
 
-/* Where a cell lies. classes: source in the high, destination in the low 16 bits; service: protocol and port alike. */
-__attribute__((noinline)) __u64 place_of_cell(__u32 epoch, __u32 classes, __u32 service)
+/* Where a cell lies; 0: there is none. classes: source in the high, destination in the low 16 bits; service: protocol and port
+ * alike. */
+INLINE __u64 cell_in(const struct tables *t, __u32 classes, __u32 service)
 {
-	const struct image_table *table;
-	struct tables t;
-	__u64 key, hash;
+	const struct image_table *table = &t->head->cells;
+	__u64 key = port_class(t, service >> 16, service), hash;
 	__u32 way;
 
-	if (tables_of(&t, epoch))
-		return 0;
-	key = port_class(&t, service >> 16, service);
 	if (!key || !(classes >> 16))
 		return 0;
 	key = key << 32 | (__u64)(classes & 0xffff) << 16 | classes >> 16;
-	table = &t.head->cells;
 	hash = mix((__u64)table->seed << 48 ^ key);
+#pragma unroll
 	for (way = 0; way < 2; way++, hash >>= 32) {
 		__u32 bucket = (__u64)(__u32)hash * table->count >> 32, slot = 0, found = 0, i;
-		__u64 *entries = image_entry(&t, table, bucket, BUCKET_SHIFT);
+		__u64 *entries = image_entry(t, table, bucket, BUCKET_SHIFT);
 
 		if (!entries)
 			return 0;
@@ -64,12 +61,22 @@ __attribute__((noinline)) __u64 place_of_cell(__u32 epoch, __u32 classes, __u32 
 	return 0;
 }
 
+__attribute__((noinline)) __u64 place_of_cell(__u32 epoch, __u32 classes, __u32 service)
+{
+	struct tables t;
+
+	return tables_of(&t, epoch) ? 0 : cell_in(&t, classes, service);
+}
+
+INLINE struct cell *cell_at(const struct tables *t, __u64 at)
+{
+	return at ? image_at(t, at >> 32, at & (CHUNK - sizeof(struct cell))) : 0;
+}
+
 /* The permission for src to open towards dst, or null. */
 INLINE struct cell *policy(const struct tables *t, __u16 src, __u16 dst, __u8 proto, __u16 port)
 {
-	__u64 at = place_of_cell(t->epoch, (__u32)src << 16 | dst, (__u32)proto << 16 | port);
-
-	return at ? image_at(t, at >> 32, at & (CHUNK - sizeof(struct cell))) : 0;
+	return cell_at(t, place_of_cell(t->epoch, (__u32)src << 16 | dst, (__u32)proto << 16 | port));
 }
 
 #endif

@@ -37,6 +37,7 @@
 
 #include "fast.h"
 #include "express.h"
+#include "opening.h"
 
 #include "group.h"
 #include "quote.h"
@@ -95,14 +96,6 @@ INLINE int classes_of(const struct tables *t, const struct ingress *in, const st
 	d->src_segment = in->number;
 	d->dst_segment = dst->segment;
 	return PASS;
-}
-
-/* Leaves what is known of the packet's way for whoever observes. */
-INLINE void note(struct packet *p, const struct tables *t, const struct decision *d)
-{
-	p->rule = d->rule;
-	p->epoch = t->epoch;
-	p->to = d->dst_segment;
 }
 
 INLINE void count_allowed(const struct tables *t, const struct ingress *in, const struct packet *p,
@@ -180,7 +173,7 @@ INLINE int decide(struct xdp_md *ctx, void *exits, struct packet *p, struct ingr
 	note(p, &t, &d);
 	if (reason)
 		return reason;
-	known = known_way(to, in, p, &d);
+	known = first_way(to, in, p, &d);
 	if (known) {
 		reason = rewrite(ctx, p, known->vlan, known->outer, (__u8 *)&known->to, (__u8 *)&known->from);
 		if (reason)
@@ -228,8 +221,14 @@ INLINE int classified(struct xdp_md *ctx, void *exits, __u32 length)
 	struct packet *p;
 
 	/* The express way knows frames of one buffer only. */
-	if (exits == &egress_ports && !watched && express(ctx) == XDP_REDIRECT)
-		return XDP_REDIRECT;
+	if (exits == &egress_ports && !watched) {
+		act = express(ctx);
+		if (act == NOT_FAST)
+			act = opening(ctx);
+		if (act != NOT_FAST)
+			return act;
+		act = XDP_DROP;
+	}
 	p = fresh_packet(length);
 	if (!p)
 		return XDP_DROP;

@@ -162,7 +162,7 @@ func (c *Core) path(elem ...string) string { return filepath.Join(append([]strin
 // belong to one set of programs.
 var passing = []string{programsMapVerdicts, programsMapPackets, programsMapQuotes, programsMapAtHand, programsMapCaptureFilters,
 	programsMapCaptureRules, programsMapCaptureRings, programsMapCapturesLost, programsMapOverflowDrafts, programsMapAdjacencyDrafts,
-	programsMapLookups, programsMapFormerFlows, programsMapFormerKeys}
+	programsMapLookups, programsMapOpeningEnds, programsMapFormerFlows, programsMapFormerKeys}
 
 // load brings the programs into the kernel, over the pinned maps where they exist. Links are moved to these programs by
 // the scan that follows.

@@ -151,6 +151,18 @@ type programsDeviceTags struct {
 	Pad    uint16
 }
 
+type programsEnds struct {
+	_      structs.HostLayout
+	A      [4]uint32
+	B      [4]uint32
+	Ports  uint32
+	Tag    uint32
+	Mask   uint32
+	Hash   uint32
+	Family uint32
+	ByB    uint32
+}
+
 type programsFlowUse struct {
 	_        structs.HostLayout
 	Live     uint32
@@ -414,6 +426,7 @@ const (
 	programsMapLedOn            = "led_on"
 	programsMapLookups          = "lookups"
 	programsMapNotices          = "notices"
+	programsMapOpeningEnds      = "opening_ends"
 	programsMapOverflowDrafts   = "overflow_drafts"
 	programsMapPackets          = "packets"
 	programsMapPickupUntil      = "pickup_until"
@@ -549,6 +562,7 @@ type programsMapSpecs struct {
 	LedOn            *ebpf.MapSpec `ebpf:"led_on"`
 	Lookups          *ebpf.MapSpec `ebpf:"lookups"`
 	Notices          *ebpf.MapSpec `ebpf:"notices"`
+	OpeningEnds      *ebpf.MapSpec `ebpf:"opening_ends"`
 	OverflowDrafts   *ebpf.MapSpec `ebpf:"overflow_drafts"`
 	Packets          *ebpf.MapSpec `ebpf:"packets"`
 	PickupUntil      *ebpf.MapSpec `ebpf:"pickup_until"`
@@ -640,6 +654,7 @@ type programsMaps struct {
 	LedOn            *ebpf.Map `ebpf:"led_on"`
 	Lookups          *ebpf.Map `ebpf:"lookups"`
 	Notices          *ebpf.Map `ebpf:"notices"`
+	OpeningEnds      *ebpf.Map `ebpf:"opening_ends"`
 	OverflowDrafts   *ebpf.Map `ebpf:"overflow_drafts"`
 	Packets          *ebpf.Map `ebpf:"packets"`
 	PickupUntil      *ebpf.Map `ebpf:"pickup_until"`
@@ -695,6 +710,7 @@ func (m *programsMaps) Close() error {
 		m.LedOn,
 		m.Lookups,
 		m.Notices,
+		m.OpeningEnds,
 		m.OverflowDrafts,
 		m.Packets,
 		m.PickupUntil,
