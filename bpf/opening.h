@@ -152,6 +152,7 @@ INLINE int opening(struct xdp_md *ctx)
 	if (!cell)
 		return opening_dropped(ctx, &t, &in, &d, no_cell(&t, &d), length);
 
+	ask_for_line4(e->hash); /* which will probably be the flow's */
 	map_ip4(&dst, word_at(frame, 30));
 	number = known_way(class, &in, FAMILY_IP4, &dst, d.dst->mac, total);
 	to = adjacency_at(number);
