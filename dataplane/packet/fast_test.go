@@ -3,6 +3,7 @@ package packet_test
 import (
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/sekisho/sekisho/dataplane/packet"
 )
@@ -40,5 +41,58 @@ func TestACommitIsSeenByTheNextPacketOfAFlow(t *testing.T) {
 		s.load(tables())
 		s.expect("after its record was removed", back, "no-cell")
 		s.expect("after its record was removed", there, "no-cell")
+	}
+}
+
+// call is a packet of a TCP connection that a station opened to server 11 of segment 3.
+func call(station segment, v6 bool, sport uint16, flags uint8) talk {
+	x := from(station, 11, addrOf(segmentOf(3), 11, v6))
+	x.proto, x.sport, x.dport, x.flags = 6, sport, 443, flags
+	return x
+}
+
+// reply is one of the server's.
+func reply(station segment, v6 bool, sport uint16, flags uint8) talk {
+	x := from(segmentOf(3), 11, addrOf(station, 11, v6))
+	x.proto, x.sport, x.dport, x.flags = 6, 443, sport, flags
+	return x
+}
+
+// What one flow learns of the way to a next hop serves all; but where a port came to forward nothing, its flows end within a
+// second, and none begins, however fresh others keep the way.
+func TestNothingComesFromAPortThatForwardsNoMore(t *testing.T) {
+	tables := worldTables(rand.New(rand.NewPCG(1, 1)), "forwarding")
+	tables.Cells = []packet.Cell{{Src: 201, Dst: 203, Port: 1, Rule: 1}, {Src: 208, Dst: 203, Port: 1, Rule: 1}}
+	s := newStage(t, tables)
+	one, other := segmentOf(1), segmentOf(8)
+	forward := func(on string) {
+		packet.Run(t, "sysctl", "-qw", "net.ipv4.conf.a0.forwarding="+on, "net.ipv6.conf.a0.forwarding="+on)
+	}
+	began := time.Hour
+	for _, v6 := range []bool{false, true} {
+		for _, vlan := range []int{-1, 0} { // a frame with a priority tag takes the longer of the two fast ways
+			marked := func(x talk) talk {
+				x.vlan = vlan
+				return x
+			}
+			s.trial.At(began)
+			for _, station := range []segment{one, other} {
+				s.expect("open", marked(call(station, v6, 40000, 2)), "")
+				s.expect("answer", marked(reply(station, v6, 40000, 0x12)), "")
+				for range 3 {
+					s.expect("go on", marked(call(station, v6, 40000, 0x10)), "")
+					s.expect("go on", marked(reply(station, v6, 40000, 0x10)), "")
+				}
+			}
+			forward("0")
+			for i := range 4 {
+				s.trial.At(began + time.Duration(i)*600*time.Millisecond)
+				s.expect("the other goes on", marked(call(other, v6, 40000, 0x10)), "")
+			}
+			s.expect("from a port that forwards no more", marked(call(one, v6, 40000, 0x10)), "forwarding-disabled")
+			s.expect("a new one", marked(call(one, v6, 40001, 2)), "forwarding-disabled")
+			forward("1")
+			began += 3 * time.Hour // all flows are over
+		}
 	}
 }
