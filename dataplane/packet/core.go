@@ -286,7 +286,7 @@ func Remove(pinDir string) error {
 		return nil
 	}
 	for _, dir := range append(former, filepath.Join(pinDir, layoutVersion)) {
-		err = errors.Join(err, os.RemoveAll(dir))
+		err = errors.Join(err, detachAll(filepath.Join(dir, "links")), os.RemoveAll(dir))
 	}
 	if err != nil {
 		return fmt.Errorf("remove the packet core under %s: %w", pinDir, err)

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/cilium/ebpf"
@@ -139,9 +140,13 @@ func (c *Core) letRenamedGo(name string) error {
 	return nil
 }
 
-// detach takes a pinned link off its device now: removing the pin alone lets the kernel do it some time later.
-func (c *Core) detach(device, hook string) error {
-	l, err := link.LoadPinnedLink(c.linkPin(device, hook), nil)
+// detach takes a pinned link of a device off it.
+func (c *Core) detach(device, hook string) error { return detach(c.linkPin(device, hook)) }
+
+// detach takes a pinned link off its device now: removing the pin alone lets the kernel do it some time later, and until then
+// the place is taken.
+func detach(pin string) error {
+	l, err := link.LoadPinnedLink(pin, nil)
 	if err != nil {
 		return err
 	}
@@ -149,7 +154,21 @@ func (c *Core) detach(device, hook string) error {
 	if err := l.Detach(); err != nil {
 		return err
 	}
-	return os.Remove(c.linkPin(device, hook))
+	return os.Remove(pin)
+}
+
+// detachAll does so with every pinned link of a folder.
+func detachAll(dir string) error {
+	pins, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, p := range pins {
+		if one := detach(filepath.Join(dir, p.Name())); one != nil {
+			err = errors.Join(err, fmt.Errorf("detach %s: %w", p.Name(), one))
+		}
+	}
+	return err
 }
 
 // pinnedOn is the device that a pinned link is attached to: 0 when there is no link, or its device is gone.
