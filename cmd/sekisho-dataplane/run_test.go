@@ -507,9 +507,9 @@ func (w *town) checkRemoved(t *testing.T) {
 			t.Errorf("device %s is left", gone)
 		}
 	}
-	netlab.Until(t, 5*time.Second, "the XDP programs gone, which the kernel detaches some time after their pins", func() bool {
-		return !strings.Contains(netlab.Run(t, "", "ip", "-o", "link"), "xdp")
-	})
+	if links := netlab.Run(t, "", "ip", "-o", "link"); strings.Contains(links, "xdp") {
+		t.Errorf("XDP programs are left:\n%s", links)
+	}
 	if out := netlab.Run(t, "", "nft", "list", "tables"); strings.Contains(out, "sekisho") {
 		t.Errorf("rules are left: %s", out)
 	}
