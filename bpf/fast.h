@@ -235,11 +235,14 @@ INLINE void settle(struct xdp_md *ctx, const struct tables *t, const struct pack
 {
 	struct line *l = d->line;
 	struct adjacency *own;
-	__u32 by_b = d->by_b & 1;
+	__u32 by_b = d->by_b & 1, number;
 
 	if (!l || !d->dst || p->piece != PIECE_WHOLE)
 		return;
-	l->adjacency[!by_b] = settle_way(to, p, w, d->dst->mac, 1);
+	number = settle_way(to, p, w, d->dst->mac, 1);
+	if (!d->opened && !line_same(l, d->claim))
+		return; /* the line was given away meanwhile */
+	l->adjacency[!by_b] = number;
 	if (d->opened)
 		return;
 	own = adjacency_at(l->adjacency[by_b]);
@@ -247,7 +250,9 @@ INLINE void settle(struct xdp_md *ctx, const struct tables *t, const struct pack
 		return;
 	if (own)
 		source_moved(ctx, p, d->src_segment, own);
-	l->adjacency[by_b] = settle_back(ctx, t, p, d, w);
+	number = settle_back(ctx, t, p, d, w);
+	if (line_same(l, d->claim))
+		l->adjacency[by_b] = number;
 }
 
 /* The full path has let a packet of a known flow go: what the flow points to stays its own. */

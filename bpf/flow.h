@@ -32,9 +32,9 @@
 #define TIMEOUT_OTHER (600 * hz)
 
 /* How long the fast path believes a line whose rule depends on time: the wall clock may be set. Without such a rule nothing
- * about a flow changes within one image, and ticks must only not go around. */
+ * about a flow changes within one image; a minute bounds how long a line can be wrong that two CPUs wrote at once. */
 #define RECHECK hz
-#define RECHECK_TIMELESS (1u << 30)
+#define RECHECK_TIMELESS (60 * hz)
 
 /* The fast path takes packets of flows that were idle for less: no flow is over by then. */
 #define IDLE_TRUST (8 * hz)
@@ -47,7 +47,8 @@ struct decision {
 	__u32 dst_segment;
 	__u32 rule;
 	__u32 recheck_at;  /* ticks: when the rule must be asked again */
-	struct line *line; /* of the flow, once it is admitted */
+	struct line *line; /* of the flow, once it is admitted, */
+	__u32 claim;       /* and what it was claimed with */
 	struct binding *dst;
 	__u8 bwclass;
 	__u8 opened;
@@ -179,7 +180,7 @@ __attribute__((noinline)) int retire(const struct ends *e, __u64 place, __u32 ep
 	if (!e)
 		return 0;
 	l = line_at(place, e);
-	if (!l || !line_hide(l))
+	if (!l || !line_hide(l, e))
 		return 0;
 	book(epoch, l, 0, line_packets(l, 0), line_bytes(l, 0));
 	book(epoch, l, 1, line_packets(l, 1), line_bytes(l, 1));
@@ -392,6 +393,7 @@ INLINE int flow_permitted(const struct line *l, const struct tables *t, struct d
 /* A flow that is known: may this packet use it? */
 INLINE int flow_known(struct line *l, const struct tables *t, const struct packet *p, struct decision *d, __u32 now)
 {
+	__u32 claim = *(volatile __u32 *)&l->claim;
 	__u64 left;
 
 	if (l->epoch != t->epoch) {
@@ -415,6 +417,7 @@ INLINE int flow_known(struct line *l, const struct tables *t, const struct packe
 	l->last = now;
 	flow_touch(l, p, d->by_b);
 	d->line = l;
+	d->claim = claim;
 	return PASS;
 }
 

@@ -23,7 +23,9 @@
  *   - A CPU finds a line, and before it has read all of it the line is removed and given to other ends. It reads the claim
  *     again before it believes what it read (line_same), so it never decides by another flow's line.
  *   - The same between that second look and the counting: one packet is counted for the wrong flow and keeps that one from
- *     being over for one timeout.
+ *     being over for one timeout. Who removes a line, or writes into one by which way it goes, looks whose it is right before;
+ *     should it change hands in between, it is wrong for a minute at most (RECHECK_TIMELESS), and what goes astray then the
+ *     egress program holds.
  *   - Two CPUs count one direction of a flow at once: one of the two packets is not counted. Two CPUs change its state at
  *     once: one change is missed, so that a TCP flow of which only that FIN or RST told the end stays for its idle timeout.
  *   - Entries of the overflow table are given back to the kernel's hash, whose memory serves the next: as above.
@@ -609,11 +611,13 @@ INLINE void line_show(struct line *l)
 	__sync_lock_test_and_set(&l->claim, (l->claim & ~0xffu) | LIFE_LIVE);
 }
 
-/* Takes a live line away from everybody; 0: somebody else has done it. */
-INLINE int line_hide(struct line *l)
+/* Takes the live line of these ends away from everybody; 0: somebody else has done it. */
+INLINE int line_hide(struct line *l, const struct ends *e)
 {
-	__u32 claim = l->claim;
+	__u32 claim = *(volatile __u32 *)&l->claim;
 
+	if (l->a != e->a[3] || l->b != e->b[3] || l->ports != e->ports)
+		return 0; /* it is another's by now */
 	return (__u16)claim == CLAIM_LIVE &&
 	       __sync_val_compare_and_swap(&l->claim, claim, claim + CLAIM_STEP - LIFE_LIVE + LIFE_CLAIMING) == claim;
 }

@@ -108,14 +108,12 @@ INLINE int opening_dropped(struct xdp_md *ctx, const struct tables *t, const str
 }
 
 /* XDP_REDIRECT, XDP_DROP, or NOT_FAST. */
-INLINE int opening(struct xdp_md *ctx)
+INLINE int opening(struct xdp_md *ctx, struct ingress *in, struct decision *d)
 {
 	void *frame = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	__u32 length = end - frame, total, number;
 	int reason;
 	struct address_class *class;
-	struct decision d = {};
-	struct ingress in = {};
 	struct expected x;
 	struct ends *e;
 	struct adjacency *to;
@@ -130,9 +128,9 @@ INLINE int opening(struct xdp_md *ctx)
 	total = bpf_ntohs(half_at(frame, 16));
 	if (!express_kind(frame, length, total, ((__u8 *)frame)[23], TCP_CHANGES | TCP_ACK, TCP_SYN) || tables_now(&t))
 		return NOT_FAST;
-	if (opening_ingress(ctx, &t, frame, &in) || opening_classes(&t, &in, frame, &d, &class))
+	if (opening_ingress(ctx, &t, frame, in) || opening_classes(&t, in, frame, d, &class))
 		return NOT_FAST;
-	d.by_b = express_ends(frame, &x);
+	d->by_b = express_ends(frame, &x);
 	number = 0;
 	e = bpf_map_lookup_elem(&opening_ends, &number);
 	if (!e)
@@ -141,37 +139,37 @@ INLINE int opening(struct xdp_md *ctx)
 	e->b[3] = x.b;
 	e->ports = x.ports;
 	e->family = FAMILY_IP4;
-	e->by_b = d.by_b;
-	e->tag = x.proto << TAG_PROTO | (d.by_b ? d.src_segment << SEGMENT_BITS | d.dst_segment
-						: d.dst_segment << SEGMENT_BITS | d.src_segment);
+	e->by_b = d->by_b;
+	e->tag = x.proto << TAG_PROTO | (d->by_b ? d->src_segment << SEGMENT_BITS | d->dst_segment
+						 : d->dst_segment << SEGMENT_BITS | d->src_segment);
 	e->mask = ~0u;
 	if (maybe_known(e))
 		return NOT_FAST;
-	cell = cell_at(&t, cell_in(&t, d.src_class << 16 | (d.dst_class & 0xffff),
+	cell = cell_at(&t, cell_in(&t, d->src_class << 16 | (d->dst_class & 0xffff),
 				   x.proto << 16 | bpf_ntohs(half_at(frame, 36))));
 	if (!cell)
-		return opening_dropped(ctx, &t, &in, &d, no_cell(&t, &d), length);
+		return opening_dropped(ctx, &t, in, d, no_cell(&t, d), length);
 
 	ask_for_line4(e->hash); /* which will probably be the flow's */
 	map_ip4(&dst, word_at(frame, 30));
-	number = known_way(class, &in, FAMILY_IP4, &dst, d.dst->mac, total);
+	number = known_way(class, in, FAMILY_IP4, &dst, d->dst->mac, total);
 	to = adjacency_at(number);
-	segment = segment_of(&t, d.dst_segment);
+	segment = segment_of(&t, d->dst_segment);
 	if (!to || !segment || *(__u32 *)&to->vlan || rule_in_force(&t, cell->rule, &left))
 		return NOT_FAST;
 	if (bpf_redirect_map(&egress_ports, to->ifindex, XDP_DROP) != XDP_REDIRECT)
 		return NOT_FAST;
-	d.rule = cell->rule;
-	d.bwclass = cell->bwclass;
-	d.recheck_at = recheck(ticks(), left);
-	reason = flow_enter(&t, e, cell, &d, 0);
-	if (reason || !d.line)
-		return opening_dropped(ctx, &t, &in, &d, reason, length);
-	d.line->adjacency[!(d.by_b & 1)] = number;
+	d->rule = cell->rule;
+	d->bwclass = cell->bwclass;
+	d->recheck_at = recheck(ticks(), left);
+	reason = flow_enter(&t, e, cell, d, 0);
+	if (reason || !d->line)
+		return opening_dropped(ctx, &t, in, d, reason, length);
+	d->line->adjacency[!(d->by_b & 1)] = number;
 	express_rewrite(frame, to);
-	flow_count(&d, length);
-	record(PASS, d.rule, 1);
-	passed(in.segment->zone, segment->zone, length);
+	flow_count(d, length);
+	record(PASS, d->rule, 1);
+	passed(in->segment->zone, segment->zone, length);
 	count_opened();
 	return XDP_REDIRECT;
 }

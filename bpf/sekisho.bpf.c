@@ -119,10 +119,9 @@ INLINE int belong(const struct tables *t, const struct ingress *in, struct curso
 	return is_icmp_error(p) ? quoted(t, in, c, p, d) : admit(t, p, d);
 }
 
-/* Everything up to the verdict; PASS with act and fib set, or the reason. */
-INLINE int decide(struct xdp_md *ctx, void *exits, struct packet *p, struct ingress *in, int *act)
+/* Everything up to the verdict; PASS with act set, or the reason. in and d are zero. */
+INLINE int decide(struct xdp_md *ctx, void *exits, struct packet *p, struct ingress *in, struct decision *d, int *act)
 {
-	struct decision d = {};
 	struct tables t;
 	struct cursor c;
 	struct address_class *to;
@@ -152,12 +151,12 @@ INLINE int decide(struct xdp_md *ctx, void *exits, struct packet *p, struct ingr
 	if (reason)
 		return reason;
 	if (p->dmac[0] & 1) {
-		reason = to_group(&t, in, p, &d);
-		note(p, &t, &d);
+		reason = to_group(&t, in, p, d);
+		note(p, &t, d);
 		if (!reason)
-			reason = up_the_stack(ctx, p, in->number, d.bwclass);
+			reason = up_the_stack(ctx, p, in->number, d->bwclass);
 		if (!reason)
-			count_allowed(&t, in, p, &d);
+			count_allowed(&t, in, p, d);
 		return reason;
 	}
 	reason = addressed(in, p);
@@ -166,14 +165,14 @@ INLINE int decide(struct xdp_md *ctx, void *exits, struct packet *p, struct ingr
 	reason = fast(ctx, exits, &t, in, p, act);
 	if (reason != NOT_FAST)
 		return reason;
-	reason = classes_of(&t, in, p, &d, &to);
+	reason = classes_of(&t, in, p, d, &to);
 	if (reason)
 		return reason;
-	reason = belong(&t, in, &c, p, &d);
-	note(p, &t, &d);
+	reason = belong(&t, in, &c, p, d);
+	note(p, &t, d);
 	if (reason)
 		return reason;
-	known = first_way(to, in, p, &d);
+	known = first_way(to, in, p, d);
 	if (known) {
 		reason = rewrite(ctx, p, known->vlan, known->outer, (__u8 *)&known->to, (__u8 *)&known->from);
 		if (reason)
@@ -181,23 +180,23 @@ INLINE int decide(struct xdp_md *ctx, void *exits, struct packet *p, struct ingr
 		*act = bpf_redirect_map(exits, known->ifindex, XDP_DROP);
 		if (*act != XDP_REDIRECT)
 			return DROP_EGRESS_UNGUARDED;
-		count_allowed(&t, in, p, &d);
+		count_allowed(&t, in, p, d);
 		return PASS;
 	}
 	way = route(ctx, p, to, &w);
 	if (way != TO_STACK && way != PASS)
 		return way;
 	if (p->piece == PIECE_FIRST) {
-		reason = fragment_first(&t, in->number, p, &d);
+		reason = fragment_first(&t, in->number, p, d);
 		if (reason)
 			return reason;
 	}
 	if (way == TO_STACK) {
-		reason = up_the_stack(ctx, p, in->number, d.bwclass);
+		reason = up_the_stack(ctx, p, in->number, d->bwclass);
 		if (reason)
 			return reason;
 	} else {
-		reason = rewrite(ctx, p, to->vlan, to->outer, no_mac(d.dst->mac) ? w.fib->dmac : d.dst->mac,
+		reason = rewrite(ctx, p, to->vlan, to->outer, no_mac(d->dst->mac) ? w.fib->dmac : d->dst->mac,
 				 w.fib->smac);
 		if (reason)
 			return reason;
@@ -205,11 +204,11 @@ INLINE int decide(struct xdp_md *ctx, void *exits, struct packet *p, struct ingr
 		if (*act != XDP_REDIRECT)
 			return DROP_EGRESS_UNGUARDED;
 		lead_on(in->device);
-		settle(ctx, &t, p, to, &w, &d);
+		settle(ctx, &t, p, to, &w, d);
 	}
-	if (d.line && !d.opened)
-		ways_kept(d.line);
-	count_allowed(&t, in, p, &d);
+	if (d->line && !d->opened)
+		ways_kept(d->line);
+	count_allowed(&t, in, p, d);
 	return PASS;
 }
 
@@ -218,23 +217,26 @@ INLINE int classified(struct xdp_md *ctx, void *exits, __u32 length)
 	__u32 watched = watching;
 	int act = XDP_DROP, reason;
 	struct ingress in = {};
+	struct decision d = {};
 	struct packet *p;
 
 	/* The express way knows frames of one buffer only. */
 	if (exits == &egress_ports && !watched) {
 		act = express(ctx);
 		if (act == NOT_FAST)
-			act = opening(ctx);
+			act = opening(ctx, &in, &d);
 		if (act != NOT_FAST)
 			return act;
 		act = XDP_DROP;
+		__builtin_memset(&in, 0, sizeof(in));
+		__builtin_memset(&d, 0, sizeof(d));
 	}
 	p = fresh_packet(length);
 	if (!p)
 		return XDP_DROP;
 	if (watched)
 		keep_frame(ctx);
-	reason = decide(ctx, exits, p, &in, &act);
+	reason = decide(ctx, exits, p, &in, &d, &act);
 	if (reason) {
 		dropped(reason, HOOK_XDP, ctx->ingress_ifindex, in.number, p);
 		act = XDP_DROP;
