@@ -102,7 +102,7 @@ func (m *mapMemory) add(id ebpf.MapID) error {
 		return err
 	}
 	bytes, ok := info.Memlock()
-	if !ok {
+	if !ok && table.Type() != ebpf.LPMTrie { // an empty trie has none
 		return fmt.Errorf("the kernel does not tell the memory of %s", table)
 	}
 	m.bytes[info.Name] += bytes
