@@ -14,8 +14,8 @@
  * follow the kernel's neighbour table. Other MACs follow it.
  *
  * Races: two CPUs may make the same one twice; both are right, the first is found from then on. Who finds an entry of the
- * index taken while it enters its own goes without for this packet. MACs are read and written as
- * whole words, so nobody sees half of one. Refreshing at the same time writes the same. A flow keeps the number of an entry
+ * index taken while it enters its own goes without for this packet. MACs are written as
+ * whole words, and the express lane reads them so; elsewhere one may be seen that is half the former one, for one packet. Refreshing at the same time writes the same. A flow keeps the number of an entry
  * that was given away only if it was idle that long; its line is then past its recheck_at and not believed.
  */
 #ifndef SEKISHO_ADJACENCY_H
@@ -77,29 +77,31 @@ struct {
 	__type(value, struct adjacency);
 } adjacency_drafts SEC(".maps");
 
-/* By number of the device: when the kernel last led a packet on that came in there, in ticks. Adjacencies are shared by all
- * devices, but the kernel may have been told not to forward what comes from one of them. */
+/* By twice the number of the device, and one more for IPv6: when the kernel last led a packet on that came in there, in ticks;
+ * 0: never. Adjacencies are shared by all devices, but the kernel may have been told not to forward what comes from one. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, MAX_DEVICES);
+	__uint(max_entries, 2 * MAX_DEVICES);
 	__type(key, __u32);
 	__type(value, __u32);
 } led_on SEC(".maps");
 
-INLINE void lead_on(__u32 device)
+INLINE void lead_on(__u32 device, __u32 family)
 {
-	__u32 *when = bpf_map_lookup_elem(&led_on, &device), now = ticks();
+	__u32 number = 2 * device + (family != FAMILY_IP4), now = ticks();
+	__u32 *when = bpf_map_lookup_elem(&led_on, &number);
 
 	if (when && *when != now)
-		*when = now;
+		*when = now ? now : 1;
 }
 
 /* Did the kernel lead a packet on from there lately? */
-INLINE int leads_on(__u32 device, __u32 now)
+INLINE int leads_on(__u32 device, __u32 family, __u32 now)
 {
-	__u32 *when = bpf_map_lookup_elem(&led_on, &device);
+	__u32 number = 2 * device + (family != FAMILY_IP4);
+	__u32 *when = bpf_map_lookup_elem(&led_on, &number);
 
-	return when && now - *when < ADJACENCY_TRUST;
+	return when && *when && now - *when < ADJACENCY_TRUST;
 }
 
 /* Ticks between two packets of one adjacency that go up the stack, so that the kernel confirms its neighbour: with redirects
@@ -223,13 +225,19 @@ __attribute__((noinline)) __u32 adjacency_settle(void)
 			return 0;
 		number = *(volatile __u32 *)place;
 		if (!number) {
-			room = place;
-			break; /* entries are never taken away: behind this one there is none */
+			if (!left)
+				room = place;
+			break; /* behind a free entry nobody has entered any */
 		}
 		a = bpf_map_lookup_elem(&adjacencies, &number);
 		if (!a)
 			continue;
 		if (same_adjacency(a, draft)) {
+			if (adjacency_left(a, now)) { /* another CPU may be giving it away */
+				__sync_lock_test_and_set(&a->used, now);
+				if (!same_adjacency(a, draft))
+					return 0;
+			}
 			adjacency_compare(a, draft);
 			adjacency_refresh(a, draft, now);
 			return number;

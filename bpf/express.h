@@ -185,7 +185,7 @@ INLINE int express(struct xdp_md *ctx)
 	if (((from->to ^ mac) & MAC_MASK) || mac & 1 || !mac || *(__u32 *)&from->vlan)
 		return NOT_FAST;
 	if (now - to->refreshed >= ADJACENCY_TRUST || total > to->to >> 48 || *(__u32 *)&to->vlan ||
-	    !leads_on(own, now))
+	    !leads_on(own, FAMILY_IP4, now))
 		return NOT_FAST;
 	if (confirm_every && now - to->confirmed >= confirm_every && to->stack)
 		return NOT_FAST; /* the kernel is to see this one */

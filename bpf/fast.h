@@ -73,7 +73,8 @@ INLINE int fast(struct xdp_md *ctx, void *exits, const struct tables *t, const s
 	to = adjacency_at(number);
 	if (!from || !to || (from->to ^ mac_word(p->smac, 0)) & MAC_MASK)
 		return NOT_FAST;
-	if (now - to->refreshed >= ADJACENCY_TRUST || p->l3_length > to->to >> 48 || !leads_on(in->device, now))
+	if (now - to->refreshed >= ADJACENCY_TRUST || p->l3_length > to->to >> 48 ||
+	    !leads_on(in->device, p->family, now))
 		return NOT_FAST;
 	adjacency_used(from, now);
 	adjacency_used(to, now);
@@ -168,17 +169,16 @@ INLINE __u32 settle_way(const struct address_class *c, const struct packet *p, c
 	return number;
 }
 
-/* The way to a destination, when the kernel was asked about its next hop within a second: by the same answer as the packets of
- * other flows go. Only where the class knows one next hop for the destination. mac: the registered one of the station, or zero;
- * length: of the packet. The adjacency's number, or 0: the kernel is to be asked. */
+/* The way to a destination on the link, when the kernel was asked about it within a second: by the same answer as the packets of
+ * other flows go. (Behind a router other routes may lie, about which nobody has asked.) mac: the registered one of the
+ * station, or zero; length: of the packet. The adjacency's number, or 0: the kernel is to be asked. */
 INLINE __u32 known_way(const struct address_class *c, const struct ingress *in, __u32 family, const union addr *dst,
 		       const __u8 *mac, __u32 length)
 {
-	const union addr *via = family == FAMILY_IP4 ? &c->via4 : &c->via6;
 	struct adjacency *draft, *a;
 	__u32 zero = 0, number;
 
-	if (c->kind != KIND_FORWARD || (!c->onlink) == no_addr(via) || !leads_on(in->device, ticks()))
+	if (c->kind != KIND_FORWARD || !c->onlink || !leads_on(in->device, family, ticks()))
 		return 0;
 	draft = bpf_map_lookup_elem(&adjacency_drafts, &zero);
 	if (!draft)
@@ -188,7 +188,7 @@ INLINE __u32 known_way(const struct address_class *c, const struct ingress *in, 
 	draft->from = (__u64)c->device << 48;
 	draft->vlan = c->vlan;
 	draft->outer = c->outer;
-	draft->hop = c->onlink ? *dst : *via;
+	draft->hop = *dst;
 	number = adjacency_known();
 	a = adjacency_at(number);
 	if (!a || length > a->to >> 48)
@@ -197,16 +197,25 @@ INLINE __u32 known_way(const struct address_class *c, const struct ingress *in, 
 	return number;
 }
 
+/* May packets to this destination, and from it, go the fast ways? Where stations must be registered, those that are not may be
+ * sent to, but whatever comes from them is to be held against the binding each time. */
+INLINE int settles(const struct tables *t, const struct decision *d)
+{
+	struct segment *s = segment_of(t, d->dst_segment);
+
+	return d->dst && s && !(s->strict && no_mac(d->dst->mac));
+}
+
 /* The same for the packet that has just opened a flow, which notes it. Null: the kernel is to be asked. */
-INLINE struct adjacency *first_way(const struct address_class *c, const struct ingress *in, const struct packet *p,
-				   const struct decision *d)
+INLINE struct adjacency *first_way(const struct tables *t, const struct address_class *c, const struct ingress *in,
+				   const struct packet *p, const struct decision *d)
 {
 	__u32 number;
 
-	if (!d->opened || !d->line || !d->dst || p->piece != PIECE_WHOLE || p->ttl <= 1)
+	if (!d->opened || !d->line || p->piece != PIECE_WHOLE || p->ttl <= 1 || !settles(t, d))
 		return 0;
 	number = known_way(c, in, p->family, &p->dst, d->dst->mac, p->l3_length);
-	if (number)
+	if (number && d->line->epoch == t->epoch)
 		d->line->adjacency[!(d->by_b & 1)] = number;
 	return adjacency_at(number);
 }
@@ -237,11 +246,11 @@ INLINE void settle(struct xdp_md *ctx, const struct tables *t, const struct pack
 	struct adjacency *own;
 	__u32 by_b = d->by_b & 1, number;
 
-	if (!l || !d->dst || p->piece != PIECE_WHOLE)
+	if (!l || p->piece != PIECE_WHOLE || !settles(t, d))
 		return;
 	number = settle_way(to, p, w, d->dst->mac, 1);
-	if (!d->opened && !line_same(l, d->claim))
-		return; /* the line was given away meanwhile */
+	if (l->epoch != t->epoch || (!d->opened && !line_same(l, d->claim)))
+		return; /* it was given away meanwhile, or later tables have permitted it */
 	l->adjacency[!by_b] = number;
 	if (d->opened)
 		return;
@@ -251,11 +260,11 @@ INLINE void settle(struct xdp_md *ctx, const struct tables *t, const struct pack
 	if (own)
 		source_moved(ctx, p, d->src_segment, own);
 	number = settle_back(ctx, t, p, d, w);
-	if (line_same(l, d->claim))
+	if (l->epoch == t->epoch && line_same(l, d->claim))
 		l->adjacency[by_b] = number;
 }
 
-/* The full path has let a packet of a known flow go: what the flow points to stays its own. */
+/* The full path permits a packet of a known flow: what the flow points to stays its own. */
 INLINE void ways_kept(const struct line *l)
 {
 	__u32 now = ticks(), i;

@@ -50,6 +50,7 @@ struct decision {
 	struct line *line; /* of the flow, once it is admitted, */
 	__u32 claim;       /* and what it was claimed with */
 	struct binding *dst;
+	__u16 way; /* of a flow that is to be opened: number of the adjacency, when it is known */
 	__u8 bwclass;
 	__u8 opened;
 	__u8 by_b; /* direction in the line */
@@ -254,6 +255,7 @@ INLINE int flow_enter(const struct tables *t, const struct ends *e, const struct
 	l->state = (l->state & FLOW_OUTSIDE) | entered >> 8;
 	line_count_anew(l);
 	line_permit(l, t, cell, d->recheck_at);
+	l->adjacency[!(d->by_b & 1)] = d->way;
 	l->last = now;
 	if (picked_up)
 		l->state |= FLOW_ANSWERED; /* established, as far as one can know */
@@ -396,16 +398,16 @@ INLINE int flow_known(struct line *l, const struct tables *t, const struct packe
 	__u32 claim = *(volatile __u32 *)&l->claim;
 	__u64 left;
 
-	if (l->epoch != t->epoch) {
+	if (l->epoch != t->epoch || (__s32)(now - l->recheck_at) >= 0) {
 		struct cell *cell = flow_cell(l, t, d, p->proto);
+		int reason;
 
 		if (!cell)
 			return no_cell(t, d);
-		line_permit(l, t, cell, now);
-	}
-	if ((__s32)(now - l->recheck_at) >= 0) {
-		int reason = rule_in_force(t, l->rule, &left);
-
+		/* The rule is looked at as well: two CPUs with two images may have written one each. */
+		if (l->epoch != t->epoch || l->rule != cell->rule || l->bwclass != cell->bwclass)
+			line_permit(l, t, cell, now);
+		reason = rule_in_force(t, cell->rule, &left);
 		if (reason)
 			return reason;
 		l->recheck_at = recheck(now, left);

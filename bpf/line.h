@@ -616,7 +616,7 @@ INLINE int line_hide(struct line *l, const struct ends *e)
 {
 	__u32 claim = *(volatile __u32 *)&l->claim;
 
-	if (l->a != e->a[3] || l->b != e->b[3] || l->ports != e->ports)
+	if (l->a != e->a[3] || l->b != e->b[3] || l->ports != e->ports || l->tag != e->tag)
 		return 0; /* it is another's by now */
 	return (__u16)claim == CLAIM_LIVE &&
 	       __sync_val_compare_and_swap(&l->claim, claim, claim + CLAIM_STEP - LIFE_LIVE + LIFE_CLAIMING) == claim;

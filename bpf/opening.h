@@ -155,17 +155,17 @@ INLINE int opening(struct xdp_md *ctx, struct ingress *in, struct decision *d)
 	number = known_way(class, in, FAMILY_IP4, &dst, d->dst->mac, total);
 	to = adjacency_at(number);
 	segment = segment_of(&t, d->dst_segment);
-	if (!to || !segment || *(__u32 *)&to->vlan || rule_in_force(&t, cell->rule, &left))
+	if (!to || !segment || !settles(&t, d) || *(__u32 *)&to->vlan || rule_in_force(&t, cell->rule, &left))
 		return NOT_FAST;
 	if (bpf_redirect_map(&egress_ports, to->ifindex, XDP_DROP) != XDP_REDIRECT)
 		return NOT_FAST;
 	d->rule = cell->rule;
 	d->bwclass = cell->bwclass;
 	d->recheck_at = recheck(ticks(), left);
+	d->way = number;
 	reason = flow_enter(&t, e, cell, d, 0);
 	if (reason || !d->line)
 		return opening_dropped(ctx, &t, in, d, reason, length);
-	d->line->adjacency[!(d->by_b & 1)] = number;
 	express_rewrite(frame, to);
 	flow_count(d, length);
 	record(PASS, d->rule, 1);

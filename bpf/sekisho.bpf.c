@@ -172,7 +172,9 @@ INLINE int decide(struct xdp_md *ctx, void *exits, struct packet *p, struct ingr
 	note(p, &t, d);
 	if (reason)
 		return reason;
-	known = first_way(to, in, p, d);
+	if (d->line && !d->opened)
+		ways_kept(d->line);
+	known = first_way(&t, to, in, p, d);
 	if (known) {
 		reason = rewrite(ctx, p, known->vlan, known->outer, (__u8 *)&known->to, (__u8 *)&known->from);
 		if (reason)
@@ -203,11 +205,9 @@ INLINE int decide(struct xdp_md *ctx, void *exits, struct packet *p, struct ingr
 		*act = bpf_redirect_map(exits, w.port->ifindex, XDP_DROP);
 		if (*act != XDP_REDIRECT)
 			return DROP_EGRESS_UNGUARDED;
-		lead_on(in->device);
+		lead_on(in->device, p->family);
 		settle(ctx, &t, p, to, &w, d);
 	}
-	if (d->line && !d->opened)
-		ways_kept(d->line);
 	count_allowed(&t, in, p, d);
 	return PASS;
 }

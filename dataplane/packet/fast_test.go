@@ -2,6 +2,7 @@ package packet_test
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -94,5 +95,89 @@ func TestNothingComesFromAPortThatForwardsNoMore(t *testing.T) {
 			forward("1")
 			began += 3 * time.Hour // all flows are over
 		}
+	}
+}
+
+// A new flow takes the way that the kernel named for others, for a second; then the kernel is asked again, by it and by those that
+// live.
+func TestAWayIsTrustedForASecond(t *testing.T) {
+	tables := worldTables(rand.New(rand.NewPCG(1, 1)), "ways")
+	tables.Cells = []packet.Cell{{Src: 201, Dst: 203, Port: 1, Rule: 1}, {Src: 201, Dst: 208, Port: 1, Rule: 1}}
+	s := newStage(t, tables)
+	station := segmentOf(1)
+	elsewhere := from(station, 11, addr4(segmentOf(8), 11)) // by which the port is seen to forward
+	elsewhere.proto, elsewhere.sport, elsewhere.dport, elsewhere.flags = 6, 50000, 443, 2
+	began := time.Hour
+	s.trial.At(began)
+	s.expect("open elsewhere", elsewhere, "")
+	elsewhere.flags = 0x10
+	s.expect("open", call(station, false, 40000, 2), "")
+	s.expect("answer", reply(station, false, 40000, 0x12), "")
+	for range 3 {
+		s.expect("go on", call(station, false, 40000, 0x10), "")
+	}
+	packet.Run(t, "ip", "route", "add", "unreachable", addr4(segmentOf(3), 11).String())
+	s.trial.At(began + 500*time.Millisecond)
+	s.expect("a new one within the second", call(station, false, 40001, 2), "")
+	s.trial.At(began + 1200*time.Millisecond)
+	s.expect("elsewhere", elsewhere, "")
+	s.expect("a new one", call(station, false, 40002, 2), "no-route")
+	s.expect("a live one", call(station, false, 40000, 0x10), "no-route")
+}
+
+// A station that a commit gives another MAC gets the next packet there, whatever was known before.
+func TestANewFlowGoesToTheMACThatIsRegisteredNow(t *testing.T) {
+	tables := func(mac packet.MAC) packet.Tables {
+		tables := worldTables(rand.New(rand.NewPCG(1, 1)), "mac")
+		tables.Cells = []packet.Cell{{Src: 201, Dst: 203, Port: 1, Rule: 1}}
+		for i := range tables.Hosts {
+			if tables.Hosts[i].Addr == addr4(segmentOf(3), 11) {
+				tables.Hosts[i].MAC = mac
+			}
+		}
+		return tables
+	}
+	was, is := hostMAC(3, 11), hostMAC(3, 77)
+	s := newStage(t, tables(was))
+	station := segmentOf(1)
+	sent := func(what string, x talk, want packet.MAC) {
+		t.Helper()
+		_, out, v, err := s.trial.Classify(s.index[x.port], s.gen.write(x, false))
+		if err != nil || v.Reason != 0 || packet.MAC(out) != want {
+			t.Errorf("%s: dropped for %q, sent to %v, want %v (%v)", what, packet.ReasonName(v.Reason), packet.MAC(out), want, err)
+		}
+	}
+	s.trial.At(time.Hour)
+	sent("open", call(station, false, 40000, 2), was)
+	sent("another", call(station, false, 40001, 2), was)
+	s.load(tables(is))
+	sent("after a commit", call(station, false, 40002, 2), is)
+	sent("a live one", call(station, false, 40001, 2), is)
+}
+
+// What a commit unregisters in a strict segment may still be sent to, if a record says so; but what comes from it is refused,
+// also when a flow of others leads there.
+func TestAnUnregisteredStationIsNotAnsweredFor(t *testing.T) {
+	tables := func(registered bool) packet.Tables {
+		tables := worldTables(rand.New(rand.NewPCG(1, 1)), "strict")
+		tables.Cells = []packet.Cell{{Src: 201, Dst: 203, Port: 1, Rule: 1}, {Src: 201, Dst: 103, Port: 1, Rule: 1}}
+		tables.Hosts = slices.DeleteFunc(tables.Hosts, func(h packet.Host) bool {
+			return !registered && (h.Addr == addr4(segmentOf(3), 11) || h.Addr == addr6(segmentOf(3), 11))
+		})
+		return tables
+	}
+	s := newStage(t, tables(true))
+	station := segmentOf(1)
+	for _, v6 := range []bool{false, true} {
+		s.load(tables(true))
+		s.expect("open", call(station, v6, 40000, 2), "")
+		s.expect("answer", reply(station, v6, 40000, 0x12), "")
+		s.load(tables(false))
+		for range 3 {
+			s.expect("to it", call(station, v6, 40000, 0x10), "")
+			s.expect("from it", reply(station, v6, 40000, 0x10), "station-unregistered")
+		}
+		s.expect("a new one", call(station, v6, 40001, 2), "")
+		s.expect("its answer", reply(station, v6, 40001, 0x12), "station-unregistered")
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The flow table as bpf/line.h lays it out: sets of four lines, found by hash, in memory that this process maps.
+// The flow table as bpf/line.h lays it out: sets of eight lines, found by hash, in memory that this process maps.
 
 // line is struct line. Of the two ends, A has the lower address.
 type line struct {

@@ -2,7 +2,6 @@ package packet
 
 import (
 	"fmt"
-	"maps"
 
 	"github.com/vishvananda/netlink"
 )
@@ -59,9 +58,6 @@ func (c *Core) showVLANs(ports map[int]uint16) error {
 		if err := c.dropIndex(k); err != nil {
 			return fmt.Errorf("forget VLAN device %d: %w", k, err)
 		}
-	}
-	if maps.Equal(want, have) {
-		return nil
 	}
 	for k, v := range want {
 		if err := c.putIndex(k, v); err != nil {
