@@ -375,11 +375,10 @@ func TestACaptureEndsLooking(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.release()
-	w.ping("mnpc", "198.18.21.11", 1)
-	time.Sleep(250 * time.Millisecond)
 	if looks() == 0 {
-		t.Error("the programs end looking before there is a packet to see that by")
+		t.Error("the programs do not look for a capture that has begun")
 	}
+	time.Sleep(250 * time.Millisecond)
 	w.ping("mnpc", "198.18.21.11", 1)
 	if looks() != 0 {
 		t.Errorf("after its time a forgotten capture goes on: %b", looks())
