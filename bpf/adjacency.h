@@ -183,6 +183,14 @@ INLINE __u32 adjacency_hash(const struct adjacency *a)
 	       32;
 }
 
+/* Entry i of the window that begins at a hash. */
+INLINE __u32 *index_entry(__u32 hash, __u32 i)
+{
+	__u32 at = (hash + i) & (ADJACENCIES - 1);
+
+	return bpf_map_lookup_elem(&adjacency_index, &at);
+}
+
 /* The number of the one that this CPU's draft names, if the kernel was asked about it within ADJACENCY_TRUST; else 0. */
 __attribute__((noinline)) __u32 adjacency_known(void)
 {
@@ -194,8 +202,7 @@ __attribute__((noinline)) __u32 adjacency_known(void)
 	hash = adjacency_hash(draft);
 #pragma clang loop unroll(disable)
 	for (i = 0; i < ADJACENCY_WINDOW; i++) {
-		__u32 at = (hash + i) & (ADJACENCIES - 1);
-		__u32 *place = bpf_map_lookup_elem(&adjacency_index, &at), number;
+		__u32 *place = index_entry(hash, i), number;
 
 		number = place ? *(volatile __u32 *)place : 0;
 		if (!number)
@@ -218,9 +225,7 @@ __attribute__((noinline)) __u32 adjacency_settle(void)
 	hash = adjacency_hash(draft);
 #pragma clang loop unroll(disable)
 	for (i = 0; i < ADJACENCY_WINDOW; i++) {
-		__u32 at = (hash + i) & (ADJACENCIES - 1);
-
-		place = bpf_map_lookup_elem(&adjacency_index, &at);
+		place = index_entry(hash, i);
 		if (!place)
 			return 0;
 		number = *(volatile __u32 *)place;

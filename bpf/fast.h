@@ -206,7 +206,7 @@ INLINE int settles(const struct tables *t, const struct decision *d)
 	return d->dst && s && !(s->strict && no_mac(d->dst->mac));
 }
 
-/* The same for the packet that has just opened a flow, which notes it. Null: the kernel is to be asked. */
+/* The known way of the packet that has just opened a flow, which notes it. Null: the kernel is to be asked. */
 INLINE struct adjacency *first_way(const struct tables *t, const struct address_class *c, const struct ingress *in,
 				   const struct packet *p, const struct decision *d)
 {

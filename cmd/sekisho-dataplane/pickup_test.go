@@ -15,23 +15,7 @@ import (
 // record still permits it.
 func TestConnectionsArePickedUpAfterAStart(t *testing.T) {
 	w := newTownOf(t, bytes.Replace(examples.Lab, []byte("model: alpha\n"), []byte("model: alpha\npick-up-seconds: 600\n"), 1))
-	netlab.Do(t, "lg-asp", func() error {
-		l, err := net.Listen("tcp", "198.18.21.11:443")
-		if err != nil {
-			return err
-		}
-		t.Cleanup(func() { l.Close() })
-		go func() {
-			for {
-				c, err := l.Accept()
-				if err != nil {
-					return
-				}
-				go io.Copy(c, c)
-			}
-		}()
-		return nil
-	})
+	handleTCP(t, "lg-asp", "198.18.21.11:443", func(c net.Conn) { io.Copy(c, c) })
 	w.start(t)
 	w.mustApply(t, w.compile(t))
 	var conn net.Conn

@@ -305,6 +305,12 @@ func (w *town) waitRegion(t *testing.T) {
 // serve accepts TCP connections at an address of a namespace and says hello.
 func serveTCP(t *testing.T, ns, addr string) {
 	t.Helper()
+	handleTCP(t, ns, addr, func(c net.Conn) { io.WriteString(c, "hello") })
+}
+
+// handleTCP gives each connection to a handler of its own, until the test ends.
+func handleTCP(t *testing.T, ns, addr string, handle func(net.Conn)) {
+	t.Helper()
 	netlab.Do(t, ns, func() error {
 		l, err := net.Listen("tcp", addr)
 		if err != nil {
@@ -317,8 +323,10 @@ func serveTCP(t *testing.T, ns, addr string) {
 				if err != nil {
 					return
 				}
-				io.WriteString(c, "hello")
-				c.Close()
+				go func() {
+					defer c.Close()
+					handle(c)
+				}()
 			}
 		}()
 		return nil

@@ -302,6 +302,14 @@ func openTUNWith(t testing.TB, name string, flags uint16) *os.File {
 // received reads from the far side until it sees a datagram to port, or nothing comes for a while.
 func received(t testing.TB, f *os.File, port uint16) []byte {
 	t.Helper()
+	return receivedWhere(t, f, func(b []byte) bool {
+		return len(b) >= 28 && b[0] == 0x45 && b[9] == 17 && binary.BigEndian.Uint16(b[22:]) == port
+	})
+}
+
+// receivedWhere reads from the far side until it sees a packet that is wanted, or nothing comes for a while.
+func receivedWhere(t testing.TB, f *os.File, wanted func([]byte) bool) []byte {
+	t.Helper()
 	if err := f.SetReadDeadline(time.Now().Add(700 * time.Millisecond)); err != nil {
 		t.Fatal(err)
 	}
@@ -314,7 +322,7 @@ func received(t testing.TB, f *os.File, port uint16) []byte {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n >= 28 && b[0] == 0x45 && b[9] == 17 && binary.BigEndian.Uint16(b[22:]) == port {
+		if wanted(b[:n]) {
 			return b[:n]
 		}
 	}

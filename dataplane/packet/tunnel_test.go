@@ -4,14 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -96,22 +94,9 @@ func (w *town) errorArrives(c *Core, far *os.File, what, reason, filter string, 
 // received6 is received for IPv6.
 func received6(t testing.TB, f *os.File, port uint16) []byte {
 	t.Helper()
-	if err := f.SetReadDeadline(time.Now().Add(700 * time.Millisecond)); err != nil {
-		t.Fatal(err)
-	}
-	b := make([]byte, 2048)
-	for {
-		n, err := f.Read(b)
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return nil
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n >= 48 && b[0]>>4 == 6 && b[6] == 17 && binary.BigEndian.Uint16(b[42:]) == port {
-			return b[:n]
-		}
-	}
+	return receivedWhere(t, f, func(b []byte) bool {
+		return len(b) >= 48 && b[0]>>4 == 6 && b[6] == 17 && binary.BigEndian.Uint16(b[42:]) == port
+	})
 }
 
 // packet6 is an IPv6 packet of "next" and what follows.
