@@ -1,8 +1,10 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/sekisho/sekisho/controlplane/config"
 	"github.com/sekisho/sekisho/dataplane/anchors"
@@ -14,7 +16,9 @@ import (
 // as permits.
 type plan struct {
 	segments []segment // in the order of the anchors
+	byID     map[string]*segment
 	hosts    map[netip.Addr]*host
+	ranked   []*host // the same, by segment and address
 	prefixes map[netip.Prefix]*prefix
 	permits  []permit
 	windows  []packet.Window
@@ -41,6 +45,10 @@ type host struct {
 	addr netip.Addr
 	exit exit
 	mac  packet.MAC
+
+	rank  int      // place in plan.ranked
+	terms []uint32 // permits that name it: 2*permit as initiator, 2*permit+1 as destination
+	class uint16
 }
 
 type prefix struct {
@@ -51,19 +59,21 @@ type prefix struct {
 
 // set is one side of a permit. A prefix stands for all its addresses but the gate's own.
 type set struct {
-	hosts    []netip.Addr
+	hosts    []*host
 	prefixes []netip.Prefix
 }
 
 // permit is the smallest part of a record: everybody in from may open every port to everybody in to.
 type permit struct {
 	record string
+	number uint32 // of the record, in the rule book
 	term   term
 	from   set
 	to     set
 	ports  []config.PortSpec
-	class  uint8 // bandwidth class
-	local  bool  // of the gate itself: both ends lie in one segment
+	key    string // of the ports
+	class  uint8  // bandwidth class
+	local  bool   // of the gate itself: both ends lie in one segment
 }
 
 func newPlan(cfg *config.Config, a *anchors.Anchors) (*plan, error) {
@@ -73,6 +83,7 @@ func newPlan(cfg *config.Config, a *anchors.Anchors) (*plan, error) {
 	}
 	p.addPrefixes()
 	p.addHosts(cfg)
+	p.rank()
 	p.addRecords(cfg)
 	return p, nil
 }
@@ -92,6 +103,10 @@ func (p *plan) numberSegments(cfg *config.Config, a *anchors.Anchors) error {
 			return fmt.Errorf("segment %q is not in the anchors: root must first add it to the anchors file (`sekisho anchors FILE` prints one)", s.ID)
 		}
 		p.segments = append(p.segments, segment{s, n, device(s), strict(s)})
+	}
+	p.byID = make(map[string]*segment, len(p.segments))
+	for i := range p.segments {
+		p.byID[p.segments[i].ID] = &p.segments[i]
 	}
 	return nil
 }
@@ -162,7 +177,7 @@ func (s segment) reach(addr netip.Addr, bits int) (exit, packet.MAC) {
 func (p *plan) addHosts(cfg *config.Config) {
 	for _, s := range p.segments {
 		for _, g := range s.Gate {
-			p.hosts[g] = &host{g, exit{segment: s.number, kind: packet.KindLocal}, packet.MAC{}}
+			p.hosts[g] = &host{addr: g, exit: exit{segment: s.number, kind: packet.KindLocal}}
 		}
 		for _, r := range s.Routers {
 			for _, v := range r.Addresses {
@@ -215,17 +230,35 @@ func (p *plan) addHost(segmentID string, addr netip.Addr, mac packet.MAC) {
 	if !e.onLink {
 		mac = via
 	}
-	p.hosts[addr] = &host{addr, e, mac}
+	p.hosts[addr] = &host{addr: addr, exit: e, mac: mac}
 }
 
-func (p *plan) segment(id string) *segment {
-	for i := range p.segments {
-		if p.segments[i].ID == id {
-			return &p.segments[i]
+// rank puts all hosts in order, by which sets of them are compared and classes numbered.
+func (p *plan) rank() {
+	p.ranked = make([]*host, 0, len(p.hosts))
+	for _, h := range p.hosts {
+		p.ranked = append(p.ranked, h)
+	}
+	slices.SortFunc(p.ranked, func(a, b *host) int {
+		return cmp.Or(cmp.Compare(a.exit.segment, b.exit.segment), a.addr.Compare(b.addr))
+	})
+	for i, h := range p.ranked {
+		h.rank = i
+	}
+}
+
+// hostsOf gives the hosts that addresses stand for; one that no segment holds stands for none.
+func (p *plan) hostsOf(addrs ...netip.Addr) []*host {
+	out := make([]*host, 0, len(addrs))
+	for _, a := range addrs {
+		if h := p.hosts[a]; h != nil {
+			out = append(out, h)
 		}
 	}
-	return nil
+	return out
 }
+
+func (p *plan) segment(id string) *segment { return p.byID[id] }
 
 func (p *plan) portalSegment(z anchors.Zone) *segment {
 	for i := range p.segments {

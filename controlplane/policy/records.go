@@ -18,7 +18,7 @@ var echo = config.PortSpec{Proto: "icmp"}
 // addRecords makes the permits of all communications, in the order of the document, then those that the gate needs itself,
 // which are always in force.
 func (p *plan) addRecords(cfg *config.Config) {
-	x := newIndex(cfg)
+	x := p.newIndex(cfg)
 	p.windows, x.windows = windows(cfg)
 	for i := range cfg.Communications {
 		p.addCommunication(&cfg.Communications[i], x)
@@ -28,23 +28,35 @@ func (p *plan) addRecords(cfg *config.Config) {
 	p.addEchoRecords()
 }
 
-// index finds named things of the configuration.
+// index finds named things of the configuration, stations and services as the hosts that they are.
 type index struct {
-	stations map[string]*config.Station
-	services map[string]*config.Service
+	stations map[string][]*host
+	services map[string]server
 	groups   map[string]*config.Group
 	segments map[string]*config.Segment
 	classes  map[string]uint8
 	windows  map[string]uint8
 }
 
-func newIndex(cfg *config.Config) index {
-	x := index{stations: map[string]*config.Station{}, services: map[string]*config.Service{}, groups: map[string]*config.Group{}, segments: map[string]*config.Segment{}, classes: map[string]uint8{}}
+// server is a service: its ports, and their key.
+type server struct {
+	hosts []*host
+	ports []config.PortSpec
+	key   string
+}
+
+func (p *plan) newIndex(cfg *config.Config) index {
+	x := index{
+		stations: make(map[string][]*host, len(cfg.Stations)), services: make(map[string]server, len(cfg.Services)), groups: make(map[string]*config.Group, len(cfg.Groups)),
+		segments: map[string]*config.Segment{}, classes: map[string]uint8{},
+	}
 	for i := range cfg.Stations {
-		x.stations[cfg.Stations[i].ID] = &cfg.Stations[i]
+		s := &cfg.Stations[i]
+		x.stations[s.ID] = p.hostsOf(s.Addresses...)
 	}
 	for i := range cfg.Services {
-		x.services[cfg.Services[i].ID] = &cfg.Services[i]
+		s := &cfg.Services[i]
+		x.services[s.ID] = server{p.hostsOf(s.Addresses...), s.Ports, portKey(s.Ports)}
 	}
 	for i := range cfg.Groups {
 		x.groups[cfg.Groups[i].ID] = &cfg.Groups[i]
@@ -61,12 +73,13 @@ func newIndex(cfg *config.Config) index {
 func (p *plan) addCommunication(c *config.Communication, x index) {
 	from := set{}
 	for _, id := range c.From.Stations {
-		from.addStation(x.stations[id])
+		from.hosts = append(from.hosts, x.stations[id]...)
 	}
 	for _, id := range c.From.Groups {
 		if g := x.groups[id]; g != nil {
+			from.hosts = slices.Grow(from.hosts, len(g.Stations))
 			for _, st := range g.Stations {
-				from.addStation(x.stations[st])
+				from.hosts = append(from.hosts, x.stations[st]...)
 			}
 		}
 	}
@@ -78,7 +91,7 @@ func (p *plan) addCommunication(c *config.Communication, x index) {
 	base := permit{record: c.ID, term: termOf(c, x.windows), from: from.clean(), class: x.classes[c.Class]}
 	for _, to := range destinations(c, x) {
 		q := base
-		q.to, q.ports = to.set.clean(), to.ports
+		q.to, q.ports, q.key = to.set.clean(), to.ports, to.key
 		p.permits = append(p.permits, q)
 		for _, pre := range q.to.prefixes {
 			p.addRecordPrefix(pre)
@@ -90,51 +103,43 @@ func (p *plan) addCommunication(c *config.Communication, x index) {
 type destination struct {
 	set   set
 	ports []config.PortSpec
+	key   string // of the ports
 }
 
 // destinations splits the far side of a record by list of ports, so that services with equal ports can share a class.
 func destinations(c *config.Communication, x index) []destination {
 	if len(c.To.Services) == 0 {
-		d := destination{ports: c.Ports}
+		d := destination{ports: c.Ports, key: portKey(c.Ports)}
 		for _, id := range c.To.Stations {
-			d.set.addStation(x.stations[id])
+			d.set.hosts = append(d.set.hosts, x.stations[id]...)
 		}
 		d.set.prefixes = c.To.Prefixes
 		return []destination{d}
 	}
 	var out []destination
-	place := map[string]int{}
+	own := portKey(c.Ports)
 	for _, id := range c.To.Services {
-		s := x.services[id]
-		if s == nil {
+		s, ok := x.services[id]
+		if !ok {
 			continue
 		}
-		ports := c.Ports
-		if len(ports) == 0 {
-			ports = s.Ports
+		if len(c.Ports) > 0 {
+			s.ports, s.key = c.Ports, own
 		}
-		key := portKey(ports)
-		i, ok := place[key]
-		if !ok {
+		i := slices.IndexFunc(out, func(d destination) bool { return d.key == s.key })
+		if i < 0 {
 			i = len(out)
-			place[key] = i
-			out = append(out, destination{ports: ports})
+			out = append(out, destination{ports: s.ports, key: s.key})
 		}
-		out[i].set.hosts = append(out[i].set.hosts, s.Addresses...)
+		out[i].set.hosts = append(out[i].set.hosts, s.hosts...)
 	}
 	return out
-}
-
-func (s *set) addStation(st *config.Station) {
-	if st != nil {
-		s.hosts = append(s.hosts, st.Addresses...)
-	}
 }
 
 // clean sorts and removes repetitions, and owns its slices.
 func (s set) clean() set {
 	h, p := slices.Clone(s.hosts), slices.Clone(s.prefixes)
-	slices.SortFunc(h, netip.Addr.Compare)
+	slices.SortFunc(h, func(a, b *host) int { return a.rank - b.rank })
 	slices.SortFunc(p, comparePrefix)
 	return set{slices.Compact(h), slices.Compact(p)}
 }
@@ -171,7 +176,7 @@ func (p *plan) addRecordPrefix(pre netip.Prefix) {
 func (p *plan) addPortalRecords(cfg *config.Config) {
 	for _, po := range cfg.Portals {
 		q := permit{term: always, record: "gate:portal-" + po.Zone.String(), ports: []config.PortSpec{{Proto: "tcp", Lo: 443, Hi: 443}}}
-		q.to.hosts = []netip.Addr{po.Address}
+		q.to.hosts = p.hostsOf(po.Address)
 		for _, id := range po.Reach {
 			if s := p.segment(id); s != nil {
 				q.from.prefixes = append(q.from.prefixes, s.Prefixes...)
@@ -190,13 +195,13 @@ func (p *plan) addTunnelRecords(cfg *config.Config) {
 			continue
 		}
 		outer := p.gateOf(l.Segment, r.Endpoint.Addr())
-		far := set{hosts: []netip.Addr{r.Endpoint.Addr()}}
+		far := set{hosts: p.hostsOf(r.Endpoint.Addr())}
 		listen := tunnelOf(cfg, r.Tunnel).Listen
 		p.permits = append(p.permits,
 			permit{term: always, record: fmt.Sprintf("gate:wireguard-%s-in", r.ID), from: far, to: outer, ports: udp(listen), local: true},
 			permit{term: always, record: fmt.Sprintf("gate:wireguard-%s-out", r.ID), from: outer, to: far, ports: udp(r.Endpoint.Port()), local: true})
 		if r.Probe.IsValid() {
-			p.permits = append(p.permits, permit{term: always, record: "gate:probe-" + r.ID, from: p.gateOf(r.ID, r.Probe), to: set{hosts: []netip.Addr{r.Probe}}, ports: udp(ProbePort), local: true})
+			p.permits = append(p.permits, permit{term: always, record: "gate:probe-" + r.ID, from: p.gateOf(r.ID, r.Probe), to: set{hosts: p.hostsOf(r.Probe)}, ports: udp(ProbePort), local: true})
 		}
 	}
 }
@@ -205,7 +210,7 @@ func (p *plan) addTunnelRecords(cfg *config.Config) {
 func (p *plan) addEchoRecords() {
 	for _, s := range p.segments {
 		if answersEcho(s.Segment) {
-			q := permit{term: always, record: "gate:echo-" + s.ID, to: set{hosts: slices.Clone(s.Gate)}, ports: []config.PortSpec{echo}, local: true}
+			q := permit{term: always, record: "gate:echo-" + s.ID, to: set{hosts: p.hostsOf(s.Gate...)}, ports: []config.PortSpec{echo}, local: true}
 			q.from.prefixes = s.Prefixes
 			q.from, q.to = q.from.clean(), q.to.clean()
 			p.permits = append(p.permits, q)
@@ -223,7 +228,7 @@ func (p *plan) gateOf(segmentID string, peer netip.Addr) set {
 	if s := p.segment(segmentID); s != nil {
 		for _, g := range s.Gate {
 			if g.Is4() == peer.Is4() {
-				out.hosts = append(out.hosts, g)
+				out.hosts = append(out.hosts, p.hostsOf(g)...)
 			}
 		}
 	}

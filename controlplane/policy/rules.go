@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 
@@ -11,7 +10,6 @@ import (
 // ruleBook keeps each different list of records once. Number 0 is the empty list.
 type ruleBook struct {
 	records []record
-	ids     map[string]uint32
 	lists   []entry
 	alone   []uint32          // by record: the list of it alone
 	next    map[uint64]uint32 // list << 32 | record -> longer list
@@ -29,14 +27,19 @@ type entry struct {
 	record  uint32
 }
 
+// newRuleBook numbers the records of the permits.
 func newRuleBook(permits []permit) *ruleBook {
-	b := &ruleBook{ids: map[string]uint32{}, next: map[uint64]uint32{}}
+	b := &ruleBook{next: map[uint64]uint32{}}
+	known := make(map[string]uint32, len(permits))
 	for i := range permits {
 		q := &permits[i]
-		if _, ok := b.ids[q.record]; !ok {
-			b.ids[q.record] = uint32(len(b.records))
+		n, ok := known[q.record]
+		if !ok {
+			n = uint32(len(b.records))
+			known[q.record] = n
 			b.records = append(b.records, record{q.record, q.term})
 		}
+		q.number = n
 	}
 	b.alone = make([]uint32, len(b.records))
 	return b
@@ -123,33 +126,4 @@ func chain(id uint32, records []record) ([]packet.Rule, error) {
 		}
 	}
 	return out, nil
-}
-
-// inOrder sorts cells by key: three counting passes, since there are hundreds of thousands of them.
-func inOrder(cells []packet.Cell) []packet.Cell {
-	if len(cells) < 1<<12 {
-		slices.SortFunc(cells, func(x, y packet.Cell) int {
-			return cmp.Or(cmp.Compare(x.Src, y.Src), cmp.Compare(x.Dst, y.Dst), cmp.Compare(x.Port, y.Port))
-		})
-		return cells
-	}
-	other := make([]packet.Cell, len(cells))
-	for _, part := range []func(*packet.Cell) uint16{
-		func(c *packet.Cell) uint16 { return c.Port }, func(c *packet.Cell) uint16 { return c.Dst }, func(c *packet.Cell) uint16 { return c.Src },
-	} {
-		var begin [1<<16 + 1]int
-		for i := range cells {
-			begin[int(part(&cells[i]))+1]++
-		}
-		for i := 1; i < len(begin); i++ {
-			begin[i] += begin[i-1]
-		}
-		for i := range cells {
-			k := part(&cells[i])
-			other[begin[k]] = cells[i]
-			begin[k]++
-		}
-		cells, other = other, cells
-	}
-	return cells
 }

@@ -75,18 +75,16 @@ func limits(l config.Limits) packet.Limits {
 type classified struct {
 	hosts    []packet.Host
 	prefixes []packet.Prefix
-	classes  []exit  // by class number - 1
-	families []uint8 // of the addresses that fall to it, by class number - 1: 1 = IPv4, 2 = IPv6
-	byHost   map[netip.Addr]uint16
+	classes  []exit                    // by class number - 1
+	families []uint8                   // of the addresses that fall to it, by class number - 1: 1 = IPv4, 2 = IPv6
 	within   map[netip.Prefix][]uint16 // classes of a prefix and of all that lies in it, without the gate's own
 }
 
 // classify puts addresses into one class exactly when every permit treats them alike, as initiator and as destination,
 // and they leave the gate alike.
 func (p *plan) classify() classified {
-	hostTerms, prefixTerms := p.terms()
+	prefixTerms := p.terms()
 	prefixes := sortedPrefixes(p.prefixes)
-	hosts := sortedHosts(p.hosts)
 
 	// Every prefix inherits the terms of the prefixes around it; every host those of the closest prefix.
 	inherited := map[netip.Prefix][]uint32{}
@@ -99,7 +97,7 @@ func (p *plan) classify() classified {
 		inherited[q.prefix] = union(outer, prefixTerms[q.prefix])
 	}
 
-	c := classified{byHost: map[netip.Addr]uint16{}, within: map[netip.Prefix][]uint16{}}
+	c := classified{hosts: make([]packet.Host, 0, len(p.ranked)), within: map[netip.Prefix][]uint16{}}
 	known := map[string]uint16{}
 	number := func(e exit, terms []uint32) uint16 {
 		key := classKey(e, terms)
@@ -122,8 +120,8 @@ func (p *plan) classify() classified {
 	}
 	left := uncovered(prefixes, parents)
 	tree := newTrie(prefixes)
-	for _, h := range hosts {
-		terms := hostTerms[h.addr]
+	for _, h := range p.ranked {
+		terms := h.terms
 		around := tree.around(h.addr)
 		if h.exit.kind != packet.KindLocal && len(around) > 0 {
 			terms = union(inherited[around[len(around)-1]], terms)
@@ -134,7 +132,7 @@ func (p *plan) classify() classified {
 			left[around[len(around)-1]].take(1)
 		}
 		c.hosts = append(c.hosts, packet.Host{Addr: h.addr, Class: n, Segment: h.exit.segment, MAC: h.mac})
-		c.byHost[h.addr] = n
+		h.class = n
 		if h.exit.kind != packet.KindLocal {
 			for _, q := range around {
 				c.within[q] = append(c.within[q], n)
@@ -203,13 +201,13 @@ func family(a netip.Addr) uint8 {
 	return 2
 }
 
-// terms says, for each address and prefix that a permit names, which permits on which side: 2*permit as initiator,
+// terms says, for each host and prefix that a permit names, which permits on which side: 2*permit as initiator,
 // 2*permit+1 as destination.
-func (p *plan) terms() (map[netip.Addr][]uint32, map[netip.Prefix][]uint32) {
-	hosts, prefixes := map[netip.Addr][]uint32{}, map[netip.Prefix][]uint32{}
+func (p *plan) terms() map[netip.Prefix][]uint32 {
+	prefixes := map[netip.Prefix][]uint32{}
 	add := func(s set, term uint32) {
-		for _, a := range s.hosts {
-			hosts[a] = append(hosts[a], term)
+		for _, h := range s.hosts {
+			h.terms = append(h.terms, term)
 		}
 		for _, q := range s.prefixes {
 			prefixes[q] = append(prefixes[q], term)
@@ -219,7 +217,7 @@ func (p *plan) terms() (map[netip.Addr][]uint32, map[netip.Prefix][]uint32) {
 		add(q.from, uint32(2*i))
 		add(q.to, uint32(2*i+1))
 	}
-	return hosts, prefixes
+	return prefixes
 }
 
 // union of two sorted lists without repetitions.
@@ -234,23 +232,12 @@ func union(a, b []uint32) []uint32 {
 }
 
 func classKey(e exit, terms []uint32) string {
-	b := make([]byte, 0, 48+4*len(terms))
+	b := make([]byte, 0, 96+4*len(terms))
 	b = fmt.Appendf(b, "%d %d %t %v %v|", e.segment, e.kind, e.onLink, e.via4, e.via6)
 	for _, t := range terms {
 		b = binary.BigEndian.AppendUint32(b, t)
 	}
 	return string(b)
-}
-
-func sortedHosts(m map[netip.Addr]*host) []*host {
-	out := make([]*host, 0, len(m))
-	for _, h := range m {
-		out = append(out, h)
-	}
-	slices.SortFunc(out, func(a, b *host) int {
-		return cmp.Or(cmp.Compare(a.exit.segment, b.exit.segment), a.addr.Compare(b.addr))
-	})
-	return out
 }
 
 // sortedPrefixes orders by address, outer before inner.
@@ -311,60 +298,6 @@ func (t trie) around(a netip.Addr) []netip.Prefix {
 	return out
 }
 
-// cells turns permits into cells. A cell that several records permit keeps them all by name and the bandwidth class of the
-// first, and is in force when any of them is.
-func (p *plan) cells(c classified, ports portClasses) ([]packet.Cell, []packet.Rule, error) {
-	var cells []packet.Cell
-	at := make(map[uint64]uint32, 1<<16)
-	b := newRuleBook(p.permits)
-	for i := range p.permits {
-		q := &p.permits[i]
-		id := b.ids[q.record]
-		to := c.side(q.to)
-		for _, src := range c.side(q.from) {
-			for _, dst := range to {
-				if !q.local && c.classes[src-1].segment == c.classes[dst-1].segment {
-					continue // neighbours speak directly, not through the gate
-				}
-				if c.families[src-1]&c.families[dst-1] == 0 {
-					continue // no packet goes from IPv4 to IPv6, and none comes from where closer entries hold every address
-				}
-				for _, port := range ports.of[i] {
-					key := uint64(src)<<32 | uint64(dst)<<16 | uint64(port)
-					k, ok := at[key]
-					if !ok {
-						if len(cells) == MaxCells {
-							return nil, nil, fmt.Errorf("record %q brings the policy beyond %d cells, which is what the packet core has room for: use groups, segments or fewer port ranges", q.record, MaxCells)
-						}
-						k = uint32(len(cells))
-						at[key] = k
-						cells = append(cells, packet.Cell{Src: src, Dst: dst, Port: port, BWClass: q.class})
-					}
-					cells[k].Rule = b.add(cells[k].Rule, id)
-				}
-			}
-		}
-	}
-	cells = inOrder(cells)
-	rules, err := b.number(cells)
-	return cells, rules, err
-}
-
-// side lists the classes that make up one side of a permit.
-func (c classified) side(s set) []uint16 {
-	var out []uint16
-	for _, a := range s.hosts {
-		if n, ok := c.byHost[a]; ok {
-			out = append(out, n)
-		}
-	}
-	for _, q := range s.prefixes {
-		out = append(out, c.within[q]...)
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
-}
-
 // portClasses is the result of dividing the ports.
 type portClasses struct {
 	ranges []packet.PortRange
@@ -380,11 +313,13 @@ func classifyPorts(permits []permit) portClasses {
 	listOf := make([]int, len(permits))
 	seen := map[string]int{}
 	for i, p := range permits {
-		key := portKey(p.ports)
-		n, ok := seen[key]
+		if p.key == "" { // the gate's own
+			p.key = portKey(p.ports)
+		}
+		n, ok := seen[p.key]
 		if !ok {
 			n = len(lists)
-			seen[key] = n
+			seen[p.key] = n
 			var rs []config.Range
 			for _, s := range p.ports {
 				rs = append(rs, s.Ranges()...)
