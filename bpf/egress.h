@@ -4,7 +4,8 @@
  * parser, and tables that come from the anchors alone. Whatever the classifier decided, a packet leaves a port only if
  *   I4  its source lies in a segment that hangs on the port it came in by,
  *   I7  its destination lies in a segment that hangs on this port and the tags that the frame now carries,
- *   I1, I13  the zones of both may speak at all.
+ *   I1, I13  the zones of both may speak at all,
+ * and neither of them is cut off.
  */
 #ifndef SEKISHO_EGRESS_H
 #define SEKISHO_EGRESS_H
@@ -85,6 +86,9 @@ struct {
 	__type(value, __u32);
 	/* Not BPF_F_RDONLY_PROG: the verifier refuses (ENOTSUPP) to read a frozen array of several entries that has it. */
 } zone_pairs SEC(".maps");
+
+/* Bit by zone: people have cut it off. Written by the loader, before anything is guarded and whenever they do so. */
+volatile __u32 zones_shut SEC(".data.egress") = 0;
 
 /* The two addresses of a packet, as this parser reads them. */
 struct leaving {
@@ -232,6 +236,8 @@ static __always_inline int may_leave(const struct leaving *l, __u32 in, __u32 ou
 	home = home_of(src->segment);
 	if (in && (!home || home->ifindex != in))
 		return DROP_EGRESS_WRONG_SOURCE;
+	if ((zones_shut >> (src->zone & 31) | zones_shut >> (dst->zone & 31)) & 1)
+		return DROP_ZONE_ISOLATED;
 	zone = src->zone;
 	pairs = bpf_map_lookup_elem(&zone_pairs, &zone);
 	if (!pairs || dst->zone > 7 || !(*pairs >> (dst->zone + how) & 1))

@@ -166,7 +166,8 @@ INLINE int express(struct xdp_md *ctx)
 	first = *(volatile __u64 *)l;
 	if (!express_same(l, &e, first, t.epoch) || !line_fresh(l, now))
 		return NOT_FAST;
-	if ((by_b ^ l->state >> 4) & ~(l->state >> 3) & 1) /* an answer, and nobody has answered yet */
+	/* An answer, and nobody has answered yet; or a zone is cut off. */
+	if (((by_b ^ l->state >> 4) & ~(l->state >> 3) & 1) | zones_cut(l->zones))
 		return NOT_FAST;
 	/* Number 0 names no way: its entry has no MTU, and no MAC. */
 	own = l->adjacency[by_b & 1];

@@ -14,6 +14,7 @@
 
 #include "adjacency.h"
 #include "forward.h"
+#include "isolate.h"
 
 /* Not a reason: the full path decides. */
 #define NOT_FAST (-2)
@@ -63,7 +64,7 @@ INLINE int fast(struct xdp_md *ctx, void *exits, const struct tables *t, const s
 	d.line = l;
 	if (l->epoch != t->epoch || !line_fresh(l, now) || !line_matches(l, &e))
 		return NOT_FAST;
-	if (is_answer(l, e.by_b) && !(l->state & FLOW_ANSWERED))
+	if ((is_answer(l, e.by_b) && !(l->state & FLOW_ANSWERED)) || zones_cut(l->zones))
 		return NOT_FAST;
 	p->to = e.by_b ? l->tag & SEGMENT_MASK : l->tag >> SEGMENT_BITS & SEGMENT_MASK;
 	e.mask = l->zones;

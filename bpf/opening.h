@@ -83,6 +83,8 @@ INLINE int opening_classes(const struct tables *t, const struct ingress *in, con
 	d->dst_class = d->dst->class;
 	d->src_segment = in->number;
 	d->dst_segment = d->dst->segment;
+	if (segment_cut(in->segment) || segment_cut(segment_of(t, d->dst_segment)))
+		return NOT_FAST;
 	return PASS;
 }
 

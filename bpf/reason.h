@@ -86,7 +86,8 @@ enum reason {
 	DROP_RECORD_TIME = 66,          /* records would permit it, but none is in force at this minute */
 	DROP_CLOCK_BEHIND = 67,         /* the clock shows a time before one that has been: timed records are closed */
 	DROP_MULTICAST_REFUSED = 68,    /* to a group, and no record opens the gate's own service for it */
-	REASONS = 69,
+	DROP_ZONE_ISOLATED = 69,        /* source or destination lies in a zone that people have cut off */
+	REASONS = 70,
 };
 
 #endif

@@ -14,6 +14,7 @@
 #include "types.h"
 
 #include "image.h"
+#include "isolate.h"
 
 #include "event.h"
 #include "parse.h"
@@ -95,7 +96,7 @@ INLINE int classes_of(const struct tables *t, const struct ingress *in, const st
 	d->dst_class = dst->class;
 	d->src_segment = in->number;
 	d->dst_segment = dst->segment;
-	return PASS;
+	return segment_cut(segment_of(t, dst->segment)) ? DROP_ZONE_ISOLATED : PASS;
 }
 
 INLINE void count_allowed(const struct tables *t, const struct ingress *in, const struct packet *p,
@@ -147,6 +148,8 @@ INLINE int decide(struct xdp_md *ctx, void *exits, struct packet *p, struct ingr
 		record(PASS, 0, 0);
 		return up_the_stack(ctx, p, in->number, 0);
 	}
+	if (segment_cut(in->segment))
+		return DROP_ZONE_ISOLATED;
 	reason = dhcp(in, &c, p);
 	if (reason)
 		return reason;
@@ -351,6 +354,8 @@ INLINE int gate_packet(const struct tables *t, const struct ingress *in, const s
 	if (!in->segment || in->segment->device != in->device || in->segment->vlan != p->vlan ||
 	    in->segment->outer != p->outer)
 		return DROP_EGRESS_WRONG_PORT;
+	if (segment_cut(in->segment))
+		return DROP_ZONE_ISOLATED;
 	if (special_addr(&p->dst, p->family))
 		return DROP_GATE_REFUSED;
 	dst = locate(t, &p->dst, p->family);
@@ -359,6 +364,8 @@ INLINE int gate_packet(const struct tables *t, const struct ingress *in, const s
 		return DROP_DESTINATION_UNKNOWN;
 	if (to->device != in->device || to->vlan != p->vlan || to->outer != p->outer)
 		return DROP_EGRESS_MISMATCH;
+	if (segment_cut(segment_of(t, dst->segment)))
+		return DROP_ZONE_ISOLATED;
 	d->src_class = src->class;
 	d->dst_class = dst->class;
 	d->src_segment = in->number;
@@ -560,6 +567,8 @@ INLINE int decide_bare(struct __sk_buff *skb, struct packet *p, struct ingress *
 	if (!in->segment || !in->segment->tunnel || in->segment->device != in->device)
 		return DROP_SOURCE_NOT_IN_SEGMENT;
 	in->number = src->segment;
+	if (segment_cut(in->segment))
+		return DROP_ZONE_ISOLATED;
 	behind_head(&c, (void *)(long)skb->data, (void *)(long)skb->data_end, p);
 	reason = dhcp(in, &c, p);
 	if (reason)

@@ -27,6 +27,7 @@ const volatile __u32 hz = 250;
 #define ZONE_MY_NUMBER 1
 #define ZONE_INTERNET 3
 #define ZONE_MANAGEMENT 4 /* this and the uplink after it join no other zone */
+#define ZONE_UPLINK 5
 #define MAC_LEN 6
 
 /* Protocols by IANA number, and the few fields of theirs that decide. */

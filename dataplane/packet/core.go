@@ -48,6 +48,9 @@ type Options struct {
 	// flows, grants no further time. 0: not at all.
 	PickUp time.Duration
 
+	// Isolated are the zones that are cut off from the first packet on. See Isolate.
+	Isolated []anchors.Zone
+
 	features features // nil: the kernel's
 }
 
@@ -123,7 +126,7 @@ func (c *Core) open(ctx context.Context, o Options) error {
 		return err
 	}
 	steps := []func() error{
-		func() error { return c.load(o.Flows) },
+		func() error { return c.load(o.Flows, o.Isolated) },
 		c.pinPrograms,
 		c.beginCollecting,
 		c.settleMagic,
@@ -166,10 +169,13 @@ var passing = []string{programsMapVerdicts, programsMapPackets, programsMapQuote
 
 // load brings the programs into the kernel, over the pinned maps where they exist. Links are moved to these programs by
 // the scan that follows.
-func (c *Core) load(flows uint32) error {
+func (c *Core) load(flows uint32, isolated []anchors.Zone) error {
 	spec, err := loadPrograms()
 	if err != nil {
 		return fmt.Errorf("read the built-in programs: %w", err)
+	}
+	if err := beginIsolated(spec, isolated); err != nil {
+		return err
 	}
 	for name, m := range spec.Maps {
 		if !slices.Contains(passing, name) && name[0] != '.' {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/vishvananda/netns"
 
+	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/packet"
 	"github.com/sekisho/sekisho/dataplane/packet/model"
 )
@@ -114,7 +115,7 @@ func TestTunnelProgramAndModelAgree(t *testing.T) {
 	for _, want := range []string{
 		"stack", "ip-truncated", "ip-header", "fragment", "ip6-extension", "l4-truncated", "l4-header", "no-policy", "dhcp-refused",
 		"source-address", "destination-address", "source-is-gate", "source-not-in-segment", "destination-unknown", "no-cell",
-		"tcp-not-syn", "icmp-type", "icmp-no-flow", "flow-segment-quota", "icmp-quote", "icmp-error-no-flow", "dhcp-server", "record-time", "clock-behind",
+		"tcp-not-syn", "icmp-type", "icmp-no-flow", "flow-segment-quota", "icmp-quote", "icmp-error-no-flow", "dhcp-server", "record-time", "clock-behind", "zone-isolated",
 	} {
 		if reached[want] == 0 {
 			t.Errorf("no packet ended with %q", want)
@@ -429,6 +430,10 @@ func (w *worker) age() error {
 	if err := w.trial.PickUp(w.st.PickUp); err != nil {
 		return err
 	}
+	w.st.Isolated = w.gen.isolated()
+	if err := w.trial.Isolate(w.st.Isolated, nil); err != nil {
+		return err
+	}
 	var flows []packet.RawFlow
 	if err := w.trial.Flows(func(f packet.RawFlow) { flows = append(flows, f) }); err != nil {
 		return err
@@ -460,6 +465,17 @@ func (w *worker) age() error {
 		return err
 	}
 	return w.trial.Age(func(raw packet.RawFlow) time.Duration { return w.now.Sub(w.st.Flows[modelKey(raw)].Last) })
+}
+
+// isolated are the zones that are cut off during a round: mostly none.
+func (g *generator) isolated() map[anchors.Zone]bool {
+	cut := map[anchors.Zone]bool{}
+	for z := anchors.MyNumber; z < anchors.Zones; z++ {
+		if g.chance(6) {
+			cut[z] = true
+		}
+	}
+	return cut
 }
 
 // tell sets the clock of both sides.

@@ -8,6 +8,7 @@ import (
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
+	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/packet/model"
 )
 
@@ -78,7 +79,14 @@ func TestEgressProgramAndModelAgree(t *testing.T) {
 	g := &generator{r: rand.New(rand.NewPCG(seed, 7))}
 	reached := map[string]int{}
 	sent := uint64(0)
-	for range left {
+	var shut map[anchors.Zone]bool
+	for n := range left {
+		if n%(left/40) == 0 {
+			shut = g.isolated()
+			if err := trial.Isolate(nil, shut); err != nil {
+				t.Fatal(err)
+			}
+		}
 		in, frame := g.next(false)
 		if len(frame) < 14 || len(frame) > 14+smallMTU {
 			continue // the kernel redirects no such frames
@@ -91,7 +99,7 @@ func TestEgressProgramAndModelAgree(t *testing.T) {
 		want := "egress-malformed"
 		if ok {
 			exit.Port = out
-			want = model.Leave(a, in, exit, src, dst)
+			want = model.Leave(a, shut, in, exit, src, dst)
 		}
 		got, err := trial.Leave(index[in], index[out], frame)
 		if err != nil {
@@ -106,7 +114,7 @@ func TestEgressProgramAndModelAgree(t *testing.T) {
 	if runs, err := trial.EgressRuns(); err != nil || runs != sent || sent < 200_000 {
 		t.Errorf("the program ran %d times (%v) for %d frames, want at least 200,000", runs, err, sent)
 	}
-	for _, reason := range []string{"", "egress-malformed", "egress-source", "egress-destination", "egress-wrong-port", "egress-wrong-source", "egress-zone-pair"} {
+	for _, reason := range []string{"", "egress-malformed", "egress-source", "egress-destination", "egress-wrong-port", "egress-wrong-source", "egress-zone-pair", "zone-isolated"} {
 		if reached[reason] < 500 {
 			t.Errorf("only %d frames ended with %q", reached[reason], reason)
 		}

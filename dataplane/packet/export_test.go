@@ -3,10 +3,12 @@ package packet
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"os"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,6 +16,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/sekisho/sekisho/dataplane/anchors"
 )
 
 // What the tests of this package's outside need from its inside.
@@ -102,6 +106,9 @@ type trialObjects struct {
 	Leave      *ebpf.Program `ebpf:"leave"`
 	CollectNow *ebpf.Program `ebpf:"collect_now"`
 	Begin      *ebpf.Program `ebpf:"begin_collecting"`
+
+	Isolated  *ebpf.Variable `ebpf:"isolated"`
+	ZonesShut *ebpf.Variable `ebpf:"zones_shut"`
 }
 
 type RawVerdict struct {
@@ -228,6 +235,18 @@ func (t *Trial) Age(idle func(RawFlow) time.Duration) error {
 		}
 	}
 	return nil
+}
+
+// Isolate cuts zones off for the classifier, and for the egress program.
+func (t *Trial) Isolate(classifier, egress map[anchors.Zone]bool) error {
+	bits := func(zones map[anchors.Zone]bool) uint32 {
+		b, err := zoneBits(slices.Collect(maps.Keys(zones)))
+		if err != nil {
+			panic(err)
+		}
+		return b
+	}
+	return errors.Join(t.objects.Isolated.Set(bits(classifier)), t.objects.ZonesShut.Set(bits(egress)))
 }
 
 // PickUp lets connections be picked up, or not.

@@ -458,10 +458,12 @@ const (
 	programsVarGivenClock       = "given_clock"
 	programsVarHashKeys         = "hash_keys"
 	programsVarHz               = "hz"
+	programsVarIsolated         = "isolated"
 	programsVarRecordVerdicts   = "record_verdicts"
 	programsVarSegmentQuota     = "segment_quota"
 	programsVarStationMask      = "station_mask"
 	programsVarWatching         = "watching"
+	programsVarZonesShut        = "zones_shut"
 )
 
 // loadPrograms returns the embedded CollectionSpec for programs.
@@ -589,10 +591,12 @@ type programsVariableSpecs struct {
 	GivenClock     *ebpf.VariableSpec `ebpf:"given_clock"`
 	HashKeys       *ebpf.VariableSpec `ebpf:"hash_keys"`
 	Hz             *ebpf.VariableSpec `ebpf:"hz"`
+	Isolated       *ebpf.VariableSpec `ebpf:"isolated"`
 	RecordVerdicts *ebpf.VariableSpec `ebpf:"record_verdicts"`
 	SegmentQuota   *ebpf.VariableSpec `ebpf:"segment_quota"`
 	StationMask    *ebpf.VariableSpec `ebpf:"station_mask"`
 	Watching       *ebpf.VariableSpec `ebpf:"watching"`
+	ZonesShut      *ebpf.VariableSpec `ebpf:"zones_shut"`
 }
 
 // programsObjects contains all objects after they have been loaded into the kernel.
@@ -738,10 +742,12 @@ type programsVariables struct {
 	GivenClock     *ebpf.Variable `ebpf:"given_clock"`
 	HashKeys       *ebpf.Variable `ebpf:"hash_keys"`
 	Hz             *ebpf.Variable `ebpf:"hz"`
+	Isolated       *ebpf.Variable `ebpf:"isolated"`
 	RecordVerdicts *ebpf.Variable `ebpf:"record_verdicts"`
 	SegmentQuota   *ebpf.Variable `ebpf:"segment_quota"`
 	StationMask    *ebpf.Variable `ebpf:"station_mask"`
 	Watching       *ebpf.Variable `ebpf:"watching"`
+	ZonesShut      *ebpf.Variable `ebpf:"zones_shut"`
 }
 
 // programsPrograms contains all programs after they have been loaded into the kernel.

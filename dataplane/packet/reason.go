@@ -71,6 +71,7 @@ var reasons = [...]string{
 	66: "record-time",
 	67: "clock-behind",
 	68: "multicast-refused",
+	69: "zone-isolated",
 }
 
 // Reasons are the names of all drop reasons, in the order of their numbers.

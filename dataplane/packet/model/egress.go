@@ -21,9 +21,9 @@ type Exit struct {
 	VLAN, Outer uint16 // that it carries
 }
 
-// Leave is the egress program's own decision from the anchors alone: the reason to drop, or "". in: the port that the
+// Leave is the egress program's own decision from the anchors and the isolated zones alone: the reason to drop, or "". in: the port that the
 // packet came in by, "" = not known; the tags that it came with are no longer there to be judged.
-func Leave(a *anchors.Anchors, in string, out Exit, src, dst netip.Addr) string {
+func Leave(a *anchors.Anchors, isolated map[anchors.Zone]bool, in string, out Exit, src, dst netip.Addr) string {
 	from, to := anchored(a, src), anchored(a, dst)
 	switch {
 	case from == nil:
@@ -34,6 +34,8 @@ func Leave(a *anchors.Anchors, in string, out Exit, src, dst netip.Addr) string 
 		return "egress-wrong-port"
 	case in != "" && from.Port != in:
 		return "egress-wrong-source"
+	case isolated[from.Zone] || isolated[to.Zone]:
+		return "zone-isolated"
 	case !slices.Contains(meet[from.Zone], to.Zone):
 		return "egress-zone-pair"
 	}

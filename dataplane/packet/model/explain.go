@@ -19,11 +19,13 @@ type Query struct {
 	DPort uint16     // ICMP: the type
 	MAC   packet.MAC // zero: the registered one
 	At    time.Time  // zero: now
+
+	Isolated map[anchors.Zone]bool // zones that people have cut off
 }
 
 // Step is one decision on the way.
 type Step struct {
-	Name    string   `json:"name"` // parse, segment, neighbour, station, destination, flow, policy, forward, egress
+	Name    string   `json:"name"` // parse, segment, neighbour, isolation, station, destination, flow, policy, forward, egress
 	OK      bool     `json:"ok"`
 	Reason  string   `json:"reason,omitempty"` // drop reason, when not OK
 	Text    string   `json:"text"`             // facts, in English, for a person of the trade
@@ -59,12 +61,12 @@ func Explain(t *packet.Tables, a *anchors.Anchors, q Query) []Step {
 	if q.At.IsZero() {
 		q.At = time.Now()
 	}
-	st := &State{MACs: map[string]packet.MAC{enters.Port: explained}, Route: m.permitted, Clock: Clock{Floor: q.At}}
+	st := &State{MACs: map[string]packet.MAC{enters.Port: explained}, Route: m.permitted, Isolated: q.Isolated, Clock: Clock{Floor: q.At}}
 	w := walk{m: m, st: st, in: Packet{Port: enters.Port, Frame: firstPacket(q, enters), Bare: enters.Tunnel, Now: q.At}, told: &steps}
 	if w.all() != "" || w.out.Verdict != Redirect || a == nil {
 		return steps
 	}
-	reason := Leave(a, enters.Port, w.out.exit(), q.Src, q.Dst)
+	reason := Leave(a, q.Isolated, enters.Port, w.out.exit(), q.Src, q.Dst)
 	return append(steps, Step{Name: "egress", OK: reason == "", Reason: reason, Text: fmt.Sprintf("the egress program of %s judges by the anchors", w.out.Egress)})
 }
 

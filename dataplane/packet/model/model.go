@@ -62,6 +62,8 @@ type State struct {
 	Fragments map[FragmentKey]*Fragments
 	Pieces    int // capacity of Fragments; 0 = unbounded
 
+	Isolated map[anchors.Zone]bool // zones that people have cut off
+
 	Clock Clock
 	Wall  time.Time // what the world's clock shows; zero: Packet.Now
 	Route func(in string, src, dst netip.Addr) Hop
@@ -207,7 +209,7 @@ func (m *Model) Decide(a *anchors.Anchors, st *State, in Packet) Decision {
 	w := walk{m: m, st: st, in: in}
 	reason := w.all()
 	if reason == "" && w.out.Verdict == Redirect && a != nil {
-		reason = Leave(a, w.in.Port, w.out.exit(), w.p.src, w.p.dst)
+		reason = Leave(a, st.Isolated, w.in.Port, w.out.exit(), w.p.src, w.p.dst)
 	}
 	w.out.Segment = w.segment.ID
 	if reason != "" {

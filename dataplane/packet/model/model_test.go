@@ -150,7 +150,7 @@ func TestLeaveKeepsZonesApart(t *testing.T) {
 		{"from nowhere", "mn0", "lg0", 20, 0, addr("192.0.2.1"), lg, "egress-source"},
 		{"to nowhere", "mn0", "lg0", 20, 0, mn, addr("192.0.2.1"), "egress-destination"},
 	} {
-		if got := model.Leave(a, x.in, model.Exit{Port: x.out, VLAN: x.vlan, Outer: x.outer}, x.src, x.dst); got != x.want {
+		if got := model.Leave(a, nil, x.in, model.Exit{Port: x.out, VLAN: x.vlan, Outer: x.outer}, x.src, x.dst); got != x.want {
 			t.Errorf("%s: %q, want %q", x.what, got, x.want)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/packet"
 )
 
@@ -36,7 +37,7 @@ func (w *walk) tell(step, reason string, text func() string) {
 }
 
 func (w *walk) all() string {
-	for _, step := range []func() string{w.parse, w.place, w.neighbour, w.station, w.destination, w.belong, w.forward, w.remember} {
+	for _, step := range []func() string{w.parse, w.place, w.neighbour, w.isolation, w.station, w.destination, w.belong, w.forward, w.remember} {
 		if reason := step(); reason != "" {
 			return reason
 		}
@@ -98,6 +99,20 @@ func (w *walk) place() (reason string) {
 		return ""
 	}
 	return "source-not-in-segment"
+}
+
+// isolation lets nothing in from a zone that people have cut off; the destination's is looked at where that is known.
+func (w *walk) isolation() (reason string) {
+	if w.isolated(w.segment) {
+		reason = "zone-isolated"
+		w.tell("isolation", reason, func() string { return fmt.Sprintf("zone %s, or its line, is cut off", w.segment.Zone) })
+	}
+	return reason
+}
+
+// isolated tells whether a segment is cut off: with its zone, or as a tunnel with the lines.
+func (w *walk) isolated(s packet.Segment) bool {
+	return w.st.Isolated[s.Zone] || s.Tunnel && w.st.Isolated[anchors.Uplink]
 }
 
 // Ports of DHCP and DHCPv6.
@@ -198,6 +213,8 @@ func (w *walk) destination() (reason string) {
 	class, ok := w.m.classes[b.class]
 	if !known || !ok {
 		reason = "destination-unknown"
+	} else if w.isolated(w.m.segments[b.segment]) {
+		reason = "zone-isolated"
 	}
 	w.dst, w.to = b, class
 	w.tell("destination", reason, func() string {
