@@ -49,9 +49,25 @@ func runCheck(_ context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitFailed
 	}
 	t := &c.Tables
-	fmt.Fprintf(stdout, "%s: valid and proven: %d segments, %d records, %d classes, %d cells, hash %s\n",
-		file, len(t.Segments), len(c.cfg.Communications), len(t.Classes), len(t.Cells), packet.Hash(*t))
+	fmt.Fprintf(stdout, "%s: valid and proven: %d segments, %s, %d classes, %d cells, hash %s\n",
+		file, len(t.Segments), counted(c.cfg), len(t.Classes), len(t.Cells), packet.Hash(*t))
 	return exitOK
+}
+
+// counted says how many records there are, and of which states when not all are active.
+func counted(cfg *config.Config) string {
+	by := policy.States(cfg)
+	var parts []string
+	for _, s := range config.States {
+		if by[s] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", by[s], s))
+		}
+	}
+	text := fmt.Sprintf("%d records", len(cfg.Communications))
+	if by[config.Active] < len(cfg.Communications) {
+		text += " (" + strings.Join(parts, ", ") + "; only active ones permit)"
+	}
+	return text
 }
 
 // runAnchors prints the anchors that a configuration needs, for root to put into force.

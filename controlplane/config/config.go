@@ -114,10 +114,11 @@ type Service struct {
 	Name      Text         `yaml:"name,omitempty"`
 }
 
-// Group names several stations at once.
+// Group names several stations, or several services, at once: exactly one of the lists.
 type Group struct {
 	ID       string   `yaml:"id" need:"yes"`
-	Stations []string `yaml:"stations" need:"yes"`
+	Stations []string `yaml:"stations,omitempty"`
+	Services []string `yaml:"services,omitempty"`
 	Name     Text     `yaml:"name,omitempty"`
 }
 
@@ -132,18 +133,27 @@ type Window struct {
 
 // Communication is one designated communication (特定通信): who opens what, why, and when.
 type Communication struct {
-	ID      string     `yaml:"id" need:"yes"`
-	Name    Text       `yaml:"name,omitempty"`
-	From    From       `yaml:"from" need:"yes"`
-	To      To         `yaml:"to" need:"yes"`
-	Ports   []PortSpec `yaml:"ports"`           // empty with services: the services' own ports
-	Class   string     `yaml:"class,omitempty"` // bandwidth class; empty = the line's default
-	Purpose string     `yaml:"purpose" need:"yes"`
-	Basis   string     `yaml:"basis,omitempty"`
-	Owner   string     `yaml:"owner" need:"yes"`
-	Since   Moment     `yaml:"since,omitempty"`  // first day or minute in force; none = at once
-	Until   Moment     `yaml:"until,omitempty"`  // last day, or first minute no longer in force; none = no end
-	Window  string     `yaml:"window,omitempty"` // none = at any time
+	ID       string     `yaml:"id" need:"yes"`
+	Name     Text       `yaml:"name,omitempty"`
+	State    State      `yaml:"state,omitempty"` // empty = active; only active ones permit
+	From     From       `yaml:"from" need:"yes"`
+	To       To         `yaml:"to" need:"yes"`
+	Ports    []PortSpec `yaml:"ports"`           // empty with services: the services' own ports
+	Class    string     `yaml:"class,omitempty"` // bandwidth class; empty = the line's default
+	Purpose  string     `yaml:"purpose" need:"yes"`
+	Basis    string     `yaml:"basis,omitempty"`
+	Owner    string     `yaml:"owner" need:"yes"`
+	Approved Approval   `yaml:"approved,omitempty"`
+	Since    Moment     `yaml:"since,omitempty"`  // first day or minute in force; none = at once
+	Until    Moment     `yaml:"until,omitempty"`  // last day, or first minute no longer in force; none = no end
+	Review   Moment     `yaml:"review,omitempty"` // last day by which somebody looks whether it is still needed
+	Window   string     `yaml:"window,omitempty"` // none = at any time
+}
+
+// Approval is who let a communication be, and when; the zero value means nobody yet. It permits nothing by itself.
+type Approval struct {
+	By string `yaml:"by" need:"yes"`
+	On Moment `yaml:"on" need:"yes"`
 }
 
 // From is who may open: exactly one of the lists. A segment means all of its addresses but the gate's own.
@@ -157,6 +167,7 @@ type From struct {
 type To struct {
 	Services []string       `yaml:"services,omitempty"`
 	Stations []string       `yaml:"stations,omitempty"`
+	Groups   []string       `yaml:"groups,omitempty"`
 	Prefixes []netip.Prefix `yaml:"prefixes,omitempty"`
 }
 

@@ -368,13 +368,13 @@ func TestScalarsAreWrittenAsTheyAreRead(t *testing.T) {
 			t.Errorf("rate %s: got %s, %v", s, r, err)
 		}
 	}
-	for _, s := range []string{"tcp/443", "udp/5000-5010", "icmp/echo"} {
+	for _, s := range []string{"tcp/443", "udp/5000-5010", "icmp/echo", "icmp/8", "icmp6/128"} {
 		var p PortSpec
 		if err := p.UnmarshalText([]byte(s)); err != nil || p.String() != s {
 			t.Errorf("port %s: got %s, %v", s, p, err)
 		}
 	}
-	for _, s := range []string{"tcp/0", "tcp/+1", "tcp/01", "tcp/", "tcp", "sctp/0", "esp/1", "tcp/1-", "tcp/-1", "tcp/1-2-3", "icmp", "icmp/8"} {
+	for _, s := range []string{"tcp/0", "tcp/+1", "tcp/01", "tcp/", "tcp", "sctp/0", "esp/1", "tcp/1-", "tcp/-1", "tcp/1-2-3", "icmp", "icmp/08", "icmp6/echo", "icmp/256"} {
 		if err := new(PortSpec).UnmarshalText([]byte(s)); err == nil {
 			t.Errorf("port %s: got no error", s)
 		}

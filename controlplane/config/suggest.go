@@ -3,6 +3,7 @@ package config
 import (
 	"net/netip"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/sekisho/sekisho/dataplane/anchors"
@@ -74,12 +75,14 @@ func formOf(t reflect.Type) string {
 		return "an existing day or minute as YYYY-MM-DD or \"YYYY-MM-DD hh:mm\", like 2027-03-31 or \"2027-03-31 17:15\" (Japan's time)"
 	case reflect.TypeFor[Clock]():
 		return "a time of day as hh:mm from 00:00 to 24:00, like \"08:30\""
+	case reflect.TypeFor[State]():
+		return "one of " + strings.Join(stateNames(), ", ")
 	case reflect.TypeFor[Day]():
 		return "one of " + strings.Join(DayNames, ", ")
 	case reflect.TypeFor[PublicKey]():
 		return "a WireGuard public key: 32 bytes in base64, 44 characters"
 	case reflect.TypeFor[PortSpec]():
-		return "tcp/443, udp/5000-5010, sctp/3868 (ports 1 to 65535, low to high), icmp/echo, esp, ah or gre"
+		return "tcp/443, udp/5000-5010, sctp/3868 (ports 1 to 65535, low to high), icmp/echo, icmp/8, icmp6/128, esp, ah or gre"
 	}
 	return "text"
 }
@@ -89,6 +92,15 @@ func hintOf(t reflect.Type, s string) string {
 	switch t {
 	case reflect.TypeFor[anchors.Zone]():
 		return suggest(s, []string{"my-number", "lgwan", "internet", "management", "uplink"}, "")
+	case reflect.TypeFor[State]():
+		return suggest(s, stateNames(), "")
+	case reflect.TypeFor[PortSpec]():
+		name, rest, _ := strings.Cut(s, "/")
+		if n, err := strconv.ParseUint(rest, 10, 8); err == nil && icmps[name] != 0 {
+			if why := notOpened(icmps[name], uint8(n)); why != "" {
+				return "; " + s + " " + why
+			}
+		}
 	case reflect.TypeFor[Day]():
 		return suggest(s, DayNames, "")
 	case reflect.TypeFor[netip.Prefix]():

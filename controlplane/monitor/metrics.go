@@ -32,7 +32,7 @@ var (
 	policyInfo     = desc("policy_info", "Policy in force; always 1.", "revision", "hash")
 	policyEpoch    = desc("policy_epoch", "Number of the tables in force.")
 	policyProven   = desc("policy_proven", "1 when control proved the very tables that are in force.")
-	records        = desc("designated_communications", "Records in the configuration.")
+	records        = desc("designated_communications", "Records in the configuration that are active.")
 	droppedPackets = desc("dropped_packets_total", "Packets dropped, by reason.", "reason")
 	droppedBytes   = desc("dropped_bytes_total", "Bytes of the packets dropped, by reason.", "reason")
 	passedPackets  = desc("passed_packets_total", "Packets passed, by zones.", "from", "to")

@@ -19,6 +19,7 @@ import (
 
 	"github.com/sekisho/sekisho/controlplane/config"
 	"github.com/sekisho/sekisho/controlplane/config/revision"
+	"github.com/sekisho/sekisho/controlplane/policy"
 	"github.com/sekisho/sekisho/controlplane/web"
 	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/gate"
@@ -192,7 +193,7 @@ func (m *Monitor) Status(context.Context) (web.Status, error) {
 	if h := m.o.Head(); h != nil {
 		cfg = h.Config
 		out.Town = name(cfg.Town)
-		out.Records = len(cfg.Communications)
+		out.Records = policy.States(cfg)[config.Active]
 		out.Proven = s.up && h.Hash == s.status.Hash
 	}
 	for _, p := range s.status.Ports {

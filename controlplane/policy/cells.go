@@ -31,10 +31,11 @@ func (p *plan) cells(c classified, ports portClasses) ([]packet.Cell, []packet.R
 				if !q.local && c.classes[src-1].segment == c.classes[dst-1].segment {
 					continue // neighbours speak directly, not through the gate
 				}
-				if c.families[src-1]&c.families[dst-1] == 0 {
+				common := c.families[src-1] & c.families[dst-1]
+				if common == 0 {
 					continue // no packet goes from IPv4 to IPv6, and none comes from where closer entries hold every address
 				}
-				if err := w.crossings(src, dst, i); err != nil {
+				if err := w.crossings(src, dst, i, common); err != nil {
 					return nil, nil, err
 				}
 			}
@@ -62,8 +63,12 @@ type cellWriter struct {
 // mostWaiting bounds the memory for crossings of many records that permit the same.
 var mostWaiting = 1 << 20 // less in a test
 
-func (w *cellWriter) crossings(src, dst uint16, permit uint32) error {
+// crossings notes what a permit opens between two classes that have addresses of the common IP versions.
+func (w *cellWriter) crossings(src, dst uint16, permit uint32, common uint8) error {
 	for _, port := range w.ports.of[permit] {
+		if common&w.ports.families[port] == 0 {
+			continue // one version's ICMP between addresses of the other
+		}
 		w.waiting = append(w.waiting, uint64(dst)<<48|uint64(port)<<32|uint64(permit))
 	}
 	if len(w.waiting) < mostWaiting {

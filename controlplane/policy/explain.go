@@ -75,7 +75,8 @@ func (w adviser) advise(reason string) string {
 		}
 		return fmt.Sprintf("register it under stations: {id: …, segment: %s, mac: …, addresses: [%s]}", id, w.q.Src)
 	case "station-mac-mismatch":
-		return fmt.Sprintf("send it from the registered MAC, or register %s for %s%s", w.q.MAC, w.q.Src, w.at(w.q.Src))
+		_, station := w.owner(w.q.Src)
+		return fmt.Sprintf("send it from the registered MAC, or register %s for %s%s", w.q.MAC, w.q.Src, w.at(station))
 	case "destination-unknown":
 		return fmt.Sprintf("no segment holds %s: add its prefix to one, in the configuration and in the anchors", w.q.Dst)
 	case "no-cell", "zone-pair", "gate-refused":
@@ -101,6 +102,9 @@ func (w adviser) permit() string {
 		return "nothing: the gate itself offers only what its anchors name"
 	case src.ID == dst.ID:
 		return "nothing: both lie in segment " + src.ID + " and speak directly, not through the gate"
+	}
+	if c := asleep(w.cfg, w.q); c != nil {
+		return fmt.Sprintf("record %s names this, but its state is %s: make it active%s", c.ID, c.State, w.at(c))
 	}
 	from, to := w.class(w.q.Src), w.class(w.q.Dst)
 	if other := w.records(from, to); len(other) > 0 {
@@ -168,11 +172,10 @@ func (w adviser) name(a netip.Addr) string {
 	return fmt.Sprintf("%s (give it a name under stations or services)", a)
 }
 
-func (w adviser) at(a netip.Addr) string {
-	if _, p := w.owner(a); p != nil {
-		if pos, ok := w.cfg.PosOf(p); ok {
-			return fmt.Sprintf(" (line %d)", pos.Line)
-		}
+// at tells the line of something of the configuration.
+func (w adviser) at(p any) string {
+	if pos, ok := w.cfg.PosOf(p); ok {
+		return fmt.Sprintf(" (line %d)", pos.Line)
 	}
 	return ""
 }

@@ -67,13 +67,15 @@ var places = []struct {
 	{"mg-a", "198.18.40.%d", "", true}, {"tokyo", "198.51.100.%d", "", false},
 }
 
-var drawnPorts = []string{"tcp/443", "tcp/80", "tcp/1000-2000", "tcp/1500", "tcp/1501", "tcp/1502-1600", "udp/53", "udp/7", "udp/51820", "icmp/echo"}
+var drawnPorts = []string{"tcp/443", "tcp/80", "tcp/1000-2000", "tcp/1500", "tcp/1501", "tcp/1502-1600", "udp/53", "udp/7", "udp/51820", "icmp/echo", "icmp/8", "icmp6/128"}
 var drawnPrefixes = []string{"203.0.113.0/26", "203.0.113.32/27", "203.0.113.40/29", "198.19.0.32/28", "198.18.20.8/29", "198.51.100.8/29", "2001:db8:30::/121", "203.0.113.5/32"}
 var drawnSegments = []string{"mn-a", "mn-b", "lg-a", "lg-b", "in-a", "mg-a", "tokyo"}
 
 var drawnTimes = []string{"", "", ", since: 2027-04-01", ", since: \"2027-03-31 12:00\"", ", since: 2027-05-01"}
 var drawnEnds = []string{"", "", ", until: 2027-05-31", ", until: \"2027-05-01 00:00\"", ", until: \"2027-06-01 09:30\""}
 var drawnWindows = []string{"", "", ", window: office", ", window: early", ", window: nights", ", window: days"}
+
+var drawnStates = []string{"", "", "", "", ", state: active", ", state: active", ", state: draft", ", state: suspended", ", state: expired"}
 
 // draw writes a configuration: the scene with random stations, services, groups and communications, one a line.
 func draw(t *rapid.T) string {
@@ -107,7 +109,7 @@ func draw(t *rapid.T) string {
 		}
 	}
 	entry(&services, "sv", 5, 13, ", ports: [tcp/443]")
-	b.WriteString("groups:\n  - {id: g1, stations: " + some(t, stations) + "}\n  - {id: g2, stations: " + some(t, stations) + "}\n")
+	b.WriteString("groups:\n  - {id: g1, stations: " + some(t, stations) + "}\n  - {id: g2, stations: " + some(t, stations) + "}\n  - {id: g3, services: " + some(t, services) + "}\n")
 	b.WriteString("communications:\n  - {id: always, from: {stations: [pc-4-3]}, to: {services: [sv-5-13]}, purpose: x, owner: x}\n")
 	for n := range rapid.IntRange(0, 14).Draw(t, "communications") {
 		var from, to, ports string
@@ -120,17 +122,21 @@ func draw(t *rapid.T) string {
 			from = "stations: " + some(t, stations)
 		}
 		ports = ", ports: " + drawPorts(t)
-		switch rapid.IntRange(0, 3).Draw(t, "to") {
+		switch rapid.IntRange(0, 5).Draw(t, "to") {
 		case 0:
 			to = "stations: " + some(t, stations)
 		case 1:
 			to = "prefixes: " + some(t, drawnPrefixes)
+		case 2:
+			to = "groups: " + some(t, []string{"g1", "g3", "g2"})
+		case 3:
+			to, ports = "groups: [g3]", ""
 		default:
 			to, ports = "services: "+some(t, services), ""
 		}
 		class := rapid.SampledFrom([]string{"", ", class: core", ", class: rest"}).Draw(t, "class")
 		time := rapid.SampledFrom(drawnTimes).Draw(t, "since") + rapid.SampledFrom(drawnEnds).Draw(t, "until") + rapid.SampledFrom(drawnWindows).Draw(t, "window")
-		fmt.Fprintf(&b, "  - {id: c%d, from: {%s}, to: {%s}%s%s%s, purpose: x, owner: x}\n", n, from, to, ports, class, time)
+		fmt.Fprintf(&b, "  - {id: c%d, from: {%s}, to: {%s}%s%s%s%s, purpose: x, owner: x}\n", n, from, to, ports, class, time, rapid.SampledFrom(drawnStates).Draw(t, "state"))
 	}
 	return b.String()
 }
@@ -150,6 +156,9 @@ func drawPorts(t *rapid.T) string {
 	var out []string
 	for range rapid.IntRange(1, 4).Draw(t, "ports") {
 		p := rapid.SampledFrom(drawnPorts).Draw(t, "port")
+		if slices.ContainsFunc(out, func(q string) bool { return strings.HasPrefix(p, "icmp") && strings.HasPrefix(q, "icmp") }) {
+			continue
+		}
 		if !slices.Contains(out, p) && (!strings.HasPrefix(p, "tcp/1") || !slices.ContainsFunc(out, func(q string) bool { return strings.HasPrefix(q, "tcp/1") })) {
 			out = append(out, p)
 		}
@@ -381,7 +390,7 @@ func permitted(cfg *config.Config, f flow) []string {
 	fromGate, toGate := slices.Contains(src.Gate, f.src), slices.Contains(dst.Gate, f.dst)
 	if !fromGate && !toGate && src != dst {
 		for _, c := range cfg.Communications {
-			if opens(cfg, c, src, f.src) && opened(cfg, c, f) {
+			if (c.State == "" || c.State == "active") && opens(cfg, c, src, f.src) && opened(cfg, c, f) {
 				out = append(out, c.ID)
 			}
 		}
@@ -441,6 +450,11 @@ func opens(cfg *config.Config, c config.Communication, s *config.Segment, a neti
 }
 
 func opened(cfg *config.Config, c config.Communication, f flow) bool {
+	for _, g := range cfg.Groups {
+		if slices.Contains(c.To.Groups, g.ID) {
+			c.To.Stations, c.To.Services = append(slices.Clip(c.To.Stations), g.Stations...), append(slices.Clip(c.To.Services), g.Services...)
+		}
+	}
 	for _, p := range c.To.Prefixes {
 		if p.Contains(f.dst) && onPort(c.Ports, f) {
 			return true
@@ -468,7 +482,9 @@ func onPort(specs []config.PortSpec, f flow) bool {
 		switch {
 		case s.Proto == "tcp" && f.proto == 6 && f.port >= s.Lo && f.port <= s.Hi,
 			s.Proto == "udp" && f.proto == 17 && f.port >= s.Lo && f.port <= s.Hi,
-			s.Proto == "icmp" && (f.proto == 1 && f.port == 8 || f.proto == 58 && f.port == 128):
+			s.Proto == "icmp" && f.proto == 1 && f.port == 8,
+			s.Proto == "icmp" && s.Lo == 0 && f.proto == 58 && f.port == 128,
+			s.Proto == "icmp6" && f.proto == 58 && f.port == 128:
 			return true
 		}
 	}

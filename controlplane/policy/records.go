@@ -15,13 +15,15 @@ const ProbePort = 7
 
 var echo = config.PortSpec{Proto: "icmp"}
 
-// addRecords makes the permits of all communications, in the order of the document, then those that the gate needs itself,
-// which are always in force.
+// addRecords makes the permits of all active communications, in the order of the document, then those that the gate needs
+// itself, which are always in force. A draft, a suspended or an expired communication leaves nothing in the tables.
 func (p *plan) addRecords(cfg *config.Config) {
 	x := p.newIndex(cfg)
 	p.windows, x.windows = windows(cfg)
 	for i := range cfg.Communications {
-		p.addCommunication(&cfg.Communications[i], x)
+		if c := &cfg.Communications[i]; c.Active() {
+			p.addCommunication(c, x)
+		}
 	}
 	p.addPortalRecords(cfg)
 	p.addTunnelRecords(cfg)
@@ -108,17 +110,23 @@ type destination struct {
 
 // destinations splits the far side of a record by list of ports, so that services with equal ports can share a class.
 func destinations(c *config.Communication, x index) []destination {
-	if len(c.To.Services) == 0 {
-		d := destination{ports: c.Ports, key: portKey(c.Ports)}
-		for _, id := range c.To.Stations {
-			d.set.hosts = append(d.set.hosts, x.stations[id]...)
+	stations, services := c.To.Stations, c.To.Services
+	for _, id := range c.To.Groups {
+		if g := x.groups[id]; g != nil {
+			stations, services = append(slices.Clip(stations), g.Stations...), append(slices.Clip(services), g.Services...)
 		}
-		d.set.prefixes = c.To.Prefixes
-		return []destination{d}
 	}
 	var out []destination
 	own := portKey(c.Ports)
-	for _, id := range c.To.Services {
+	if len(stations)+len(c.To.Prefixes) > 0 {
+		d := destination{ports: c.Ports, key: own}
+		for _, id := range stations {
+			d.set.hosts = append(d.set.hosts, x.stations[id]...)
+		}
+		d.set.prefixes = c.To.Prefixes
+		out = append(out, d)
+	}
+	for _, id := range services {
 		s, ok := x.services[id]
 		if !ok {
 			continue

@@ -300,9 +300,10 @@ func (t trie) around(a netip.Addr) []netip.Prefix {
 
 // portClasses is the result of dividing the ports.
 type portClasses struct {
-	ranges []packet.PortRange
-	count  int
-	of     [][]uint16 // by permit: its port classes
+	ranges   []packet.PortRange
+	count    int
+	of       [][]uint16 // by permit: its port classes
+	families []uint8    // by class: the IP versions that have such packets, as in classified
 }
 
 // classifyPorts puts two ports into one class when every list of ports treats them alike. Only single ports beside each other
@@ -329,7 +330,7 @@ func classifyPorts(permits []permit) portClasses {
 		listOf[i] = n
 	}
 
-	out := portClasses{of: make([][]uint16, len(permits))}
+	out := portClasses{of: make([][]uint16, len(permits)), families: []uint8{0}}
 	members := make([][]uint16, len(lists))
 	known := map[string]uint16{}
 	last, lastKey := piece{}, ""
@@ -344,16 +345,29 @@ func classifyPorts(permits []permit) portClasses {
 			out.count++
 			n = uint16(min(out.count, MaxPorts)) // the caller refuses beyond the bound
 			known[key] = n
+			out.families = append(out.families, 0)
 			for _, l := range piece.lists {
 				members[l] = append(members[l], n)
 			}
 		}
+		out.families[n] |= families(piece.proto)
 		out.ranges = append(out.ranges, packet.PortRange{Proto: piece.proto, Lo: piece.lo, Hi: piece.hi, Class: n})
 	}
 	for i, l := range listOf {
 		out.of[i] = members[l]
 	}
 	return out
+}
+
+// families are the IP versions in which a protocol occurs.
+func families(proto uint8) uint8 {
+	switch proto {
+	case config.ProtoICMP:
+		return 1
+	case config.ProtoICMPv6:
+		return 2
+	}
+	return 1 | 2
 }
 
 // piece is a run of ports that the same lists hold.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"math"
 	"slices"
-	"time"
 
 	"github.com/sekisho/sekisho/controlplane/config"
 	"github.com/sekisho/sekisho/dataplane/packet"
@@ -117,17 +116,6 @@ func spans(w config.Window) []packet.Span {
 			continue
 		}
 		out = append(out, s)
-	}
-	return out
-}
-
-// Expired gives the records whose time is over at that moment. Their cells stay in the tables and permit nothing any more.
-func Expired(cfg *config.Config, now time.Time) []*config.Communication {
-	var out []*config.Communication
-	for i := range cfg.Communications {
-		if c := &cfg.Communications[i]; !c.Until.IsZero() && c.Until.End() <= now.Unix()/60 {
-			out = append(out, c)
-		}
 	}
 	return out
 }
