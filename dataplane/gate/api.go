@@ -20,6 +20,8 @@ const maxGeneration = 128 << 20
 // Status is the answer to GET /status.
 type Status struct {
 	Result
+	Trial    *TrialStatus              `json:"trial,omitempty"` // nil: what is in force is there for good
+	Ended    *Ended                    `json:"ended,omitempty"` // the last trial
 	Magic    uint16                    `json:"magic"`
 	Ports    []packet.PortStatus       `json:"ports"`
 	Tunnels  []tunnel.Status           `json:"tunnels"`
@@ -31,6 +33,8 @@ type Status struct {
 func (g *Gate) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /generation", g.postGeneration)
+	mux.HandleFunc("POST /generation/confirm", g.postConfirm)
+	mux.HandleFunc("POST /generation/revert", g.postRevert)
 	mux.HandleFunc("GET /status", g.getStatus)
 	mux.HandleFunc("GET /counters", func(w http.ResponseWriter, r *http.Request) {
 		c, err := g.core.Counters()
@@ -60,8 +64,19 @@ func (g *Gate) postGeneration(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusBadRequest, failure{Error: "generation: " + err.Error()})
 		return
 	}
+	on, err := trialOf(r.URL.Query())
+	if err != nil {
+		answer(w, http.StatusBadRequest, failure{Error: err.Error()})
+		return
+	}
 	// A caller that hangs up must not leave a change half done.
-	result, err := g.Apply(context.WithoutCancel(r.Context()), n)
+	ctx := context.WithoutCancel(r.Context())
+	var result Result
+	if on != nil {
+		result, err = g.Try(ctx, n, *on)
+	} else {
+		result, err = g.Apply(ctx, n)
+	}
 	var no *Refusal
 	switch {
 	case err == nil:
@@ -78,7 +93,7 @@ func (g *Gate) postGeneration(w http.ResponseWriter, r *http.Request) {
 func (g *Gate) getStatus(w http.ResponseWriter, r *http.Request) {
 	s := Status{Magic: g.core.Magic(), Ports: g.core.Status(), Tunnels: g.tunnels.Status(), Classes: g.meter.Classes()}
 	g.mu.Lock()
-	s.Result = g.result()
+	s.Result, s.Trial, s.Ended = g.result(), g.trialStatus(), g.ended
 	g.mu.Unlock()
 	var err error
 	s.Backstop, err = backstop.Counters()

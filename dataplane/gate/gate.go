@@ -38,7 +38,11 @@ type Gate struct {
 
 	mu      sync.Mutex  // one change at a time
 	current *Generation // in force; nil before the first
+	digest  string      // of current
+	trial   *trial      // of current; nil: it is there for good
+	ended   *Ended      // the last trial
 	indexes map[string]int
+	boot    func() (id string, at time.Duration) // which start of the machine this is, and how long ago that was
 }
 
 // Result of an accepted generation.
@@ -46,6 +50,7 @@ type Result struct {
 	Revision string `json:"revision"`
 	Hash     string `json:"hash"` // of the tables
 	Epoch    uint32 `json:"epoch"`
+	Digest   string `json:"digest"` // of the whole generation
 }
 
 // Refusal is why a generation was not installed. What was running runs on.
@@ -69,7 +74,7 @@ func Open(ctx context.Context, instance place.Instance, log *slog.Logger) (*Gate
 	if err != nil {
 		return nil, fmt.Errorf("open the gate: %w", err)
 	}
-	g := &Gate{instance: instance, anchors: a, log: log, events: newHub(), indexes: map[string]int{}}
+	g := &Gate{instance: instance, anchors: a, log: log, events: newHub(), indexes: map[string]int{}, boot: machineBoot}
 	if err := g.open(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the gate: %w", err), g.Close())
 	}
@@ -78,6 +83,10 @@ func Open(ctx context.Context, instance place.Instance, log *slog.Logger) (*Gate
 
 func (g *Gate) open(ctx context.Context) error {
 	uid, err := userID(place.TunnelUser)
+	if err != nil {
+		return err
+	}
+	overdue, err := g.settleTrial()
 	if err != nil {
 		return err
 	}
@@ -114,8 +123,9 @@ func (g *Gate) open(ctx context.Context) error {
 		return err
 	}
 	g.core, err = packet.Open(ctx, packet.Options{
-		PinDir: g.instance.BPF(), Anchors: g.anchors, Log: g.log, Prepare: g.prepare, ClockFile: filepath.Join(g.instance.StateOf("dataplane"), "clock"),
-		PickUp: time.Duration(g.anchors.PickUp) * time.Second,
+		PinDir: g.instance.BPF(), Anchors: g.anchors, Log: g.log, ClockFile: filepath.Join(g.instance.StateOf("dataplane"), "clock"),
+		PickUp:  time.Duration(g.anchors.PickUp) * time.Second,
+		Prepare: func(core *packet.Core) error { return g.prepare(core, overdue) },
 	})
 	if err != nil {
 		return err
@@ -160,20 +170,27 @@ func tunnelOptions(i place.Instance, log *slog.Logger) tunnel.Options {
 }
 
 // prepare puts the tables of the last accepted generation before programs whose pins are new, so that an upgrade closes nothing
-// that is open. What does not fit is not put: restore, later, says why.
-func (g *Gate) prepare(core *packet.Core) error {
+// that is open. What does not fit is not put: restore, later, says why. Tables whose time to be confirmed is over go now,
+// before anything else is opened.
+func (g *Gate) prepare(core *packet.Core, overdue bool) error {
 	g.core = core
-	if _, ok := core.Active(); ok {
+	if _, ok := core.Active(); ok && !overdue {
+		return nil
+	}
+	no := func() error {
+		if overdue {
+			return g.closeTables()
+		}
 		return nil
 	}
 	last, err := readGeneration(g.path())
-	if err != nil || last == nil || checkObjects(last, g.anchors) != nil {
-		return nil
+	if err != nil || last == nil || checkObjects(&last.Generation, g.anchors) != nil {
+		return no()
 	}
 	swap, discard, err := g.stage(last.Tables)
-	var no *Refusal
-	if errors.As(err, &no) {
-		return nil
+	var refusal *Refusal
+	if errors.As(err, &refusal) {
+		return no()
 	}
 	if err != nil {
 		return err
@@ -200,8 +217,13 @@ func (g *Gate) restore(ctx context.Context) error {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	_, err = g.apply(ctx, *last, false)
+	g.trial, g.ended = last.Trial, last.Ended
+	_, err = g.apply(ctx, last.Generation, nil)
 	var no *Refusal
+	if errors.As(err, &no) && g.trial != nil {
+		g.log.Error("the generation on trial does not fit the anchors any more: going back", "revision", last.Revision, "error", err)
+		_, err = g.goBack(ctx, "sekisho-dataplane", "the anchors do not allow it any more")
+	}
 	if errors.As(err, &no) {
 		g.log.Error("the last accepted generation does not fit the anchors any more: closing everything", "revision", last.Revision, "error", err)
 		return g.closeAll(ctx)
@@ -209,14 +231,22 @@ func (g *Gate) restore(ctx context.Context) error {
 	return err
 }
 
-// closeAll swaps to tables that permit nothing, and takes routes and regions away.
-func (g *Gate) closeAll(ctx context.Context) error {
+// closeTables swaps to tables that permit nothing.
+func (g *Gate) closeTables() error {
 	staged, err := g.core.Load(packet.Tables{Revision: "closed"})
 	if err == nil {
 		err = staged.Swap()
 	}
 	if err != nil {
 		return fmt.Errorf("close everything: %w", err)
+	}
+	return nil
+}
+
+// closeAll closes the tables, and takes routes and regions away.
+func (g *Gate) closeAll(ctx context.Context) error {
+	if err := g.closeTables(); err != nil {
+		return err
 	}
 	var bare []tunnel.Spec // engines that a former daemon left running lose their peers too
 	for _, t := range g.anchors.Tunnels {
@@ -238,14 +268,16 @@ func (g *Gate) path() string {
 	return filepath.Join(g.instance.StateOf("dataplane"), "generation.json")
 }
 
-// Apply checks a whole generation and swaps to it; a *Refusal, or any other error, leaves the former one in force.
+// Apply checks a whole generation and swaps to it, for good; a *Refusal, or any other error, leaves the former one in force. It
+// ends a trial.
 func (g *Gate) Apply(ctx context.Context, n Generation) (Result, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.apply(ctx, n, true)
+	return g.apply(ctx, n, &kept{Generation: n, Ended: g.replaced()})
 }
 
-func (g *Gate) apply(ctx context.Context, n Generation, keep bool) (Result, error) {
+// apply keeps what keep says once it is in force; nil: what is kept already.
+func (g *Gate) apply(ctx context.Context, n Generation, keep *kept) (Result, error) {
 	if err := checkObjects(&n, g.anchors); err != nil {
 		return Result{}, &Refusal{Problems: err}
 	}
@@ -254,16 +286,16 @@ func (g *Gate) apply(ctx context.Context, n Generation, keep bool) (Result, erro
 		return Result{}, err
 	}
 	defer discard()
-	kept := func() error { return nil }
-	if keep {
-		if kept, err = prepareGeneration(g.path(), n); err != nil {
+	commit := func() error { return nil }
+	if keep != nil {
+		if commit, err = prepareGeneration(g.path(), *keep); err != nil {
 			return Result{}, err
 		}
 	}
 	old := g.current
 	err = g.install(ctx, &n, swap)
 	if err == nil {
-		err = kept()
+		err = commit()
 	}
 	if err != nil {
 		err = fmt.Errorf("install revision %s: %w", n.Revision, err)
@@ -272,7 +304,10 @@ func (g *Gate) apply(ctx context.Context, n Generation, keep bool) (Result, erro
 		}
 		return Result{}, err
 	}
-	g.current = &n
+	g.current, g.digest = &n, n.Digest()
+	if keep != nil {
+		g.trial, g.ended = keep.Trial, keep.Ended
+	}
 	g.log.Info("generation in force", "revision", n.Revision, "hash", packet.Hash(n.Tables))
 	return g.result(), nil
 }
@@ -420,7 +455,7 @@ func common(a, b []tunnel.Spec) []tunnel.Spec {
 func (g *Gate) result() Result {
 	r := Result{}
 	if g.current != nil {
-		r.Revision = g.current.Revision
+		r.Revision, r.Digest = g.current.Revision, g.digest
 	}
 	if t, ok := g.core.Active(); ok {
 		r.Hash, r.Epoch = packet.Hash(t), t.Epoch
@@ -429,8 +464,11 @@ func (g *Gate) result() Result {
 }
 
 // Run keeps the network as it should be until ctx ends: it measures classes, guards devices that
-// come or come back, and puts back what somebody took away.
+// come or come back, puts back what somebody took away, and goes back from what nobody confirms.
 func (g *Gate) Run(ctx context.Context) {
+	var trials sync.WaitGroup
+	defer trials.Wait()
+	trials.Go(func() { g.watchTrial(ctx) })
 	go g.events.run(ctx, g.core, g.log)
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()

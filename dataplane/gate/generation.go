@@ -5,11 +5,15 @@
 // is compared with the root-owned anchors, the tables are loaded, read back and proven; only then does anything change, first
 // what tightens, then the tables by one atomic switch, then what loosens. What the anchors alone determine (ports, addresses,
 // portals' namespaces, the backstop) is never asked for. Life cycle: Open takes hold of what runs and puts the last accepted
-// generation back, Apply changes it, Run keeps it so, Close leaves it running. Invariant: nothing unproven is ever in force,
-// and a generation that is refused or fails leaves the former one in force.
+// generation back, Apply changes it for good and Try until it is confirmed in time, Run keeps it so, Close leaves it running. Invariant:
+// nothing unproven is ever in force, a generation that is refused or fails leaves the former one in force, and one on trial
+// gives way to it by itself.
 package gate
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"net/netip"
 
 	"github.com/sekisho/sekisho/dataplane/bandwidth"
@@ -25,6 +29,22 @@ type Generation struct {
 	Routes    []Route          `json:"routes"`
 	Tunnels   []tunnel.Spec    `json:"tunnels"`
 	Bandwidth []bandwidth.Tree `json:"bandwidth"`
+}
+
+// Digest names the whole generation, in 64 hexadecimal digits; Revision and epoch of the tables do not count.
+func (g Generation) Digest() string {
+	rest := struct {
+		Tables    string
+		Routes    []Route
+		Tunnels   []tunnel.Spec
+		Bandwidth []bandwidth.Tree
+	}{packet.Hash(g.Tables), g.Routes, g.Tunnels, g.Bandwidth}
+	b, err := json.Marshal(rest)
+	if err != nil {
+		return "" // nothing in it fails to be written; an empty digest equals no other
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
 }
 
 // Route is one route of the gate. Unreachable ones lie beneath with a worse metric.

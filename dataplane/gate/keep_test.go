@@ -22,7 +22,7 @@ func TestGenerationIsKept(t *testing.T) {
 		Tables:  packet.Tables{Revision: "1", Cells: []packet.Cell{{Src: 1, Dst: 2, Port: 3, Rule: 4}}},
 		Routes:  []Route{{Prefix: netip.MustParsePrefix("198.18.0.0/15"), Unreachable: true}, {Prefix: netip.MustParsePrefix("2001:db8::/32"), Port: "mn0"}},
 		Tunnels: []tunnel.Spec{{Device: "wg0", Peers: []tunnel.Peer{{ID: "tokyo", Endpoint: netip.MustParseAddrPort("192.0.2.11:51820")}}}}}
-	commit, err := prepareGeneration(path, first)
+	commit, err := prepareGeneration(path, kept{Generation: first})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func TestGenerationIsKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(&first, g, cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}, netip.Prefix{})); d != "" {
+	if d := cmp.Diff(&kept{Generation: first}, g, cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}, netip.Prefix{})); d != "" {
 		t.Errorf("read back differs (-want +got):\n%s", d)
 	}
 	if fi, err := os.Stat(path); err != nil || fi.Mode().Perm() != 0o600 {
