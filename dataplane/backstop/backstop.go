@@ -30,6 +30,8 @@ type Options struct {
 	Magic   uint16 // upper half of the packet core's mark; not 0
 	Tunnel  uint32 // user id of the WireGuard engine
 	Kernel  bool   // WireGuard is the kernel's: its packets have no socket owner
+
+	Isolated []anchors.Zone // zones that people have cut off
 }
 
 // Count is what a counter of the table holds.
@@ -47,6 +49,9 @@ const (
 	forwardUnmarked = "forward-unmarked" // not from the packet core
 	forwardPair     = "forward-pair"     // marked, but joins zones that are never joined
 	forwardPort     = "forward-port"     // in or out by a device that the anchors do not name
+	inputIsolated   = "input-isolated"   // from a zone that people have cut off, and no neighbour discovery
+	forwardIsolated = "forward-isolated" // from or to such a zone
+	outputIsolated  = "output-isolated"  // to such a zone, and no neighbour discovery
 	outputAllowed   = "output-allowed"
 	outputTunnel    = "output-tunnel"  // WireGuard engine, not towards an anchored endpoint
 	outputRoot      = "output-root"    // the dataplane, not an anchored service
@@ -56,7 +61,7 @@ const (
 )
 
 var counterNames = []string{inputAllowed, inputUnmarked, inputUplink, forwardAllowed, forwardUnmarked, forwardPair, forwardPort,
-	outputAllowed, outputTunnel, outputRoot, outputUser, outputAnswers, outputKernel}
+	outputAllowed, outputTunnel, outputRoot, outputUser, outputAnswers, outputKernel, inputIsolated, forwardIsolated, outputIsolated}
 
 // Install puts the rules in force in this network namespace, in place of those that were there. Counters go on.
 // The print is what Look finds as long as nobody changes them. It is taken between two generations of which the second is the
@@ -204,6 +209,7 @@ func (b *builder) input() {
 	c := b.chain("input", nftables.ChainHookInput)
 	b.rule(c, device(expr.MetaKeyIIFNAME, "lo"), verdict(expr.VerdictAccept))
 	b.rule(c, b.marked(expr.CmpOpNeq), drop(inputUnmarked))
+	b.shut(c, source, notDiscovery(), inputIsolated)
 	if lines := b.zoneDev[anchors.Uplink]; lines != nil {
 		b.inputFromLine(c, set(expr.MetaKeyIIFNAME, lines, false))
 	}
@@ -227,6 +233,8 @@ func (b *builder) inputFromLine(c *nftables.Chain, line []expr.Any) {
 func (b *builder) forward() {
 	c := b.chain("forward", nftables.ChainHookForward)
 	b.rule(c, b.marked(expr.CmpOpNeq), drop(forwardUnmarked))
+	b.shut(c, source, anything, forwardIsolated)
+	b.shut(c, destination, anything, forwardIsolated)
 	for _, p := range neverJoined() {
 		for _, from := range b.side(source, p[0]) {
 			for _, to := range b.side(destination, p[1]) {
@@ -265,6 +273,7 @@ func neverJoined() [][2]anchors.Zone {
 func (b *builder) output() {
 	c := b.chain("output", nftables.ChainHookOutput)
 	b.rule(c, device(expr.MetaKeyOIFNAME, "lo"), verdict(expr.VerdictAccept))
+	b.shut(c, destination, notDiscovery(), outputIsolated)
 	engine := []expr.Any{}
 	if !b.Kernel {
 		engine = owner(b.Tunnel)
