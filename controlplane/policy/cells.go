@@ -14,15 +14,18 @@ import (
 // sort by cell first and by permit second, and read off in that order.
 func (p *plan) cells(c classified, ports portClasses) ([]packet.Cell, []packet.Rule, error) {
 	w := cellWriter{plan: p, book: newRuleBook(p.permits), ports: ports}
-	to := make([][]uint16, len(p.permits))
+	to, most := make([][]uint16, len(p.permits)), 0
 	opens := make([][]uint32, len(c.classes)+1) // permits by initiator class
 	for i := range p.permits {
 		q := &p.permits[i]
 		to[i] = c.side(q.to)
-		for _, src := range c.side(q.from) {
+		from := c.side(q.from)
+		for _, src := range from {
 			opens[src] = append(opens[src], uint32(i))
 		}
+		most += len(from) * len(to[i]) * len(ports.of[i])
 	}
+	w.done = make([]packet.Cell, 0, min(most, MaxCells))
 	for n, permits := range opens {
 		src := uint16(n)
 		for _, i := range permits {

@@ -174,7 +174,7 @@ func tunnelOptions(i place.Instance, log *slog.Logger) tunnel.Options {
 // before anything else is opened.
 func (g *Gate) prepare(core *packet.Core, overdue bool) error {
 	g.core = core
-	if _, ok := core.Active(); ok && !overdue {
+	if _, _, ok := core.Identity(); ok && !overdue {
 		return nil
 	}
 	no := func() error {
@@ -207,7 +207,7 @@ func (g *Gate) restore(ctx context.Context) error {
 		return err
 	}
 	if last == nil {
-		_, pinned := g.core.Active()
+		_, _, pinned := g.core.Identity()
 		if !pinned {
 			g.log.Info("no generation was ever accepted: everything is closed")
 			return nil
@@ -308,15 +308,17 @@ func (g *Gate) apply(ctx context.Context, n Generation, keep *kept) (Result, err
 	if keep != nil {
 		g.trial, g.ended = keep.Trial, keep.Ended
 	}
-	g.log.Info("generation in force", "revision", n.Revision, "hash", packet.Hash(n.Tables))
-	return g.result(), nil
+	r := g.result()
+	g.log.Info("generation in force", "revision", n.Revision, "hash", r.Hash)
+	return r, nil
 }
 
 // stage loads tables beside the current ones, reads them back and proves what it reads. Tables that are current already are
 // proven where they lie.
 func (g *Gate) stage(t packet.Tables) (swap func() error, discard func(), err error) {
-	nothing := func() {}
-	if active, ok := g.core.Active(); ok && packet.Hash(active) == packet.Hash(t) {
+	nothing, hash := func() {}, packet.Hash(t)
+	if inForce, _, _ := g.core.Identity(); inForce == hash {
+		active, _ := g.core.Active()
 		if v := proof.Check(&active, g.anchors); len(v) > 0 {
 			return nil, nothing, &Refusal{Violations: v}
 		}
@@ -326,14 +328,9 @@ func (g *Gate) stage(t packet.Tables) (swap func() error, discard func(), err er
 	if err != nil {
 		return nil, nothing, &Refusal{Problems: err}
 	}
-	decoded := staged.Decoded()
-	if packet.Hash(decoded) != packet.Hash(t) {
+	if err := Examine(staged.Decoded(), hash, g.anchors); err != nil {
 		staged.Discard()
-		return nil, nothing, errors.New("the kernel's tables differ from those that were sent")
-	}
-	if v := proof.Check(&decoded, g.anchors); len(v) > 0 {
-		staged.Discard()
-		return nil, nothing, &Refusal{Violations: v}
+		return nil, nothing, err
 	}
 	swapped := false
 	swap = func() error {
@@ -346,6 +343,22 @@ func (g *Gate) stage(t packet.Tables) (swap func() error, discard func(), err er
 		}
 	}
 	return swap, discard, nil
+}
+
+// Examine compares tables that were read back with the hash of those that were sent, and proves them, both at once. A broken
+// invariant is a *Refusal.
+func Examine(decoded packet.Tables, hash string, a *anchors.Anchors) error {
+	found := make(chan []proof.Violation)
+	go func() { found <- proof.Check(&decoded, a) }()
+	same := packet.Hash(decoded) == hash
+	violations := <-found
+	if !same {
+		return errors.New("the kernel's tables differ from those that were sent")
+	}
+	if len(violations) > 0 {
+		return &Refusal{Violations: violations}
+	}
+	return nil
 }
 
 // install changes the network in the order that never opens more than either generation alone: what the new one lacks goes
@@ -417,9 +430,8 @@ func (g *Gate) back(ctx context.Context, old *Generation) error {
 	if old == nil {
 		return g.closeAll(ctx)
 	}
-	active, _ := g.core.Active()
 	swap := func() error { return nil }
-	if packet.Hash(active) != packet.Hash(old.Tables) {
+	if inForce, _, _ := g.core.Identity(); inForce != packet.Hash(old.Tables) {
 		staged, err := g.core.Load(old.Tables)
 		if err != nil {
 			return err
@@ -457,9 +469,7 @@ func (g *Gate) result() Result {
 	if g.current != nil {
 		r.Revision, r.Digest = g.current.Revision, g.digest
 	}
-	if t, ok := g.core.Active(); ok {
-		r.Hash, r.Epoch = packet.Hash(t), t.Epoch
-	}
+	r.Hash, r.Epoch, _ = g.core.Identity()
 	return r
 }
 

@@ -8,34 +8,65 @@ import (
 
 // Canonical is t in the one order that equal policies share; slices are copied, never nil, and exact duplicates are kept.
 func Canonical(t Tables) Tables {
-	t.Segments = sorted(t.Segments, func(a, b Segment) int { return cmp.Compare(a.ID, b.ID) })
-	t.Hosts = sorted(t.Hosts, func(a, b Host) int { return a.Addr.Compare(b.Addr) })
-	t.Prefixes = sorted(t.Prefixes, comparePrefixes)
-	t.Classes = sorted(t.Classes, func(a, b Class) int { return cmp.Compare(a.ID, b.ID) })
+	t.Segments, t.Hosts, t.Prefixes = slices.Clone(t.Segments), slices.Clone(t.Hosts), slices.Clone(t.Prefixes)
+	t.Classes, t.Ports, t.Cells = slices.Clone(t.Classes), slices.Clone(t.Ports), slices.Clone(t.Cells)
 	for i := range t.Classes {
-		t.Classes[i].Via = sorted(t.Classes[i].Via, netip.Addr.Compare)
+		t.Classes[i].Via = slices.Clone(t.Classes[i].Via)
 	}
-	t.Ports = mergePorts(t.Ports)
-	t.Cells = sortedCells(t.Cells)
-	t.Rules = sorted(t.Rules, func(a, b Rule) int { return cmp.Compare(a.ID, b.ID) })
+	t.Rules = slices.Clone(t.Rules)
 	for i := range t.Rules {
 		t.Rules[i].Records = append([]string{}, t.Rules[i].Records...)
 	}
-	t.Windows = sorted(t.Windows, func(a, b Window) int { return cmp.Compare(a.ID, b.ID) })
+	t.Windows = slices.Clone(t.Windows)
 	for i := range t.Windows {
 		t.Windows[i].Spans = append([]Span{}, t.Windows[i].Spans...)
 	}
+	return ordered(t)
+}
+
+// ordered is Canonical for those who only read: what is in order already is shared with t, which is large.
+func ordered(t Tables) Tables {
+	t.Segments = sorted(t.Segments, func(a, b Segment) int { return cmp.Compare(a.ID, b.ID) })
+	t.Hosts = sorted(t.Hosts, func(a, b Host) int { return a.Addr.Compare(b.Addr) })
+	t.Prefixes = sorted(t.Prefixes, comparePrefixes)
+	t.Classes = viasInOrder(sorted(t.Classes, func(a, b Class) int { return cmp.Compare(a.ID, b.ID) }))
+	t.Ports = mergePorts(t.Ports)
+	t.Cells = sortedCells(t.Cells)
+	t.Rules = sorted(t.Rules, func(a, b Rule) int { return cmp.Compare(a.ID, b.ID) })
+	t.Windows = sorted(t.Windows, func(a, b Window) int { return cmp.Compare(a.ID, b.ID) })
 	return t
+}
+
+func viasInOrder(in []Class) []Class {
+	out := in
+	for i := range in {
+		via := sorted(in[i].Via, netip.Addr.Compare)
+		if slices.Equal(via, in[i].Via) && in[i].Via != nil {
+			continue
+		}
+		if &out[0] == &in[0] {
+			out = slices.Clone(in)
+		}
+		out[i].Via = via
+	}
+	return out
 }
 
 // sortedCells is sorted for the one table that is large, and comes from the image in no order: by radix, the lowest 16 bits
 // of the key first. It keeps the order of equal keys, as sorted does.
 func sortedCells(in []Cell) []Cell {
-	out := append([]Cell{}, in...)
-	if slices.IsSortedFunc(out, func(a, b Cell) int { return cmp.Compare(a.order(), b.order()) }) {
-		return out
+	if in == nil {
+		return []Cell{}
 	}
-	from, to := out, make([]Cell, len(out))
+	inOrder := true
+	for i := 1; i < len(in) && inOrder; i++ {
+		inOrder = in[i-1].order() <= in[i].order()
+	}
+	if inOrder {
+		return in
+	}
+	from, to := in, make([]Cell, len(in))
+	spare := make([]Cell, len(in))
 	starts := make([]uint32, 1<<16)
 	for _, digit := range []func(c *Cell) uint16{
 		func(c *Cell) uint16 { return c.Port }, func(c *Cell) uint16 { return c.Dst }, func(c *Cell) uint16 { return c.Src },
@@ -53,7 +84,7 @@ func sortedCells(in []Cell) []Cell {
 			to[starts[d]] = from[i]
 			starts[d]++
 		}
-		from, to = to, from
+		from, to, spare = to, spare, to
 	}
 	return from
 }
@@ -69,7 +100,7 @@ func comparePrefixes(a, b Prefix) int {
 // mergePorts joins adjoining ranges of one class: a dense port table cannot tell them apart.
 func mergePorts(in []PortRange) []PortRange {
 	s := sorted(in, func(a, b PortRange) int { return cmp.Or(cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.Lo, b.Lo)) })
-	out := []PortRange{}
+	out := make([]PortRange, 0, len(s))
 	for _, r := range s {
 		if n := len(out); n > 0 && out[n-1].Proto == r.Proto && out[n-1].Class == r.Class && uint32(out[n-1].Hi)+1 == uint32(r.Lo) {
 			out[n-1].Hi = r.Hi
@@ -81,9 +112,13 @@ func mergePorts(in []PortRange) []PortRange {
 }
 
 func sorted[T any](in []T, by func(a, b T) int) []T {
-	out := append([]T{}, in...)
-	if !slices.IsSortedFunc(out, by) {
-		slices.SortStableFunc(out, by)
+	if in == nil {
+		return []T{}
 	}
+	if slices.IsSortedFunc(in, by) {
+		return in
+	}
+	out := slices.Clone(in)
+	slices.SortStableFunc(out, by)
 	return out
 }

@@ -75,13 +75,14 @@ type Core struct {
 	former   []string // folders of other layouts
 	captures captures
 
-	mu      sync.Mutex
-	active  *Tables
-	names   names // of active
-	devices *devices
-	status  []PortStatus
-	shown   shown
-	clock   clockValue // as it was written last
+	mu         sync.Mutex
+	active     *Tables
+	activeHash string // of active, once somebody asked
+	names      names  // of active
+	devices    *devices
+	status     []PortStatus
+	shown      shown
+	clock      clockValue // as it was written last
 }
 
 // layoutVersion names the folder of the pins: programs of another layout do not see these maps.

@@ -42,7 +42,7 @@ func decodeImage(image []byte, nameOf func(uint16) string) (Tables, error) {
 			return Tables{}, fmt.Errorf("read the image: %s: %w", s.name, err)
 		}
 	}
-	t = Canonical(t)
+	t = ordered(t)
 	if err := check(t); err != nil {
 		return Tables{}, fmt.Errorf("read the image: %w", err)
 	}
@@ -60,19 +60,16 @@ type reader struct {
 
 func (r *reader) word(at int) uint32 { return le.Uint32(r.image[at:]) }
 
+var nothing [1 << 12]byte
+
 func zero(b []byte) bool {
-	for len(b) >= 8 {
-		if le.Uint64(b) != 0 {
+	for len(b) > len(nothing) {
+		if !bytes.Equal(b[:len(nothing)], nothing[:]) {
 			return false
 		}
-		b = b[8:]
+		b = b[len(nothing):]
 	}
-	for _, v := range b {
-		if v != 0 {
-			return false
-		}
-	}
-	return true
+	return bytes.Equal(b, nothing[:len(b)])
 }
 
 func openImage(image []byte) (*reader, error) {
@@ -413,6 +410,7 @@ func (r *reader) notes(t *Tables) error {
 		t.Segments[i].Name = text()
 	}
 	for i := range t.Rules {
+		t.Rules[i].Records = []string{}
 		for n := number(); n > 0 && !short; n-- {
 			t.Rules[i].Records = append(t.Rules[i].Records, text())
 		}

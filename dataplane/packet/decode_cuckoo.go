@@ -1,10 +1,13 @@
 package packet
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
+	"runtime"
 	"slices"
+	"sync"
 )
 
 // walk visits every entry in use of a cuckoo table. The programs look at the two buckets that the hash of a key names and
@@ -22,16 +25,7 @@ func (r *reader) walk(i imageTable, used, bare func(e []byte) bool, hash func(e 
 		}
 		return n
 	}
-	n := uint32(0)
-	for at := 0; at < len(table.bytes); at += size {
-		e := table.bytes[at : at+size]
-		if !used(e) {
-			if !zero(e) {
-				return fmt.Errorf("the unused entry at byte %d is not empty", at)
-			}
-			continue
-		}
-		n++
+	entry := func(at int, e []byte) error {
 		h := hash(e, table.seed)
 		bucket, first, second := uint32(at/bucketSize), bucketOf(uint32(h), table.count), bucketOf(uint32(h>>32), table.count)
 		if bucket != first && bucket != second {
@@ -44,12 +38,52 @@ func (r *reader) walk(i imageTable, used, bare func(e []byte) bool, hash func(e 
 		if times != 1 || !bare(e) {
 			return fmt.Errorf("the entry at byte %d is found %d times, or has bytes where it should have none", at, times)
 		}
-		take(e)
+		return nil
+	}
+	err := inParts(len(table.bytes), func(from, to int) error {
+		for at := from; at < to; at += size {
+			e := table.bytes[at : at+size]
+			if used(e) {
+				if err := entry(at, e); err != nil {
+					return err
+				}
+			} else if !zero(e) {
+				return fmt.Errorf("the unused entry at byte %d is not empty", at)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	n := uint32(0)
+	for at := 0; at < len(table.bytes); at += size {
+		if e := table.bytes[at : at+size]; used(e) {
+			n++
+			take(e)
+		}
 	}
 	if n != table.entries {
 		return fmt.Errorf("%d entries are in use, the head says %d", n, table.entries)
 	}
 	return nil
+}
+
+// inParts looks at so many bytes of buckets; at many with several threads, since most of the time is spent waiting for memory.
+// It answers the first part's error.
+func inParts(length int, look func(from, to int) error) error {
+	parts := 1
+	if length >= 1<<20 {
+		parts = min(4, runtime.GOMAXPROCS(0))
+	}
+	each := (length/bucketSize + parts - 1) / parts * bucketSize
+	errs := make([]error, parts)
+	var wg sync.WaitGroup
+	for i := range parts {
+		wg.Go(func() { errs[i] = look(min(i*each, length), min((i+1)*each, length)) })
+	}
+	wg.Wait()
+	return cmp.Or(errs...)
 }
 
 // binding reads what putBinding writes.

@@ -18,7 +18,7 @@ type Staged struct {
 // Load puts tables into a new image, freezes it and reads it back. The epoch is set by Load: one more than the current.
 // The caller proves Decoded and then calls Swap or Discard.
 func (c *Core) Load(t Tables) (*Staged, error) {
-	t = Canonical(t)
+	t = ordered(t)
 	if err := check(t); err != nil {
 		return nil, fmt.Errorf("load revision %q: %w", t.Revision, err)
 	}
@@ -57,8 +57,8 @@ func (c *Core) stage(t Tables) (*Staged, error) {
 	return s, nil
 }
 
-// Decoded is what the frozen image holds.
-func (s *Staged) Decoded() Tables { return Canonical(s.decoded) }
+// Decoded is what the frozen image holds, in canonical order. It is not a copy: to be read only.
+func (s *Staged) Decoded() Tables { return s.decoded }
 
 // Discard frees staged tables that are not to become current. Harmless after Swap.
 func (s *Staged) Discard() {
@@ -75,7 +75,7 @@ func (s *Staged) Swap() error {
 		return fmt.Errorf("swap to revision %q: %w", s.decoded.Revision, err)
 	}
 	active := s.decoded
-	c.active = &active
+	c.active, c.activeHash = &active, ""
 	s.Discard()
 	return nil
 }
@@ -102,10 +102,10 @@ func (s *Staged) swap() error {
 		return fmt.Errorf("hang in the counters of the rules: %w", err)
 	}
 	former := byEpoch(epoch)
-	for _, slot := range []uint32{byEpoch(s.decoded.Epoch), imageNow} {
-		if err := c.objects.Images.Put(slot, s.image.Map); err != nil {
-			return fmt.Errorf("hang in the image: %w", err)
-		}
+	// One call for both places, in this order, waits for the programs that are running once.
+	slots, fds := []uint32{byEpoch(s.decoded.Epoch), imageNow}, []uint32{uint32(s.image.FD()), uint32(s.image.FD())}
+	if n, err := c.objects.Images.BatchUpdate(slots, fds, nil); err != nil {
+		return fmt.Errorf("hang in the image: %d of %d places: %w", n, len(slots), err)
 	}
 	// It is in force. Nobody uses the former one any more, for the same reason; so that it does not stay in memory:
 	if err := c.objects.Images.Delete(former); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
@@ -118,6 +118,19 @@ func (s *Staged) swap() error {
 const imageNow = 0
 
 func byEpoch(epoch uint32) uint32 { return 1 + epoch&1 }
+
+// Identity is the hash and the epoch of the current policy, false before the first Swap.
+func (c *Core) Identity() (hash string, epoch uint32, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.active == nil {
+		return "", 0, false
+	}
+	if c.activeHash == "" {
+		c.activeHash = Hash(*c.active)
+	}
+	return c.activeHash, c.active.Epoch, true
+}
 
 // Active is the current policy, false before the first Swap.
 func (c *Core) Active() (Tables, bool) {
@@ -147,11 +160,11 @@ func (c *Core) inForce() (epoch uint32, err error) {
 		return 0, err
 	}
 	defer m.Close()
-	err = m.view(func(image []byte) error {
-		epoch = le.Uint32(image[headEpoch:])
-		return nil
-	})
-	return epoch, err
+	head := make([]byte, chunkSize)
+	if err := m.Lookup(uint32(0), head); err != nil {
+		return 0, fmt.Errorf("read the head of the image in force: %w", err)
+	}
+	return le.Uint32(head[headEpoch:]), nil
 }
 
 // recall decodes the policy that the pinned image holds.
@@ -165,6 +178,6 @@ func (c *Core) recall() error {
 	if err != nil {
 		return fmt.Errorf("re-open the image in force: %w", err)
 	}
-	c.active = &t
+	c.active, c.activeHash = &t, ""
 	return nil
 }

@@ -9,8 +9,8 @@ import (
 
 	"github.com/cilium/ebpf"
 
+	"github.com/sekisho/sekisho/dataplane/gate"
 	"github.com/sekisho/sekisho/dataplane/packet"
-	"github.com/sekisho/sekisho/dataplane/packet/proof"
 )
 
 // guarded is a lane whose gate is the packet core, with a town's policy in force.
@@ -76,16 +76,11 @@ func (g *guarded) commit(t packet.Tables) (took steps, err error) {
 	}
 	decoded := staged.Decoded()
 	clock("load")
-	if packet.Hash(decoded) != packet.Hash(t) {
+	if err := gate.Examine(decoded, packet.Hash(t), g.town.anchors); err != nil {
 		staged.Discard()
-		return took, fmt.Errorf("the kernel's tables differ from those that were sent")
+		return took, err
 	}
-	clock("compare")
-	if v := proof.Check(&decoded, g.town.anchors); len(v) > 0 {
-		staged.Discard()
-		return took, fmt.Errorf("the policy is not proven: %s", v[0])
-	}
-	clock("prove")
+	clock("compare and prove")
 	err = staged.Swap()
 	clock("swap")
 	return took, err

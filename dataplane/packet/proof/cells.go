@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/sekisho/sekisho/dataplane/anchors"
@@ -34,13 +35,14 @@ func (c *checker) cells() {
 		c.initiator(cell, src, dst)
 		c.complaints(cell)
 	}
+	all := byRow(cells)
 	for rest := cells; len(rest) > 0; {
 		src, dst := rest[0].Src, rest[0].Dst
 		n := 1
 		for n < len(rest) && rest[n].Src == src && rest[n].Dst == dst {
 			n++
 		}
-		c.directions(rest[:n], between(cells, dst, src))
+		c.directions(rest[:n], all.between(dst, src))
 		rest = rest[n:]
 	}
 }
@@ -90,19 +92,32 @@ func inOrder(cells []packet.Cell) []packet.Cell {
 	return out
 }
 
-// between finds the cells of two classes among cells in order.
-func between(cells []packet.Cell, src, dst uint16) []packet.Cell {
-	at := func(k uint64) int {
-		i, _ := slices.BinarySearchFunc(cells, k, func(c packet.Cell, k uint64) int { return cmp.Compare(crossing(&c), k) })
-		return i
+// rows is cells in order, and where those of each initiator class begin; those of the next one begin where they end.
+type rows struct {
+	cells []packet.Cell
+	first []uint32
+}
+
+func byRow(cells []packet.Cell) rows {
+	r := rows{cells, make([]uint32, numbers+1)}
+	for i := range cells {
+		r.first[int(cells[i].Src)+1]++
 	}
-	k := uint64(src)<<32 | uint64(dst)<<16
-	from := at(k)
+	for n := range numbers {
+		r.first[n+1] += r.first[n]
+	}
+	return r
+}
+
+// between finds the cells of two classes.
+func (r rows) between(src, dst uint16) []packet.Cell {
+	row := r.cells[r.first[src]:r.first[int(src)+1]]
+	from := sort.Search(len(row), func(i int) bool { return row[i].Dst >= dst })
 	to := from
-	for to < len(cells) && cells[to].Src == src && cells[to].Dst == dst {
+	for to < len(row) && row[to].Dst == dst {
 		to++
 	}
-	return cells[from:to]
+	return row[from:to]
 }
 
 // zones: I1, I2, I3, I13, and that an uplink joins nothing.
