@@ -20,6 +20,7 @@ import (
 	"github.com/sekisho/sekisho/dataplane/bandwidth"
 	"github.com/sekisho/sekisho/dataplane/packet"
 	"github.com/sekisho/sekisho/dataplane/packet/proof"
+	"github.com/sekisho/sekisho/dataplane/packet/witness"
 	"github.com/sekisho/sekisho/dataplane/place"
 	"github.com/sekisho/sekisho/dataplane/tunnel"
 )
@@ -187,7 +188,7 @@ func (g *Gate) prepare(core *packet.Core, overdue bool) error {
 	if err != nil || last == nil || checkObjects(&last.Generation, g.anchors) != nil {
 		return no()
 	}
-	swap, discard, err := g.stage(last.Tables)
+	swap, discard, err := g.stage(last.Tables, false)
 	var refusal *Refusal
 	if errors.As(err, &refusal) {
 		return no()
@@ -281,7 +282,7 @@ func (g *Gate) apply(ctx context.Context, n Generation, keep *kept) (Result, err
 	if err := checkObjects(&n, g.anchors); err != nil {
 		return Result{}, &Refusal{Problems: err}
 	}
-	swap, discard, err := g.stage(n.Tables)
+	swap, discard, err := g.stage(n.Tables, keep != nil)
 	if err != nil {
 		return Result{}, err
 	}
@@ -314,8 +315,8 @@ func (g *Gate) apply(ctx context.Context, n Generation, keep *kept) (Result, err
 }
 
 // stage loads tables beside the current ones, reads them back and proves what it reads. Tables that are current already are
-// proven where they lie.
-func (g *Gate) stage(t packet.Tables) (swap func() error, discard func(), err error) {
+// proven where they lie. replay: packets that the proof names are played to the programs before the tables go.
+func (g *Gate) stage(t packet.Tables, replay bool) (swap func() error, discard func(), err error) {
 	nothing, hash := func() {}, packet.Hash(t)
 	if inForce, _, _ := g.core.Identity(); inForce == hash {
 		active, _ := g.core.Active()
@@ -329,6 +330,10 @@ func (g *Gate) stage(t packet.Tables) (swap func() error, discard func(), err er
 		return nil, nothing, &Refusal{Problems: err}
 	}
 	if err := Examine(staged.Decoded(), hash, g.anchors); err != nil {
+		var no *Refusal
+		if replay && errors.As(err, &no) {
+			witness.Replay(g.core, staged, g.anchors, no.Violations)
+		}
 		staged.Discard()
 		return nil, nothing, err
 	}

@@ -33,7 +33,10 @@ type Step struct {
 	Records []string `json:"records,omitempty"` // that permit it
 }
 
-var explained = packet.MAC{2, 0, 0, 0, 0, 1} // of the gate's port, which a query does not know
+var (
+	explained   = packet.MAC{2, 0, 0, 0, 0, 1}    // of the gate's port, which a query does not know
+	someStation = packet.MAC{2, 0, 0, 0, 0, 0xee} // where no MAC is asked for or registered
+)
 
 // Explain walks the decision for the first packet of a flow, as far as tables and anchors alone can tell: routes are taken
 // to be those that the destination's class permits.
@@ -56,7 +59,7 @@ func Explain(t *packet.Tables, a *anchors.Anchors, q Query) []Step {
 		q.MAC = known.mac
 	}
 	if q.MAC.IsZero() {
-		q.MAC = packet.MAC{2, 0, 0, 0, 0, 0xee} // some station
+		q.MAC = someStation
 	}
 	if q.At.IsZero() {
 		q.At = time.Now()

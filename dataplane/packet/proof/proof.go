@@ -32,6 +32,7 @@ type Violation struct {
 	Message        string          `json:"message"`
 	Counterexample *Counterexample `json:"counterexample,omitempty"` // a packet that the cell permits, from a registered station if there is one; nil when none can be named
 	Records        []string        `json:"records,omitempty"`        // what permits it
+	Replay         *Replay         `json:"replay,omitempty"`         // what the loaded programs did with it; nil when nobody asked them
 }
 
 // Counterexample is the first packet of a flow.
@@ -93,6 +94,9 @@ func (v Violation) String() string {
 	fmt.Fprintf(&b, "%s: %s", v.Invariant, v.Message)
 	if v.Counterexample != nil {
 		fmt.Fprintf(&b, "\n  packet: %s", v.Counterexample)
+	}
+	if v.Replay != nil {
+		fmt.Fprintf(&b, "\n  replayed: %s", v.Replay)
 	}
 	if len(v.Records) > 0 {
 		fmt.Fprintf(&b, "\n  permitted by: %s", strings.Join(v.Records, ", "))
