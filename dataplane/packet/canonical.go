@@ -21,11 +21,11 @@ func Canonical(t Tables) Tables {
 	for i := range t.Windows {
 		t.Windows[i].Spans = append([]Span{}, t.Windows[i].Spans...)
 	}
-	return ordered(t)
+	return Ordered(t)
 }
 
-// ordered is Canonical for those who only read: what is in order already is shared with t, which is large.
-func ordered(t Tables) Tables {
+// Ordered is Canonical for those who only read: what is in order already is shared with t, which is large.
+func Ordered(t Tables) Tables {
 	t.Segments = sorted(t.Segments, func(a, b Segment) int { return cmp.Compare(a.ID, b.ID) })
 	t.Hosts = sorted(t.Hosts, func(a, b Host) int { return a.Addr.Compare(b.Addr) })
 	t.Prefixes = sorted(t.Prefixes, comparePrefixes)

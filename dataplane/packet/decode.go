@@ -42,7 +42,7 @@ func decodeImage(image []byte, nameOf func(uint16) string) (Tables, error) {
 			return Tables{}, fmt.Errorf("read the image: %s: %w", s.name, err)
 		}
 	}
-	t = ordered(t)
+	t = Ordered(t)
 	if err := check(t); err != nil {
 		return Tables{}, fmt.Errorf("read the image: %w", err)
 	}

@@ -26,7 +26,7 @@ func Hash(t Tables) string {
 // TableHashes gives the hash of each table by itself, always in the same order: SHA-256 over its canonical rows, whose
 // numbers have fixed lengths and whose strings and lists stand behind theirs, so that no two tables share a form.
 func TableHashes(t Tables) []TableHash {
-	t = ordered(t)
+	t = Ordered(t)
 	var out []TableHash
 	add := func(name string, rows int, size int, row func(b []byte, i int) []byte) {
 		b := le.AppendUint32(make([]byte, 0, 4+rows*size), uint32(rows))

@@ -18,7 +18,7 @@ type Staged struct {
 // Load puts tables into a new image, freezes it and reads it back. The epoch is set by Load: one more than the current.
 // The caller proves Decoded and then calls Swap or Discard.
 func (c *Core) Load(t Tables) (*Staged, error) {
-	t = ordered(t)
+	t = Ordered(t)
 	if err := check(t); err != nil {
 		return nil, fmt.Errorf("load revision %q: %w", t.Revision, err)
 	}

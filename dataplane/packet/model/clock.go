@@ -21,7 +21,7 @@ type Clock struct {
 // inForce asks a rule, and those that are asked in its stead, whether one of them holds now.
 func (m *Model) inForce(id uint32, clock Clock, now time.Time) string {
 	for range packet.MaxChain {
-		r, ok := m.rules[id]
+		r, ok := m.rule(id)
 		if !ok {
 			break
 		}
@@ -75,7 +75,7 @@ var japan = time.FixedZone("JST", 9*60*60)
 func (m *Model) times(id uint32) string {
 	var out []string
 	for range packet.MaxChain {
-		r, ok := m.rules[id]
+		r, ok := m.rule(id)
 		if !ok {
 			break
 		}

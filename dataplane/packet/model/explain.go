@@ -89,7 +89,7 @@ func (m *Model) entrance(q Query, known binding) (packet.Segment, bool) {
 // permitted is a routing table that says what the destination's class permits.
 func (m *Model) permitted(_ string, _, dst netip.Addr) Hop {
 	b, _ := m.find(dst)
-	c, ok := m.classes[b.class]
+	c, ok := m.class(b.class)
 	hop := Hop{Found: ok, Device: c.Port, VLAN: c.VLAN, Outer: c.Outer, Next: dst, MAC: explained, MTU: 1500}
 	if !c.OnLink {
 		for _, via := range c.Via {

@@ -44,7 +44,8 @@ func (w *walk) group() string {
 	if !ok {
 		return "multicast-refused"
 	}
-	cell, ok := w.m.permission(w.src.class, w.m.hosts[own].class, w.p.proto, asked)
+	owner, _ := w.m.host(own)
+	cell, ok := w.m.permission(w.src.class, owner.Class, w.p.proto, asked)
 	if !ok {
 		return "multicast-refused"
 	}
@@ -60,7 +61,7 @@ func (w *walk) group() string {
 // first is the gate's own lowest address of a version in a segment.
 func (m *Model) first(segment uint16, v4 bool) (low netip.Addr, ok bool) {
 	for _, h := range m.tables.Hosts {
-		if h.Segment == segment && h.Addr.Is4() == v4 && m.classes[h.Class].Kind == packet.KindLocal && (!ok || h.Addr.Less(low)) {
+		if h.Segment == segment && h.Addr.Is4() == v4 && m.kind(h.Class) == packet.KindLocal && (!ok || h.Addr.Less(low)) {
 			low, ok = h.Addr, true
 		}
 	}

@@ -8,7 +8,9 @@
 package model
 
 import (
+	"cmp"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/sekisho/sekisho/dataplane/anchors"
@@ -81,17 +83,13 @@ type Hop struct {
 	MTU       int        // bytes of the packet from its network header on
 }
 
-// Model is a set of tables, ready to be asked.
+// Model is a set of tables, ready to be asked. Large tables are searched where they lie, so that one question about a policy
+// costs no more than finding its answer.
 type Model struct {
-	tables   *packet.Tables
+	tables   *packet.Tables // in canonical order
 	segments map[uint16]packet.Segment
 	ports    map[attachment]uint16
-	hosts    map[netip.Addr]binding
 	prefixes [2][]map[netip.Addr]binding // by family; index: prefix length
-	classes  map[uint16]packet.Class
-	services map[service]uint16 // port class
-	cells    map[crossing]packet.Cell
-	rules    map[uint32]packet.Rule
 	windows  map[uint8]packet.Window
 }
 
@@ -106,29 +104,16 @@ type binding struct {
 	exact          bool
 }
 
-type service struct {
-	proto uint8
-	port  uint16
-}
-
-type crossing struct{ src, dst, port uint16 }
-
 // New prepares tables; they must not change while the model is in use.
 func New(t *packet.Tables) *Model {
-	m := &Model{
-		tables: t, segments: map[uint16]packet.Segment{}, ports: map[attachment]uint16{}, hosts: map[netip.Addr]binding{},
-		classes: map[uint16]packet.Class{}, services: map[service]uint16{}, cells: map[crossing]packet.Cell{},
-		rules: map[uint32]packet.Rule{}, windows: map[uint8]packet.Window{},
-	}
+	inOrder := packet.Ordered(*t)
+	m := &Model{tables: &inOrder, segments: map[uint16]packet.Segment{}, ports: map[attachment]uint16{}, windows: map[uint8]packet.Window{}}
 	m.prefixes[0], m.prefixes[1] = make([]map[netip.Addr]binding, 33), make([]map[netip.Addr]binding, 129)
 	for _, s := range t.Segments {
 		m.segments[s.ID] = s
 		if !s.Tunnel {
 			m.ports[attachment{s.Port, s.VLAN, s.Outer}] = s.ID
 		}
-	}
-	for _, h := range t.Hosts {
-		m.hosts[h.Addr] = binding{h.Class, h.Segment, h.MAC, true}
 	}
 	for _, p := range t.Prefixes {
 		byLength := &m.prefixes[family(p.Prefix.Addr())][p.Prefix.Bits()]
@@ -137,24 +122,55 @@ func New(t *packet.Tables) *Model {
 		}
 		(*byLength)[p.Prefix.Addr()] = binding{p.Class, p.Segment, p.MAC, false}
 	}
-	for _, c := range t.Classes {
-		m.classes[c.ID] = c
-	}
-	for _, r := range t.Ports {
-		for n := int(r.Lo); n <= int(r.Hi); n++ {
-			m.services[service{r.Proto, uint16(n)}] = r.Class
-		}
-	}
-	for _, c := range t.Cells {
-		m.cells[crossing{c.Src, c.Dst, c.Port}] = c
-	}
-	for _, r := range t.Rules {
-		m.rules[r.ID] = r
-	}
 	for _, w := range t.Windows {
 		m.windows[w.ID] = w
 	}
 	return m
+}
+
+// entry finds a row of a table in order; the zero row when there is none.
+func entry[T, K any](rows []T, key K, order func(T, K) int) (T, bool) {
+	i, ok := slices.BinarySearchFunc(rows, key, order)
+	if !ok {
+		var none T
+		return none, false
+	}
+	return rows[i], true
+}
+
+func (m *Model) host(a netip.Addr) (packet.Host, bool) {
+	return entry(m.tables.Hosts, a, func(h packet.Host, a netip.Addr) int { return h.Addr.Compare(a) })
+}
+
+func (m *Model) class(id uint16) (packet.Class, bool) {
+	return entry(m.tables.Classes, id, func(c packet.Class, id uint16) int { return cmp.Compare(c.ID, id) })
+}
+
+// kind of a class; 0 when there is no such class.
+func (m *Model) kind(id uint16) packet.Kind {
+	c, _ := m.class(id)
+	return c.Kind
+}
+
+func (m *Model) rule(id uint32) (packet.Rule, bool) {
+	return entry(m.tables.Rules, id, func(r packet.Rule, id uint32) int { return cmp.Compare(r.ID, id) })
+}
+
+// service is the port class of a protocol's port, 0 for none.
+func (m *Model) service(proto uint8, port uint16) uint16 {
+	r, _ := entry(m.tables.Ports, port, func(r packet.PortRange, port uint16) int {
+		if c := cmp.Compare(r.Proto, proto); c != 0 || r.Lo <= port && port <= r.Hi {
+			return c
+		}
+		return cmp.Compare(r.Lo, port)
+	})
+	return r.Class
+}
+
+func (m *Model) cell(src, dst, port uint16) (packet.Cell, bool) {
+	return entry(m.tables.Cells, packet.Cell{Src: src, Dst: dst, Port: port}, func(c, k packet.Cell) int {
+		return cmp.Or(cmp.Compare(c.Src, k.Src), cmp.Compare(c.Dst, k.Dst), cmp.Compare(c.Port, k.Port))
+	})
 }
 
 func family(a netip.Addr) int {
@@ -166,8 +182,8 @@ func family(a netip.Addr) int {
 
 // find gives what is known of an address: its own entry, else that of the longest prefix that holds it.
 func (m *Model) find(a netip.Addr) (binding, bool) {
-	if b, ok := m.hosts[a]; ok {
-		return b, true
+	if h, ok := m.host(a); ok {
+		return binding{h.Class, h.Segment, h.MAC, true}, true
 	}
 	byLength := m.prefixes[family(a)]
 	for bits := len(byLength) - 1; bits >= 0; bits-- {
@@ -190,12 +206,11 @@ func (m *Model) permission(src, dst uint16, proto uint8, port uint16) (packet.Ce
 	default:
 		port = 0
 	}
-	class := m.services[service{proto, port}]
+	class := m.service(proto, port)
 	if class == 0 {
 		return packet.Cell{}, false
 	}
-	c, ok := m.cells[crossing{src, dst, class}]
-	return c, ok
+	return m.cell(src, dst, class)
 }
 
 // Decide says what becomes of a packet and changes st.Flows and st.Fragments accordingly. With anchors, a redirect has to pass the egress

@@ -23,7 +23,7 @@ func (m *Model) Part(q Query, s packet.Segment, out bool) packet.Part {
 	if c, ok := m.permission(src.class, dst.class, q.Proto, q.DPort); ok && p.At.IsZero() {
 		p.At = m.moment(c.Rule, time.Now())
 	}
-	if to, ok := m.classes[dst.class]; ok && to.Kind != packet.KindLocal && !out {
+	if to, ok := m.class(dst.class); ok && to.Kind != packet.KindLocal && !out {
 		p.Device, p.Next = to.Port, q.Dst
 		if hops := m.NextHops(q.Dst); len(hops) > 0 {
 			p.Next = hops[0]
@@ -35,7 +35,7 @@ func (m *Model) Part(q Query, s packet.Segment, out bool) packet.Part {
 // NextHops are those that the class of an address permits for it; the address itself when it may be on link.
 func (m *Model) NextHops(dst netip.Addr) (hops []netip.Addr) {
 	b, _ := m.find(dst)
-	to := m.classes[b.class]
+	to, _ := m.class(b.class)
 	if to.OnLink {
 		hops = append(hops, dst)
 	}
@@ -54,7 +54,7 @@ func (m *Model) moment(id uint32, now time.Time) time.Time {
 	}
 	best, found := now, false
 	for range packet.MaxChain {
-		r, ok := m.rules[id]
+		r, ok := m.rule(id)
 		if !ok {
 			break
 		}

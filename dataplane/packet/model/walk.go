@@ -31,7 +31,8 @@ func (w *walk) tell(step, reason string, text func() string) {
 	}
 	s := Step{Name: step, OK: reason == "", Reason: reason, Text: text()}
 	if step == "policy" || step == "flow" {
-		s.Rule, s.Records = w.out.Rule, w.m.rules[w.out.Rule].Records
+		rule, _ := w.m.rule(w.out.Rule)
+		s.Rule, s.Records = w.out.Rule, rule.Records
 	}
 	*w.told = append(*w.told, s)
 }
@@ -167,7 +168,7 @@ func (w *walk) belongs(b binding, known bool, mac packet.MAC) string {
 	return ""
 }
 
-func (w *walk) local(b binding) bool { return w.m.classes[b.class].Kind == packet.KindLocal }
+func (w *walk) local(b binding) bool { return w.m.kind(b.class) == packet.KindLocal }
 
 func (w *walk) station() (reason string) {
 	defer func() {
@@ -210,7 +211,7 @@ func (w *walk) source() string {
 
 func (w *walk) destination() (reason string) {
 	b, known := w.m.find(w.p.dst)
-	class, ok := w.m.classes[b.class]
+	class, ok := w.m.class(b.class)
 	if !known || !ok {
 		reason = "destination-unknown"
 	} else if w.isolated(w.m.segments[b.segment]) {
