@@ -251,16 +251,9 @@ func policyFlags(usage string, stderr io.Writer) (*flag.FlagSet, *policyOptions)
 
 // oneFile parses flags before and after the one file name.
 func oneFile(fs *flag.FlagSet, args []string) (string, bool) {
-	var files []string
-	for {
-		if err := fs.Parse(args); err != nil {
-			return "", false
-		}
-		if fs.NArg() == 0 {
-			break
-		}
-		files = append(files, fs.Arg(0))
-		args = fs.Args()[1:]
+	files, err := interspersed(fs, args)
+	if err != nil {
+		return "", false
 	}
 	if len(files) != 1 {
 		fmt.Fprintf(fs.Output(), "sekisho %s: want one configuration file, got %d\n", fs.Name(), len(files))
@@ -277,6 +270,11 @@ func parse(file string, stderr io.Writer) (*config.Config, bool) {
 		fmt.Fprintf(stderr, "sekisho: %v\n", err)
 		return nil, false
 	}
+	return parseText(file, doc, stderr)
+}
+
+// parseText is parse for a document that was read already.
+func parseText(file string, doc []byte, stderr io.Writer) (*config.Config, bool) {
 	cfg, errs := config.Parse(doc)
 	if errs != nil {
 		errs.Print(stderr, file)
@@ -305,6 +303,10 @@ func compile(file string, o *policyOptions, stderr io.Writer) (*compiled, bool) 
 	if !ok {
 		return nil, false
 	}
+	return compileParsed(file, cfg, o, stderr)
+}
+
+func compileParsed(file string, cfg *config.Config, o *policyOptions, stderr io.Writer) (*compiled, bool) {
 	c := &compiled{file: file, cfg: cfg, derived: o.anchors == "", at: o.at}
 	var err error
 	if c.derived {
