@@ -154,7 +154,7 @@ func (b *Book) prove(text []byte) (*config.Config, gate.Generation, error) {
 		return nil, gate.Generation{}, err
 	}
 	if vs := proof.Check(&g.Tables, a); len(vs) > 0 {
-		return nil, gate.Generation{}, &Unproven{"control", vs}
+		return nil, gate.Generation{}, &Unproven{"control", b.replayed(g, vs)}
 	}
 	return cfg, g, nil
 }
