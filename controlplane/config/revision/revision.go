@@ -2,7 +2,7 @@
 //
 // Problem: a configuration is changed at night by a tired person, and the next morning somebody must know what changed, by
 // whom, and what was proven about it. Mechanism: one lock and one path: the text is parsed, compiled, proven over the very
-// tables that go out, handed to the dataplane, which checks all of it again, and only then written down as the head. Life
+// tables that go out, which must also permit exactly what the text does, handed to the dataplane, which checks all of it again, and only then written down as the head. Life
 // cycle: init writes the first revision; each commit adds one; at start and whenever the dataplane has another policy in
 // force, the head is handed to it again. Invariant: the head is the last text that the dataplane accepted, or, before the
 // first contact, the one that root installed; nothing unproven is sent.
@@ -20,6 +20,7 @@ import (
 	"github.com/sekisho/sekisho/controlplane/audit"
 	"github.com/sekisho/sekisho/controlplane/config"
 	"github.com/sekisho/sekisho/controlplane/policy"
+	"github.com/sekisho/sekisho/controlplane/policy/equal"
 	"github.com/sekisho/sekisho/controlplane/store"
 	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/gate"
@@ -69,6 +70,7 @@ type Book struct {
 	dataplane Dataplane // nil: not reachable from here (init)
 	anchors   func() (*anchors.Anchors, error)
 	now       func() time.Time
+	compile   func(*config.Config, *anchors.Anchors) (gate.Generation, error)
 
 	mu   sync.Mutex // one change at a time
 	view sync.RWMutex
@@ -90,7 +92,7 @@ const (
 
 // New opens the book. The anchors are read again for each commit.
 func New(s store.Store, j *audit.Journal, d Dataplane, a func() (*anchors.Anchors, error), now func() time.Time) *Book {
-	return &Book{store: s, journal: j, dataplane: d, anchors: a, now: now}
+	return &Book{store: s, journal: j, dataplane: d, anchors: a, now: now, compile: policy.Compile}
 }
 
 // Load reads and compiles the head. Without any revision it does nothing.
@@ -149,12 +151,16 @@ func (b *Book) prove(text []byte) (*config.Config, gate.Generation, error) {
 	if err != nil {
 		return nil, gate.Generation{}, err
 	}
-	g, err := policy.Compile(cfg, a)
+	g, err := b.compile(cfg, a)
 	if err != nil {
 		return nil, gate.Generation{}, err
 	}
-	if vs := proof.Check(&g.Tables, a); len(vs) > 0 {
-		return nil, gate.Generation{}, &Unproven{"control", b.replayed(g, vs)}
+	vs := proof.Check(&g.Tables, a)
+	if len(vs) == 0 {
+		vs = equal.Violations(cfg, &g.Tables, a)
+	}
+	if len(vs) > 0 {
+		return nil, gate.Generation{}, &Unproven{"control", vs}
 	}
 	return cfg, g, nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/sekisho/sekisho/controlplane/config"
 	"github.com/sekisho/sekisho/controlplane/config/examples"
 	"github.com/sekisho/sekisho/controlplane/policy"
+	"github.com/sekisho/sekisho/controlplane/policy/equal"
 	"github.com/sekisho/sekisho/controlplane/store"
 	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/gate"
@@ -217,5 +218,24 @@ func TestExpiredRecordNeedsNobody(t *testing.T) {
 	}
 	if again, err := d.Commit(ctx, "root", "again", text); err != nil || !slices.Equal(again.Expired, []string{id}) || again.Policy != r.Policy {
 		t.Errorf("%+v, %v", again, err)
+	}
+}
+
+// What keeps the zones apart may still not be what the text says.
+func TestTablesThatAreNotTheTextsAreRefused(t *testing.T) {
+	d := newDesk(t)
+	ctx := context.Background()
+	d.compile = func(cfg *config.Config, a *anchors.Anchors) (gate.Generation, error) {
+		g, err := policy.Compile(cfg, a)
+		g.Tables.Cells = g.Tables.Cells[:len(g.Tables.Cells)-1]
+		return g, err
+	}
+	_, err := d.Commit(ctx, "suzuki", "", examples.Lab)
+	var u *Unproven
+	if !errors.As(err, &u) || u.By != "control" || len(u.Violations) == 0 || u.Violations[0].Invariant != equal.Invariant || u.Violations[0].Counterexample == nil {
+		t.Errorf("a cell forgotten by the compiler: got %v, want a refusal by control with a packet", err)
+	}
+	if len(d.puppet.applied) > 0 {
+		t.Error("the tables were handed over")
 	}
 }
