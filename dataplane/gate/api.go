@@ -33,6 +33,7 @@ type Status struct {
 func (g *Gate) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /generation", g.postGeneration)
+	mux.HandleFunc("POST /generation/check", g.postCheck)
 	mux.HandleFunc("POST /generation/confirm", g.postConfirm)
 	mux.HandleFunc("POST /generation/revert", g.postRevert)
 	mux.HandleFunc("GET /status", g.getStatus)
@@ -57,11 +58,8 @@ func (g *Gate) Handler() http.Handler {
 }
 
 func (g *Gate) postGeneration(w http.ResponseWriter, r *http.Request) {
-	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxGeneration))
-	d.DisallowUnknownFields()
-	var n Generation
-	if err := d.Decode(&n); err != nil {
-		answer(w, http.StatusBadRequest, failure{Error: "generation: " + err.Error()})
+	n, ok := generationOf(w, r)
+	if !ok {
 		return
 	}
 	on, err := trialOf(r.URL.Query())

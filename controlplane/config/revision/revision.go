@@ -2,10 +2,10 @@
 //
 // Problem: a configuration is changed at night by a tired person, and the next morning somebody must know what changed, by
 // whom, and what was proven about it. Mechanism: one lock and one path: the text is parsed, compiled, proven over the very
-// tables that go out, which must also permit exactly what the text does, handed to the dataplane, which checks all of it again, and only then written down as the head. Life
-// cycle: init writes the first revision; each commit adds one; at start and whenever the dataplane has another policy in
-// force, the head is handed to it again. Invariant: the head is the last text that the dataplane accepted, or, before the
-// first contact, the one that root installed; nothing unproven is sent.
+// tables that go out, which must also permit exactly what the text does, handed to the dataplane, which checks all of it
+// again, and only then written down as the head. Life cycle: init writes the first revision; each commit adds one; at start
+// and whenever the dataplane has another policy in force, the head is handed to it again. Invariant: the head is the last text
+// that the dataplane accepted, or, before the first contact, the one that root installed; nothing unproven is sent.
 package revision
 
 import (
@@ -155,11 +155,10 @@ func (b *Book) prove(text []byte) (*config.Config, gate.Generation, error) {
 	if err != nil {
 		return nil, gate.Generation{}, err
 	}
-	vs := proof.Check(&g.Tables, a)
-	if len(vs) == 0 {
-		vs = equal.Violations(cfg, &g.Tables, a)
+	if vs := proof.Check(&g.Tables, a); len(vs) > 0 {
+		return nil, gate.Generation{}, &Unproven{"control", b.replayed(g, vs)}
 	}
-	if len(vs) > 0 {
+	if vs := equal.Violations(cfg, &g.Tables, a); len(vs) > 0 {
 		return nil, gate.Generation{}, &Unproven{"control", vs}
 	}
 	return cfg, g, nil
