@@ -121,6 +121,23 @@ func Remove(device string) error {
 	return nil
 }
 
+// Empty drops what waits in the queues of a tree that is applied: packets that were let in before and must not leave any more.
+func Empty(t Tree) error {
+	link, err := netlink.LinkByName(t.Device)
+	if err != nil {
+		return fmt.Errorf("empty the queues of %s: %w", t.Device, err)
+	}
+	var errs []error
+	for _, c := range t.Classes {
+		h := c.leaf()
+		old := &netlink.GenericQdisc{QdiscAttrs: netlink.QdiscAttrs{LinkIndex: link.Attrs().Index, Handle: (h & 0xffff) << 16, Parent: h}, QdiscType: "pfifo"}
+		if err := errors.Join(netlink.QdiscDel(old), queue(link, c, h)); err != nil {
+			errs = append(errs, fmt.Errorf("empty the queues of %s: class %q: %w", t.Device, c.Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 func handle(minor uint16) uint32 { return netlink.MakeHandle(major, minor) }
 
 // root makes sure of the HTB root. The kernel cannot change the default leaf of a root in place, so it is always leaf 0, and

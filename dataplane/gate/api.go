@@ -36,6 +36,10 @@ func (g *Gate) Handler() http.Handler {
 	mux.HandleFunc("POST /generation/check", g.postCheck)
 	mux.HandleFunc("POST /generation/confirm", g.postConfirm)
 	mux.HandleFunc("POST /generation/revert", g.postRevert)
+	mux.HandleFunc("POST /isolation", g.postIsolation)
+	mux.HandleFunc("GET /isolation", g.getIsolation)
+	mux.HandleFunc("GET /isolation/records", g.getReturning)
+	mux.HandleFunc("POST /isolation/collected", g.postCollected)
 	mux.HandleFunc("GET /status", g.getStatus)
 	mux.HandleFunc("GET /counters", func(w http.ResponseWriter, r *http.Request) {
 		c, err := g.core.Counters()

@@ -18,6 +18,7 @@ import (
 	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/backstop"
 	"github.com/sekisho/sekisho/dataplane/bandwidth"
+	"github.com/sekisho/sekisho/dataplane/isolation"
 	"github.com/sekisho/sekisho/dataplane/packet"
 	"github.com/sekisho/sekisho/dataplane/packet/proof"
 	"github.com/sekisho/sekisho/dataplane/packet/witness"
@@ -34,8 +35,13 @@ type Gate struct {
 	meter    bandwidth.Meter
 	events   *hub
 	log      *slog.Logger
+
+	isolation *isolation.Keeper
+
+	shield   sync.Mutex // for a moment only: who cuts a zone off does not wait for a generation
 	backstop backstop.Options
-	print    backstop.Print // of the backstop as it was installed
+	print    backstop.Print   // of the backstop as it was installed
+	shaped   []bandwidth.Tree // queues that may hold packets
 
 	mu      sync.Mutex  // one change at a time
 	current *Generation // in force; nil before the first
@@ -98,6 +104,7 @@ func (g *Gate) open(ctx context.Context) error {
 		}
 	}
 	g.backstop = backstop.Options{Anchors: g.anchors, Tunnel: uid}
+	g.openIsolation()
 	g.tunnels = tunnel.New(tunnelOptions(g.instance, g.log))
 	if err := apply(stackSettings); err != nil {
 		return err
@@ -125,8 +132,9 @@ func (g *Gate) open(ctx context.Context) error {
 	}
 	g.core, err = packet.Open(ctx, packet.Options{
 		PinDir: g.instance.BPF(), Anchors: g.anchors, Log: g.log, ClockFile: filepath.Join(g.instance.StateOf("dataplane"), "clock"),
-		PickUp:  time.Duration(g.anchors.PickUp) * time.Second,
-		Prepare: func(core *packet.Core) error { return g.prepare(core, overdue) },
+		PickUp:   time.Duration(g.anchors.PickUp) * time.Second,
+		Isolated: g.backstop.Isolated,
+		Prepare:  func(core *packet.Core) error { return g.prepare(core, overdue) },
 	})
 	if err != nil {
 		return err
@@ -146,15 +154,15 @@ func (g *Gate) open(ctx context.Context) error {
 
 func (g *Gate) installBackstop() error {
 	p, err := backstop.Install(g.backstop)
-	if err == nil {
-		g.print = p
-	}
+	g.print = p // none, when it failed: then the next look installs it
 	return err
 }
 
 // settleBackstop puts back rules that somebody changed. While that fails, nothing is forwarded, by the stack or past it: the
 // packet core asks the kernel's routing, too.
 func (g *Gate) settleBackstop() error {
+	g.shield.Lock()
+	defer g.shield.Unlock()
 	p, err := backstop.Look()
 	if err == nil && p == g.print {
 		return apply(forwarding)
@@ -393,6 +401,9 @@ func (g *Gate) loosen(ctx context.Context, n *Generation) error {
 	if err := g.tunnels.Apply(ctx, n.Tunnels); err != nil {
 		return err
 	}
+	g.shield.Lock()
+	g.shaped = n.Bandwidth
+	g.shield.Unlock()
 	if err := shape(g.anchors, n.Bandwidth); err != nil {
 		return err
 	}
@@ -485,6 +496,7 @@ func (g *Gate) Run(ctx context.Context) {
 	defer trials.Wait()
 	trials.Go(func() { g.watchTrial(ctx) })
 	go g.events.run(ctx, g.core, g.log)
+	go g.keepIsolation(ctx)
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	changed := changes(ctx, g.log)

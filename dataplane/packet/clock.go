@@ -69,6 +69,7 @@ func (c *Core) setClock(now time.Time, floor uint32) (warning, err error) {
 		warning = fmt.Errorf("the clock shows %s, but it has been %s already: records that have a time are closed until it is right; if the later time was wrong, set the clock, remove %s and restart the daemon",
 			now.UTC().Format(floorLayout), time.Unix(60*int64(floor), 0).UTC().Format(floorLayout), c.clockFile)
 	}
+	c.floor.Store(floor)
 	v := clockValueOf(offset, floor)
 	if v == c.clock {
 		return warning, nil
@@ -79,6 +80,9 @@ func (c *Core) setClock(now time.Time, floor uint32) (warning, err error) {
 	c.clock = v
 	return warning, nil
 }
+
+// Behind tells whether the clock shows a time before one that has been. It waits for nothing.
+func (c *Core) Behind() bool { return time.Now().Unix()/60 < int64(c.floor.Load()) }
 
 // taiOffset is how far the kernel's TAI is ahead of its UTC.
 func taiOffset() (time.Duration, error) {

@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -70,6 +71,7 @@ type Core struct {
 	magic    uint16
 
 	clockFile string
+	floor     atomic.Uint32 // minute since 1970 that has been
 
 	features features
 	former   []string // folders of other layouts

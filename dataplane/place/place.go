@@ -45,6 +45,9 @@ func (i Instance) ReleaseKey() string {
 	return filepath.Join(i.Etc(), "release.pub") // base64 Ed25519, signs approvals; the private half is in StateOf("release")
 }
 
+// Isolation is what the dataplane keeps of zones that are cut off: root's, and for release to read.
+func (i Instance) Isolation() string { return filepath.Join(i.State(), "isolation", "state.json") }
+
 // AuditLog is the log that control writes; AuditKey is root's copy of the key that verifies it, AuditSigner the signing half.
 func (i Instance) AuditLog() string    { return filepath.Join(i.StateOf("control"), "audit") }
 func (i Instance) AuditKey() string    { return filepath.Join(i.Etc(), "audit.pub") }
