@@ -32,6 +32,7 @@ func (a *admin) handler(metrics http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics)
 	mux.HandleFunc("GET /status", a.status)
+	mux.HandleFunc("GET /usage", func(w http.ResponseWriter, r *http.Request) { answer(w, http.StatusOK, a.eye.Usage()) })
 	mux.HandleFunc("POST /revisions", a.commit)
 	mux.HandleFunc("GET /revisions", a.history)
 	mux.HandleFunc("GET /revisions/{number}", a.revision)

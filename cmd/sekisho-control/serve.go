@@ -55,6 +55,8 @@ func serve(ctx context.Context, i place.Instance, log *slog.Logger) (err error) 
 		Daemons:   map[string]string{"dataplane": i.DataplaneSocket(), "broker": i.BrokerSocket(), "release": i.ReleaseSocket()},
 		Head:      o.Book.Head,
 		AuditSize: func() (int64, time.Time) { return o.Log.Size(), o.Log.Last().Time },
+		Store:     o.Store,
+		Log:       log,
 		Now:       time.Now,
 	})
 	desk := transfer.New(transfer.Options{

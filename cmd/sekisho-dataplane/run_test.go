@@ -129,6 +129,17 @@ func (w *town) checkStatus(t *testing.T) {
 			t.Errorf("GET %s: %d, %v", path, code, err)
 		}
 	}
+	// mn-pc1 opened flows; of in-web, which may open none, the neighbour table knows.
+	expect(t, false, "in-web", "203.0.113.1:9")
+	seen := map[netip.Addr]time.Time{}
+	if code, err := w.ask(http.MethodGet, "/stations", nil, &seen); err != nil || code != http.StatusOK {
+		t.Errorf("GET /stations: %d, %v", code, err)
+	}
+	for _, a := range []string{"198.18.10.11", "203.0.113.11"} {
+		if at := seen[netip.MustParseAddr(a)]; time.Since(at) > 2*time.Minute || time.Until(at) > 2*time.Second {
+			t.Errorf("%s was heard of at %s of %v, want just now", a, at, seen)
+		}
+	}
 	if code, _ := w.ask(http.MethodGet, "/flows?max=many", nil, nil); code != http.StatusBadRequest {
 		t.Errorf("GET /flows?max=many: %d, want 400", code)
 	}

@@ -2,8 +2,9 @@
 //
 // Problem: the packet core counts in pinned maps that only the privileged daemon reads, and whoever looks must neither need
 // its rights nor slow it down. Mechanism: one poll a second of the dataplane's status and counters, kept as a snapshot and as
-// rates of the last ten minutes; every reader is served from there. Life cycle: Run polls until its context ends; a dataplane
-// that does not answer is shown as down, with the last counters. Invariant: nothing here changes anything.
+// rates of the last ten minutes; every reader is served from there; once a minute, what was used is remembered by the day.
+// Life cycle: Run polls until its context ends; a dataplane that does not answer is shown as down, with the last counters.
+// Invariant: nothing here changes anything but that memory.
 package monitor
 
 import (
@@ -11,6 +12,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"slices"
@@ -20,6 +22,7 @@ import (
 	"github.com/sekisho/sekisho/controlplane/config"
 	"github.com/sekisho/sekisho/controlplane/config/revision"
 	"github.com/sekisho/sekisho/controlplane/policy"
+	"github.com/sekisho/sekisho/controlplane/store"
 	"github.com/sekisho/sekisho/controlplane/web"
 	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/gate"
@@ -42,6 +45,8 @@ type Options struct {
 	Daemons   map[string]string         // name -> socket that shows whether it is up
 	Head      func() *revision.Head     // what should be in force
 	AuditSize func() (int64, time.Time) // sealed events and the time of the last checkpoint
+	Store     store.Store               // remembers what was used; nil: nobody does
+	Log       *slog.Logger              // nil: slog.Default()
 	Now       func() time.Time
 }
 
@@ -49,6 +54,9 @@ type Options struct {
 type Monitor struct {
 	o    Options
 	http *http.Client
+
+	memory   memory
+	recalled time.Time // by Run alone
 
 	mu      sync.RWMutex
 	now     snapshot
@@ -65,6 +73,9 @@ const (
 
 // New makes a monitor; Run makes it look.
 func New(o Options) *Monitor {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
 	c := socket.Client(o.Dataplane)
 	c.Timeout = timeout
 	return &Monitor{o: o, http: c}
@@ -77,6 +88,7 @@ func (m *Monitor) Run(ctx context.Context) {
 	defer m.http.CloseIdleConnections()
 	for {
 		m.poll(ctx)
+		m.recall(ctx)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

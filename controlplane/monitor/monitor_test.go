@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -32,6 +33,7 @@ type puppet struct {
 	status   gate.Status
 	counters packet.Counters
 	names    packet.Names
+	stations map[netip.Addr]time.Time
 	down     bool
 }
 
@@ -42,7 +44,7 @@ func (p *puppet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "{}", http.StatusInternalServerError)
 		return
 	}
-	json.NewEncoder(w).Encode(map[string]any{"/status": p.status, "/counters": p.counters, "/names": p.names}[r.URL.Path])
+	json.NewEncoder(w).Encode(map[string]any{"/status": p.status, "/counters": p.counters, "/names": p.names, "/stations": p.stations}[r.URL.Path])
 }
 
 func (p *puppet) set(f func()) {

@@ -48,6 +48,10 @@ func (g *Gate) Handler() http.Handler {
 	mux.HandleFunc("GET /flows", g.getFlows)
 	mux.HandleFunc("GET /events", g.getEvents)
 	mux.HandleFunc("GET /names", func(w http.ResponseWriter, r *http.Request) { reply(w, g.core.Names(), nil) })
+	mux.HandleFunc("GET /stations", func(w http.ResponseWriter, r *http.Request) {
+		seen, err := g.stations()
+		reply(w, seen, err)
+	})
 	mux.HandleFunc("GET /capture", g.getCapture)
 	mux.HandleFunc("GET /anchors", func(w http.ResponseWriter, r *http.Request) { reply(w, g.anchors, nil) })
 	mux.HandleFunc("GET /tunnel-keys", func(w http.ResponseWriter, r *http.Request) {

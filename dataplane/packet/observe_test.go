@@ -47,6 +47,20 @@ func TestAnEventNamesTheRecordThatWouldHavePermitted(t *testing.T) {
 	}
 }
 
+// Of a flow that nobody answers, only the initiator was heard.
+func TestSilentEndIsNotSeen(t *testing.T) {
+	w := newTown(t)
+	c := w.open()
+	w.up()
+	swap(t, c, townTables(Cell{Src: 21, Dst: 22, Port: 3, Rule: 2}))
+	run(t, "ip", "netns", "exec", w.hosts["lgasp"].ns, "sysctl", "-qw", "net.ipv4.icmp_echo_ignore_all=1")
+	w.in("mnpc", "ping", "-n", "-c", "1", "-W", "0.1", "198.18.21.11").Run()
+	seen, err := c.Seen()
+	if err != nil || len(seen) != 1 || seen[addrs("198.18.10.11")[0]].IsZero() {
+		t.Errorf("heard of %v, %v; want the one who asked", seen, err)
+	}
+}
+
 func TestCountersOfSegmentsAndOpenedFlows(t *testing.T) {
 	w := newTown(t)
 	c := w.open()
@@ -67,6 +81,15 @@ func TestCountersOfSegmentsAndOpenedFlows(t *testing.T) {
 	}
 	if used := n.LastUsed[2]; time.Since(used) > 10*time.Second || time.Until(used) > 2*time.Second || len(n.LastUsed) != 1 {
 		t.Errorf("last used %v, want rule 2 just now", n.LastUsed)
+	}
+	seen, err := c.Seen()
+	if err != nil || len(seen) != 2 {
+		t.Errorf("heard of %v, %v; want both ends of the flows", seen, err)
+	}
+	for _, a := range addrs("198.18.10.11", "198.18.21.11") {
+		if at := seen[a]; time.Since(at) > 10*time.Second || time.Until(at) > 2*time.Second {
+			t.Errorf("%s was heard of at %s, want just now", a, at)
+		}
 	}
 	if n.Flows.Live != 2 || n.Flows.Capacity == 0 {
 		t.Errorf("the flow table is said to hold %+v, want 2 flows", n.Flows)
