@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"time"
+
+	"github.com/sekisho/sekisho/dataplane/packet/proof"
 )
 
 // commitResult is what commits of a city's records took while permitted packets crossed the gate.
@@ -18,7 +20,7 @@ type commitResult struct {
 
 // measureCommit commits a city's records n times, each time with one record more or less, under live traffic of 64 k flows.
 func measureCommit(dir string, records, n int) (r commitResult, err error) {
-	city := newCity(records)
+	city := newCity(records, 2)
 	l, err := newLane(feederSize{packets: flows64k})
 	if err != nil {
 		return r, err
@@ -72,9 +74,13 @@ func (g *guarded) compileAndCommit(cells *int) (steps, error) {
 		return s, err
 	}
 	clock("compile")
+	if v := proof.Check(&generation.Tables, g.town.anchors); len(v) > 0 {
+		return s, fmt.Errorf("the policy is not proven: %s", v[0])
+	}
+	clock("prove")
 	*cells = len(generation.Tables.Cells)
 	rest, err := g.commit(generation.Tables)
-	s.names, s.took = append(s.names, rest.names...), append(s.took, rest.took...)
+	s.Names, s.Took = append(s.Names, rest.Names...), append(s.Took, rest.Took...)
 	return s, err
 }
 

@@ -80,7 +80,7 @@ func (g *guarded) commit(t packet.Tables) (took steps, err error) {
 		staged.Discard()
 		return took, err
 	}
-	clock("compare and prove")
+	clock("compare and prove again")
 	err = staged.Swap()
 	clock("swap")
 	return took, err

@@ -31,9 +31,13 @@ func main() {
 	seconds := flag.Int("seconds", 10, "how long -loop goes on")
 	records := flag.Int("records", 10_000, "records of -loop: 100, 1000, 10000 or 100000")
 	live := flag.Int("live", flows64k, "live flows of -loop")
+	changed := flag.Int("changes", 0, "only measure changes of a policy of so many records, and print them as JSON")
 	flag.Parse()
 	err := aside(func() error {
 		return withPins(func(dir string) error {
+			if *changed > 0 {
+				return printChanges(dir, *changed)
+			}
 			if *loop != "" {
 				return again(dir, *loop, *records, *live, time.Duration(*seconds)*time.Second)
 			}
@@ -41,8 +45,8 @@ func main() {
 		})
 	})
 	var ended *exec.ExitError
-	if errors.As(err, &ended) {
-		os.Exit(ended.ExitCode())
+	if errors.As(err, &ended) && os.Getenv(inside) == "" {
+		os.Exit(ended.ExitCode()) // it has said why
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -50,9 +54,11 @@ func main() {
 	}
 }
 
+// inside is set where aside has done its part.
+const inside = "SEKISHO_BENCH_INSIDE"
+
 // aside runs f in this program started once more with mounts of its own, so that nothing is left over however it ends.
 func aside(f func() error) error {
-	const inside = "SEKISHO_BENCH_INSIDE"
 	if os.Getenv(inside) != "" {
 		return f()
 	}
@@ -138,13 +144,18 @@ func bench(dir, out, plot string) error {
 	if err != nil {
 		return err
 	}
+	progress("measuring changes of policies")
+	changed, err := measureChanges(records)
+	if err != nil {
+		return err
+	}
 
 	fmt.Println()
-	if err := errors.Join(g.print(os.Stdout), f.print(os.Stdout), memory.print(os.Stdout), c.print(os.Stdout)); err != nil {
+	if err := errors.Join(g.print(os.Stdout), f.print(os.Stdout), memory.print(os.Stdout), c.print(os.Stdout), printGrowthOfChanges(os.Stdout, changed)); err != nil {
 		return err
 	}
 	fmt.Println()
-	all := summary(g, f, memory, c)
+	all := append(summary(g, f, memory, c), summaryOfChanges(changed)...)
 	return errors.Join(printMeasurements(os.Stdout, all), writeJSON(out, all), writePlot(plot, g, f))
 }
 

@@ -14,7 +14,7 @@ func rules(t *town, binding bool) string {
 	var b strings.Builder
 	b.WriteString("flush ruleset\ntable ip bench {\n")
 	set := func(name, keys string, n int, element func(i int)) {
-		fmt.Fprintf(&b, "set %s { typeof %s; size %d; elements = {\n", name, keys, n)
+		fmt.Fprintf(&b, "set %s { typeof %s; size %d; elements = {\n", name, keys, n+1)
 		for i := range n {
 			element(i)
 			b.WriteString(",\n")

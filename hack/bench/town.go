@@ -93,23 +93,32 @@ func newTown(records int) *town {
 }
 
 // newCity has records of groups: ten stations each, to a service with two ports. 10,000 of them make the 200,000 cells of a
-// designated city.
-func newCity(records int) *town {
+// designated city. Of 100,000 records each has four stations and one port: that makes 400,000 cells, most of what tables hold.
+// Different seeds give different records between the same stations and services.
+func newCity(records int, seed uint64) *town {
 	t := &town{records: records, stations: 1_000, services: 200}
-	t.config = bareConfig(t.stations, t.services)
-	for i := range t.config.Services {
-		t.config.Services[i].Ports = append(t.config.Services[i].Ports, config.PortSpec{Proto: "tcp", Lo: 443, Hi: 443})
+	members, both := 10, true
+	if records > 10_000 {
+		t.stations, t.services, members, both = 10_000, 1_000, 4, false
 	}
-	r := rand.New(rand.NewPCG(uint64(records), 2))
+	t.config = bareConfig(t.stations, t.services)
+	if both {
+		for i := range t.config.Services {
+			t.config.Services[i].Ports = append(t.config.Services[i].Ports, config.PortSpec{Proto: "tcp", Lo: 443, Hi: 443})
+		}
+	}
+	r := rand.New(rand.NewPCG(uint64(records), seed))
 	seen := map[pair]bool{}
 	for n := range records {
 		g := config.Group{ID: fmt.Sprintf("g%d", n)}
 		d := r.IntN(t.services)
-		for len(g.Stations) < 10 {
+		for len(g.Stations) < members {
 			s := r.IntN(t.stations)
 			if p := (pair{s, d, servicePortOf(d)}); !seen[p] {
 				seen[p] = true
-				t.pairs = append(t.pairs, p, pair{s, d, 443})
+				if t.pairs = append(t.pairs, p); both {
+					t.pairs = append(t.pairs, pair{s, d, 443})
+				}
 				g.Stations = append(g.Stations, t.config.Stations[s].ID)
 			} else if len(g.Stations) == 0 {
 				d = r.IntN(t.services)
