@@ -62,7 +62,7 @@ func serve(ctx context.Context, i place.Instance, rotate time.Duration, log *slo
 	defer unlock()
 	s, err := release.New(release.Options{
 		State: i.StateOf("release"),
-		Paths: release.Paths{Routes: i.Routes(), Approvers: i.Approvers(), Verifier: i.VerifierKey()},
+		Paths: release.Paths{Routes: i.Routes(), Approvers: i.Approvers(), Verifier: i.VerifierKey(), Isolation: i.Isolation()},
 		Log:   log,
 	})
 	if err != nil {

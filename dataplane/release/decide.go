@@ -3,11 +3,17 @@ package release
 import (
 	"crypto/ed25519"
 	"encoding/base64"
+	"errors"
+	"io/fs"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/isolation"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
@@ -17,10 +23,11 @@ type settings struct {
 	routes    Routes
 	approvers Approvers
 	verifier  ed25519.PublicKey
+	isolated  isolation.State
 }
 
 // Paths of the root-owned files.
-type Paths struct{ Routes, Approvers, Verifier string }
+type Paths struct{ Routes, Approvers, Verifier, Isolation string }
 
 func (p Paths) load() (settings, error) {
 	routes, err := LoadRoutes(p.Routes)
@@ -35,7 +42,37 @@ func (p Paths) load() (settings, error) {
 	if err != nil {
 		return settings{}, err
 	}
-	return settings{routes, approvers, key}, nil
+	isolated, err := loadIsolation(p.Isolation)
+	if err != nil {
+		return settings{}, err
+	}
+	return settings{routes, approvers, key, isolated}, nil
+}
+
+// loadIsolation reads which zones are cut off. No file means that none ever was; one that cannot be read stops everything.
+func loadIsolation(path string) (isolation.State, error) {
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) && filepath.IsAbs(path) {
+		return isolation.State{}, trustedAbove(path)
+	}
+	b, err := readTrusted(path)
+	if err != nil {
+		return isolation.State{}, err
+	}
+	s, err := isolation.Decode(b)
+	if err != nil {
+		return isolation.State{}, refuse(http.StatusServiceUnavailable, CodeSetting, "%s: which zones are cut off: %v", path, err)
+	}
+	return s, nil
+}
+
+// connected refuses what comes from or goes to a zone that is cut off.
+func (s settings) connected(rec record) error {
+	for _, z := range []anchors.Zone{rec.From, rec.To} {
+		if c, cut := s.isolated.Of(z); cut {
+			return refuse(http.StatusConflict, CodeIsolated, "%s: %s is cut off since %s by %s: %s", rec.Transfer, z, c.Since.Format(time.RFC3339), c.By, c.Reason)
+		}
+	}
+	return nil
 }
 
 func loadPublicKey(path string) (ed25519.PublicKey, error) {
@@ -125,6 +162,9 @@ func approves(a verdict.Approval, rec record, att verdict.Attestation) bool {
 // releasable is the whole decision: nil only when every condition holds now.
 func (s settings) releasable(rec record, d details, own ed25519.PublicKey, now time.Time) (verdict.Attestation, error) {
 	route, err := s.alive(rec, now)
+	if err == nil {
+		err = s.connected(rec)
+	}
 	if err != nil {
 		return verdict.Attestation{}, err
 	}

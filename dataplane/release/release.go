@@ -13,6 +13,9 @@
 // any number of times until it expires, erased. Keys of files are random, wrapped by a period key that is overwritten when it
 // rotates, so erased files stay erased in backups of the disk.
 //
+// While people have cut a zone off (package isolation), nothing is shown, approved or given out from or to it; release reads that
+// itself in root's record. What waits goes on waiting, and is as it was when the zone is given back.
+//
 // Invariants: F1 (no route joins My Number and internet), F3 (nothing leaves that the verifier did not sign), F4 (every doubt
 // is a no), F5 (prior approval on every route that leaves a protected zone). Each is checked when bytes go out, not only when
 // they come in. An accepted file survives a kill at any point; a half-written one is never seen.
@@ -68,6 +71,7 @@ const (
 	CodeRevision         = "release.revision"         // checked or approved under other routes than the present ones
 	CodeSetting          = "release.setting"          // a root-owned file is missing, wrong or writable by others
 	CodeZone             = "release.zone"             // that portal serves another zone
+	CodeIsolated         = "release.isolated"         // people have cut off one of the two zones: the file waits
 	CodeError            = "release.error"            // a fault of release or of the disk
 )
 

@@ -355,6 +355,9 @@ func (s *Server) forApprover(id string, who role) (record, details, verdict.Atte
 	if who.portal != rec.From {
 		return fail(refuse(http.StatusForbidden, CodeZone, "%s is looked at in %s, not in %s", rec.Transfer, rec.From, who.portal))
 	}
+	if err := set.connected(rec); err != nil {
+		return fail(err)
+	}
 	if rec.Sanitized == nil {
 		return fail(refuse(http.StatusConflict, CodeNotSanitized, "%s: not sanitized", rec.Transfer))
 	}
@@ -382,6 +385,9 @@ func (s *Server) approve(w http.ResponseWriter, r *http.Request, who role) error
 	}
 	if who.portal != rec.From {
 		return refuse(http.StatusForbidden, CodeZone, "%s is approved in %s, not in %s", rec.Transfer, rec.From, who.portal)
+	}
+	if err := set.connected(rec); err != nil {
+		return err
 	}
 	approver, ok := set.approvers.find(q.Person, rec.From)
 	if err := s.checkPassphrase(r.Context(), rec.From, approver, ok, q.Passphrase); err != nil {
@@ -523,6 +529,9 @@ func (s *Server) state(w http.ResponseWriter, r *http.Request, _ role) error {
 		}
 		if st.Missing = missing(route, rec, d, att, s.PublicKey()); len(st.Missing) == 0 {
 			st.State = "releasable"
+		}
+		if err := set.connected(rec); err != nil { // it waits
+			st.Code, st.State = CodeIsolated, "sanitized"
 		}
 	}
 	return answer(w, http.StatusOK, st)

@@ -102,7 +102,8 @@ approvers:
 }
 
 func (h *house) paths() Paths {
-	return Paths{Routes: filepath.Join(h.dir, "routes.yaml"), Approvers: filepath.Join(h.dir, "approvers.yaml"), Verifier: filepath.Join(h.dir, "verifier.pub")}
+	return Paths{Routes: filepath.Join(h.dir, "routes.yaml"), Approvers: filepath.Join(h.dir, "approvers.yaml"), Verifier: filepath.Join(h.dir, "verifier.pub"),
+		Isolation: filepath.Join(h.dir, "isolation", "state.json")}
 }
 
 func (h *house) clock() time.Time { h.mu.Lock(); defer h.mu.Unlock(); return h.now }

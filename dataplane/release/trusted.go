@@ -1,8 +1,10 @@
 package release
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -24,17 +26,8 @@ func readTrusted(path string) ([]byte, error) {
 	if !filepath.IsAbs(path) || filepath.Clean(path) != path {
 		return nil, bad("not a clean absolute path")
 	}
-	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
-		info, err := os.Lstat(dir)
-		if err != nil {
-			return nil, bad("%v", err)
-		}
-		if !info.IsDir() || owner(info) != 0 || info.Mode().Perm()&0o022 != 0 && info.Mode()&os.ModeSticky == 0 {
-			return nil, bad("the directory %s must belong to root and be writable by root alone", dir)
-		}
-		if dir == "/" {
-			break
-		}
+	if err := trustedAbove(path); err != nil {
+		return nil, err
 	}
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -56,6 +49,23 @@ func readTrusted(path string) ([]byte, error) {
 		return nil, bad("over %d bytes", maxSetting)
 	}
 	return b, nil
+}
+
+// trustedAbove wants that every directory above a path, as far as there are any, can only be changed by root.
+func trustedAbove(path string) error {
+	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
+		info, err := os.Lstat(dir)
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // and whoever may make it is looked at next
+		case err != nil:
+			return refuse(http.StatusServiceUnavailable, CodeSetting, "%s: %v", path, err)
+		case !info.IsDir() || owner(info) != 0 || info.Mode().Perm()&0o022 != 0 && info.Mode()&os.ModeSticky == 0:
+			return refuse(http.StatusServiceUnavailable, CodeSetting, "%s: the directory %s must belong to root and be writable by root alone", path, dir)
+		}
+		if dir == "/" || dir == "." {
+			return nil
+		}
+	}
 }
 
 func owner(info os.FileInfo) uint32 {
