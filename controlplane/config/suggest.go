@@ -118,3 +118,6 @@ func hintOf(t reflect.Type, s string) string {
 	}
 	return ""
 }
+
+// Suggest ends a message about a name that is not known with the near one, if there is any.
+func Suggest(name string, known []string) string { return suggest(name, known, "") }

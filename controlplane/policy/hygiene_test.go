@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/sekisho/sekisho/controlplane/config"
+	"github.com/sekisho/sekisho/controlplane/policy/internal/drawn"
 )
 
 // midday of 1 November 2026 in Japan.
@@ -149,18 +150,7 @@ func matches(got, want string) bool {
 // shared is shared.
 func TestShadowedRecordsMayGo(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		doc := draw(t)
-		cfg, errs := config.Parse([]byte(doc))
-		if errs != nil {
-			bad := map[int]bool{}
-			for _, e := range errs {
-				bad[e.Line] = true
-			}
-			doc = without(doc, func(line int, _ string) bool { return bad[line] })
-			if cfg, errs = config.Parse([]byte(doc)); errs != nil {
-				t.Fatal(errs)
-			}
-		}
+		doc, cfg := drawn.Config(t)
 		g, err := Compile(cfg, Anchors(cfg))
 		if err != nil {
 			t.Fatal(err)
