@@ -14,6 +14,7 @@ import (
 	"github.com/sekisho/sekisho/controlplane/config"
 	"github.com/sekisho/sekisho/controlplane/policy"
 	"github.com/sekisho/sekisho/controlplane/policy/equal"
+	"github.com/sekisho/sekisho/controlplane/policy/reading"
 	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/gate"
 	"github.com/sekisho/sekisho/dataplane/packet"
@@ -343,7 +344,7 @@ func warnExpired(stderr io.Writer, file string, cfg *config.Config, records []*c
 
 // proven prints every violation with its packet and the lines of its records.
 func (c *compiled) proven(stderr io.Writer) bool {
-	violations := append(proof.Check(&c.Tables, c.anchors), equal.Violations(c.cfg, &c.Tables, c.anchors)...)
+	violations := append(proof.Check(&c.Tables, c.anchors), equal.Violations(reading.Of(c.cfg), &c.Tables, c.anchors)...)
 	for _, v := range violations {
 		fmt.Fprintf(stderr, "%s: refused: %s: %s\n", c.file, v.Invariant, v.Message)
 		if v.Counterexample != nil {

@@ -7,7 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/sekisho/sekisho/dataplane/packet/proof"
+	"github.com/sekisho/sekisho/controlplane/policy"
+	"github.com/sekisho/sekisho/controlplane/policy/proven"
 )
 
 // commitResult is what commits of a city's records took while permitted packets crossed the gate.
@@ -69,15 +70,14 @@ func measureCommit(dir string, records, n int) (r commitResult, err error) {
 func (g *guarded) compileAndCommit(cells *int) (steps, error) {
 	var s steps
 	clock := s.clock()
-	generation, err := g.town.compile()
+	generation, err := proven.Compile(g.town.config, g.town.anchors, policy.Compile)
 	if err != nil {
 		return s, err
 	}
-	clock("compile")
-	if v := proof.Check(&generation.Tables, g.town.anchors); len(v) > 0 {
+	if v := append(generation.Isolation, generation.Equality...); len(v) > 0 {
 		return s, fmt.Errorf("the policy is not proven: %s", v[0])
 	}
-	clock("prove")
+	clock("compile and prove")
 	*cells = len(generation.Tables.Cells)
 	rest, err := g.commit(generation.Tables)
 	s.Names, s.Took = append(s.Names, rest.Names...), append(s.Took, rest.Took...)

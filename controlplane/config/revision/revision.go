@@ -20,7 +20,7 @@ import (
 	"github.com/sekisho/sekisho/controlplane/audit"
 	"github.com/sekisho/sekisho/controlplane/config"
 	"github.com/sekisho/sekisho/controlplane/policy"
-	"github.com/sekisho/sekisho/controlplane/policy/equal"
+	"github.com/sekisho/sekisho/controlplane/policy/proven"
 	"github.com/sekisho/sekisho/controlplane/store"
 	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/gate"
@@ -151,17 +151,17 @@ func (b *Book) prove(text []byte) (*config.Config, gate.Generation, error) {
 	if err != nil {
 		return nil, gate.Generation{}, err
 	}
-	g, err := b.compile(cfg, a)
+	p, err := proven.Compile(cfg, a, b.compile)
 	if err != nil {
 		return nil, gate.Generation{}, err
 	}
-	if vs := proof.Check(&g.Tables, a); len(vs) > 0 {
-		return nil, gate.Generation{}, &Unproven{"control", b.replayed(g, vs)}
+	if len(p.Isolation) > 0 {
+		return nil, gate.Generation{}, &Unproven{"control", b.replayed(p.Generation, p.Isolation)}
 	}
-	if vs := equal.Violations(cfg, &g.Tables, a); len(vs) > 0 {
-		return nil, gate.Generation{}, &Unproven{"control", vs}
+	if len(p.Equality) > 0 {
+		return nil, gate.Generation{}, &Unproven{"control", p.Equality}
 	}
-	return cfg, g, nil
+	return cfg, p.Generation, nil
 }
 
 // Commit brings a text into force (反映) and makes it the head. Every refusal is recorded.

@@ -97,10 +97,10 @@ func (f Fault) Violation(t *packet.Tables, a *anchors.Anchors) proof.Violation {
 	return v
 }
 
-// Violations are the faults of Check as the proof's callers show them.
-func Violations(c *config.Config, t *packet.Tables, a *anchors.Anchors) []proof.Violation {
+// Violations are the faults of Compare as the proof's callers show them.
+func Violations(d *reading.Document, t *packet.Tables, a *anchors.Anchors) []proof.Violation {
 	var out []proof.Violation
-	for _, f := range Check(c, a, t) {
+	for _, f := range Compare(d, a, t) {
 		out = append(out, f.Violation(t, a))
 	}
 	return out
@@ -109,7 +109,12 @@ func Violations(c *config.Config, t *packet.Tables, a *anchors.Anchors) []proof.
 // Check compares decoded tables with the configuration that they were compiled from. An empty answer means that they permit the
 // same. The anchors number the segments. Tables of any content are answered for.
 func Check(c *config.Config, a *anchors.Anchors, t *packet.Tables) []Fault {
-	k := &checker{t: t, d: reading.Of(c), a: a, joined: map[[2]int]*reading.Ports{}}
+	return Compare(reading.Of(c), a, t)
+}
+
+// Compare is Check for a configuration that was read already, for this one comparison.
+func Compare(d *reading.Document, a *anchors.Anchors, t *packet.Tables) []Fault {
+	k := &checker{t: t, d: d, a: a, joined: map[[2]int]*reading.Ports{}}
 	k.cut()
 	k.places()
 	k.bindings()
