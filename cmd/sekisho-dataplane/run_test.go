@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -18,7 +17,6 @@ import (
 	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/backstop"
 	"github.com/sekisho/sekisho/dataplane/gate"
-	"github.com/sekisho/sekisho/dataplane/packet"
 	"github.com/sekisho/sekisho/dataplane/place"
 	"github.com/sekisho/sekisho/dataplane/tunnel/netlab"
 )
@@ -174,131 +172,6 @@ func (w *town) checkPortals(t *testing.T) {
 		for _, addr := range []string{"198.18.10.11:443", "198.18.21.11:443", "203.0.113.11:443", "198.18.40.11:443", "198.51.100.11:443"} {
 			expect(t, false, ns, addr)
 		}
-	}
-}
-
-// Each lie changes one object of an honest generation.
-func (w *town) checkLies(t *testing.T) {
-	honest := w.status(t)
-	last, err := os.ReadFile(filepath.Join(w.instance.StateOf("dataplane"), "generation.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	routeOf := func(g *gate.Generation, prefix string) *gate.Route {
-		for i := range g.Routes {
-			if g.Routes[i].Prefix == netip.MustParsePrefix(prefix) && !g.Routes[i].Unreachable {
-				return &g.Routes[i]
-			}
-		}
-		t.Fatalf("no route %s", prefix)
-		return nil
-	}
-	segmentOf := func(g *gate.Generation, name string) *packet.Segment {
-		for i := range g.Tables.Segments {
-			if g.Tables.Segments[i].Name == name {
-				return &g.Tables.Segments[i]
-			}
-		}
-		t.Fatalf("no segment %s", name)
-		return nil
-	}
-	lies := []struct {
-		name string
-		tell func(g *gate.Generation)
-		want string // in the error or in a violation
-	}{
-		{"segment relabelled", func(g *gate.Generation) { segmentOf(g, "in-net").Zone = anchors.MyNumber }, ""},
-		{"segments' ports swapped", func(g *gate.Generation) {
-			a, b := segmentOf(g, "mn-office"), segmentOf(g, "in-net")
-			a.Port, b.Port = b.Port, a.Port
-		}, ""},
-		{"prefix stolen", func(g *gate.Generation) {
-			for i := range g.Tables.Prefixes {
-				if g.Tables.Prefixes[i].Prefix == netip.MustParsePrefix("203.0.113.0/24") {
-					g.Tables.Prefixes[i].Segment = segmentOf(g, "mn-office").ID
-				}
-			}
-		}, ""},
-		{"cell from My Number to the internet", func(g *gate.Generation) {
-			classOf := func(addr string) uint16 {
-				for _, h := range g.Tables.Hosts {
-					if h.Addr == netip.MustParseAddr(addr) {
-						return h.Class
-					}
-				}
-				t.Fatalf("no host %s", addr)
-				return 0
-			}
-			c := g.Tables.Cells[0]
-			c.Src, c.Dst = classOf("198.18.10.11"), classOf("203.0.113.11")
-			g.Tables.Cells = append(g.Tables.Cells, c)
-		}, "I1"},
-		{"route to the wrong port", func(g *gate.Generation) { routeOf(g, "198.18.10.0/24").Port = "inw0" }, "inw0"},
-		{"region's route to the line, in clear", func(g *gate.Generation) { routeOf(g, "198.51.100.0/26").Port = "wan0" }, "wan0"},
-		{"default route to the internet", func(g *gate.Generation) {
-			g.Routes = append(g.Routes, gate.Route{Prefix: netip.MustParsePrefix("0.0.0.0/0"), Port: "inw0"})
-		}, "no segment"},
-		{"more specific route", func(g *gate.Generation) {
-			g.Routes = append(g.Routes, gate.Route{Prefix: netip.MustParsePrefix("198.18.10.128/25"), Port: "lg0"})
-		}, "mn0"},
-		{"route via a stranger", func(g *gate.Generation) {
-			routeOf(g, "198.18.10.0/24").Via = netip.MustParseAddr("198.18.10.66")
-		}, "no router"},
-		{"route given twice", func(g *gate.Generation) { g.Routes = append(g.Routes, *routeOf(g, "198.18.10.0/24")) }, "twice"},
-		{"foreign peer", func(g *gate.Generation) {
-			g.Tunnels[0].Peers[0].PublicKey = "c2VraXNobyBmb3JlaWduIHBlZXIgcHVibGljIGtleSE="
-		}, "public key"},
-		{"unknown region", func(g *gate.Generation) { g.Tunnels[0].Peers[0].ID = "elsewhere" }, "no peer"},
-		{"wrong endpoint", func(g *gate.Generation) {
-			g.Tunnels[0].Peers[0].Endpoint = netip.MustParseAddrPort("203.0.113.66:51820")
-		}, "endpoint"},
-		{"region with more addresses", func(g *gate.Generation) {
-			g.Tunnels[0].Peers[0].Allowed = append(g.Tunnels[0].Peers[0].Allowed, netip.MustParsePrefix("203.0.113.0/24"))
-		}, "may send from"},
-		{"regions exchanged", func(g *gate.Generation) {
-			p := g.Tunnels[0].Peers
-			p[0].Allowed, p[1].Allowed = p[1].Allowed, p[0].Allowed
-		}, "may send from"},
-		{"region twice", func(g *gate.Generation) { g.Tunnels[0].Peers = append(g.Tunnels[0].Peers, g.Tunnels[0].Peers[0]) }, "twice"},
-		{"tunnel by another line", func(g *gate.Generation) { g.Tunnels[0].Line = "inw0" }, "line"},
-		{"tunnel on another port number", func(g *gate.Generation) { g.Tunnels[0].Listen = 53 }, "port 53"},
-		{"tunnel on a port's device", func(g *gate.Generation) { g.Tunnels[0].Device = "in0" }, "no tunnel"},
-		{"tunnel with a station's address", func(g *gate.Generation) {
-			g.Tunnels[0].Addrs = append(g.Tunnels[0].Addrs, netip.MustParseAddr("198.18.10.11"))
-		}, "not the gate's"},
-		{"tunnel MTU", func(g *gate.Generation) { g.Tunnels[0].MTU = 65535 }, "MTU"},
-		{"probe to a stranger", func(g *gate.Generation) {
-			g.Tunnels[0].Peers[0].Probe = netip.MustParseAddrPort("203.0.113.11:53")
-		}, "probe"},
-		{"guarantees over the line", func(g *gate.Generation) { g.Bandwidth[0].Classes[0].Guarantee = g.Bandwidth[0].Rate }, "exceed"},
-		{"bandwidth on a port", func(g *gate.Generation) { g.Bandwidth[0].Device = "mn0" }, "no tunnel"},
-		{"no revision", func(g *gate.Generation) { g.Revision = "" }, "revision"},
-	}
-	for _, l := range lies {
-		t.Run(l.name, func(t *testing.T) {
-			g := w.compile(t)
-			l.tell(&g)
-			code, v := w.apply(t, g)
-			if code != http.StatusConflict {
-				t.Fatalf("answered with %d %+v, want 409", code, v)
-			}
-			all := v.Error
-			for _, x := range v.Violations {
-				all += "\n" + x.Invariant + " " + x.Message
-			}
-			if !strings.Contains(all, l.want) {
-				t.Errorf("answer %q: want %q in it", all, l.want)
-			}
-		})
-	}
-	if now := w.status(t); now.Result != honest.Result {
-		t.Errorf("in force after the lies: %+v, want %+v", now.Result, honest.Result)
-	}
-	if now, err := os.ReadFile(filepath.Join(w.instance.StateOf("dataplane"), "generation.json")); err != nil || !bytes.Equal(now, last) {
-		t.Errorf("the kept generation changed (%v)", err)
-	}
-	if code, err := w.ask(http.MethodPost, "/generation", map[string]any{"revision": "x", "backstop": "none"}, nil); code != http.StatusBadRequest {
-		t.Errorf("a generation with an unknown key: %d, %v, want 400", code, err)
 	}
 }
 

@@ -33,6 +33,7 @@ var commands = []command{
 	{"check", "check FILE [--anchors FILE] [--at DAY]   validate a configuration, compile it and prove that the zones stay apart", runCheck},
 	{"trace", "trace FILE --from ZONE --src A --dst B --proto tcp --dport N [--mac M]   which step decides, and by which record", runTrace},
 	{"explain", "explain FILE RECORD [--json]   what a record became: classes, ports, rules, cells, and what it shares with others", runExplain},
+	{"stones", "stones FILE [--json]   stepping stones: what stands in one zone, can be reached from a second and reaches a third", runStones},
 	{"hygiene", "hygiene FILE [--name N] | --name N   [--json]   what there is to tidy up: unused, shadowed, broad, due for review, expired", runHygiene},
 	{"anchors", "anchors FILE   print the anchors that a configuration needs, for root to put into force", runAnchors},
 	{"sanitize", "sanitize FILE... --out DIR [--report FILE.json]   sanitize and verify files in their sandboxes", runSanitize},

@@ -20,6 +20,7 @@ import (
 	"github.com/sekisho/sekisho/dataplane/packet"
 	"github.com/sekisho/sekisho/dataplane/packet/model"
 	"github.com/sekisho/sekisho/dataplane/packet/proof"
+	"github.com/sekisho/sekisho/dataplane/packet/stones"
 )
 
 // compiled is a configuration that was read, checked and compiled.
@@ -51,8 +52,8 @@ func runCheck(_ context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitFailed
 	}
 	t := &c.Tables
-	fmt.Fprintf(stdout, "%s: valid and proven: %d segments, %s, %d classes, %d cells, hash %s\n",
-		file, len(t.Segments), counted(c.cfg), len(t.Classes), len(t.Cells), packet.Hash(*t))
+	fmt.Fprintf(stdout, "%s: valid and proven: %d segments, %s, %d classes, %d cells, %s, hash %s\n",
+		file, len(t.Segments), counted(c.cfg), len(t.Classes), len(t.Cells), countStones(len(stones.Find(t, c.anchors))), packet.Hash(*t))
 	return exitOK
 }
 

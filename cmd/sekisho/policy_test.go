@@ -48,6 +48,31 @@ func ran(args ...string) (int, string) {
 	return code, text
 }
 
+// Two records, each right, that together join the internet and My Number, and a third that leads on into a region.
+const (
+	inTheMiddle = "\ncommunications:\n"
+	twoRecords  = `  - id: web-maintenance
+    from: {stations: [in-pc1]}
+    to: {services: [eltax]}
+    ports: [tcp/443]
+    window: office-hours
+    purpose: 保守
+    owner: 情報管理室
+  - id: asp-notify
+    from: {stations: [lg-pc1]}
+    to: {services: [resident]}
+    ports: [tcp/443]
+    purpose: 通知
+    owner: 総務課
+  - id: lg-mail
+    from: {stations: [in-pc1]}
+    to: {stations: [lg-pc2]}
+    ports: [tcp/25]
+    purpose: メール
+    owner: 総務課
+`
+)
+
 func TestPolicyCommands(t *testing.T) {
 	trace := func(args ...string) []string { return append([]string{"trace", "LAB", "--at", "2026-10-01"}, args...) }
 	cases := []struct {
@@ -78,6 +103,10 @@ func TestPolicyCommands(t *testing.T) {
 		{"explain-gate", "", "", []string{"explain", "LAB", "gate:portal-lgwan"}, 0},
 		{"explain-unknown", "", "", []string{"explain", "LAB", "eltax-sumbit"}, 1},
 		{"explain-no-record", "", "", []string{"explain", "LAB"}, 2},
+		{"stones", inTheMiddle, inTheMiddle + twoRecords, []string{"stones", "LAB"}, 0},
+		{"stones-json", inTheMiddle, inTheMiddle + twoRecords, []string{"stones", "LAB", "--json"}, 0},
+		{"stones-none", "", "", []string{"stones", "LAB"}, 0},
+		{"stones-counted", inTheMiddle, inTheMiddle + twoRecords, []string{"check", "LAB", "--at", "2026-10-01"}, 0},
 		{"check-no-file", "", "", []string{"check", "nowhere.yaml"}, 1},
 		{"check-no-argument", "", "", []string{"check"}, 2},
 		{"check-two-files", "", "", []string{"check", "LAB", "LAB"}, 2},

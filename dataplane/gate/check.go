@@ -18,6 +18,9 @@ func checkObjects(g *Generation, a *anchors.Anchors) error {
 	if g.Revision == "" || len(g.Revision) > 200 {
 		c.fail("revision %q: want 1 to 200 characters", g.Revision)
 	}
+	if g.Tables.Revision != g.Revision {
+		c.fail("revision %q: its tables say that they are revision %q", g.Revision, g.Tables.Revision)
+	}
 	c.routes(g.Routes)
 	c.tunnels(g.Tunnels)
 	c.bandwidth(g.Bandwidth, g.Tunnels)

@@ -46,8 +46,9 @@ type Gate struct {
 	mu      sync.Mutex  // one change at a time
 	current *Generation // in force; nil before the first
 	digest  string      // of current
-	trial   *trial      // of current; nil: it is there for good
-	ended   *Ended      // the last trial
+	stand   witness.Stand
+	trial   *trial // of current; nil: it is there for good
+	ended   *Ended // the last trial
 	indexes map[string]int
 	boot    func() (id string, at time.Duration) // which start of the machine this is, and how long ago that was
 }
@@ -139,6 +140,7 @@ func (g *Gate) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	g.stand.Core = g.core
 	g.backstop.Magic = g.core.Magic()
 	if err := g.installBackstop(); err != nil {
 		return err
@@ -340,7 +342,7 @@ func (g *Gate) stage(t packet.Tables, replay bool) (swap func() error, discard f
 	if err := Examine(staged.Decoded(), hash, g.anchors); err != nil {
 		var no *Refusal
 		if replay && errors.As(err, &no) {
-			witness.Replay(g.core, staged, g.anchors, no.Violations)
+			g.stand.Replay(staged, g.anchors, no.Violations)
 		}
 		staged.Discard()
 		return nil, nothing, err
@@ -572,7 +574,7 @@ func (g *Gate) settle(ctx context.Context) error {
 
 // Close lets go of everything and changes nothing: programs, rules, routes and engines go on.
 func (g *Gate) Close() error {
-	var errs []error
+	errs := []error{g.stand.Close()}
 	if g.tunnels != nil {
 		errs = append(errs, g.tunnels.Close())
 	}

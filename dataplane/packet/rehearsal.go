@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"os"
 	"runtime"
 	"slices"
 	"time"
@@ -61,6 +62,9 @@ func (c *Core) Rehearse() (*Rehearsal, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("rehearse: %w", err)
+	}
+	for name, room := range map[string]uint32{programsMapSegmentPairs: 64, programsMapFragments: 64, programsMapEvents: uint32(os.Getpagesize())} {
+		spec.Maps[name].MaxEntries = room
 	}
 	r := &Rehearsal{core: c, spec: spec, programs: map[string]*ebpf.Program{}, calls: make(chan func()), ended: make(chan struct{})}
 	bare := spec.Copy()

@@ -33,6 +33,7 @@ func (c *checker) cells() {
 		}
 		c.zones(cell, src, dst)
 		c.initiator(cell, src, dst)
+		c.ownZone(cell, src, dst)
 		c.complaints(cell)
 	}
 	all := byRow(cells)

@@ -366,6 +366,12 @@ var seeded = []struct {
 	{"the gate serves what the anchors do not name", permit(lgPC, lgGate, https), "I5", "-> 198.18.20.1 (lgwan) tcp/443", "new"},
 	{"the gate serves another segment", permit(lgPC, mnGate, echo), "I5", "", "new"},
 	{"the gate opens to itself", permit(mnGate, inGate, https), "I5", "", "new"},
+	{"the gate serves another zone", permit(lgPC, mnGate, echo), "I9", "198.18.20.11 (lgwan) -> 198.18.10.1 (my-number)", "new"},
+	{"the gate opens into another zone", permit(lgGate, web, https), "I9", "the gate: 198.18.20.1 (lgwan) -> 203.0.113.11 (internet)", "new"},
+	{"a portal serves another zone, by a designated communication", permit(mnPC, portalHost, https), "I9", "198.18.10.11 (my-number) -> 198.18.120.2 (lgwan)", "new"},
+	{"a portal opens into another zone", permit(portalHost, web, https), "I9", "198.18.120.2 (lgwan) -> 203.0.113.11 (internet)", "new"},
+	{"one local process in two zones", func(t *packet.Tables) { host(t, "203.0.113.1").Class = mnGate }, "I9", "203.0.113.1", "gate:echo"},
+	{"a local process in the class of another of its zone", func(t *packet.Tables) { host(t, "198.18.120.1").Class = lgGate }, "I9", "", ""},
 	{"a portal opens", permit(portalHost, lgPC, https), "I5", "port pt-lg MAC 02:53:4b:00:02:02: 198.18.120.2", "new"},
 
 	{"a class that leaves by another port", func(t *packet.Tables) { class(t, asp).Port = "in0" }, "I7", "-> 198.19.0.11", "eltax"},

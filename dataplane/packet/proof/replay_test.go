@@ -49,6 +49,7 @@ func openCore(t *testing.T) *packet.Core {
 var stopped = map[string]string{
 	"a class opens to itself":                            "destination-address", // from an address to itself
 	"a station's address as the gate's":                  "egress-mismatch",     // the gate sends only into the segment of its address
+	"the gate opens into another zone":                   "egress-mismatch",
 	"the gate opens to itself":                           "destination-unknown", // nobody sends from one of the gate's addresses to another
 	"a direct class that may not go directly":            "egress-mismatch",     // no next hop is left
 	"a region's class that is forwarded in clear":        "egress-unguarded",    // a tunnel's device is no exit for frames

@@ -18,19 +18,28 @@ import (
 	"github.com/sekisho/sekisho/dataplane/packet/proof"
 )
 
-// Most is how many counterexamples of one refusal are played; each takes some milliseconds, the first about a second.
+// Most is how many counterexamples of one refusal are played; each takes some milliseconds.
 const Most = 16
 
-// Replay plays the counterexamples of violations to the programs that core has loaded, over the staged tables, and writes
-// what became of them into the violations.
-func Replay(core *packet.Core, staged *packet.Staged, a *anchors.Anchors, violations []proof.Violation) {
+// Stand is where a gate's packets are played. The zero value with a core is ready; the programs are loaded for the first
+// refusal and kept for the next, so that who is refused again and again costs little. One caller at a time.
+type Stand struct {
+	Core *packet.Core
+
+	rehearsal *packet.Rehearsal
+}
+
+// Replay plays the counterexamples of violations over the staged tables, and writes what became of them into the violations.
+func (s *Stand) Replay(staged *packet.Staged, a *anchors.Anchors, violations []proof.Violation) {
 	if !slices.ContainsFunc(violations, func(v proof.Violation) bool { return v.Counterexample != nil }) {
 		return
 	}
-	r, err := core.Rehearse()
+	var err error
+	if s.rehearsal == nil {
+		s.rehearsal, err = s.Core.Rehearse()
+	}
 	if err == nil {
-		defer r.Close()
-		err = In(r, staged, a, violations)
+		err = In(s.rehearsal, staged, a, violations)
 	}
 	if err == nil {
 		return
@@ -42,7 +51,17 @@ func Replay(core *packet.Core, staged *packet.Staged, a *anchors.Anchors, violat
 	}
 }
 
-// In is Replay in a rehearsal that is there already.
+// Close lets go of the programs.
+func (s *Stand) Close() error {
+	if s.rehearsal == nil {
+		return nil
+	}
+	r := s.rehearsal
+	s.rehearsal = nil
+	return r.Close()
+}
+
+// In is Replay in a rehearsal.
 func In(r *packet.Rehearsal, staged *packet.Staged, a *anchors.Anchors, violations []proof.Violation) error {
 	if err := r.Show(staged); err != nil {
 		return err
