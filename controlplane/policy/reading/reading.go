@@ -150,6 +150,7 @@ func (r *reader) group(g *config.Group) {
 			i = len(in)
 			in = append(in, r.ends(s.Segment, nil))
 			in[i].Group = true
+			in[i].Addrs = make(space.Addrs, 0, len(g.Stations))
 		}
 		in[i].Addrs = append(in[i].Addrs, s.Addrs...)
 	}
