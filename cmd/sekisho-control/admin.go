@@ -10,6 +10,7 @@ import (
 
 	"github.com/sekisho/sekisho/controlplane/config"
 	"github.com/sekisho/sekisho/controlplane/config/revision"
+	"github.com/sekisho/sekisho/controlplane/emergency"
 	"github.com/sekisho/sekisho/controlplane/identity"
 	"github.com/sekisho/sekisho/controlplane/monitor"
 	"github.com/sekisho/sekisho/controlplane/office"
@@ -21,6 +22,7 @@ import (
 type admin struct {
 	office *office.Office
 	eye    *monitor.Monitor
+	alarm  *emergency.Desk
 }
 
 // root is who acts on this socket.
@@ -36,6 +38,7 @@ func (a *admin) handler(metrics http.Handler) http.Handler {
 	mux.HandleFunc("POST /revisions", a.commit)
 	mux.HandleFunc("GET /revisions", a.history)
 	mux.HandleFunc("GET /revisions/{number}", a.revision)
+	mux.HandleFunc("POST /isolation", a.isolation)
 	mux.HandleFunc("GET /people", a.people)
 	mux.HandleFunc("POST /people", a.addPerson)
 	mux.HandleFunc("POST /people/{id}/reset", a.resetPerson)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sekisho/sekisho/controlplane/config/revision"
+	"github.com/sekisho/sekisho/controlplane/emergency"
 	"github.com/sekisho/sekisho/controlplane/monitor"
 	"github.com/sekisho/sekisho/controlplane/office"
 	"github.com/sekisho/sekisho/controlplane/transfer"
@@ -120,9 +121,11 @@ func serve(ctx context.Context, i place.Instance, log *slog.Logger) (err error) 
 		}
 	})
 	wg.Go(func() { keepInForce(work, o.Book, log) })
+	alarm := emergency.New(emergency.Options{Dataplane: i.DataplaneSocket(), Store: o.Store, Journal: o.Journal, Log: log})
+	wg.Go(func() { alarm.Run(work) })
 
 	// Last, because who waits for control waits for this socket.
-	if err := listen(i.AdminSocket(), socket.Admit((&admin{office: o, eye: eye}).handler(eye.Metrics()))); err != nil {
+	if err := listen(i.AdminSocket(), socket.Admit((&admin{office: o, eye: eye, alarm: alarm}).handler(eye.Metrics()))); err != nil {
 		return err
 	}
 	log.Info("serving", "admin", i.AdminSocket())

@@ -41,6 +41,8 @@ var commands = []command{
 	{"commit", "commit --name N [--comment TEXT] FILE   prove a configuration and bring it into force", runCommit},
 	{"history", "history --name N [--max N]   revisions, newest first", runHistory},
 	{"diff", "diff --name N FILE|REVISION [FILE|REVISION]   what differs between two texts, or one and the head", runDiff},
+	{"isolate", "isolate ZONE --name N --reason TEXT [--for 2h | --until TIME]   cut a zone off at once (my-number, lgwan, internet; uplink: all tunnels)", runIsolate},
+	{"rejoin", "rejoin ZONE --name N --reason TEXT [--dry-run]   give a zone back that was cut off", runRejoin},
 	{"status", "status --name N   what control sees, as JSON", runStatus},
 	{"flows", "flows --name N [--zone Z] [--segment S] [--record R] [--addr A] [--json]   live flows, by what they carried", runFlows},
 	{"top", "top --name N [--once]   records, flows, segments and drops by rate, refreshed", runTop},

@@ -3,12 +3,15 @@ package monitor
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/sekisho/sekisho/controlplane/web"
+	"github.com/sekisho/sekisho/dataplane/isolation"
 	"github.com/sekisho/sekisho/dataplane/packet"
 )
 
@@ -60,6 +63,9 @@ var (
 	classRate      = desc("class_delivered_bytes_per_second", "Rate delivered over the last seconds.", "device", "class")
 	classSent      = desc("class_sent_bytes_total", "Bytes sent in the bandwidth class.", "device", "class")
 	classDrops     = desc("class_dropped_packets_total", "Packets dropped in the bandwidth class.", "device", "class")
+	isolatedZone   = desc("zone_isolated", "1 when people have cut the zone off; of the uplink, every tunnel.", "zone")
+	isolatedSince  = desc("zone_isolated_since_timestamp_seconds", "Time at which the zone was cut off; only while it is.", "zone")
+	isolatedUntil  = desc("zone_isolated_until_timestamp_seconds", "Time at which the zone is given back by itself; only while that is planned.", "zone")
 	auditEvents    = desc("audit_events_total", "Events recorded and sealed.")
 	auditSealed    = desc("audit_checkpoint_timestamp_seconds", "Time of the newest checkpoint.")
 )
@@ -114,6 +120,17 @@ func (m *Monitor) Collect(ch chan<- prometheus.Metric) {
 	}
 	if !s.up {
 		return
+	}
+	for _, z := range isolation.Zones {
+		i := slices.IndexFunc(st.Isolated, func(c web.Cut) bool { return c.Zone == z })
+		gauge(isolatedZone, truth(i >= 0), z.String())
+		if i < 0 {
+			continue
+		}
+		gauge(isolatedSince, float64(st.Isolated[i].Since.Unix()), z.String())
+		if until := st.Isolated[i].Until; !until.IsZero() {
+			gauge(isolatedUntil, float64(until.Unix()), z.String())
+		}
 	}
 	for reason, c := range s.counters.Reasons {
 		count(droppedPackets, c.Packets, reason)

@@ -201,6 +201,9 @@ func (m *Monitor) Status(context.Context) (web.Status, error) {
 	s := m.now
 	out := web.Status{Time: s.at, Revision: s.status.Revision, Hash: s.status.Hash, Epoch: uint64(s.status.Epoch), Daemons: slices.Clone(m.daemons)}
 	out.Unseen = s.counters.Unseen
+	for _, c := range m.last.status.Isolated { // it stays so while the dataplane is dead
+		out.Isolated = append(out.Isolated, web.Cut{Zone: c.Zone, Since: c.Since, Until: c.Until, By: c.By, Reason: c.Reason})
+	}
 	var cfg *config.Config
 	if h := m.o.Head(); h != nil {
 		cfg = h.Config

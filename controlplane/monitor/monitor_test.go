@@ -22,6 +22,7 @@ import (
 	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/bandwidth"
 	"github.com/sekisho/sekisho/dataplane/gate"
+	"github.com/sekisho/sekisho/dataplane/isolation"
 	"github.com/sekisho/sekisho/dataplane/packet"
 	"github.com/sekisho/sekisho/dataplane/socket"
 	"github.com/sekisho/sekisho/dataplane/tunnel"
@@ -260,4 +261,36 @@ func TestNamesFollowTheTables(t *testing.T) {
 	if body := w.Body.String(); !strings.Contains(body, `sekisho_record_packets_total{record="koseki"} 60`) || strings.Contains(body, "eltax") {
 		t.Error("a rule of the new tables is shown as a record of the old ones")
 	}
+}
+
+// What is cut off is shown, also while the dataplane is dead: then it stays so.
+func TestWhatIsCutOffIsShown(t *testing.T) {
+	m, p, _ := newEye(t)
+	ctx := context.Background()
+	m.poll(ctx)
+	since := time.Unix(1_800_000_000, 0).UTC()
+	p.set(func() {
+		p.status.Isolated = []isolation.Cut{{Zone: anchors.LGWAN, Since: since, Until: since.Add(time.Hour), By: "sato", Reason: "why"}}
+	})
+	m.poll(ctx)
+	check := func(what string) {
+		t.Helper()
+		s, err := m.Status(ctx)
+		if err != nil || len(s.Isolated) != 1 || s.Isolated[0].Zone != anchors.LGWAN || s.Isolated[0].By != "sato" || s.Isolated[0].Reason != "why" || !s.Isolated[0].Until.Equal(since.Add(time.Hour)) {
+			t.Errorf("%s: %+v, %v", what, s.Isolated, err)
+		}
+		w := httptest.NewRecorder()
+		m.Metrics().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		text := w.Body.String()
+		for _, want := range []string{`sekisho_zone_isolated{zone="lgwan"} 1`, `sekisho_zone_isolated{zone="uplink"} 0`,
+			`sekisho_zone_isolated_since_timestamp_seconds{zone="lgwan"} 1.8e+09`, `sekisho_zone_isolated_until_timestamp_seconds{zone="lgwan"} 1.8000036e+09`} {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s: the metrics lack %s", what, want)
+			}
+		}
+	}
+	check("now")
+	p.set(func() { p.down = true })
+	m.poll(ctx)
+	check("with a dead dataplane")
 }

@@ -178,7 +178,17 @@ type Status struct {
 	Tunnels  []Tunnel  `json:"tunnels"`
 	Classes  []Class   `json:"classes"`
 	Daemons  []Daemon  `json:"daemons"`
+	Isolated []Cut     `json:"isolated"`         // zones that people have cut off
 	Unseen   string    `json:"unseen,omitempty"` // why frames that come to nothing after they were allowed are not counted
+}
+
+// Cut is a zone that people have cut off in an emergency; of the uplink, every tunnel is.
+type Cut struct {
+	Zone   anchors.Zone `json:"zone"`
+	Since  time.Time    `json:"since"`
+	Until  time.Time    `json:"until,omitzero"` // the planned way back; zero: by a person only
+	By     string       `json:"by"`
+	Reason string       `json:"reason"`
 }
 
 // Name is a text in both languages; one may be empty.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sekisho/sekisho/dataplane/backstop"
 	"github.com/sekisho/sekisho/dataplane/bandwidth"
+	"github.com/sekisho/sekisho/dataplane/isolation"
 	"github.com/sekisho/sekisho/dataplane/packet"
 	"github.com/sekisho/sekisho/dataplane/packet/proof"
 	"github.com/sekisho/sekisho/dataplane/tunnel"
@@ -27,6 +28,8 @@ type Status struct {
 	Tunnels  []tunnel.Status           `json:"tunnels"`
 	Classes  []bandwidth.ClassStatus   `json:"classes"`
 	Backstop map[string]backstop.Count `json:"backstop"` // by counter
+
+	Isolated []isolation.Cut `json:"isolated"` // zones that are cut off
 }
 
 // Handler is the gate's HTTP interface. Whoever may reach it is the socket's business.
@@ -97,7 +100,7 @@ func (g *Gate) postGeneration(w http.ResponseWriter, r *http.Request) {
 }
 
 func (g *Gate) getStatus(w http.ResponseWriter, r *http.Request) {
-	s := Status{Magic: g.core.Magic(), Ports: g.core.Status(), Tunnels: g.tunnels.Status(), Classes: g.meter.Classes()}
+	s := Status{Magic: g.core.Magic(), Ports: g.core.Status(), Tunnels: g.tunnels.Status(), Classes: g.meter.Classes(), Isolated: g.isolation.State().Cuts}
 	g.mu.Lock()
 	s.Result, s.Trial, s.Ended = g.result(), g.trialStatus(), g.ended
 	g.mu.Unlock()
