@@ -287,13 +287,16 @@ func parseText(file string, doc []byte, stderr io.Writer) (*config.Config, bool)
 	return cfg, true
 }
 
-func readConfig(file string) ([]byte, error) {
+func readConfig(file string) ([]byte, error) { return readBounded(file, config.MaxBytes) }
+
+// readBounded reads a file, up to one byte more than its reader takes.
+func readBounded(file string, most int64) ([]byte, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	doc, err := io.ReadAll(io.LimitReader(f, config.MaxBytes+1))
+	doc, err := io.ReadAll(io.LimitReader(f, most+1))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", file, err)
 	}

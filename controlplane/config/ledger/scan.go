@@ -1,0 +1,142 @@
+package ledger
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/xuri/excelize/v2"
+)
+
+// facts are what stands around the values of a sheet, and what a reader of values would not bound: a sheet of a few kilobytes
+// can claim a cell at its millionth row, or merge all of them.
+type facts struct {
+	last     int // row that holds the last value
+	hidden   map[int]bool
+	formulas map[Place]bool
+	styles   map[Place]int
+	merged   []area
+}
+
+// area is a merged cell: rows and columns from 1, both ends included.
+type area struct{ top, left, bottom, right int }
+
+// mostSpread bounds the places that all merged cells of a sheet take.
+const mostSpread = 1 << 20
+
+// scan walks through a sheet's XML once. Rows and cells must come in order, as every spreadsheet writes them.
+func scan(name string, part []byte) (*facts, error) {
+	f := &facts{hidden: map[int]bool{}, formulas: map[Place]bool{}, styles: map[Place]int{}}
+	d := xml.NewDecoder(bytes.NewReader(part))
+	d.CharsetReader = func(string, io.Reader) (io.Reader, error) { return nil, errors.New("the sheet is not UTF-8") }
+	var at Place
+	depth, hidden := 0, false
+	for {
+		tok, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			return f, f.bounded(name)
+		}
+		if err != nil {
+			return nil, fault("file.broken", fmt.Sprintf("%s: %v", name, err))
+		}
+		switch e := tok.(type) {
+		case xml.EndElement:
+			depth--
+		case xml.StartElement:
+			if depth++; depth > 32 {
+				return nil, fault("file.broken", name+": nested too deep")
+			}
+			switch e.Name.Local {
+			case "row":
+				n, ok := whole(e, "r", at.Row+1)
+				if !ok || n <= at.Row {
+					return nil, fault("file.broken", fmt.Sprintf("%s: row %d after row %d", name, n, at.Row))
+				}
+				at = Place{n, 0}
+				hidden = attr(e, "hidden") == "1" || attr(e, "hidden") == "true"
+			case "c":
+				column := at.Column + 1
+				if ref := attr(e, "r"); ref != "" {
+					c, r, err := excelize.CellNameToCoordinates(ref)
+					if err != nil || r != at.Row || c <= at.Column {
+						return nil, fault("file.broken", fmt.Sprintf("%s: cell %s in row %d", name, short(ref), at.Row))
+					}
+					column = c
+				}
+				at.Column = column
+				if style, ok := whole(e, "s", 0); ok && style > 0 && at.Row <= MaxRows && column <= MaxColumns {
+					f.styles[at] = style
+				}
+			case "f", "v", "is":
+				if at.Row == 0 || at.Column == 0 {
+					continue
+				}
+				f.last = max(f.last, at.Row)
+				if at.Row > MaxRows {
+					return nil, fault("file.rows", name, fmt.Sprint(at.Row), fmt.Sprint(MaxRows))
+				}
+				if at.Column > MaxColumns {
+					return nil, fault("file.columns", name, letters(at.Column), letters(MaxColumns))
+				}
+				f.formulas[at] = f.formulas[at] || e.Name.Local == "f"
+				if hidden {
+					f.hidden[at.Row] = true
+				}
+			case "mergeCell":
+				if a, ok := areaOf(attr(e, "ref")); ok {
+					f.merged = append(f.merged, a)
+				}
+			}
+		}
+	}
+}
+
+// bounded drops merged cells outside of the table, cuts those that reach beyond it, and refuses too many.
+func (f *facts) bounded(name string) error {
+	kept, places := f.merged[:0], 0
+	for _, a := range f.merged {
+		a.bottom, a.right = min(a.bottom, f.last), min(a.right, MaxColumns)
+		if a.bottom < a.top || a.right < a.left {
+			continue
+		}
+		if places += (a.bottom - a.top + 1) * (a.right - a.left + 1); places > mostSpread {
+			return fault("file.merged", name)
+		}
+		kept = append(kept, a)
+	}
+	f.merged = kept
+	return nil
+}
+
+func areaOf(ref string) (area, bool) {
+	from, to, ok := strings.Cut(ref, ":")
+	if !ok {
+		to = from
+	}
+	left, top, err1 := excelize.CellNameToCoordinates(from)
+	right, bottom, err2 := excelize.CellNameToCoordinates(to)
+	return area{top, left, bottom, right}, err1 == nil && err2 == nil && top <= bottom && left <= right
+}
+
+func attr(e xml.StartElement, name string) string {
+	for _, a := range e.Attr {
+		if a.Name.Local == name && a.Name.Space == "" {
+			return a.Value
+		}
+	}
+	return ""
+}
+
+// whole reads a whole number of an attribute, or the one for a missing attribute.
+func whole(e xml.StartElement, name string, missing int) (int, bool) {
+	s := attr(e, name)
+	if s == "" {
+		return missing, true
+	}
+	n, err := strconv.Atoi(s)
+	return n, err == nil
+}
