@@ -18,6 +18,9 @@ const (
 	weekLength = 7 * 24 * 60 // minutes
 )
 
+// Check is what Load asks first: whether an image can hold the tables, in one way. For whoever wants to know without loading.
+func Check(t Tables) error { return check(t) }
+
 // check finds what the image cannot hold, or would hold ambiguously. It says nothing about whether the policy is good.
 func check(t Tables) error {
 	return errors.Join(checkSegments(t.Segments), checkHosts(t.Hosts), checkPrefixes(t.Prefixes), checkClasses(t.Classes),
