@@ -41,7 +41,7 @@ func Compile(cfg *config.Config, a *anchors.Anchors) (gate.Generation, error) {
 		return gate.Generation{}, fmt.Errorf("compile: %w", err)
 	}
 	g := gate.Generation{
-		Tables:    packet.Canonical(t),
+		Tables:    packet.Ordered(t),
 		Routes:    routes(cfg),
 		Tunnels:   tunnels(cfg),
 		Bandwidth: bandwidths(cfg),

@@ -324,58 +324,6 @@ func (g *Gate) apply(ctx context.Context, n Generation, keep *kept) (Result, err
 	return r, nil
 }
 
-// stage loads tables beside the current ones, reads them back and proves what it reads. Tables that are current already are
-// proven where they lie. replay: packets that the proof names are played to the programs before the tables go.
-func (g *Gate) stage(t packet.Tables, replay bool) (swap func() error, discard func(), err error) {
-	nothing, hash := func() {}, packet.Hash(t)
-	if inForce, _, _ := g.core.Identity(); inForce == hash {
-		active, _ := g.core.Active()
-		if v := proof.Check(&active, g.anchors); len(v) > 0 {
-			return nil, nothing, &Refusal{Violations: v}
-		}
-		return func() error { return nil }, nothing, nil
-	}
-	staged, err := g.core.Load(t)
-	if err != nil {
-		return nil, nothing, &Refusal{Problems: err}
-	}
-	if err := Examine(staged.Decoded(), hash, g.anchors); err != nil {
-		var no *Refusal
-		if replay && errors.As(err, &no) {
-			g.stand.Replay(staged, g.anchors, no.Violations)
-		}
-		staged.Discard()
-		return nil, nothing, err
-	}
-	swapped := false
-	swap = func() error {
-		swapped = true
-		return staged.Swap()
-	}
-	discard = func() {
-		if !swapped {
-			staged.Discard()
-		}
-	}
-	return swap, discard, nil
-}
-
-// Examine compares tables that were read back with the hash of those that were sent, and proves them, both at once. A broken
-// invariant is a *Refusal.
-func Examine(decoded packet.Tables, hash string, a *anchors.Anchors) error {
-	found := make(chan []proof.Violation)
-	go func() { found <- proof.Check(&decoded, a) }()
-	same := packet.Hash(decoded) == hash
-	violations := <-found
-	if !same {
-		return errors.New("the kernel's tables differ from those that were sent")
-	}
-	if len(violations) > 0 {
-		return &Refusal{Violations: violations}
-	}
-	return nil
-}
-
 // install changes the network in the order that never opens more than either generation alone: what the new one lacks goes
 // first, then the tables change, then what it adds comes.
 func (g *Gate) install(ctx context.Context, n *Generation, swap func() error) error {

@@ -22,9 +22,12 @@ func place(n, ways int, hashed func(i int, seed uint32) uint64) (slots []int32, 
 	for range growths {
 		for range seeds {
 			seed++
-			for i := range hashes {
-				hashes[i] = hashed(i, seed)
-			}
+			_ = inParts(n, func(from, to int) error {
+				for i := from; i < to; i++ {
+					hashes[i] = hashed(i, seed)
+				}
+				return nil
+			})
 			if slots = settle(hashes, ways, buckets); slots != nil {
 				return slots, buckets, seed, nil
 			}

@@ -1,13 +1,10 @@
 package packet
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
-	"runtime"
 	"slices"
-	"sync"
 )
 
 // walk visits every entry in use of a cuckoo table. The programs look at the two buckets that the hash of a key names and
@@ -40,8 +37,8 @@ func (r *reader) walk(i imageTable, used, bare func(e []byte) bool, hash func(e 
 		}
 		return nil
 	}
-	err := inParts(len(table.bytes), func(from, to int) error {
-		for at := from; at < to; at += size {
+	err := inParts(len(table.bytes)/bucketSize, func(from, to int) error {
+		for at := from * bucketSize; at < to*bucketSize; at += size {
 			e := table.bytes[at : at+size]
 			if used(e) {
 				if err := entry(at, e); err != nil {
@@ -67,23 +64,6 @@ func (r *reader) walk(i imageTable, used, bare func(e []byte) bool, hash func(e 
 		return fmt.Errorf("%d entries are in use, the head says %d", n, table.entries)
 	}
 	return nil
-}
-
-// inParts looks at so many bytes of buckets; at many with several threads, since most of the time is spent waiting for memory.
-// It answers the first part's error.
-func inParts(length int, look func(from, to int) error) error {
-	parts := 1
-	if length >= 1<<20 {
-		parts = min(4, runtime.GOMAXPROCS(0))
-	}
-	each := (length/bucketSize + parts - 1) / parts * bucketSize
-	errs := make([]error, parts)
-	var wg sync.WaitGroup
-	for i := range parts {
-		wg.Go(func() { errs[i] = look(min(i*each, length), min((i+1)*each, length)) })
-	}
-	wg.Wait()
-	return cmp.Or(errs...)
 }
 
 // binding reads what putBinding writes.

@@ -180,12 +180,14 @@ func cuckoo(table imageTable, n int, hashed func(i int, seed uint32) uint64, put
 	}
 	p := part{count: buckets, entries: uint32(n), seed: seed, bytes: make([]byte, int(buckets)*bucketSize)}
 	size := bucketSize / ways
-	for at, s := range slots {
-		if s != 0 {
-			put(p.bytes[at*size:(at+1)*size], int(s-1))
+	return p, inParts(len(slots), func(from, to int) error {
+		for at := from; at < to; at++ {
+			if s := slots[at]; s != 0 {
+				put(p.bytes[at*size:(at+1)*size], int(s-1))
+			}
 		}
-	}
-	return p, nil
+		return nil
+	})
 }
 
 func encodeHosts(all []Host, four bool) (part, error) {

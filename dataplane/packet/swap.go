@@ -132,14 +132,14 @@ func (c *Core) Identity() (hash string, epoch uint32, ok bool) {
 	return c.activeHash, c.active.Epoch, true
 }
 
-// Active is the current policy, false before the first Swap.
+// Active is the current policy, false before the first Swap. It is not a copy: to be read only.
 func (c *Core) Active() (Tables, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.active == nil {
 		return Tables{}, false
 	}
-	return Canonical(*c.active), true
+	return *c.active, true
 }
 
 // current opens the image in force; none before the first.

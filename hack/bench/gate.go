@@ -70,17 +70,15 @@ func guard(l *lane, t *town, pins string, flows int) (*guarded, error) {
 // commit does what the gate's daemon does with tables: load, compare, prove, swap.
 func (g *guarded) commit(t packet.Tables) (took steps, err error) {
 	clock := took.clock()
-	staged, err := g.core.Load(t)
+	staged, violations, err := gate.Stage(g.core, t, g.town.anchors)
 	if err != nil {
 		return took, err
 	}
-	decoded := staged.Decoded()
-	clock("load")
-	if err := gate.Examine(decoded, packet.Hash(t), g.town.anchors); err != nil {
+	if len(violations) > 0 {
 		staged.Discard()
-		return took, err
+		return took, fmt.Errorf("the policy is not proven: %s", violations[0])
 	}
-	clock("compare and prove again")
+	clock("load, compare and prove again")
 	err = staged.Swap()
 	clock("swap")
 	return took, err
