@@ -36,6 +36,8 @@ var commands = []command{
 	{"explain", "explain FILE RECORD [--json]   what a record became: classes, ports, rules, cells, and what it shares with others", runExplain},
 	{"stones", "stones FILE [--json]   stepping stones: what stands in one zone, can be reached from a second and reaches a third", runStones},
 	{"hygiene", "hygiene FILE [--name N] | --name N   [--json]   what there is to tidy up: unused, shadowed, broad, due for review, expired", runHygiene},
+	{"templates", "templates [list | show ID]   starting points: models and their measures, designated communications that most towns have", runTemplates},
+	{"measures", "measures FILE   the checklist of the configuration's model; 1 when something required is missing", runMeasures},
 	{"anchors", "anchors FILE   print the anchors that a configuration needs, for root to put into force", runAnchors},
 	{"sanitize", "sanitize FILE... --out DIR [--report FILE.json]   sanitize and verify files in their sandboxes", runSanitize},
 	{"routes", "routes FILE   print the file routes of a configuration, for root to put into force", runRoutes},

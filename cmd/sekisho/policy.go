@@ -241,15 +241,20 @@ func policyFlags(usage string, stderr io.Writer) (*flag.FlagSet, *policyOptions)
 	fs := flags(usage, stderr)
 	o := &policyOptions{at: time.Now()}
 	fs.StringVar(&o.anchors, "anchors", "", "anchors file to prove against (default: derived from the configuration)")
+	atFlag(fs, &o.at)
+	return fs, o
+}
+
+// atFlag takes a moment other than now.
+func atFlag(fs *flag.FlagSet, at *time.Time) {
 	fs.Func("at", "`moment` as of which records count, YYYY-MM-DD or \"YYYY-MM-DD hh:mm\" in Japan's time (default: now)", func(s string) error {
 		var m config.Moment
 		if err := m.UnmarshalText([]byte(s)); err != nil {
 			return err
 		}
-		o.at = time.Unix(60*m.Begin(), 0)
+		*at = time.Unix(60*m.Begin(), 0)
 		return nil
 	})
-	return fs, o
 }
 
 // oneFile parses flags before and after the one file name.

@@ -52,6 +52,7 @@ func (s *source) check(c *Config) {
 	k.tunnelsAndRegions()
 	k.portals()
 	k.transfers()
+	k.measures()
 }
 
 // Models of the national guideline.

@@ -38,6 +38,7 @@ type Config struct {
 	Regions        []Region        `yaml:"regions,omitempty"`
 	Portals        []Portal        `yaml:"portals,omitempty"`
 	Transfers      []Transfer      `yaml:"transfers,omitempty"`
+	Measures       []Measure       `yaml:"measures,omitempty"`
 
 	src *source // where each value stood; nil when not parsed
 }

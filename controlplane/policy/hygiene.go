@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sekisho/sekisho/controlplane/config"
@@ -20,6 +21,7 @@ const (
 	ReviewOverdue   Kind = "review-overdue"
 	ReviewDue       Kind = "review-due"
 	NoReview        Kind = "no-review"
+	NotFilledIn     Kind = "not-filled-in" // taken from a template
 	NoApproval      Kind = "no-approval"
 	LateApproval    Kind = "late-approval" // in force before it was approved
 	FutureApproval  Kind = "future-approval"
@@ -39,7 +41,7 @@ const (
 	FindingsBounded Kind = "more"           // of a kind that would go on and on
 )
 
-var kinds = []Kind{Ended, Ending, ReviewOverdue, ReviewDue, NoReview, NoApproval, LateApproval, FutureApproval, NoBasis, NoOwner, NeverUsed, NotUsed,
+var kinds = []Kind{Ended, Ending, ReviewOverdue, ReviewDue, NoReview, NotFilledIn, NoApproval, LateApproval, FutureApproval, NoBasis, NoOwner, NeverUsed, NotUsed,
 	Shadowed, Overlapping, Empty, Broad, UnusedSegment, UnusedStation, UnusedService, UnusedGroup, UnseenStation, FindingsBounded}
 
 // Finding is something of the configuration that wants a person's look. Nothing of it is wrong by itself.
@@ -153,6 +155,9 @@ func (h *hygiene) times(c *config.Communication) {
 	}
 }
 
+// placeholder is what templates write where a town has to fill something in.
+const placeholder = "記入"
+
 // papers finds what a record cannot show: who let it be, on what ground, whose it is.
 func (h *hygiene) papers(c *config.Communication) {
 	const approve = "write approved: {by: …, on: …}, or set its state to draft until it is"
@@ -166,6 +171,12 @@ func (h *hygiene) papers(c *config.Communication) {
 	}
 	if c.Basis == "" {
 		h.record(NoBasis, c, "write basis: with the law, ordinance or contract that it rests on", "record %s names no legal or contractual basis", c.ID)
+	}
+	for _, text := range []string{c.Basis, c.Owner, c.Purpose, c.Approved.By} {
+		if strings.Contains(text, placeholder) {
+			h.record(NotFilledIn, c, "fill it in, or set its state to draft until it is", "record %s is active, and %q is still to be filled in", c.ID, text)
+			break
+		}
 	}
 	if c.Owner == "" {
 		h.record(NoOwner, c, "write owner: with the section that answers for it", "record %s belongs to no section", c.ID)

@@ -83,6 +83,7 @@ func TestHygiene(t *testing.T) {
 		{"approval today", "on: 2026-03-20", "on: 2026-11-01", nil, nil},
 		{"approved too late", "on: 2026-03-20}", "on: 2026-04-02}\n    since: 2026-04-01", nil, []string{"late-approval [eltax-submit] in force since 2026-04-01 and was approved only on 2026-04-02"}},
 		{"no basis", "    basis: 地方税法 第747条の2\n", "", nil, []string{"no-basis [eltax-submit] no legal or contractual basis"}},
+		{"a template's words", "    basis: 地方税法 第747条の2\n    owner: 税務課", "    basis: 記入（法令・条例・契約）\n    owner: 記入（所管課）", nil, []string{"not-filled-in [eltax-submit] \"記入（法令・条例・契約）\" is still to be filled in"}},
 		{"a draft needs no papers yet", "    basis: 地方税法 第747条の2\n", "    state: draft\n", nil, []string{"unused-group [tax-desks] group tax-desks"}},
 		{"stations without owner", "addresses: [198.18.40.11], owner: 情報管理室", "addresses: [198.18.40.11]", nil, []string{"no-owner [noc] 1 stations belong to no section: noc"}},
 
