@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
-	"strconv"
 
 	"github.com/sekisho/sekisho/controlplane/config"
 	"github.com/sekisho/sekisho/controlplane/config/revision"
@@ -15,6 +13,7 @@ import (
 	"github.com/sekisho/sekisho/controlplane/monitor"
 	"github.com/sekisho/sekisho/controlplane/office"
 	"github.com/sekisho/sekisho/controlplane/store"
+	"github.com/sekisho/sekisho/controlplane/web"
 	"github.com/sekisho/sekisho/dataplane/packet/proof"
 )
 
@@ -35,9 +34,7 @@ func (a *admin) handler(metrics http.Handler) http.Handler {
 	mux.Handle("GET /metrics", metrics)
 	mux.HandleFunc("GET /status", a.status)
 	mux.HandleFunc("GET /usage", func(w http.ResponseWriter, r *http.Request) { answer(w, http.StatusOK, a.eye.Usage()) })
-	mux.HandleFunc("POST /revisions", a.commit)
-	mux.HandleFunc("GET /revisions", a.history)
-	mux.HandleFunc("GET /revisions/{number}", a.revision)
+	a.revisions(mux)
 	mux.HandleFunc("POST /isolation", a.isolation)
 	mux.HandleFunc("GET /people", a.people)
 	mux.HandleFunc("POST /people", a.addPerson)
@@ -46,7 +43,7 @@ func (a *admin) handler(metrics http.Handler) http.Handler {
 	mux.HandleFunc("POST /people/{id}/enable", a.person(a.office.People.Enable))
 	mux.HandleFunc("POST /people/{id}/change", a.changePerson)
 	mux.HandleFunc("POST /sections", a.addSection)
-	return mux
+	return stamped(mux)
 }
 
 // refusal is the form of every error answer. Faults and violations are there for programs, Error says all of it.
@@ -54,16 +51,29 @@ type refusal struct {
 	Error      string            `json:"error"`
 	Faults     config.Errors     `json:"faults,omitempty"`
 	Violations []proof.Violation `json:"violations,omitempty"`
+	Merged     string            `json:"merged,omitempty"` // a text that holds one's own changes and those made meanwhile
 }
 
 func fail(w http.ResponseWriter, err error) {
 	r, code := refusal{Error: err.Error()}, http.StatusInternalServerError
 	var unproven *revision.Unproven
+	var stale *revision.Stale
+	var unconfirmed *revision.Unconfirmed
+	var denied *revision.Denied
+	var signIn *web.Refusal
 	switch {
 	case errors.As(err, &r.Faults):
 		code = http.StatusUnprocessableEntity
 	case errors.As(err, &unproven):
 		r.Violations, code = unproven.Violations, http.StatusConflict
+	case errors.As(err, &stale):
+		r.Merged, code = string(stale.Merged), http.StatusConflict
+	case errors.As(err, &unconfirmed):
+		code = http.StatusConflict
+	case errors.As(err, &denied):
+		code = http.StatusForbidden
+	case errors.As(err, &signIn):
+		r.Error, code = "sign-in refused: want the name and password of an administrator of the management zone, not a one-time one; after several wrong ones, wait", http.StatusForbidden
 	case errors.Is(err, store.ErrNotFound):
 		code = http.StatusNotFound
 	case errors.Is(err, identity.ErrExists), errors.Is(err, store.ErrConflict):
@@ -78,54 +88,6 @@ func answer(w http.ResponseWriter, code int, v any) {
 	json.NewEncoder(w).Encode(v) // the caller may have gone
 }
 
-func (a *admin) commit(w http.ResponseWriter, r *http.Request) {
-	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxDocument))
-	if err != nil {
-		answer(w, http.StatusBadRequest, refusal{Error: "read the configuration: " + err.Error()})
-		return
-	}
-	author := r.URL.Query().Get("author")
-	if author == "" {
-		author = root
-	}
-	rev, err := a.office.Book.Commit(r.Context(), author, r.URL.Query().Get("comment"), text)
-	if err != nil {
-		fail(w, err)
-		return
-	}
-	answer(w, http.StatusOK, rev)
-}
-
-func (a *admin) history(w http.ResponseWriter, r *http.Request) {
-	most, err := strconv.Atoi(r.URL.Query().Get("max"))
-	if err != nil || most < 0 {
-		most = 0
-	}
-	revs, err := a.office.Book.History(r.Context(), most)
-	if err != nil {
-		fail(w, err)
-		return
-	}
-	answer(w, http.StatusOK, map[string]any{"revisions": revs})
-}
-
-func (a *admin) revision(w http.ResponseWriter, r *http.Request) {
-	n, err := strconv.Atoi(r.PathValue("number"))
-	if h := a.office.Book.Head(); r.PathValue("number") == "head" && h != nil {
-		n, err = h.Number, nil
-	}
-	if err != nil {
-		answer(w, http.StatusBadRequest, refusal{Error: "revision: want a number or head"})
-		return
-	}
-	rev, text, err := a.office.Book.Read(r.Context(), n)
-	if err != nil {
-		fail(w, err)
-		return
-	}
-	answer(w, http.StatusOK, map[string]any{"revision": rev, "text": string(text)})
-}
-
 func (a *admin) status(w http.ResponseWriter, r *http.Request) {
 	s, err := a.eye.Status(r.Context())
 	if err != nil {
@@ -136,6 +98,9 @@ func (a *admin) status(w http.ResponseWriter, r *http.Request) {
 	out := map[string]any{"gate": s, "audit": map[string]any{"events": c.Tree.N, "root": c.Tree.Hash.String(), "checkpoint": c.Time}}
 	if h := a.office.Book.Head(); h != nil {
 		out["head"] = h.Revision
+	}
+	if p, err := a.office.Book.Pending(r.Context()); err == nil && p != nil {
+		out["pending"] = p
 	}
 	answer(w, http.StatusOK, out)
 }

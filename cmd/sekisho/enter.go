@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sekisho/sekisho/controlplane/config/revision"
 	"github.com/sekisho/sekisho/controlplane/identity"
 	"github.com/sekisho/sekisho/controlplane/office"
 	"github.com/sekisho/sekisho/controlplane/web"
@@ -105,7 +106,7 @@ func write(ctx context.Context, i place.Instance, e entry) (out entered, err err
 	if len(revs) > 0 {
 		out.Revision = revs[0].Number
 	} else if e.Text != "" {
-		r, err := o.Book.Commit(ctx, "root", e.Comment, []byte(e.Text))
+		r, err := o.Book.Commit(ctx, revision.Author{ID: revision.Root, Via: revision.Console}, revision.Change{Text: []byte(e.Text), Comment: e.Comment})
 		if err != nil {
 			return out, err
 		}
@@ -258,17 +259,26 @@ func (c control) enter(ctx context.Context, e entry) (out entered, err error) {
 
 // refused is an error that control answered.
 type refused struct {
-	Code int
-	Text string
+	Code   int
+	Text   string
+	Merged string // a text that holds one's own changes and those made meanwhile
 }
 
 func (r *refused) Error() string { return r.Text }
 
 // call asks control. The error is *refused when control said no, and anything else when it could not be asked.
 func (c control) call(ctx context.Context, method, path string, body []byte, into any) error {
+	return c.callAs(ctx, signature{}, method, path, body, into)
+}
+
+// callAs asks as somebody.
+func (c control) callAs(ctx context.Context, as signature, method, path string, body []byte, into any) error {
 	req, err := http.NewRequestWithContext(ctx, method, "http://control"+path, bytes.NewReader(body))
 	if err != nil {
 		return err
+	}
+	if as.id != "" {
+		req.SetBasicAuth(as.id, as.password)
 	}
 	client := socket.Client(c.i.AdminSocket())
 	defer client.CloseIdleConnections()
@@ -283,12 +293,13 @@ func (c control) call(ctx context.Context, method, path string, body []byte, int
 	}
 	if resp.StatusCode/100 != 2 {
 		var no struct {
-			Error string `json:"error"`
+			Error  string `json:"error"`
+			Merged string `json:"merged"`
 		}
 		if json.Unmarshal(b, &no) != nil || no.Error == "" {
 			no.Error = string(bytes.TrimSpace(b))
 		}
-		return &refused{resp.StatusCode, no.Error}
+		return &refused{resp.StatusCode, no.Error, no.Merged}
 	}
 	if into == nil || len(b) == 0 {
 		return nil

@@ -25,6 +25,7 @@ type Config struct {
 	Town           Text            `yaml:"town" need:"yes"`
 	Model          string          `yaml:"model" need:"yes"`          // alpha, alpha-prime, beta, beta-prime
 	PickUp         uint16          `yaml:"pick-up-seconds,omitempty"` // after a start of the machine, for TCP connections that were open before; 0 = none
+	FourEyes       bool            `yaml:"four-eyes,omitempty"`       // what touches My Number needs a second administrator's approval
 	Ports          []Port          `yaml:"ports" need:"yes"`
 	Segments       []Segment       `yaml:"segments" need:"yes"`
 	Stations       []Station       `yaml:"stations,omitempty"`

@@ -51,6 +51,21 @@ func (d *Directory) SignIn(ctx context.Context, zone anchors.Zone, user, passwor
 	return token, p, nil
 }
 
+// Prove checks that somebody is a person of the zone, for an act of that person elsewhere than in a session. It opens none.
+func (d *Directory) Prove(ctx context.Context, zone anchors.Zone, user, password string) (Person, error) {
+	r, err := d.authenticate(ctx, zone, user, password)
+	if err != nil {
+		return Person{}, err
+	}
+	if !slices.Contains(r.Zones, zone) {
+		return Person{}, d.refused(ctx, zone, user, "zone")
+	}
+	if r.OneTime { // somebody else knows it
+		return Person{}, d.refused(ctx, zone, user, "one-time")
+	}
+	return r.Person, d.journal.Note(ctx, audit.New(d.now(), zone.String(), r.ID, "session.prove", "", nil))
+}
+
 // Session answers whose session it is and keeps it from idling out.
 func (d *Directory) Session(ctx context.Context, zone anchors.Zone, token string) (web.Person, error) {
 	s, r, err := d.session(ctx, zone, token)

@@ -12,14 +12,19 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
 
 type peerKey struct{}
 
-// Peer is who called, by user id.
-type Peer struct{ UID, GID uint32 }
+// Peer is who called: the process that made the connection, by the kernel's word.
+type Peer struct {
+	UID, GID uint32
+	PID      int32
+	Conn     uint64 // no two connections of a server have the same
+}
 
 // PeerOf tells who made a request that came through Serve.
 func PeerOf(r *http.Request) (Peer, bool) {
@@ -48,8 +53,10 @@ func Listen(path string) (*net.UnixListener, error) {
 
 // Server serves h; every request's context carries its Peer. Callers set timeouts on the result.
 func Server(h http.Handler) *http.Server {
+	var conns atomic.Uint64
 	return &http.Server{Handler: h, ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 		if p, err := peer(c); err == nil {
+			p.Conn = conns.Add(1)
 			return context.WithValue(ctx, peerKey{}, p)
 		}
 		return ctx
@@ -101,5 +108,5 @@ func peer(c net.Conn) (Peer, error) {
 	if credErr != nil {
 		return Peer{}, credErr
 	}
-	return Peer{UID: cred.Uid, GID: cred.Gid}, nil
+	return Peer{UID: cred.Uid, GID: cred.Gid, PID: cred.Pid}, nil
 }

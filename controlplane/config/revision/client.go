@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 
 	"github.com/sekisho/sekisho/dataplane/gate"
 	"github.com/sekisho/sekisho/dataplane/packet"
@@ -25,17 +26,21 @@ func (m *Mismatch) Error() string {
 	return fmt.Sprintf("ALARM: apply %s: the dataplane has tables %q in force, proven were %s: one of the two is damaged or taken over; compare the programs with their packages, then restart sekisho-dataplane and commit again", m.Revision, m.InForce, m.Proven)
 }
 
-func (a At) Apply(ctx context.Context, g gate.Generation) error {
+func (a At) Apply(ctx context.Context, g gate.Generation, on *gate.Trial) error {
 	b, err := json.Marshal(g)
 	if err != nil {
 		return fmt.Errorf("apply %s: %w", g.Revision, err)
+	}
+	path := "/generation"
+	if on != nil {
+		path += "?" + url.Values{"trial": {on.ID}, "confirm": {on.Time.String()}}.Encode()
 	}
 	var no struct {
 		gate.Result
 		Error      string            `json:"error"`
 		Violations []proof.Violation `json:"violations"`
 	}
-	code, err := a.call(ctx, http.MethodPost, "/generation", b, &no)
+	code, err := a.call(ctx, http.MethodPost, path, b, &no)
 	if err != nil {
 		return fmt.Errorf("apply %s: %w", g.Revision, err)
 	}
@@ -50,19 +55,45 @@ func (a At) Apply(ctx context.Context, g gate.Generation) error {
 	return fmt.Errorf("apply %s: the dataplane answered %d: %s", g.Revision, code, no.Error)
 }
 
-func (a At) InForce(ctx context.Context) (string, error) {
+func (a At) Confirm(ctx context.Context, trial, by string) error {
+	return a.settle(ctx, "confirm", trial, by, "")
+}
+
+func (a At) Revert(ctx context.Context, trial, by, why string) error {
+	return a.settle(ctx, "revert", trial, by, why)
+}
+
+func (a At) settle(ctx context.Context, act, trial, by, why string) error {
+	b, err := json.Marshal(map[string]string{"trial": trial, "by": by, "why": why})
+	if err != nil {
+		return err
+	}
+	var no struct {
+		Error string `json:"error"`
+	}
+	code, err := a.call(ctx, http.MethodPost, "/generation/"+act, b, &no)
+	if err == nil && code != http.StatusOK {
+		err = fmt.Errorf("the dataplane answered %d: %s", code, no.Error)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", act, err)
+	}
+	return nil
+}
+
+func (a At) InForce(ctx context.Context) (InForce, error) {
 	var s struct {
-		Revision string `json:"revision"`
-		Error    string `json:"error"`
+		InForce
+		Error string `json:"error"`
 	}
 	code, err := a.call(ctx, http.MethodGet, "/status", nil, &s)
 	if err == nil && code != http.StatusOK {
 		err = fmt.Errorf("the dataplane answered %d: %s", code, s.Error)
 	}
 	if err != nil {
-		return "", fmt.Errorf("ask what is in force: %w", err)
+		return InForce{}, fmt.Errorf("ask what is in force: %w", err)
 	}
-	return s.Revision, nil
+	return s.InForce, nil
 }
 
 func (a At) call(ctx context.Context, method, path string, body []byte, into any) (int, error) {

@@ -40,7 +40,7 @@ func TestDataplaneMustAnswerTheProvenHash(t *testing.T) {
 	ctx := context.Background()
 	for name, lie := range map[string]any{"another hash": gate.Result{Hash: strings.Repeat("0", 64)}, "no hash": map[string]string{}} {
 		answer = func(gate.Generation) any { return lie }
-		_, err := d.Commit(ctx, "root", name, examples.Lab)
+		_, err := d.Commit(ctx, d.person("root"), Change{Text: examples.Lab, Comment: name})
 		var m *Mismatch
 		if !errors.As(err, &m) || m.Proven == m.InForce || m.Proven == "" {
 			t.Errorf("%s: %v", name, err)
@@ -61,7 +61,7 @@ func TestDataplaneMustAnswerTheProvenHash(t *testing.T) {
 	}
 	deadline, stop := context.WithTimeout(ctx, 10*time.Second)
 	defer stop()
-	if _, err := d.Commit(deadline, "root", "honest", examples.Lab); err != nil {
+	if _, err := d.Commit(deadline, d.person("root"), Change{Text: examples.Lab, Comment: "honest"}); err != nil {
 		t.Error(err)
 	}
 }

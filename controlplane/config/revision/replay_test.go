@@ -2,7 +2,6 @@ package revision
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"net/http"
 	"path/filepath"
@@ -44,14 +43,14 @@ func TestRefusedByControlWithTheProgramsWord(t *testing.T) {
 	d := newDesk(t)
 	d.Book.dataplane = At(path)
 	const said = "replayed: the loaded program passes it: redirect to port inw0"
-	if _, err := d.Commit(context.Background(), "root", "", joining); err == nil || !strings.Contains(err.Error(), said) {
+	if _, err := d.commit("root", "", joining); err == nil || !strings.Contains(err.Error(), said) {
 		t.Errorf("got %v, want %q in it", err, said)
 	}
 	if bytes.Equal(joining, examples.Lab) {
 		t.Error("the text joins nothing")
 	}
 	s.Close()
-	if _, err := d.Commit(context.Background(), "root", "", joining); err == nil || strings.Contains(err.Error(), "replayed") || !strings.Contains(err.Error(), "I1") {
+	if _, err := d.commit("root", "", joining); err == nil || strings.Contains(err.Error(), "replayed") || !strings.Contains(err.Error(), "I1") {
 		t.Errorf("without a dataplane: got %v, want the violation alone", err)
 	}
 }

@@ -1,17 +1,21 @@
 // Package revision keeps every configuration that was ever in force, and is the one way to a new one.
 //
-// Problem: a configuration is changed at night by a tired person, and the next morning somebody must know what changed, by
-// whom, and what was proven about it. Mechanism: one lock and one path: the text is parsed, compiled, proven over the very
-// tables that go out, which must also permit exactly what the text does, handed to the dataplane, which checks all of it
-// again, and only then written down as the head. Life cycle: init writes the first revision; each commit adds one; at start
-// and whenever the dataplane has another policy in force, the head is handed to it again. Invariant: the head is the last text
-// that the dataplane accepted, or, before the first contact, the one that root installed; nothing unproven is sent.
+// Problem: a configuration is changed at night by a tired person, cuts that person off, overwrites what a colleague did in the
+// afternoon, and the next morning somebody must know what changed, by whom, and what was proven about it. Mechanism: one lock
+// and one path: the text is merged with what was changed since it was read, parsed, compiled, proven over the very tables that
+// go out, which must also permit exactly what the text does, approved by a second person where the town wants that, handed to the
+// dataplane, which checks all of it again, and only then written down as the head. A change may be on trial: the dataplane goes back by itself unless its author confirms it with
+// a new request. Life cycle: init writes the first revision; each commit adds one, and so does each rollback; at start and
+// whenever the dataplane has another policy in force, the head is handed to it again. Invariant: the head is the last text that
+// the dataplane accepted and did not go back from, or, before the first contact, the one that root installed; nothing unproven
+// is sent, and nothing that was not confirmed is sent a second time.
 package revision
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,6 +23,7 @@ import (
 
 	"github.com/sekisho/sekisho/controlplane/audit"
 	"github.com/sekisho/sekisho/controlplane/config"
+	"github.com/sekisho/sekisho/controlplane/config/merge"
 	"github.com/sekisho/sekisho/controlplane/policy"
 	"github.com/sekisho/sekisho/controlplane/policy/proven"
 	"github.com/sekisho/sekisho/controlplane/store"
@@ -28,24 +33,71 @@ import (
 	"github.com/sekisho/sekisho/dataplane/packet/proof"
 )
 
-// Revision is one configuration (版).
+// Revision is one configuration (版). Those written before a field existed lack it.
 type Revision struct {
-	Number  int       `json:"number"` // from 1
-	Parent  int       `json:"parent"` // 0: none
-	Policy  string    `json:"policy"` // as the dataplane names it
-	Hash    string    `json:"hash"`   // of the tables, hexadecimal
-	Author  string    `json:"author"`
-	Comment string    `json:"comment"`
-	Time    time.Time `json:"time"`
-	Expired []string  `json:"expired,omitempty"` // records whose time was over at the commit: they permit nothing
+	Number   int       `json:"number"` // from 1, never given twice
+	Parent   int       `json:"parent"` // the head before it; 0: none
+	Policy   string    `json:"policy"` // as the dataplane names it
+	Hash     string    `json:"hash"`   // of the tables, hexadecimal
+	Digest   string    `json:"digest,omitempty"`
+	Text     string    `json:"text_sha256,omitempty"`
+	Author   string    `json:"author"`
+	Via      string    `json:"via,omitempty"`
+	Claim    string    `json:"claim,omitempty"`
+	Comment  string    `json:"comment"`
+	Time     time.Time `json:"time"`
+	Expired  []string  `json:"expired,omitempty"`     // records whose time was over at the commit: they permit nothing
+	Of       int       `json:"rollback_of,omitempty"` // the revision whose text this is
+	Merged   int       `json:"merged,omitempty"`      // the revision that its text was edited from, where that was not the parent
+	Proposal int       `json:"proposal,omitempty"`
+	Approver string    `json:"approver,omitempty"`
+	Trial    *Trial    `json:"trial,omitempty"` // nil: in force for good from the start
 }
+
+// Trial is a revision's time to be confirmed, and what became of it.
+type Trial struct {
+	ID    string    `json:"id"`
+	Until time.Time `json:"until"` // by the clock at the commit
+	State State     `json:"state"`
+	At    time.Time `json:"at,omitzero"` // of the end
+	By    string    `json:"by,omitempty"`
+	Why   string    `json:"why,omitempty"`
+}
+
+// State of a trial.
+type State string
+
+const (
+	Running   State = "unconfirmed"
+	Confirmed State = "confirmed"
+	Reverted  State = "reverted"
+)
+
+// String names the revision for people.
+func (r Revision) String() string {
+	return fmt.Sprintf("revision %d (%s, %s)", r.Number, r.who(), r.Time.Local().Format(time.DateTime))
+}
+
+func (r Revision) who() string { return Author{ID: r.Author, Claim: r.Claim}.String() }
 
 // Dataplane is what a revision needs of the privileged daemon.
 type Dataplane interface {
-	// Apply hands over a generation; a refusal is an *Unproven or an error.
-	Apply(ctx context.Context, g gate.Generation) error
-	// InForce tells the revision in force, empty when there is none.
-	InForce(ctx context.Context) (string, error)
+	// Apply hands over a generation, for good (on nil) or on trial; a refusal is an *Unproven or an error.
+	Apply(ctx context.Context, g gate.Generation, on *gate.Trial) error
+	// Confirm makes the generation on trial last; doing it again changes nothing.
+	Confirm(ctx context.Context, trial, by string) error
+	// Revert ends a trial before its time.
+	Revert(ctx context.Context, trial, by, why string) error
+	// InForce tells what is in force, and what became of trials.
+	InForce(ctx context.Context) (InForce, error)
+}
+
+// InForce is what the dataplane says of itself.
+type InForce struct {
+	Revision string            `json:"revision"` // policy; empty: none
+	Digest   string            `json:"digest"`   // of the whole generation
+	Trial    *gate.TrialStatus `json:"trial"`
+	Ended    *gate.Ended       `json:"ended"` // the last trial that is over
 }
 
 // Unproven is the answer to a configuration that would break an invariant.
@@ -73,6 +125,7 @@ type Book struct {
 	compile   func(*config.Config, *anchors.Anchors) (gate.Generation, error)
 
 	mu   sync.Mutex // one change at a time
+	took time.Time  // when the change on trial took force, by this process's clock; zero: another process began it
 	view sync.RWMutex
 	head *Head
 }
@@ -82,12 +135,14 @@ type Head struct {
 	Revision
 	Config     *config.Config
 	Generation gate.Generation
+	digest     string
 }
 
 const (
 	metaKey = "revision/"
 	textKey = "revision-text/"
 	headKey = "revision-head"
+	waitKey = "revision-pending"
 )
 
 // New opens the book. The anchors are read again for each commit.
@@ -116,7 +171,7 @@ func (b *Book) load(ctx context.Context) error {
 		return fmt.Errorf("revision %d does not stand any more: %w", n, err)
 	}
 	r.Policy, r.Hash, r.Expired = g.Revision, packet.Hash(g.Tables), b.expired(cfg)
-	b.set(&Head{r, cfg, g})
+	b.set(&Head{r, cfg, g, g.Digest()})
 	return nil
 }
 
@@ -164,82 +219,25 @@ func (b *Book) prove(text []byte) (*config.Config, gate.Generation, error) {
 	return cfg, p.Generation, nil
 }
 
-// Commit brings a text into force (反映) and makes it the head. Every refusal is recorded.
-func (b *Book) Commit(ctx context.Context, author, comment string, text []byte) (Revision, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	cfg, g, err := b.prove(text)
-	if err != nil {
-		return Revision{}, b.refused(ctx, author, comment, err)
-	}
-	if b.dataplane != nil {
-		try := audit.New(b.now(), "", author, "config.apply", g.Revision, map[string]string{"hash": packet.Hash(g.Tables), "comment": comment})
-		if err := b.journal.Note(ctx, try); err != nil {
-			return Revision{}, err
-		}
-		if err := b.dataplane.Apply(ctx, g); err != nil {
-			return Revision{}, b.refused(ctx, author, comment, err)
-		}
-	}
-	// What is in force is written down even when the one who asked has gone.
-	return b.add(context.WithoutCancel(ctx), author, comment, text, cfg, g)
-}
-
-func (b *Book) add(ctx context.Context, author, comment string, text []byte, cfg *config.Config, g gate.Generation) (Revision, error) {
-	parent, rev, err := b.headNumber(ctx)
-	if err != nil {
-		return Revision{}, err
-	}
-	r := Revision{Number: parent + 1, Parent: parent, Policy: g.Revision, Hash: packet.Hash(g.Tables), Author: author, Comment: comment, Time: b.now().UTC(), Expired: b.expired(cfg)}
-	meta, err := store.JSON(key(metaKey, r.Number), r)
-	if err != nil {
-		return Revision{}, err
-	}
-	fields := map[string]string{"policy": r.Policy, "hash": r.Hash, "comment": comment}
-	if len(r.Expired) > 0 {
-		fields["expired"] = strings.Join(r.Expired, " ")
-	}
-	err = b.journal.Commit(ctx, store.Txn{If: []store.If{{Key: headKey, Revision: rev}}, Put: []store.Put{meta,
-		{Key: key(textKey, r.Number), Value: text}, {Key: headKey, Value: []byte(strconv.Itoa(r.Number))}}},
-		audit.New(b.now(), "", author, "config.commit", strconv.Itoa(r.Number), fields))
-	if err != nil {
-		return Revision{}, err
-	}
-	b.set(&Head{r, cfg, g})
-	return r, nil
-}
-
-// refused records that and why a change was refused, and answers the cause.
-func (b *Book) refused(ctx context.Context, author, comment string, cause error) error {
+// refused records that and why something was refused, and answers the cause.
+func (b *Book) refused(ctx context.Context, by Author, act, comment string, cause error) error {
 	why := cause.Error()
 	if len(why) > 2000 {
 		why = strings.ToValidUTF8(why[:2000], "") + " ..."
 	}
-	e := audit.New(b.now(), "", author, "config.refuse", "", map[string]string{"comment": comment, "why": why})
-	return errors.Join(cause, b.journal.Note(context.WithoutCancel(ctx), e))
+	fields := map[string]string{"act": act, "comment": comment, "why": why}
+	return errors.Join(cause, b.note(context.WithoutCancel(ctx), by, "config.refuse", "", fields))
 }
 
-// Restore hands the head to the dataplane when another policy is in force there. It answers whether it did. A record that ends
-// meanwhile needs nobody: its time stands in the tables.
-func (b *Book) Restore(ctx context.Context) (bool, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	h := b.Head()
-	if h == nil || b.dataplane == nil {
-		return false, nil
-	}
-	in, err := b.dataplane.InForce(ctx)
-	if err != nil || in == h.Policy {
-		return false, err
-	}
-	e := audit.New(b.now(), "", "sekisho-control", "config.restore", strconv.Itoa(h.Number), map[string]string{"policy": h.Policy, "before": in})
-	if err := b.journal.Note(ctx, e); err != nil {
-		return false, err
-	}
-	if err := b.dataplane.Apply(ctx, h.Generation); err != nil {
-		return false, fmt.Errorf("restore revision %d: %w", h.Number, err)
-	}
-	return true, nil
+// note records what changes no state.
+func (b *Book) note(ctx context.Context, by Author, action, object string, fields map[string]string) error {
+	return b.journal.Note(ctx, b.event(by, action, object, fields))
+}
+
+func (b *Book) event(by Author, action, object string, fields map[string]string) audit.Event {
+	by.mark(fields)
+	maps.DeleteFunc(fields, func(_, v string) bool { return v == "" })
+	return audit.New(b.now(), by.zone(), by.ID, action, object, fields)
 }
 
 // History lists revisions, newest first, at most max (0 = all).
@@ -273,6 +271,25 @@ func (b *Book) Read(ctx context.Context, n int) (Revision, []byte, error) {
 		return r, nil, fmt.Errorf("revision %d: %w", n, err)
 	}
 	return r, text.Value, nil
+}
+
+// HeadNumber is the number of the revision that should be in force, whether its text can still be used or not; 0 before the first.
+func (b *Book) HeadNumber(ctx context.Context) (int, error) {
+	n, _, err := b.headNumber(ctx)
+	return n, err
+}
+
+// Diff lists what differs between two revisions, entry by entry.
+func (b *Book) Diff(ctx context.Context, from, to int) ([]merge.Change, error) {
+	_, old, err := b.Read(ctx, from)
+	if err != nil {
+		return nil, err
+	}
+	_, new, err := b.Read(ctx, to)
+	if err != nil {
+		return nil, err
+	}
+	return merge.Changes(old, new)
 }
 
 // headNumber answers 0 when there is none yet, and the store's revision of it for the guard.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -22,24 +23,76 @@ import (
 	"github.com/sekisho/sekisho/dataplane/packet/proof"
 )
 
-// puppet is a dataplane that says what it is told to say.
+// puppet is a dataplane that says what it is told to say, and keeps trials as the real one does.
 type puppet struct {
 	no      error
-	applied []string
+	applied []string // revisions, as they took force
+	digest  string
+	now     func() time.Time
+	former  [2]string // revision and digest that come back
+	trial   *gate.Trial
+	began   time.Time
+	ended   *gate.Ended
 }
 
-func (p *puppet) Apply(_ context.Context, g gate.Generation) error {
-	if p.no == nil {
-		p.applied = append(p.applied, g.Revision)
+func (p *puppet) Apply(_ context.Context, g gate.Generation, on *gate.Trial) error {
+	if p.no != nil {
+		return p.no
 	}
-	return p.no
+	p.tick()
+	in, _ := p.InForce(context.Background())
+	if p.trial != nil {
+		p.ended = &gate.Ended{ID: p.trial.ID, Outcome: gate.Replaced, At: p.now()}
+	} else {
+		p.former = [2]string{in.Revision, in.Digest}
+	}
+	p.trial, p.began = on, p.now()
+	p.applied, p.digest = append(p.applied, g.Revision), g.Digest()
+	return nil
 }
 
-func (p *puppet) InForce(context.Context) (string, error) {
-	if len(p.applied) == 0 {
-		return "", p.no
+func (p *puppet) tick() {
+	if p.trial != nil && p.now().Sub(p.began) >= p.trial.Time {
+		p.back("", "not confirmed in time")
 	}
-	return p.applied[len(p.applied)-1], p.no
+}
+
+func (p *puppet) back(by, why string) {
+	p.ended = &gate.Ended{ID: p.trial.ID, Outcome: gate.Reverted, At: p.now(), By: by, Why: why}
+	p.trial, p.applied, p.digest = nil, append(p.applied, p.former[0]), p.former[1]
+}
+
+func (p *puppet) Confirm(_ context.Context, id, by string) error {
+	p.tick()
+	if p.no != nil || p.trial == nil || p.trial.ID != id {
+		return errors.Join(p.no, errors.New("no such trial"))
+	}
+	p.ended, p.trial = &gate.Ended{ID: id, Outcome: gate.Confirmed, At: p.now(), By: by}, nil
+	return nil
+}
+
+func (p *puppet) Revert(_ context.Context, id, by, why string) error {
+	p.tick()
+	if p.no != nil || p.trial == nil || p.trial.ID != id {
+		return errors.Join(p.no, errors.New("no such trial"))
+	}
+	p.back(by, why)
+	return nil
+}
+
+func (p *puppet) InForce(context.Context) (InForce, error) {
+	if p.no != nil {
+		return InForce{}, p.no
+	}
+	p.tick()
+	in := InForce{Ended: p.ended, Digest: p.digest}
+	if len(p.applied) > 0 {
+		in.Revision = p.applied[len(p.applied)-1]
+	}
+	if p.trial != nil {
+		in.Trial = &gate.TrialStatus{ID: p.trial.ID}
+	}
+	return in, nil
 }
 
 type desk struct {
@@ -58,7 +111,7 @@ func newDesk(t *testing.T) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &desk{puppet: &puppet{}, today: time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC)}
+	d := &desk{puppet: &puppet{now: func() time.Time { return time.Time{} }}, today: time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC)}
 	if d.log, err = audit.Open(filepath.Join(dir, "audit"), skey, vkey, time.Now); err != nil {
 		t.Fatal(err)
 	}
@@ -75,8 +128,23 @@ func newDesk(t *testing.T) *desk {
 	d.reopen = func() *Book {
 		return New(d.store, audit.NewJournal(d.store, d.log), d.puppet, func() (*anchors.Anchors, error) { return a, nil }, func() time.Time { return d.today })
 	}
+	d.puppet.now = func() time.Time { return d.today }
 	d.Book = d.reopen()
 	return d
+}
+
+// commit is what root's command line asks, in a request of its own.
+func (d *desk) commit(who, comment string, text []byte) (Revision, error) {
+	return d.Commit(context.Background(), d.person(who), Change{Text: text, Comment: comment})
+}
+
+var requests int
+
+// person is somebody who asks now.
+func (d *desk) person(id string) Author {
+	requests++
+	d.today = d.today.Add(time.Millisecond)
+	return Author{ID: id, Via: Console, Request: fmt.Sprint(requests), Began: d.today}
 }
 
 func (d *desk) actions(t *testing.T) (out []string) {
@@ -104,7 +172,7 @@ communications:
 func TestCommit(t *testing.T) {
 	ctx := context.Background()
 	d := newDesk(t)
-	first, err := d.Commit(ctx, "root", "init", examples.Lab)
+	first, err := d.commit("root", "init", examples.Lab)
 	if err != nil || first.Number != 1 || first.Parent != 0 || !slices.Equal(d.puppet.applied, []string{first.Policy}) {
 		t.Fatalf("%+v, %v, applied %v", first, err, d.puppet.applied)
 	}
@@ -128,7 +196,7 @@ func TestCommit(t *testing.T) {
 	} {
 		d.puppet.no = c.no
 		before := len(d.puppet.applied)
-		_, err := d.Commit(ctx, "sato", c.name, c.text)
+		_, err := d.commit("sato", c.name, c.text)
 		d.puppet.no = nil
 		if !c.want(err) {
 			t.Errorf("%s: %v", c.name, err)
@@ -141,7 +209,7 @@ func TestCommit(t *testing.T) {
 		}
 	}
 	changed := append(bytes.Clone(examples.Lab), "# a remark\n"...)
-	second, err := d.Commit(ctx, "sato", "why", changed)
+	second, err := d.commit("sato", "why", changed)
 	if err != nil || second.Number != 2 || second.Parent != 1 || second.Author != "sato" {
 		t.Fatalf("%+v, %v", second, err)
 	}
@@ -164,7 +232,7 @@ func TestRestore(t *testing.T) {
 	if done, err := d.Restore(ctx); done || err != nil {
 		t.Fatalf("without any revision: %v, %v", done, err)
 	}
-	r, err := d.Commit(ctx, "root", "init", examples.Lab)
+	r, err := d.commit("root", "init", examples.Lab)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,11 +243,11 @@ func TestRestore(t *testing.T) {
 	if done, err := b.Restore(ctx); done || err != nil {
 		t.Errorf("in force already: %v, %v", done, err)
 	}
-	d.puppet.applied = nil // a dataplane that lost everything
+	d.puppet.applied, d.puppet.digest = nil, "" // a dataplane that lost everything
 	if done, err := b.Restore(ctx); !done || err != nil || !slices.Equal(d.puppet.applied, []string{r.Policy}) {
 		t.Errorf("%v, %v, applied %v", done, err, d.puppet.applied)
 	}
-	d.puppet.applied = append(d.puppet.applied, "0123456789abcdef") // one that has something else
+	d.puppet.applied, d.puppet.digest = append(d.puppet.applied, "0123456789abcdef"), "other" // one that has something else
 	if done, err := b.Restore(ctx); !done || err != nil {
 		t.Errorf("%v, %v", done, err)
 	}
@@ -199,7 +267,7 @@ func TestExpiredRecordNeedsNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := cfg.Communications[slices.IndexFunc(cfg.Communications, func(c config.Communication) bool { return c.Until.String() == "2026-10-02" })].ID
-	r, err := d.Commit(ctx, "root", "init", text)
+	r, err := d.commit("root", "init", text)
 	if err != nil || len(r.Expired) != 0 {
 		t.Fatalf("%+v, %v", r, err)
 	}
@@ -216,7 +284,7 @@ func TestExpiredRecordNeedsNobody(t *testing.T) {
 	if err := b.Load(ctx); err != nil || b.Head().Policy != r.Policy || !slices.Equal(b.Head().Expired, []string{id}) {
 		t.Errorf("after a restart: %v, %+v", err, b.Head().Revision)
 	}
-	if again, err := d.Commit(ctx, "root", "again", text); err != nil || !slices.Equal(again.Expired, []string{id}) || again.Policy != r.Policy {
+	if again, err := d.commit("root", "again", text); err != nil || !slices.Equal(again.Expired, []string{id}) || again.Policy != r.Policy {
 		t.Errorf("%+v, %v", again, err)
 	}
 }
@@ -224,13 +292,12 @@ func TestExpiredRecordNeedsNobody(t *testing.T) {
 // What keeps the zones apart may still not be what the text says.
 func TestTablesThatAreNotTheTextsAreRefused(t *testing.T) {
 	d := newDesk(t)
-	ctx := context.Background()
 	d.compile = func(cfg *config.Config, a *anchors.Anchors) (gate.Generation, error) {
 		g, err := policy.Compile(cfg, a)
 		g.Tables.Cells = g.Tables.Cells[:len(g.Tables.Cells)-1]
 		return g, err
 	}
-	_, err := d.Commit(ctx, "suzuki", "", examples.Lab)
+	_, err := d.commit("suzuki", "", examples.Lab)
 	var u *Unproven
 	if !errors.As(err, &u) || u.By != "control" || len(u.Violations) == 0 || u.Violations[0].Invariant != equal.Invariant || u.Violations[0].Counterexample == nil {
 		t.Errorf("a cell forgotten by the compiler: got %v, want a refusal by control with a packet", err)
