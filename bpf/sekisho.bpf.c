@@ -364,8 +364,6 @@ INLINE int gate_packet(const struct tables *t, const struct ingress *in, const s
 		return DROP_DESTINATION_UNKNOWN;
 	if (to->device != in->device || to->vlan != p->vlan || to->outer != p->outer)
 		return DROP_EGRESS_MISMATCH;
-	if (segment_cut(segment_of(t, dst->segment)))
-		return DROP_ZONE_ISOLATED;
 	d->src_class = src->class;
 	d->dst_class = dst->class;
 	d->src_segment = in->number;

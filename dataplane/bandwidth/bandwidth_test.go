@@ -277,6 +277,45 @@ func TestPlanChangesInPlace(t *testing.T) {
 	}
 }
 
+// A class that others leave little keeps packets for seconds; emptied, it sends none of them, and what comes later as before.
+func TestEmptyDropsWhatWaits(t *testing.T) {
+	region := newTunnel(t)
+	p := plan()
+	p.Classes[0].Guarantee, p.Classes[1].Guarantee, p.Classes[2].Guarantee = 19*mbit, mbit/4, mbit/4
+	if err := Apply(p); err != nil {
+		t.Fatal(err)
+	}
+	backup := receive(t, region, 5003)
+	receive(t, region, 5001)
+	ctx, stop := context.WithCancel(t.Context())
+	var senders, flood sync.WaitGroup
+	send(t, ctx, &senders, 1, 5001, 1300, 30*mbit)
+	const packet = 1300 + 28 + overhead
+	for _, emptied := range []bool{false, true} {
+		flooding, enough := context.WithCancel(ctx)
+		send(t, flooding, &flood, 3, 5003, 1300, 25*mbit)
+		time.Sleep(300 * time.Millisecond)
+		enough()
+		flood.Wait()
+		if emptied {
+			if err := Empty(p); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(50 * time.Millisecond) // what the engine has already
+		}
+		before := backup.Load()
+		time.Sleep(time.Second)
+		if late := (backup.Load() - before) / packet; (late < 10) != emptied {
+			t.Errorf("emptied %v: %d packets came later", emptied, late)
+		}
+	}
+	if before := parameters(t); len(before) != 1+len(p.Classes) {
+		t.Errorf("emptied, the tree has %d classes", len(before))
+	}
+	stop()
+	senders.Wait()
+}
+
 func TestMeterGivesRates(t *testing.T) {
 	newTunnel(t)
 	if err := Apply(plan()); err != nil {
