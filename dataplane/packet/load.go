@@ -14,14 +14,19 @@ type imageMap struct {
 	*ebpf.Map
 }
 
-// putImage makes a map of the image's bytes and freezes it: from then on nobody can change it, this process included.
-func putImage(spec *ebpf.CollectionSpec, image []byte) (imageMap, error) {
+// newImage makes an empty map for an image.
+func newImage(spec *ebpf.CollectionSpec) (*ebpf.Map, error) {
 	inner := spec.Maps[programsMapImages].InnerMap.Copy()
 	inner.Name = "image"
 	m, err := ebpf.NewMap(inner)
 	if err != nil {
-		return imageMap{}, fmt.Errorf("make a map for an image of %d bytes: %w", len(image), err)
+		return nil, fmt.Errorf("make a map for an image of %d chunks: %w", inner.MaxEntries, err)
 	}
+	return m, nil
+}
+
+// putImage fills the map with the image's bytes and freezes it: from then on nobody can change it, this process included.
+func putImage(m *ebpf.Map, image []byte) (imageMap, error) {
 	if err := fill(m, image); err != nil {
 		m.Close()
 		return imageMap{}, err

@@ -39,12 +39,20 @@ func (c *Core) stage(t Tables) (*Staged, error) {
 	if t.Epoch = epoch + 1; t.Epoch == 0 {
 		return nil, errors.New("the epochs are used up; remove the pins to begin anew")
 	}
-	image, err := encodeImage(t, c.devices.number)
-	if err != nil {
+	var image []byte
+	encoded := make(chan error, 1)
+	go func() {
+		var err error
+		image, err = encodeImage(t, c.devices.number)
+		encoded <- err
+	}()
+	empty, err := newImage(c.spec) // the kernel clears its 32 MiB meanwhile
+	if err = errors.Join(err, <-encoded); err != nil {
+		empty.Close()
 		return nil, err
 	}
 	s := &Staged{core: c}
-	if s.image, err = putImage(c.spec, image); err != nil {
+	if s.image, err = putImage(empty, image); err != nil {
 		return nil, err
 	}
 	if s.decoded, err = s.image.decode(c.devices.name); err == nil {
