@@ -278,7 +278,7 @@ func (r *Rehearsal) device(name string) error {
 // to have led a packet on.
 func (r *Rehearsal) forget() error {
 	o := &r.objects
-	for _, m := range []*ebpf.Map{o.Flows4, o.Flows6, o.FlowPrints4, o.FlowPrints6, o.FlowUses, o.SegmentUses, o.StationUses, o.LedOn} {
+	for _, m := range []*ebpf.Map{o.Flows4, o.Flows6, o.FlowPrints4, o.FlowPrints6, o.FlowUses} {
 		zero := make([]byte, m.ValueSize())
 		for i := range m.MaxEntries() {
 			if err := m.Put(i, zero); err != nil {
@@ -286,7 +286,11 @@ func (r *Rehearsal) forget() error {
 			}
 		}
 	}
-	return nil
+	return errors.Join(
+		putAll(o.SegmentUses, make([]programsSegmentUse, o.SegmentUses.MaxEntries())),
+		putAll(o.StationUses, make([]programsStationSet, o.StationUses.MaxEntries())),
+		putAll(o.LedOn, make([]uint32, o.LedOn.MaxEntries())),
+	)
 }
 
 // xdpContext is struct xdp_md.

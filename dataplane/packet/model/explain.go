@@ -50,17 +50,11 @@ func Explain(t *packet.Tables, a *anchors.Anchors, q Query) []Step {
 	if !q.Src.IsValid() || !q.Dst.IsValid() || q.Src.Is4() != q.Dst.Is4() {
 		return append(steps, Step{Name: "parse", Reason: "ip-header", Text: fmt.Sprintf("%s to %s: want two addresses of one family", q.Src, q.Dst)})
 	}
-	known, _ := m.find(q.Src)
-	enters, ok := m.entrance(q, known)
+	enters, ok := m.Entrance(q)
 	if !ok {
 		return append(steps, Step{Name: "segment", Reason: "segment-unknown", Text: fmt.Sprintf("no segment of zone %s that %s could enter by", q.From, q.Src)})
 	}
-	if q.MAC.IsZero() {
-		q.MAC = known.mac
-	}
-	if q.MAC.IsZero() {
-		q.MAC = someStation
-	}
+	q.MAC = m.sender(q)
 	if q.At.IsZero() {
 		q.At = time.Now()
 	}
@@ -73,8 +67,21 @@ func Explain(t *packet.Tables, a *anchors.Anchors, q Query) []Step {
 	return append(steps, Step{Name: "egress", OK: reason == "", Reason: reason, Text: fmt.Sprintf("the egress program of %s judges by the anchors", w.out.Egress)})
 }
 
-// entrance is the segment by which a query's packet enters.
-func (m *Model) entrance(q Query, known binding) (packet.Segment, bool) {
+// sender is the MAC that a query's packet comes from: the registered one when the query names none.
+func (m *Model) sender(q Query) packet.MAC {
+	known, _ := m.find(q.Src)
+	switch {
+	case !q.MAC.IsZero():
+		return q.MAC
+	case !known.mac.IsZero():
+		return known.mac
+	}
+	return someStation
+}
+
+// Entrance is the segment by which a query's packet enters.
+func (m *Model) Entrance(q Query) (packet.Segment, bool) {
+	known, _ := m.find(q.Src)
 	if s, ok := m.segments[known.segment]; ok && (q.From == anchors.None || s.Zone == q.From) {
 		return s, true
 	}

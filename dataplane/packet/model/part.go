@@ -13,12 +13,7 @@ import (
 func (m *Model) Part(q Query, s packet.Segment, out bool) packet.Part {
 	src, _ := m.find(q.Src)
 	dst, _ := m.find(q.Dst)
-	if q.MAC.IsZero() {
-		q.MAC = src.mac
-	}
-	if q.MAC.IsZero() {
-		q.MAC = someStation
-	}
+	q.MAC = m.sender(q)
 	p := packet.Part{Port: s.Port, Out: out, Frame: firstPacket(q, s), At: q.At, Dst: q.Dst}
 	if c, ok := m.permission(src.class, dst.class, q.Proto, q.DPort); ok && p.At.IsZero() {
 		p.At = m.moment(c.Rule, time.Now())
