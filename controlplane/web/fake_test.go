@@ -35,6 +35,8 @@ type hall struct {
 	routes    []web.Route
 	decided   []string // receipts that were taken
 	town      web.Name // when it is not the usual one
+	cuts      []web.Cut
+	acts      []string // of administrators
 }
 
 type worker struct {
@@ -77,7 +79,7 @@ func (h *hall) townName() web.Name {
 func (h *hall) services(zone anchors.Zone) web.Services {
 	s := web.Services{People: h, Transfers: h}
 	if zone == anchors.Management {
-		s.Monitor, s.Audit = h, ledger{h}
+		s.Monitor, s.Audit, s.Emergency = h, ledger{h}, alarm{h}
 	}
 	return s
 }

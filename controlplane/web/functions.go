@@ -38,6 +38,9 @@ func functions(l text.Lang) template.FuncMap {
 		"finding": l.Finding,
 		"problem": func(code string) string { s, _ := l.Error(code); return s },
 		"facts":   func(e Event) []fact { return facts(l, e) },
+		"clock":   func(t time.Time) string { return t.In(japan).Format("15:04") },
+		"milli":   func(t time.Time) int64 { return t.UnixMilli() },
+		"wards":   wards,
 		"dict":    dict,
 	}
 }

@@ -42,6 +42,8 @@ type view struct {
 	Zone anchors.Zone
 	Town string
 	Back string // path to return to after the language was switched
+	Cuts []Cut  // of the banner; only in the management zone, for who is signed in
+	Dark bool   // nobody can say which zones are cut off
 	Reload
 }
 
@@ -62,6 +64,9 @@ func (s *site) render(w http.ResponseWriter, r *http.Request, status int, name s
 		if _, known := v.Lang.Error(e); known {
 			v.Error = e
 		}
+	}
+	if v.Person != nil {
+		v.Cuts, v.Dark = s.cuts(r.Context())
 	}
 	var b bytes.Buffer
 	root := "layout"
@@ -131,13 +136,13 @@ func status(code string) int {
 		return http.StatusForbidden
 	case CodeNotFound:
 		return http.StatusNotFound
-	case CodeState:
+	case CodeState, codeChanged:
 		return http.StatusConflict
 	case CodeTooLarge:
 		return http.StatusRequestEntityTooLarge
 	case CodeThrottled:
 		return http.StatusTooManyRequests
-	case CodeUnavailable:
+	case CodeUnavailable, CodePartly:
 		return http.StatusServiceUnavailable
 	case codeInternal:
 		return http.StatusInternalServerError
@@ -175,7 +180,7 @@ var (
 	pagesEN = sync.OnceValues(func() (map[string]*template.Template, error) { return parse(text.EN) })
 )
 
-var pageNames = []string{"sign-in", "password", "error", "home", "send", "sent", "received", "approvals", "detail", "console", "audit"}
+var pageNames = []string{"sign-in", "password", "error", "home", "send", "sent", "received", "approvals", "detail", "console", "emergency", "audit"}
 
 func parse(l text.Lang) (map[string]*template.Template, error) {
 	shared, err := template.New("").Funcs(functions(l)).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html")

@@ -19,6 +19,8 @@ type Services struct {
 	Transfers Transfers
 	Monitor   Monitor // management zone only; nil elsewhere
 	Audit     Audit   // management zone only; nil elsewhere
+
+	Emergency Emergency // management zone only; nil elsewhere
 }
 
 // Codes of the errors that a person can do something about. A service wraps its error in a type with Code() string, or

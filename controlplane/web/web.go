@@ -45,6 +45,9 @@ func New(zone anchors.Zone, s Services, o Options) http.Handler {
 		mux.HandleFunc("GET /console", st.role(st.console, ITAdmin))
 		mux.HandleFunc("GET /console/live", st.role(st.consoleLive, ITAdmin))
 		mux.HandleFunc("GET /console/samples", st.role(st.consoleSamples, ITAdmin))
+		mux.HandleFunc("GET /emergency/{zone}", st.role(st.emergencyPage, ITAdmin))
+		mux.HandleFunc("POST /emergency/{zone}/cut-off", st.role(st.cutOff, ITAdmin))
+		mux.HandleFunc("POST /emergency/{zone}/give-back", st.role(st.giveBack, ITAdmin))
 		mux.HandleFunc("GET /audit", st.role(st.auditPage, Auditor))
 		mux.HandleFunc("POST /audit/verify", st.role(st.auditVerify, Auditor))
 	} else {

@@ -107,7 +107,7 @@ func TestPagesHaveNothingInline(t *testing.T) {
 	for _, x := range []struct {
 		v    *visitor
 		path string
-	}{{v, "/sign-in"}, {v, "/transfers"}, {v, "/send"}, {v, "/received"}, {v, "/approvals"}, {v, "/password"}, {m, "/console"}} {
+	}{{v, "/sign-in"}, {v, "/transfers"}, {v, "/send"}, {v, "/received"}, {v, "/approvals"}, {v, "/password"}, {m, "/console"}, {m, "/emergency/lgwan"}} {
 		resp, body := x.v.get(x.path)
 		_, english := x.v.get(x.path, "Cookie", "__Host-lang=en")
 		body += english
@@ -154,7 +154,7 @@ func TestOtherSitesCannotAct(t *testing.T) {
 		"old browser, other origin":  {"Origin", "https://elsewhere.example"},
 		"old browser, opaque origin": {"Origin", "null"},
 	} {
-		for _, path := range []string{"/sign-out", "/password", "/transfers", "/language", "/transfers/x/reject", "/transfers/x/approve"} {
+		for _, path := range []string{"/sign-out", "/password", "/transfers", "/language", "/transfers/x/reject", "/transfers/x/approve", "/emergency/lgwan/cut-off"} {
 			if resp, _ := v.post(path, nil, header...); resp.StatusCode != http.StatusForbidden {
 				t.Errorf("%s: POST %s answered %s, want 403", name, path, resp.Status)
 			}
@@ -185,7 +185,8 @@ func TestRolesAndZones(t *testing.T) {
 		{"sato", lg, "/transfers", 200}, {"sato", lg, "/approvals", 403}, {"sato", lg, "/console", 404}, {"sato", lg, "/audit", 404},
 		{"tanaka", lg, "/approvals", 200},
 		{"joho", mg, "/console", 200}, {"joho", mg, "/audit", 403}, {"joho", mg, "/transfers", 404},
-		{"kansa", mg, "/audit", 200}, {"kansa", mg, "/console", 403}, {"kansa", mg, "/console/live", 403}, {"kansa", mg, "/console/samples", 403},
+		{"kansa", mg, "/audit", 200}, {"kansa", mg, "/console", 403}, {"kansa", mg, "/console/live", 403}, {"kansa", mg, "/console/samples", 403}, {"kansa", mg, "/emergency/lgwan", 403},
+		{"joho", mg, "/emergency/lgwan", 200}, {"joho", mg, "/emergency/management", 404}, {"tanaka", lg, "/emergency/lgwan", 404}, {"", mg, "/emergency/lgwan", 303},
 		{"", lg, "/transfers", 303}, {"", mg, "/console", 303}, {"", mg, "/console/samples", 303}, {"", mg, "/audit", 303},
 	} {
 		v := visit(t, c.base)
