@@ -68,6 +68,8 @@ func serve(ctx context.Context, i place.Instance, log *slog.Logger) (err error) 
 		Now: time.Now, Log: log,
 	})
 
+	alarm := emergency.New(emergency.Options{Dataplane: i.DataplaneSocket(), Store: o.Store, Journal: o.Journal, Log: log})
+
 	failed := make(chan error, len(place.PortalZones)+2)
 	var servers []*http.Server
 	listen := func(path string, h http.Handler) error {
@@ -104,6 +106,7 @@ func serve(ctx context.Context, i place.Instance, log *slog.Logger) (err error) 
 		}}
 		if z == anchors.Management {
 			services.Monitor, services.Audit = eye, auditor
+			services.Emergency = siren{alarm, eye, o.Book}
 		}
 		h := web.New(z, services, opts)
 		if z == anchors.Management {
@@ -121,7 +124,6 @@ func serve(ctx context.Context, i place.Instance, log *slog.Logger) (err error) 
 		}
 	})
 	wg.Go(func() { keepInForce(work, o.Book, log) })
-	alarm := emergency.New(emergency.Options{Dataplane: i.DataplaneSocket(), Store: o.Store, Journal: o.Journal, Log: log})
 	wg.Go(func() { alarm.Run(work) })
 
 	// Last, because who waits for control waits for this socket.

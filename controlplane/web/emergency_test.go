@@ -23,6 +23,26 @@ func console(t *testing.T, h *hall) *visitor {
 	return v
 }
 
+func TestOnlyAdministratorsAct(t *testing.T) {
+	h := newHall()
+	auditor := visit(t, stand(t, h, anchors.Management))
+	auditor.signIn("kansa", "kansa-no-password")
+	staff := visit(t, stand(t, h, anchors.LGWAN))
+	staff.signIn("tanaka", "tanaka-no-password")
+	for _, path := range []string{"/emergency/lgwan/cut-off", "/emergency/lgwan/give-back"} {
+		fields := url.Values{"reason": {"x"}, "minutes": {"30"}}
+		if resp, _ := auditor.post(path, fields); resp.StatusCode != http.StatusForbidden {
+			t.Errorf("POST %s by the auditor: %s", path, resp.Status)
+		}
+		if resp, _ := staff.post(path, fields); resp.StatusCode != http.StatusNotFound {
+			t.Errorf("POST %s in another zone: %s", path, resp.Status)
+		}
+	}
+	if len(h.acts) > 0 {
+		t.Errorf("done all the same: %q", h.acts)
+	}
+}
+
 func TestCutOffNeedsAZoneAReasonAndAnEnd(t *testing.T) {
 	h := newHall()
 	v := console(t, h)

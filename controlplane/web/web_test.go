@@ -511,24 +511,3 @@ func TestAssetsAreKeptByTheirContent(t *testing.T) {
 		}
 	}
 }
-
-// TestConsoleTellsWhatIsCutOff: which zone, since when, by whom, why and until when; and the words of people stay words.
-func TestConsoleTellsWhatIsCutOff(t *testing.T) {
-	h := newHall()
-	since, until := time.Date(2026, 11, 21, 0, 5, 0, 0, time.UTC), time.Date(2026, 11, 21, 3, 0, 0, 0, time.UTC)
-	h.status = web.Status{Time: since}
-	v := visit(t, stand(t, h, anchors.Management))
-	v.signIn("joho", "joho-no-password")
-	if _, body := v.get("/console"); strings.Contains(body, "遮断されています") {
-		t.Error("the console says that something is cut off")
-	}
-	h.status.Isolated = []web.Cut{{Zone: anchors.LGWAN, Since: since, Until: until, By: "sato", Reason: "<b>疑わしい</b>"}, {Zone: anchors.Uplink, Since: since, By: "kato", Reason: "点検"}}
-	for _, path := range []string{"/console", "/console/live"} {
-		_, body := v.get(path)
-		for _, want := range []string{"LGWAN接続系は遮断されています", "9:05", "12:00", "sato", "&lt;b&gt;疑わしい&lt;/b&gt;", "回線(クラウドへ)は遮断されています", "kato", "sekisho rejoin"} {
-			if !strings.Contains(body, want) {
-				t.Errorf("%s lacks %q", path, want)
-			}
-		}
-	}
-}
