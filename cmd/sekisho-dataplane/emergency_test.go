@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/sekisho/sekisho/controlplane/audit"
+	"github.com/sekisho/sekisho/controlplane/config/examples"
 	"github.com/sekisho/sekisho/controlplane/emergency"
 	"github.com/sekisho/sekisho/controlplane/store"
 	"github.com/sekisho/sekisho/dataplane/anchors"
@@ -55,6 +56,16 @@ func TestTheCommandWorksWithoutControl(t *testing.T) {
 		expect(t, false, "mn-pc1", "198.18.21.11:443")
 	}
 	check("control is not there")
+	town := filepath.Join(t.TempDir(), "town.yaml")
+	if err := os.WriteFile(town, examples.Lab, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for instance, want := range map[string]bool{string(w.instance): true, "another": false} {
+		out, err := exec.Command(sekisho, "trace", town, "--name", instance, "--from", "my-number", "--src", "198.18.10.11", "--dst", "198.18.21.11", "--proto", "tcp", "--dport", "443").CombinedOutput()
+		if strings.Contains(string(out), "zone-isolated") != want || (err != nil) != want {
+			t.Errorf("traced with what is cut off at %s: %v\n%s", instance, err, out)
+		}
+	}
 	out, _, err := run("rejoin", "lgwan", "--reason", "確認済み")
 	if err != nil || !strings.Contains(out, "lgwan is given back") {
 		t.Errorf("given back: %v\n%s", err, out)

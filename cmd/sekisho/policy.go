@@ -17,10 +17,12 @@ import (
 	"github.com/sekisho/sekisho/controlplane/policy/reading"
 	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/gate"
+	"github.com/sekisho/sekisho/dataplane/isolation"
 	"github.com/sekisho/sekisho/dataplane/packet"
 	"github.com/sekisho/sekisho/dataplane/packet/model"
 	"github.com/sekisho/sekisho/dataplane/packet/proof"
 	"github.com/sekisho/sekisho/dataplane/packet/stones"
+	"github.com/sekisho/sekisho/dataplane/place"
 )
 
 // compiled is a configuration that was read, checked and compiled.
@@ -113,7 +115,7 @@ func derive(usage string, args []string, stdout, stderr io.Writer, from func(*co
 
 // runTrace tells what becomes of the first packet of a flow, and why. Exit code 0: it passes; 1: it is dropped.
 func runTrace(_ context.Context, args []string, stdout, stderr io.Writer) int {
-	fs, o := policyFlags("trace FILE --from ZONE --src A --dst B --proto tcp --dport N [--mac M] [--anchors FILE] [--at MOMENT]", stderr)
+	fs, o := policyFlags("trace FILE --from ZONE --src A --dst B --proto tcp --dport N [--mac M] [--name N] [--anchors FILE] [--at MOMENT]", stderr)
 	var q query
 	fs.StringVar(&q.from, "from", "", "zone that the packet enters from: my-number, lgwan, internet, management, uplink")
 	fs.StringVar(&q.src, "src", "", "source address")
@@ -121,11 +123,15 @@ func runTrace(_ context.Context, args []string, stdout, stderr io.Writer) int {
 	fs.StringVar(&q.proto, "proto", "tcp", "tcp, udp, sctp, icmp, icmp6, esp, ah or gre")
 	fs.IntVar(&q.dport, "dport", -1, "destination port; for icmp the type (default: echo request)")
 	fs.StringVar(&q.mac, "mac", "", "source MAC (default: the registered one)")
+	name := fs.String("name", "", "`name` of a gate instance of this machine: zones that are cut off there count")
 	file, ok := oneFile(fs, args)
 	if !ok {
 		return exitUsage
 	}
 	mq, err := q.parse()
+	if err == nil && *name != "" {
+		mq.Isolated, err = cutOff(place.Instance(*name))
+	}
 	if err != nil {
 		fmt.Fprintf(stderr, "sekisho trace: %v\n", err)
 		return exitUsage
@@ -137,6 +143,16 @@ func runTrace(_ context.Context, args []string, stdout, stderr io.Writer) int {
 	c.warnExpired(stderr)
 	mq.At = c.at
 	return c.trace(mq, stdout)
+}
+
+// cutOff are the zones of an instance that people have cut off.
+func cutOff(i place.Instance) (map[anchors.Zone]bool, error) {
+	s, err := isolation.Read(i.Isolation())
+	cut := map[anchors.Zone]bool{}
+	for _, z := range s.Zones() {
+		cut[z] = true
+	}
+	return cut, err
 }
 
 // query is a packet as a person types it.
