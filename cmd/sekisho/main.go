@@ -49,7 +49,7 @@ var commands = []command{
 	{"proposals", "proposals --name N [--all] [NUMBER]   changes that wait for a second administrator, or one of them", runProposals},
 	{"approve", "approve --name N --as ID [--yes] NUMBER   bring another person's proposal into force", runApprove},
 	{"withdraw", "withdraw --name N [--as ID] [--reason TEXT] NUMBER   end a proposal", runWithdraw},
-	{"diff", "diff --name N FILE|REVISION [FILE|REVISION]   what differs between two texts, or one and the head", runDiff},
+	{"diff", "diff --name N FILE|REVISION [FILE|REVISION]   what changes between two texts, or one and the head: packets first, then lines", runDiff},
 	{"isolate", "isolate ZONE --name N --reason TEXT [--for 2h | --until TIME]   cut a zone off at once (my-number, lgwan, internet; uplink: all tunnels)", runIsolate},
 	{"rejoin", "rejoin ZONE --name N --reason TEXT [--dry-run]   give a zone back that was cut off", runRejoin},
 	{"status", "status --name N   what control sees, as JSON", runStatus},

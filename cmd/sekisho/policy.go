@@ -37,7 +37,9 @@ type compiled struct {
 
 // runCheck validates a configuration, compiles it and proves the result.
 func runCheck(_ context.Context, args []string, stdout, stderr io.Writer) int {
-	fs, o := policyFlags("check FILE [--anchors FILE] [--at MOMENT]", stderr)
+	fs, o := policyFlags("check FILE [--anchors FILE] [--at MOMENT] [--against FILE] [--lang ja|en]", stderr)
+	other := fs.String("against", "", "another configuration, such as the one in force: tells what changes in packets, from it to FILE")
+	lang := langFlag(fs)
 	file, ok := oneFile(fs, args)
 	if !ok {
 		return exitUsage
@@ -56,6 +58,9 @@ func runCheck(_ context.Context, args []string, stdout, stderr io.Writer) int {
 	t := &c.Tables
 	fmt.Fprintf(stdout, "%s: valid and proven: %d segments, %s, %d classes, %d cells, %s, hash %s\n",
 		file, len(t.Segments), counted(c.cfg), len(t.Classes), len(t.Cells), countStones(len(stones.Find(t, c.anchors))), packet.Hash(*t))
+	if *other != "" && !against(*other, c.cfg, *lang, stdout, stderr) {
+		return exitFailed
+	}
 	return exitOK
 }
 

@@ -74,6 +74,7 @@ const (
 )
 
 func TestPolicyCommands(t *testing.T) {
+	t.Setenv("LC_ALL", "C") // the language of reports is the terminal's
 	trace := func(args ...string) []string { return append([]string{"trace", "LAB", "--at", "2026-10-01"}, args...) }
 	cases := []struct {
 		golden   string

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -15,12 +16,15 @@ import (
 	"github.com/sekisho/sekisho/dataplane/place"
 )
 
-// runDiff compares two texts: a file with the head, or two revisions. Exit code 1 when they differ.
+// runDiff compares two texts: a file with the head, or two revisions. What changes in packets stands above the lines that change.
+// Exit code 1 when the texts differ.
 func runDiff(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags, name := instanceFlags("diff", stderr)
+	lang := langFlag(flags)
+	asJSON := flags.Bool("json", false, "only what changes in packets, registrations and records, as JSON")
 	rest, err := interspersed(flags, args)
 	if err != nil || *name == "" || len(rest) < 1 || len(rest) > 2 {
-		fmt.Fprintln(stderr, "usage: sekisho diff --name N FILE|REVISION [FILE|REVISION]   one alone is compared with the head")
+		fmt.Fprintln(stderr, "usage: sekisho diff --name N [--lang ja|en] [--json] FILE|REVISION [FILE|REVISION]   one alone is compared with the head")
 		return exitUsage
 	}
 	if len(rest) == 1 {
@@ -33,8 +37,10 @@ func runDiff(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	defer os.RemoveAll(dir)
 	var files [2]string
+	var texts [2][]byte
 	for n, what := range rest {
 		text, err := textOf(ctx, place.Instance(*name), what)
+		texts[n] = text
 		if err == nil {
 			files[n] = filepath.Join(dir, fmt.Sprint(n))
 			err = os.WriteFile(files[n], text, 0o600)
@@ -43,6 +49,22 @@ func runDiff(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			fmt.Fprintln(stderr, "sekisho diff:", err)
 			return exitUsage
 		}
+	}
+	d := compared(texts, rest, stderr)
+	switch {
+	case *asJSON && d == nil:
+		return exitUsage
+	case *asJSON:
+		if code := printJSON(stdout, stderr, d); code != exitOK || bytes.Equal(texts[0], texts[1]) {
+			return code
+		}
+		return exitFailed
+	case d != nil:
+		if err := d.Print(stdout, *lang); err != nil {
+			fmt.Fprintln(stderr, "sekisho diff:", err)
+			return exitUsage
+		}
+		fmt.Fprintln(stdout)
 	}
 	c := exec.CommandContext(ctx, "diff", "-u", "--label", rest[0], "--label", rest[1], files[0], files[1])
 	c.Stdout, c.Stderr = stdout, stderr

@@ -183,7 +183,7 @@ func (s Set) along(without func(*Box), join func(*Box, Box)) Set {
 	for _, b := range s {
 		rest := b
 		without(&rest)
-		k := rest.key()
+		k := rest.Key()
 		if i, seen := at[k]; seen {
 			join(&out[i], b)
 			continue
@@ -194,8 +194,8 @@ func (s Set) along(without func(*Box), join func(*Box, Box)) Set {
 	return out
 }
 
-// key is equal for boxes that are written alike.
-func (b Box) key() string {
+// Key is equal for boxes that are written alike.
+func (b Box) Key() string {
 	var k []byte
 	for _, a := range []Addrs{b.From, b.To} {
 		k = binary.AppendUvarint(k, uint64(len(a)))
