@@ -27,32 +27,38 @@ func AnyOwner() Option { return func(o *options) { o.anyOwner = true } }
 // Load reads and checks the file. It refuses a file, or a file in a directory, that anybody but root could change; a
 // symbolic link; an unknown key; and everything that Validate refuses.
 func Load(path string, opts ...Option) (*Anchors, error) {
+	a, _, err := Read(path, opts...)
+	return a, err
+}
+
+// Read is Load, and gives the file's text, too.
+func Read(path string, opts ...Option) (*Anchors, []byte, error) {
 	var o options
 	for _, opt := range opts {
 		opt(&o)
 	}
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, fmt.Errorf("anchors: %w", err)
+		return nil, nil, fmt.Errorf("anchors: %w", err)
 	}
 	defer f.Close()
 	if !o.anyOwner {
 		if err := rootOnly(f, path); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	b, err := io.ReadAll(io.LimitReader(f, maxBytes+1))
 	if err != nil {
-		return nil, fmt.Errorf("anchors: read %s: %w", path, err)
+		return nil, nil, fmt.Errorf("anchors: read %s: %w", path, err)
 	}
 	if len(b) > maxBytes {
-		return nil, fmt.Errorf("anchors: %s has more than %d bytes", path, maxBytes)
+		return nil, nil, fmt.Errorf("anchors: %s has more than %d bytes", path, maxBytes)
 	}
 	a, err := Parse(b)
 	if err != nil {
-		return nil, fmt.Errorf("anchors: %s: %w", path, err)
+		return nil, nil, fmt.Errorf("anchors: %s: %w", path, err)
 	}
-	return a, nil
+	return a, b, nil
 }
 
 // Parse decodes and checks the text of an anchors file.

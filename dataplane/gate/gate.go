@@ -78,18 +78,19 @@ func (r *Refusal) Error() string {
 // backstop, sets addresses and puts the last accepted generation back into force. Packets that were allowed before go on
 // being allowed meanwhile, none that was forbidden is let through.
 func Open(ctx context.Context, instance place.Instance, log *slog.Logger) (*Gate, error) {
-	a, err := anchors.Load(instance.Anchors())
+	a, text, err := anchors.Read(instance.Anchors())
 	if err != nil {
 		return nil, fmt.Errorf("open the gate: %w", err)
 	}
 	g := &Gate{instance: instance, anchors: a, log: log, events: newHub(), indexes: map[string]int{}, boot: machineBoot}
-	if err := g.open(ctx); err != nil {
+	if err := g.open(ctx, text); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the gate: %w", err), g.Close())
 	}
 	return g, nil
 }
 
-func (g *Gate) open(ctx context.Context) error {
+// open does it. text: of the anchors file.
+func (g *Gate) open(ctx context.Context, text []byte) error {
 	uid, err := userID(place.TunnelUser)
 	if err != nil {
 		return err
@@ -104,6 +105,7 @@ func (g *Gate) open(ctx context.Context) error {
 			return err
 		}
 	}
+	g.keepAnchors(text)
 	g.backstop = backstop.Options{Anchors: g.anchors, Tunnel: uid}
 	g.openIsolation()
 	g.tunnels = tunnel.New(tunnelOptions(g.instance, g.log))

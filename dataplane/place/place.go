@@ -68,6 +68,9 @@ func (i Instance) PortalKey(z anchors.Zone) string {
 // StateOf is the directory of one daemon ("dataplane", "control", "broker", "release", "portal-lg"), mode 0700, owned by its user.
 func (i Instance) StateOf(daemon string) string { return filepath.Join(i.State(), daemon) }
 
+// AnchorsHistory is where the dataplane keeps every anchors file that it ran with.
+func (i Instance) AnchorsHistory() string { return filepath.Join(i.StateOf("dataplane"), "anchors") }
+
 // Sockets. Each lies in a directory of its daemon (mode 0711) and is open to connect; the server admits by peer user.
 func (i Instance) DataplaneSocket() string { return filepath.Join(i.Run(), "dataplane", "api.sock") }
 func (i Instance) BrokerSocket() string    { return filepath.Join(i.Run(), "broker", "api.sock") }
