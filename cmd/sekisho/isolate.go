@@ -125,7 +125,7 @@ func orderControl(ctx context.Context, i place.Instance, o emergency.Order) erro
 	if err != nil {
 		return err
 	}
-	return control{i}.call(ctx, http.MethodPost, "/isolation", b, nil)
+	return control{i}.call(ctx, http.MethodPost, "/isolation?"+url.Values{"author": {o.By}}.Encode(), b, nil)
 }
 
 // orderDataplane asks as root, past control.
