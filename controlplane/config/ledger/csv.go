@@ -59,8 +59,8 @@ func readCSV(name string, data []byte) (*Book, error) {
 			if len(f) > MaxCell {
 				return nil, fault("file.cell", s.cell(next, i+1), fmt.Sprint(len(f)), fmt.Sprint(MaxCell))
 			}
-			f = unescape(f)
-			row.Cells[i] = Cell{Text: f, Raw: f}
+			text := unescape(f)
+			row.Cells[i] = Cell{Text: text, Raw: text, Literal: text != f}
 		}
 		s.Rows = append(s.Rows, row)
 		end := r.InputOffset()

@@ -34,6 +34,10 @@ func Import(doc []byte, b *Book, m *Mapping, o Options) ([]byte, *Report, error)
 	for _, c := range m.Columns {
 		im.report.Columns = append(im.report.Columns, ColumnSaid{letters(c.Column), strings.Join(c.Title, " / "), c.Field})
 	}
+	im.there = map[string]bool{}
+	for i := range cfg.Communications {
+		im.there[cfg.Communications[i].ID] = true
+	}
 	im.outline(m)
 	out := im.settle()
 	im.sum()
@@ -52,6 +56,7 @@ type importer struct {
 	records []*rows
 	said    []*RowReport
 	report  *Report
+	there   map[string]bool // ids that the document had
 
 	// of one round
 	dir     *directory

@@ -59,18 +59,8 @@ func (im *importer) merge(e *entry, old *config.Communication, want config.Commu
 		e.fault(Name, "name.english")
 		return c, nil, false
 	}
-	ok := true
-	for _, need := range []struct {
-		f Field
-		s string
-	}{{Purpose, c.Purpose}, {Owner, c.Owner}} {
-		if need.s == "" {
-			e.fault(need.f, "field.missing", need.f.said())
-			ok = false
-		}
-	}
-	if old == nil || !ok {
-		return c, nil, ok
+	if old == nil {
+		return c, nil, true
 	}
 	return c, differences(old, &c), true
 }

@@ -191,12 +191,20 @@ func (im *importer) scalars(r *rows, c *config.Communication) {
 	text(Purpose, &c.Purpose)
 	text(Basis, &c.Basis)
 	text(Owner, &c.Owner)
+	for _, need := range []struct {
+		f    Field
+		text string
+	}{{Purpose, c.Purpose}, {Owner, c.Owner}} {
+		if need.text == "" && (e.m.has(need.f) || !im.there[r.id]) { // without a column, the document's stays
+			e.fault(need.f, "field.missing", need.f.said())
+		}
+	}
 	moment(Since, &c.Since)
 	moment(Until, &c.Until)
 	moment(Review, &c.Review)
 	text(ApprovedBy, &c.Approved.By)
 	moment(ApprovedOn, &c.Approved.On)
-	if absent(plain(c.Approved.By)) {
+	if absent(plain(c.Approved.By)) && c.Approved.On.IsZero() {
 		c.Approved.By = ""
 	}
 	switch {

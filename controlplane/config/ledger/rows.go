@@ -133,7 +133,7 @@ func newEntry(s *Sheet, m *Mapping, row *Row) *entry {
 // inherit replaces the signs that stand for the cell above.
 func (e *entry) inherit(above *entry) {
 	for f, c := range e.cells {
-		if !ditto(c.Text) {
+		if c.Literal || !ditto(c.Text) {
 			continue
 		}
 		if above == nil {

@@ -153,6 +153,7 @@ func readSheet(f *excelize.File, name string, facts *facts) (*Sheet, error) {
 			if len(c.Text) > MaxCell || len(c.Raw) > MaxCell {
 				return nil, fault("file.cell", s.cell(n, i+1), fmt.Sprint(max(len(c.Text), len(c.Raw))), fmt.Sprint(MaxCell))
 			}
+			c.Literal = unescape(c.Text) != c.Text
 			c.Text, c.Raw = unescape(c.Text), unescape(c.Raw)
 			at := Place{n, i + 1}
 			c.Formula = facts.formulas[at]
