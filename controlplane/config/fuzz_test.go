@@ -17,6 +17,14 @@ func FuzzParse(f *testing.F) {
 			f.Add([]byte(strings.Replace(lab, x.old, x.new, 1)))
 		}
 	}
+	for _, doc := range []string{timed(f), lived(f), lab + stated} {
+		f.Add([]byte(doc))
+	}
+	for i, x := range lifeFaults {
+		if i%4 == 0 {
+			f.Add([]byte(strings.Replace(lived(f), x.old, x.new, 1)))
+		}
+	}
 	for _, s := range []string{"", "a: &a [*a]", "? {a: b}\n: c", "- - - x", "version: 1\ntown: {ja: x}\n", "\xef\xbb\xbfversion: 1\r\n", "{[]}", "a: !!binary x", "--- >\n x\n...\n"} {
 		f.Add([]byte(s))
 	}
