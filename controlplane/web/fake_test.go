@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sekisho/sekisho/controlplane/config/revision"
 	"github.com/sekisho/sekisho/controlplane/web"
 	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/release"
@@ -37,6 +38,9 @@ type hall struct {
 	town      web.Name // when it is not the usual one
 	cuts      []web.Cut
 	acts      []string // of administrators
+	book      *revision.Book
+	differ    web.Differ
+	early     func() // done once, while a request is under way
 }
 
 type worker struct {
@@ -80,6 +84,10 @@ func (h *hall) services(zone anchors.Zone) web.Services {
 	s := web.Services{People: h, Transfers: h}
 	if zone == anchors.Management {
 		s.Monitor, s.Audit, s.Emergency = h, ledger{h}, alarm{h}
+		s.Differ = h.differ
+		if h.book != nil {
+			s.Book = h.book
+		}
 	}
 	return s
 }
@@ -99,6 +107,10 @@ func (h *hall) SignIn(_ context.Context, zone anchors.Zone, user, password strin
 func (h *hall) Session(_ context.Context, zone anchors.Zone, token string) (web.Person, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if act := h.early; act != nil {
+		h.early = nil
+		act()
+	}
 	for id, w := range h.people {
 		if h.sessions[token] == zone.String()+" "+id {
 			return w.Person, nil

@@ -38,9 +38,11 @@ func functions(l text.Lang) template.FuncMap {
 		"finding": l.Finding,
 		"problem": func(code string) string { s, _ := l.Error(code); return s },
 		"facts":   func(e Event) []fact { return facts(l, e) },
-		"clock":   func(t time.Time) string { return t.In(japan).Format("15:04") },
+		"moment":  func(t time.Time) string { return t.In(japan).Format("15:04:05") },
+		"left":    func(d time.Duration) string { return l.T("trial.left", int(d.Minutes()), int(d.Seconds())%60) },
 		"milli":   func(t time.Time) int64 { return t.UnixMilli() },
 		"wards":   wards,
+		"add":     func(a, b int) int { return a + b },
 		"dict":    dict,
 	}
 }

@@ -33,6 +33,7 @@ type view struct {
 	Title  string // key
 	Person *Person
 	Error  string // code, shown as error.CODE
+	Words  string // of who refused, shown under Error as they are
 	Done   string // code, shown as done.CODE
 	Nav    string // which entry of the navigation this page belongs to
 	Data   any
@@ -44,6 +45,8 @@ type view struct {
 	Back string // path to return to after the language was switched
 	Cuts []Cut  // of the banner; only in the management zone, for who is signed in
 	Dark bool   // nobody can say which zones are cut off
+
+	OnTrial *trial // the change that waits for its confirmation
 	Reload
 }
 
@@ -67,6 +70,10 @@ func (s *site) render(w http.ResponseWriter, r *http.Request, status int, name s
 	}
 	if v.Person != nil {
 		v.Cuts, v.Dark = s.cuts(r.Context())
+		var err error
+		if v.OnTrial, err = s.onTrial(r.Context(), *v.Person); err != nil {
+			s.Log.Error("ask which change is on trial", "err", err)
+		}
 	}
 	var b bytes.Buffer
 	root := "layout"
@@ -132,11 +139,11 @@ func status(code string) int {
 	switch code {
 	case CodeSession, CodeSignIn:
 		return http.StatusUnauthorized
-	case CodeForbidden, CodeOwn, codeMustChange, CodeRoute:
+	case CodeForbidden, codeDenied, CodeOwn, codeMustChange, CodeRoute:
 		return http.StatusForbidden
 	case CodeNotFound:
 		return http.StatusNotFound
-	case CodeState, codeChanged:
+	case CodeState, codeChanged, codeUnconfirmed:
 		return http.StatusConflict
 	case CodeTooLarge:
 		return http.StatusRequestEntityTooLarge
@@ -180,7 +187,7 @@ var (
 	pagesEN = sync.OnceValues(func() (map[string]*template.Template, error) { return parse(text.EN) })
 )
 
-var pageNames = []string{"sign-in", "password", "error", "home", "send", "sent", "received", "approvals", "detail", "console", "emergency", "audit"}
+var pageNames = []string{"sign-in", "password", "error", "home", "send", "sent", "received", "approvals", "detail", "console", "emergency", "revisions", "revision", "audit"}
 
 func parse(l text.Lang) (map[string]*template.Template, error) {
 	shared, err := template.New("").Funcs(functions(l)).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html")

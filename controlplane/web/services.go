@@ -21,6 +21,8 @@ type Services struct {
 	Audit     Audit   // management zone only; nil elsewhere
 
 	Emergency Emergency // management zone only; nil elsewhere
+	Book      Book      // management zone only; nil elsewhere
+	Differ    Differ    // nil: nobody can tell
 }
 
 // Codes of the errors that a person can do something about. A service wraps its error in a type with Code() string, or

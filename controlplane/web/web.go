@@ -48,6 +48,12 @@ func New(zone anchors.Zone, s Services, o Options) http.Handler {
 		mux.HandleFunc("GET /emergency/{zone}", st.role(st.emergencyPage, ITAdmin))
 		mux.HandleFunc("POST /emergency/{zone}/cut-off", st.role(st.cutOff, ITAdmin))
 		mux.HandleFunc("POST /emergency/{zone}/give-back", st.role(st.giveBack, ITAdmin))
+		mux.HandleFunc("GET /revisions", st.role(st.revisionsPage, ITAdmin, Auditor))
+		mux.HandleFunc("GET /revisions/live", st.role(st.revisionsLive, ITAdmin, Auditor))
+		mux.HandleFunc("GET /revisions/{number}", st.role(st.revisionPage, ITAdmin, Auditor))
+		mux.HandleFunc("POST /revisions/{number}/rollback", st.role(st.rollback, ITAdmin))
+		mux.HandleFunc("POST /revisions/confirm", st.role(st.confirm, ITAdmin))
+		mux.HandleFunc("POST /revisions/give-up", st.role(st.giveUp, ITAdmin))
 		mux.HandleFunc("GET /audit", st.role(st.auditPage, Auditor))
 		mux.HandleFunc("POST /audit/verify", st.role(st.auditVerify, Auditor))
 	} else {
@@ -64,7 +70,7 @@ func New(zone anchors.Zone, s Services, o Options) http.Handler {
 		mux.HandleFunc("GET /api/transfers/{id}/may-download", st.role(st.apiMayDownload, Staff, SectionHead))
 	}
 	mux.HandleFunc("/", st.lost)
-	return guard(http.NewCrossOriginProtection().Handler(mux))
+	return stamped(guard(http.NewCrossOriginProtection().Handler(mux)))
 }
 
 // site is one zone's pages.

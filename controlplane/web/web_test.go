@@ -97,7 +97,7 @@ func TestEveryAnswerIsGuarded(t *testing.T) {
 }
 
 func TestPagesHaveNothingInline(t *testing.T) {
-	h := newHall()
+	h, _ := newHall().withBook(t)
 	h.busy()
 	v := visit(t, stand(t, h, anchors.LGWAN))
 	v.signIn("tanaka", "tanaka-no-password")
@@ -107,7 +107,7 @@ func TestPagesHaveNothingInline(t *testing.T) {
 	for _, x := range []struct {
 		v    *visitor
 		path string
-	}{{v, "/sign-in"}, {v, "/transfers"}, {v, "/send"}, {v, "/received"}, {v, "/approvals"}, {v, "/password"}, {m, "/console"}, {m, "/emergency/lgwan"}} {
+	}{{v, "/sign-in"}, {v, "/transfers"}, {v, "/send"}, {v, "/received"}, {v, "/approvals"}, {v, "/password"}, {m, "/console"}, {m, "/emergency/lgwan"}, {m, "/revisions"}, {m, "/revisions/1"}} {
 		resp, body := x.v.get(x.path)
 		_, english := x.v.get(x.path, "Cookie", "__Host-lang=en")
 		body += english
@@ -154,7 +154,7 @@ func TestOtherSitesCannotAct(t *testing.T) {
 		"old browser, other origin":  {"Origin", "https://elsewhere.example"},
 		"old browser, opaque origin": {"Origin", "null"},
 	} {
-		for _, path := range []string{"/sign-out", "/password", "/transfers", "/language", "/transfers/x/reject", "/transfers/x/approve", "/emergency/lgwan/cut-off"} {
+		for _, path := range []string{"/sign-out", "/password", "/transfers", "/language", "/transfers/x/reject", "/transfers/x/approve", "/emergency/lgwan/cut-off", "/revisions/confirm"} {
 			if resp, _ := v.post(path, nil, header...); resp.StatusCode != http.StatusForbidden {
 				t.Errorf("%s: POST %s answered %s, want 403", name, path, resp.Status)
 			}
@@ -174,7 +174,7 @@ func TestOtherSitesCannotAct(t *testing.T) {
 }
 
 func TestRolesAndZones(t *testing.T) {
-	h := newHall()
+	h, _ := newHall().withBook(t)
 	h.busy()
 	lg, mg := stand(t, h, anchors.LGWAN), stand(t, h, anchors.Management)
 	for _, c := range []struct {
@@ -187,6 +187,7 @@ func TestRolesAndZones(t *testing.T) {
 		{"joho", mg, "/console", 200}, {"joho", mg, "/audit", 403}, {"joho", mg, "/transfers", 404},
 		{"kansa", mg, "/audit", 200}, {"kansa", mg, "/console", 403}, {"kansa", mg, "/console/live", 403}, {"kansa", mg, "/console/samples", 403}, {"kansa", mg, "/emergency/lgwan", 403},
 		{"joho", mg, "/emergency/lgwan", 200}, {"joho", mg, "/emergency/management", 404}, {"tanaka", lg, "/emergency/lgwan", 404}, {"", mg, "/emergency/lgwan", 303},
+		{"joho", mg, "/revisions", 200}, {"kansa", mg, "/revisions", 200}, {"kansa", mg, "/revisions/1", 200}, {"tanaka", lg, "/revisions", 404}, {"", mg, "/revisions/live", 303},
 		{"", lg, "/transfers", 303}, {"", mg, "/console", 303}, {"", mg, "/console/samples", 303}, {"", mg, "/audit", 303},
 	} {
 		v := visit(t, c.base)

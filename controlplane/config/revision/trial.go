@@ -100,6 +100,7 @@ type RollbackTo struct {
 	Comment string
 	Confirm time.Duration
 	Replace bool
+	Trial   string // end this trial and do nothing else: refused when it is over, however it ended
 }
 
 // Rollback goes back (切戻し). Where a change is on trial and no revision is named, the trial ends and the former revision is the
@@ -115,6 +116,15 @@ func (b *Book) rollback(ctx context.Context, by Author, to RollbackTo) (Revision
 	w, _, err := b.settle(ctx)
 	if err != nil && w != nil {
 		return Revision{}, err
+	}
+	if to.Trial != "" {
+		if w == nil {
+			return Revision{}, &Denied{"rollback", "the change that was to be taken back is not on trial any more: look what became of it"}
+		}
+		if r, err := b.meta(ctx, w.Number); err != nil || r.Trial.ID != to.Trial {
+			return Revision{}, errors.Join(err, &Denied{"rollback", "another change is on trial than the one that was to be taken back: look again"})
+		}
+		to.Number = 0
 	}
 	if w != nil && to.Number == 0 {
 		return b.takeBack(ctx, by, w, to.Comment)

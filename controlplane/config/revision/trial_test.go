@@ -426,3 +426,42 @@ func TestOldRevisionsRead(t *testing.T) {
 		t.Errorf("%+v %v", h, err)
 	}
 }
+
+// TestTakingBackATrialThatIsOver: whoever gives up at the last second, when the gate has just gone back by itself, must not go
+// back one revision further; nor undo what was confirmed meanwhile, or another change.
+func TestTakingBackATrialThatIsOver(t *testing.T) {
+	ctx := context.Background()
+	for name, end := range map[string]func(*desk, Revision) string{
+		"reverted by time-out": func(d *desk, r Revision) string {
+			d.today = d.today.Add(time.Hour)
+			return r.Trial.ID
+		},
+		"confirmed": func(d *desk, r Revision) string {
+			d.today = d.today.Add(time.Minute)
+			if _, err := d.Confirm(ctx, d.person("sato"), r.Trial.ID); err != nil {
+				t.Fatal(err)
+			}
+			return r.Trial.ID
+		},
+		"another one runs": func(d *desk, r Revision) string { return "another" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, r := onTrial(t)
+			id := end(d, r)
+			_, err := d.Rollback(ctx, d.person("sato"), RollbackTo{Trial: id})
+			var no *Denied
+			if !errors.As(err, &no) {
+				t.Errorf("answer %v, want a refusal", err)
+			}
+			h, err := d.History(ctx, 0)
+			if err != nil || len(h) != 2 {
+				t.Errorf("%d revisions, %v, want the 2 there were", len(h), err)
+			}
+		})
+	}
+	d, r := onTrial(t)
+	if _, err := d.Rollback(ctx, d.person("sato"), RollbackTo{Trial: r.Trial.ID}); err != nil {
+		t.Fatal(err)
+	}
+	d.head(t, 1, Reverted, "rolled back")
+}
