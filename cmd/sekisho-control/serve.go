@@ -125,6 +125,8 @@ func serve(ctx context.Context, i place.Instance, log *slog.Logger) (err error) 
 	})
 	wg.Go(func() { keepInForce(work, o.Book, log) })
 	wg.Go(func() { alarm.Run(work) })
+	anchored := &anchorsWatch{dataplane: i.DataplaneSocket(), store: o.Store, journal: o.Journal, log: log, now: time.Now}
+	wg.Go(func() { anchored.run(work) })
 
 	// Last, because who waits for control waits for this socket.
 	if err := listen(i.AdminSocket(), socket.Admit((&admin{office: o, eye: eye, alarm: alarm}).handler(eye.Metrics()))); err != nil {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/anchors/history"
 	"github.com/sekisho/sekisho/dataplane/backstop"
 	"github.com/sekisho/sekisho/dataplane/gate"
 	"github.com/sekisho/sekisho/dataplane/place"
@@ -380,6 +381,35 @@ func (w *town) checkAnchorsChanged(t *testing.T) {
 	if s := w.status(t); s.Revision != "" {
 		t.Errorf("revision %q in force, want none", s.Revision)
 	}
+	var told []history.Told
+	if code, err := w.ask(http.MethodGet, "/anchors/history", nil, &told); err != nil || code != http.StatusOK {
+		t.Fatal(code, err)
+	}
+	const want = "segment lg-asp-net: zone: lgwan becomes internet"
+	if len(told) != 2 || len(told[0].Changes) != 1 || told[0].Changes[0].String() != want || len(told[1].Changes) != 0 {
+		t.Errorf("history of the anchors %+v, want two entries and %q", told, want)
+	}
+	// Nobody changes them over the socket, not even root.
+	before := w.anchorsFile(t)
+	for _, method := range []string{http.MethodPut, http.MethodPost, http.MethodPatch, http.MethodDelete} {
+		for _, path := range []string{"/anchors", "/anchors/history", "/anchors/1"} {
+			if code, err := w.ask(method, path, map[string]string{"name": "mine"}, nil); err != nil || code != http.StatusMethodNotAllowed && code != http.StatusNotFound {
+				t.Errorf("%s %s: %d, %v, want 405 or 404", method, path, code, err)
+			}
+		}
+	}
+	if w.anchorsFile(t) != before {
+		t.Error("the anchors were changed over the socket")
+	}
+}
+
+func (w *town) anchorsFile(t *testing.T) string {
+	t.Helper()
+	b, err := os.ReadFile(w.instance.Anchors())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
 
 func (w *town) checkRemoved(t *testing.T) {

@@ -38,7 +38,7 @@ var commands = []command{
 	{"hygiene", "hygiene FILE [--name N] | --name N   [--json]   what there is to tidy up: unused, shadowed, broad, due for review, expired", runHygiene},
 	{"templates", "templates [list | show ID]   starting points: models and their measures, designated communications that most towns have", runTemplates},
 	{"measures", "measures FILE   the checklist of the configuration's model; 1 when something required is missing", runMeasures},
-	{"anchors", "anchors FILE   print the anchors that a configuration needs, for root to put into force", runAnchors},
+	{"anchors", anchorsUsage + "   print the anchors that a configuration needs; what they were, what changed; put others into force, at the box", runAnchors},
 	{"sanitize", "sanitize FILE... --out DIR [--report FILE.json]   sanitize and verify files in their sandboxes", runSanitize},
 	{"routes", "routes FILE   print the file routes of a configuration, for root to put into force", runRoutes},
 	{"commit", "commit --name N [--confirm 10m] [--comment TEXT] [--parent REV] [--merge] [--replace] [--as ID] FILE   prove a configuration and bring it into force", runCommit},

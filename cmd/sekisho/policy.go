@@ -80,17 +80,6 @@ func counted(cfg *config.Config) string {
 	return text
 }
 
-// runAnchors prints the anchors that a configuration needs, for root to put into force.
-func runAnchors(_ context.Context, args []string, stdout, stderr io.Writer) int {
-	return derive("anchors FILE", args, stdout, stderr, func(cfg *config.Config) ([]byte, error) {
-		a := policy.Anchors(cfg)
-		if err := a.Validate(); err != nil {
-			return nil, err
-		}
-		return a.YAML()
-	})
-}
-
 // runRoutes prints the file routes of a configuration, for root to put into force.
 func runRoutes(_ context.Context, args []string, stdout, stderr io.Writer) int {
 	return derive("routes FILE", args, stdout, stderr, func(cfg *config.Config) ([]byte, error) {

@@ -1,6 +1,8 @@
 package gate
 
 import (
+	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/sekisho/sekisho/dataplane/anchors/history"
@@ -32,4 +34,18 @@ func (g *Gate) keepAnchors(text []byte) {
 	for _, c := range changes {
 		g.log.Warn("anchors: " + c.String())
 	}
+}
+
+// getAnchorsHistory tells the entries behind ?after, without it all. There is no way over any socket to change the anchors.
+func (g *Gate) getAnchorsHistory(w http.ResponseWriter, r *http.Request) {
+	after := 0
+	if v := r.URL.Query().Get("after"); v != "" {
+		var err error
+		if after, err = strconv.Atoi(v); err != nil || after < 0 {
+			answer(w, http.StatusBadRequest, failure{Error: "after: want a number, 0 or more"})
+			return
+		}
+	}
+	h, err := g.history().List(after)
+	reply(w, h, err)
 }

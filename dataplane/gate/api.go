@@ -57,10 +57,7 @@ func (g *Gate) Handler() http.Handler {
 	})
 	mux.HandleFunc("GET /capture", g.getCapture)
 	mux.HandleFunc("GET /anchors", func(w http.ResponseWriter, r *http.Request) { reply(w, g.anchors, nil) })
-	mux.HandleFunc("GET /anchors/history", func(w http.ResponseWriter, r *http.Request) {
-		h, err := g.history().List()
-		reply(w, h, err)
-	})
+	mux.HandleFunc("GET /anchors/history", g.getAnchorsHistory)
 	mux.HandleFunc("GET /tunnel-keys", func(w http.ResponseWriter, r *http.Request) {
 		var devices []string
 		for _, t := range g.anchors.Tunnels {

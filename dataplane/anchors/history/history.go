@@ -114,14 +114,17 @@ func (b Book) entries() ([]Entry, error) {
 	return out, nil
 }
 
-// List tells all entries and what each changed, newest first.
-func (b Book) List() ([]Told, error) {
+// List tells the entries behind a number, 0 for all, and what each changed, newest first.
+func (b Book) List(after int) ([]Told, error) {
 	entries, err := b.entries()
 	if err != nil {
 		return nil, err
 	}
 	out := []Told{}
 	for i, e := range entries {
+		if e.Number <= after {
+			continue
+		}
 		t := Told{Entry: e, Changes: []anchors.Change{}}
 		if i > 0 {
 			if t.Changes, err = b.Diff(entries[i-1].Number, e.Number); err != nil {

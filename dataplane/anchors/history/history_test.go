@@ -18,7 +18,7 @@ segments:
 func TestHistory(t *testing.T) {
 	b := Book{Dir: filepath.Join(t.TempDir(), "anchors")}
 	at := time.Date(2026, 10, 1, 3, 0, 0, 0, time.UTC)
-	if list, err := b.List(); err != nil || len(list) != 0 {
+	if list, err := b.List(0); err != nil || len(list) != 0 {
 		t.Fatalf("before the first: %v, %v", list, err)
 	}
 	second := strings.Replace(first, "zone: internet", "zone: my-number", 1)
@@ -32,7 +32,7 @@ func TestHistory(t *testing.T) {
 			t.Fatalf("got number %d, added %t, %v; want %d, %t", e.Number, added, err, x.number, x.added)
 		}
 	}
-	list, err := b.List()
+	list, err := b.List(0)
 	if err != nil || len(list) != 3 || list[0].Number != 3 || list[2].Number != 1 {
 		t.Fatalf("got %+v, %v, want three entries, newest first", list, err)
 	}
@@ -41,6 +41,9 @@ func TestHistory(t *testing.T) {
 	}
 	if list[1].Time != time.Date(2026, 10, 1, 6, 0, 0, 0, time.UTC) || list[0].Hash != list[2].Hash || len(list[0].Hash) != 64 {
 		t.Errorf("time and hash: %+v", list)
+	}
+	if list, err := b.List(2); err != nil || len(list) != 1 || list[0].Number != 3 || len(list[0].Changes) != 1 {
+		t.Errorf("behind number 2: %+v, %v", list, err)
 	}
 	if c, err := b.Diff(1, 3); err != nil || len(c) != 0 {
 		t.Errorf("from 1 to 3: %v, %v, want nothing", c, err)
@@ -77,13 +80,13 @@ func TestHistoryNoticesDamage(t *testing.T) {
 	if _, err := b.Read(1); err == nil || !strings.Contains(err.Error(), "is not what was kept") {
 		t.Errorf("a copy that was exchanged: %v", err)
 	}
-	if list, err := b.List(); err != nil || list[0].Error == "" {
+	if list, err := b.List(0); err != nil || list[0].Error == "" {
 		t.Errorf("the list does not say so: %+v, %v", list, err)
 	}
 	if err := os.WriteFile(b.file(1, "json"), []byte(`{"number":7}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.List(); err == nil || !strings.Contains(err.Error(), "number 7") {
+	if _, err := b.List(0); err == nil || !strings.Contains(err.Error(), "number 7") {
 		t.Errorf("an entry that says that it is another: %v", err)
 	}
 }
