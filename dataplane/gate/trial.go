@@ -128,22 +128,29 @@ func (g *Gate) end(o Outcome, by, why string) *Ended {
 func (g *Gate) Confirm(id, by string) (Result, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.trial == nil && g.ended != nil && g.ended.ID == id && g.ended.Outcome == Confirmed {
-		return g.result(), nil
-	}
-	if err := g.runs(id); err != nil {
+	if err := g.confirm(id, by); err != nil {
 		return Result{}, err
 	}
+	return g.result(), nil
+}
+
+func (g *Gate) confirm(id, by string) error {
+	if g.trial == nil && g.ended != nil && g.ended.ID == id && g.ended.Outcome == Confirmed {
+		return nil
+	}
+	if err := g.runs(id); err != nil {
+		return err
+	}
 	if g.current == nil || g.trial.over(g.boot()) {
-		return Result{}, &Refusal{Problems: fmt.Errorf("trial %s: its time is over", id)}
+		return &Refusal{Problems: fmt.Errorf("trial %s: its time is over", id)}
 	}
 	ended := g.end(Confirmed, by, "")
 	if err := keepGeneration(g.path(), kept{Generation: *g.current, Ended: ended}); err != nil {
-		return Result{}, err
+		return err
 	}
 	g.trial, g.ended = nil, ended
 	g.log.Info("generation confirmed", "revision", g.current.Revision, "trial", id, "by", by)
-	return g.result(), nil
+	return nil
 }
 
 // Revert ends a trial before its time: the former generation comes back.

@@ -94,6 +94,41 @@ func TestTrialSurvivesCrashes(t *testing.T) {
 	}
 }
 
+// Confirm is a matter of the file alone: it makes the trial last while its time runs, and not a moment later.
+func TestConfirm(t *testing.T) {
+	for name, c := range map[string]struct {
+		id   string
+		at   time.Duration
+		boot string
+		no   string
+	}{
+		"in time":              {"first", 159999 * time.Millisecond, "boot-1", ""},
+		"at its end":           {"first", 160 * time.Second, "boot-1", "its time is over"},
+		"in another boot":      {"first", 101 * time.Second, "boot-2", "its time is over"},
+		"another trial":        {"second", 101 * time.Second, "boot-1", "another one runs"},
+		"one that ended":       {"before", 101 * time.Second, "boot-1", "reverted already"},
+		"no trial in the name": {"", 101 * time.Second, "boot-1", "another one runs"},
+	} {
+		next := Generation{Revision: "next"}
+		g := &Gate{instance: place.Instance("../../.." + t.TempDir()), log: slog.New(slog.NewTextHandler(io.Discard, nil)), boot: func() (string, time.Duration) { return c.boot, c.at },
+			current: &next, trial: &trial{ID: "first", Boot: "boot-1", Since: 100 * time.Second, Time: 60 * time.Second, Former: Generation{Revision: "old"}}, ended: &Ended{ID: "before", Outcome: Reverted}}
+		if err := keepGeneration(g.path(), kept{Generation: next, Trial: g.trial, Ended: g.ended}); err != nil {
+			t.Fatal(err)
+		}
+		err := g.confirm(c.id, "sato")
+		got, rerr := readGeneration(g.path())
+		if rerr != nil {
+			t.Fatal(rerr)
+		}
+		switch {
+		case c.no == "" && (err != nil || got.Trial != nil || got.Revision != "next" || got.Ended.Outcome != Confirmed || got.Ended.By != "sato" || g.trial != nil):
+			t.Errorf("%s: %v, kept %+v", name, err, got)
+		case c.no != "" && (err == nil || !strings.Contains(err.Error(), c.no) || got.Trial == nil || g.trial == nil):
+			t.Errorf("%s: %v, kept %+v", name, err, got)
+		}
+	}
+}
+
 // While what is kept cannot be told, or cannot be written, nothing goes on as if it were confirmed.
 func TestTrialThatCannotBeSettled(t *testing.T) {
 	over := func() (string, time.Duration) { return "boot-2", 0 }

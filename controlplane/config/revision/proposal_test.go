@@ -9,8 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sekisho/sekisho/controlplane/config"
 	"github.com/sekisho/sekisho/controlplane/config/examples"
+	"github.com/sekisho/sekisho/controlplane/policy"
 	"github.com/sekisho/sekisho/controlplane/store"
+	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/gate"
 )
 
 var fourEyed = bytes.Replace(examples.Lab, []byte("model: alpha\n"), []byte("model: alpha\nfour-eyes: true\n"), 1)
@@ -118,6 +122,77 @@ func TestTablesTellByThemselves(t *testing.T) {
 		if same := bytes.Equal(honest, tables(edit(t, examples.Lab, c.pairs...))); same != c.same {
 			t.Errorf("%s: the same %v, want %v", name, same, c.same)
 		}
+	}
+}
+
+// TestOrderTells: two records of My Number change places, and with them the bandwidth class of what both permit. No entry of the
+// document differs; the compiled tables do.
+func TestOrderTells(t *testing.T) {
+	ctx := context.Background()
+	d := newDesk(t)
+	const one = "  - {id: one, from: {stations: [mn-pc1]}, to: {services: [resident-standby]}, ports: [], class: backup, purpose: 照会, owner: 住民課}\n"
+	const two = "  - {id: two, from: {stations: [mn-pc1]}, to: {services: [resident-standby]}, ports: [], class: general, purpose: 照会, owner: 住民課}\n"
+	text := edit(t, fourEyed, "communications:\n", "communications:\n"+one+two)
+	if _, err := d.commit("sato", "init", text); err != nil {
+		t.Fatal(err)
+	}
+	_, err := d.Commit(ctx, d.person("sato"), Change{Text: edit(t, fourEyed, "communications:\n", "communications:\n"+two+one), Parent: 1})
+	var w *Waiting
+	if !errors.As(err, &w) || !slices.Equal(w.Proposal.Why, []string{"the compiled tables"}) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestApprovedIsWhatWasSeen: a text that was changed in the store, or that compiles to something else by now, is not applied.
+func TestApprovedIsWhatWasSeen(t *testing.T) {
+	ctx := context.Background()
+	for name, harm := range map[string]func(t *testing.T, d *desk){
+		"changed in the store": func(t *testing.T, d *desk) {
+			if _, err := d.store.Commit(ctx, store.Txn{Put: []store.Put{{Key: key(draftKey, 1), Value: append(bytes.Clone(fourEyed), "# on\n"...)}}}); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"compiled otherwise": func(t *testing.T, d *desk) {
+			d.compile = func(c *config.Config, a *anchors.Anchors) (gate.Generation, error) {
+				g, err := policy.Compile(c, a)
+				g.Bandwidth = nil
+				return g, err
+			}
+		},
+	} {
+		d, p := proposed(t, Change{})
+		harm(t, d)
+		if _, err := d.Approve(ctx, d.person("suzuki"), 1, p.Text, p.Digest); err == nil || !strings.Contains(err.Error(), "propose it again") || len(d.puppet.applied) != 1 {
+			t.Errorf("%s: %v, applied %v", name, err, d.puppet.applied)
+		}
+	}
+}
+
+// TestProposedOnTrial: a proposal that would replace a change on trial is void when that goes back.
+func TestProposedOnTrial(t *testing.T) {
+	ctx := context.Background()
+	d := newDesk(t)
+	if _, err := d.commit("sato", "init", fourEyed); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Commit(ctx, d.person("sato"), Change{Text: append(bytes.Clone(fourEyed), "# on\n"...), Parent: 1, Confirm: time.Minute}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := d.Commit(ctx, d.person("sato"), Change{Text: edit(t, fourEyed, "purpose: 帳票の出力", "purpose: 出力"), Parent: 2, Replace: true})
+	var w *Waiting
+	var u *Unconfirmed
+	if !errors.As(err, &w) {
+		t.Fatal(err)
+	}
+	if _, err := d.Approve(ctx, d.person("suzuki"), 1, w.Proposal.Text, w.Proposal.Digest); !errors.As(err, &u) {
+		t.Errorf("approved while the other is on trial: %v", err)
+	}
+	d.today = d.today.Add(time.Hour)
+	if _, err := d.Restore(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if p, _, err := d.Proposed(ctx, 1); err != nil || p.State != Void {
+		t.Errorf("%+v %v", p, err)
 	}
 }
 
