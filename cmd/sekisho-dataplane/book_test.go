@@ -232,6 +232,9 @@ func TestBookOfAGate(t *testing.T) {
 		}
 	})
 	h.must(t, "audit verify")
+	if n := strings.Count(h.must(t, "audit show"), "config.restore"); n > 1 {
+		t.Errorf("control handed the head out %d times: what it holds for in force is not what the dataplane says", n)
+	}
 }
 
 // hall is the town with its control daemon and command line, as they are installed.

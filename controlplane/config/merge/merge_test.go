@@ -82,6 +82,10 @@ func TestTexts(t *testing.T) {
 		{"my order and my comments stay", []string{"198.18.10.12", "198.18.10.22"}, []string{
 			"  - {id: pc3, segment: office, addresses: [198.18.10.13]}\n", "", "  # The tax section's desks.\n", "  # Moved up.\n  - {id: pc3, segment: office, addresses: [198.18.10.13]}\n  # The tax section's desks.\n"},
 			[]string{"198.18.10.12", "198.18.10.22", "  - {id: pc3, segment: office, addresses: [198.18.10.13]}\n", "", "  # The tax section's desks.\n", "  # Moved up.\n  - {id: pc3, segment: office, addresses: [198.18.10.13]}\n  # The tax section's desks.\n"}, nil},
+		{"my list has another indentation", []string{"198.18.10.12", "198.18.10.22"}, []string{"  - {zone: my-number, address: 198.18.110.2}\n  - {zone: lgwan", "- {zone: my-number, address: 198.18.110.2}\n- {zone: lgwan",
+			"  # The tax section's desks.\n  - {id: pc1", "      # The tax section's desks.\n      - {id: pc1", "  - {id: pc2", "      - {id: pc2", "  - {id: pc3", "      - {id: pc3"},
+			[]string{"  - {zone: my-number, address: 198.18.110.2}\n  - {zone: lgwan", "- {zone: my-number, address: 198.18.110.2}\n- {zone: lgwan",
+				"  # The tax section's desks.\n  - {id: pc1", "      # The tax section's desks.\n      - {id: pc1", "  - {id: pc2", "      - {id: pc2", "  - {id: pc3", "      - {id: pc3", "198.18.10.12", "198.18.10.22"}, nil},
 
 		{"one entry, two fields", []string{filing, ""}, []string{"地方税の電子申告", "申告"}, nil, []string{"communications filing changed"}},
 		{"one entry, one field", []string{"tcp/443", "tcp/80"}, []string{"tcp/443", "tcp/8080"}, nil, []string{"ports: [tcp/443] -> [tcp/80]"}},
@@ -118,6 +122,22 @@ func TestTexts(t *testing.T) {
 				t.Errorf("they changed %v", r.Theirs)
 			}
 		})
+	}
+}
+
+// TestVerify: a text that does not say what it was put together from is not offered.
+func TestVerify(t *testing.T) {
+	d, err := read([]byte(base))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := verify([]byte(base), d); err != nil {
+		t.Error(err)
+	}
+	for _, harm := range [][]string{{"model: alpha", "model: beta"}, {"198.18.10.12", "198.18.10.22"}, {"  - {zone: lgwan, address: 198.18.120.2}\n", ""}, {"model: alpha\n", ""}, {"{id: pc2", "{id: pc4"}, {"version: 1", "version: [1"}} {
+		if err := verify(edit(t, base, harm...), d); err == nil {
+			t.Errorf("%q: no error", harm)
+		}
 	}
 }
 

@@ -250,7 +250,7 @@ func (b *Book) add(ctx context.Context, d *draft, on *gate.Trial) (Revision, err
 	}
 	object := strconv.Itoa(r.Number)
 	fields := map[string]string{"policy": r.Policy, "hash": r.Hash, "text": r.Text, "parent": strconv.Itoa(r.Parent), "comment": r.Comment, "expired": strings.Join(r.Expired, " "), "approver": r.Approver}
-	t := store.Txn{If: []store.If{{Key: headKey, Revision: d.guard}, {Key: key(metaKey, r.Number)}}}
+	t := store.Txn{If: []store.If{{Key: headKey, Revision: d.guard}}}
 	var events []audit.Event
 	if d.wait != nil {
 		old := d.head

@@ -152,6 +152,14 @@ func TestApprovedIsWhatWasSeen(t *testing.T) {
 				t.Fatal(err)
 			}
 		},
+		"after another head": func(t *testing.T, d *desk) {
+			if _, err := d.store.Commit(ctx, store.Txn{Put: []store.Put{{Key: key(metaKey, 2), Value: []byte(`{"number":2,"parent":1,"author":"sato"}`)}, {Key: key(textKey, 2), Value: fourEyed}, {Key: headKey, Value: []byte("2")}}}); err != nil {
+				t.Fatal(err)
+			}
+			if err := d.Load(ctx); err != nil {
+				t.Fatal(err)
+			}
+		},
 		"compiled otherwise": func(t *testing.T, d *desk) {
 			d.compile = func(c *config.Config, a *anchors.Anchors) (gate.Generation, error) {
 				g, err := policy.Compile(c, a)
@@ -326,40 +334,38 @@ func TestProposalsEnd(t *testing.T) {
 // TestWhoSitsThere: with four eyes on, nobody unknown proposes, and nobody gets round it.
 func TestWhoSitsThere(t *testing.T) {
 	ctx := context.Background()
-	d, _ := proposed(t, Change{})
+	d, p := proposed(t, Change{})
 	text := edit(t, fourEyed, "purpose: 帳票の出力", "purpose: 出力")
-	for name, do := range map[string]func() error{
-		"root commits": func() error { _, err := d.Commit(ctx, d.person("root"), Change{Text: text, Parent: 1}); return err },
-		"root rolls back to what touches it": func() error {
-			if _, err := d.Commit(ctx, d.person("suzuki"), Change{Text: append(bytes.Clone(fourEyed), "# on\n"...), Parent: 1}); err != nil {
-				return nil
-			}
-			_, err := d.Rollback(ctx, d.person("root"), RollbackTo{})
-			if err == nil { // only a remark: it needs nobody
-				return &Denied{}
-			}
+	unknown := func(err error) bool {
+		var no *Denied
+		return errors.As(err, &no) && strings.Contains(err.Error(), "--as ID")
+	}
+	waits := func(err error) bool { var w *Waiting; return errors.As(err, &w) }
+	for name, c := range map[string]struct {
+		do   func() error
+		want func(error) bool
+	}{
+		"root commits":  {func() error { _, err := d.Commit(ctx, d.person("root"), Change{Text: text, Parent: 1}); return err }, unknown},
+		"root approves": {func() error { _, err := d.Approve(ctx, d.person("root"), 1, p.Text, p.Digest); return err }, unknown},
+		"the mode is off": {func() error {
+			_, err := d.Commit(ctx, d.person("suzuki"), Change{Text: examples.Lab, Parent: 1})
 			return err
-		},
-		"the mode is turned off": func() error {
-			_, err := d.Commit(ctx, d.person("suzuki"), Change{Text: examples.Lab, Parent: d.Head().Number})
+		}, waits},
+		"proposed by its name": {func() error {
+			_, err := d.Propose(ctx, d.person("root"), Change{Text: fourEyed, Parent: 1})
 			return err
-		},
-		"a rollback that touches it": func() error {
-			e, err := d.store.Get(ctx, key(textKey, 1))
-			if err == nil {
-				_, err = d.store.Commit(ctx, store.Txn{Put: []store.Put{{Key: e.Key, Value: text}}})
-			}
-			if err != nil {
-				return nil
-			}
-			_, err = d.Rollback(ctx, d.person("suzuki"), RollbackTo{Number: 1})
-			return err
-		},
+		}, unknown},
 	} {
-		before := d.Head().digest
-		if err := do(); err == nil || d.Head().digest != before {
+		if err := c.do(); !c.want(err) || d.Head().Number != 1 {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	// A rollback is a change like any other.
+	if _, err := d.Approve(ctx, d.person("suzuki"), 1, p.Text, p.Digest); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Rollback(ctx, d.person("suzuki"), RollbackTo{}); !waits(err) || d.Head().Number != 2 {
+		t.Errorf("rollback: %v", err)
 	}
 }
 

@@ -93,15 +93,15 @@ func TestTwoPeopleEdit(t *testing.T) {
 func TestMergeOfAFaultyText(t *testing.T) {
 	ctx := context.Background()
 	d := newDesk(t)
-	for i, text := range [][]byte{examples.Lab, append(bytes.Clone(examples.Lab), "# on\n"...)} {
+	for i, text := range [][]byte{examples.Lab, append([]byte("# More above.\n"), examples.Lab...)} {
 		if _, err := d.Commit(ctx, d.person("sato"), Change{Text: text, Parent: i}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	_, err := d.Commit(ctx, d.person("suzuki"), Change{Text: bytes.Replace(examples.Lab, []byte("model: alpha"), []byte("model: omega"), 1), Parent: 1, Merge: true})
 	var f config.Errors
-	if !errors.As(err, &f) {
-		t.Errorf("got %v", err)
+	if line := bytes.Count(examples.Lab[:bytes.Index(examples.Lab, []byte("model: alpha"))], []byte("\n")) + 1; !errors.As(err, &f) || f[0].Line != line {
+		t.Errorf("got %v, want a fault in line %d", err, line)
 	}
 }
 

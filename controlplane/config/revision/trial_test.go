@@ -158,19 +158,21 @@ func TestControlDiesBeforeItsNote(t *testing.T) {
 	if _, err := d.commit("root", "init", examples.Lab); err != nil {
 		t.Fatal(err)
 	}
-	_, g, err := d.prove(without(t, examples.Lab, "web-use"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := d.puppet.Apply(ctx, g, &gate.Trial{ID: "nobody-knows", Time: time.Hour}); err != nil {
-		t.Fatal(err)
-	}
-	b := d.reopen()
-	if err := b.Load(ctx); err != nil {
-		t.Fatal(err)
-	}
-	if done, err := b.Restore(ctx); !done || err != nil || d.puppet.trial != nil || d.puppet.digest != b.Head().digest {
-		t.Errorf("%v %v, trial %+v", done, err, d.puppet.trial)
+	for name, text := range map[string][]byte{"another-policy": without(t, examples.Lab, "web-use"), "the-same-policy": examples.Lab} {
+		_, g, err := d.prove(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.puppet.Apply(ctx, g, &gate.Trial{ID: name, Time: time.Hour}); err != nil {
+			t.Fatal(err)
+		}
+		b := d.reopen()
+		if err := b.Load(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if done, err := b.Restore(ctx); !done || err != nil || d.puppet.trial != nil || d.puppet.digest != b.Head().digest {
+			t.Errorf("%s: %v %v, trial %+v", name, done, err, d.puppet.trial)
+		}
 	}
 }
 
