@@ -29,8 +29,10 @@ func (k *checker) portClasses() {
 		k.sizes[f], k.example[f] = make([]int32, numbers), make([]space.Port, numbers)
 		for _, r := range k.ranges {
 			if r.Lo <= r.Hi && carried(r.Proto, space.Family(f)) {
+				if k.sizes[f][r.Class] == 0 {
+					k.example[f][r.Class] = space.PortOf(r.Proto, r.Lo)
+				}
 				k.sizes[f][r.Class] += int32(r.Hi-r.Lo) + 1
-				k.example[f][r.Class] = space.PortOf(r.Proto, r.Lo)
 			}
 		}
 		k.ported[f] = make([]*ported, len(k.d.Ports))

@@ -16,6 +16,7 @@ type unit struct {
 	class   uint16 // of the tables; 0: none
 	segment int32  // place in the document; -1: none
 	gate    bool   // the gate's own, by the document
+	host    bool   // with an entry of its own in the tables
 }
 
 // run is units from one to before another.
@@ -39,7 +40,7 @@ func (k *checker) cut() {
 	}
 	for i := range k.t.Hosts {
 		h := &k.t.Hosts[i]
-		k.each(space.Interval[netip.Addr]{Lo: h.Addr, Hi: h.Addr}, func(u *unit) { u.class = h.Class })
+		k.each(space.Interval[netip.Addr]{Lo: h.Addr, Hi: h.Addr}, func(u *unit) { u.class, u.host = h.Class, true })
 	}
 	k.segment = make([]int32, numbers)
 	for f := range versions {
@@ -50,7 +51,10 @@ func (k *checker) cut() {
 		u := &k.units[i]
 		f := space.FamilyOf(u.lo)
 		if k.members[f][u.class] == 0 {
-			k.sample[f][u.class], k.segment[u.class] = int32(i), u.segment
+			k.segment[u.class] = u.segment
+		}
+		if k.members[f][u.class] == 0 || u.host && !k.units[k.sample[f][u.class]].host { // a registered address is the better witness
+			k.sample[f][u.class] = int32(i)
 		}
 		k.members[f][u.class]++
 	}
