@@ -12,9 +12,9 @@ import (
 	"strings"
 )
 
-// audited is step 7.
+// audited is step 8.
 func (j *job) audited(ctx context.Context) error {
-	j.section(7, "The audit log verifies; a changed one does not")
+	j.section(8, "The audit log verifies; a changed one does not")
 	dir, err := os.MkdirTemp("", "sekisho-audit")
 	if err != nil {
 		return err

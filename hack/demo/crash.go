@@ -16,9 +16,9 @@ import (
 	"github.com/sekisho/sekisho/hack/town"
 )
 
-// crash is step 6: everything that runs on the gate dies at once.
+// crash is step 7: everything that runs on the gate dies at once.
 func (j *job) crash(ctx context.Context) error {
-	j.section(6, "kill -9 of every daemon: what may pass flows on, nothing else does, nothing is lost")
+	j.section(7, "kill -9 of every daemon: what may pass flows on, nothing else does, nothing is lost")
 	before, err := j.remember(ctx)
 	if err != nil {
 		return err

@@ -20,7 +20,7 @@ type job struct {
 	step  int
 	lines []line
 	desks map[string]*desk // signed-in people, by id
-	paper *papers          // the files of step 4, looked at again in step 6
+	paper *papers          // the files of step 4, looked at again in step 7
 }
 
 // line is one measured claim.

@@ -1,7 +1,7 @@
 // Command demo shows the main job: it makes a town, does to its gate what a town hall and its enemies would do, measures
 // what comes of it, prints the outcome, and then lets a person look around.
 //
-// Problem: a claim about a gate is worth what can be seen of it. Mechanism: seven steps of measured claims; each line of
+// Problem: a claim about a gate is worth what can be seen of it. Mechanism: eight steps of measured claims; each line of
 // the outcome is one attempt on the real programs with what was expected and what was seen. Life cycle: a fresh town for
 // each run, gone at its end, whatever the end. Invariant: a line is held only by what was measured in this run; an error
 // on the way is a line that did not hold.
@@ -80,7 +80,7 @@ func run(ctx context.Context, name string, once bool, out io.Writer) (held bool,
 }
 
 func (j *job) run(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{j.proven, j.packets, j.tunnel, j.files, j.refusals, j.crash, j.audited} {
+	for _, step := range []func(context.Context) error{j.proven, j.packets, j.tunnel, j.files, j.refusals, j.ledger, j.crash, j.audited} {
 		if err := ctx.Err(); err != nil {
 			return err
 		}

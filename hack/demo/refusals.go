@@ -35,6 +35,9 @@ const joining = `
     until: 2036-03-31
 `
 
+// communications is where the records of a document begin.
+const communications = "\ncommunications:\n"
+
 // refusals is step 5: changes that must not come into force.
 func (j *job) refusals(ctx context.Context) error {
 	j.section(5, "What would join the zones is refused")
@@ -42,8 +45,7 @@ func (j *job) refusals(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	const list = "\ncommunications:\n"
-	changed := strings.Replace(string(doc), list, list+strings.TrimPrefix(joining, "\n"), 1)
+	changed := strings.Replace(string(doc), communications, communications+strings.TrimPrefix(joining, "\n"), 1)
 	if changed == string(doc) {
 		return errors.New("the example configuration has no list of communications to add to")
 	}
@@ -142,7 +144,7 @@ func lie(doc []byte, change func(*config.Config)) (gate.Generation, error) {
 
 // lyingGeneration sends a generation to the dataplane as the control daemon's user would; the answer must say why not.
 func (j *job) lyingGeneration(ctx context.Context, g gate.Generation, why string) (string, bool, error) {
-	g.Revision = "0123456789abcdef"
+	g.Revision, g.Tables.Revision = "0123456789abcdef", "0123456789abcdef"
 	body, err := json.Marshal(g)
 	if err != nil {
 		return "", false, err

@@ -139,7 +139,13 @@ func (t *Town) copyPrograms() error {
 
 // Sekisho runs the operator's command line as root in the gate's namespace and gives what it wrote to standard output.
 func (t *Town) Sekisho(ctx context.Context, args ...string) (string, error) {
+	return t.SekishoWith(ctx, "", args...)
+}
+
+// SekishoWith is Sekisho with something typed in.
+func (t *Town) SekishoWith(ctx context.Context, typed string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(t.bin, "sekisho"), args...)
+	cmd.Stdin = strings.NewReader(typed)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := In(t.Name.Netns(Gate), cmd.Run); err != nil {
