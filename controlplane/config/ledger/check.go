@@ -7,6 +7,7 @@ import (
 
 	"github.com/sekisho/sekisho/controlplane/config"
 	"github.com/sekisho/sekisho/controlplane/policy"
+	"github.com/sekisho/sekisho/controlplane/policy/proven"
 	"github.com/sekisho/sekisho/dataplane/packet/proof"
 )
 
@@ -15,7 +16,7 @@ var keyFields = map[string]Field{"id": ID, "name": Name, "state": State, "from":
 	"owner": Owner, "approved": ApprovedOn, "since": Since, "until": Until, "review": Review, "window": Window}
 
 // check holds the new document against everything that the gate would: its own checks, that it means what the ledger says, the
-// compiler, and the proof. What goes back to the ledger is told by its cell and refused there.
+// compiler, and both proofs. What goes back to the ledger is told by its cell and refused there.
 func (im *importer) check(doc []byte, lay *layout) bool {
 	cfg, errs := config.Parse(doc)
 	if errs != nil {
@@ -35,27 +36,32 @@ func (im *importer) check(doc []byte, lay *layout) bool {
 	if a == nil {
 		a = policy.Anchors(cfg)
 	}
-	g, err := policy.Compile(cfg, a)
+	g, err := proven.Compile(cfg, a, policy.Compile)
 	if err != nil {
 		im.report.Faults = append(im.report.Faults, Note{Code: "check.compile", Args: []string{err.Error()}})
 		return false
 	}
-	good := true
-	for _, v := range proof.Check(&g.Tables, a) {
-		good = false
-		packet := "-"
-		if v.Counterexample != nil {
-			packet = v.Counterexample.String()
-		}
+	for _, v := range g.Isolation {
 		told := false
 		for _, id := range v.Records {
-			told = im.blame("communications", id, "to", "check.proof", v.Invariant, v.Message, packet) || told
+			told = im.blame("communications", id, "to", "check.proof", v.Invariant, v.Message, packetOf(v)) || told
 		}
 		if !told {
-			im.report.Faults = append(im.report.Faults, Note{Code: "check.proof", Args: []string{v.Invariant, v.Message, packet}})
+			im.report.Faults = append(im.report.Faults, Note{Code: "check.proof", Args: []string{v.Invariant, v.Message, packetOf(v)}})
 		}
 	}
-	return good
+	for _, v := range g.Equality { // no row's fault
+		im.report.Faults = append(im.report.Faults, Note{Code: "check.equal", Args: []string{v.Message, packetOf(v)}})
+	}
+	return len(g.Isolation)+len(g.Equality) == 0
+}
+
+// packetOf is the counterexample of a violation, for a message.
+func packetOf(v proof.Violation) string {
+	if v.Counterexample == nil {
+		return "-"
+	}
+	return v.Counterexample.String()
 }
 
 // blame refuses the record of an entry of the document, by the cell that it comes from. false: the ledger did not bring it.

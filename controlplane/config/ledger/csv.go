@@ -32,6 +32,7 @@ func readCSV(name string, data []byte) (*Book, error) {
 	r.FieldsPerRecord = -1
 	r.Comma = separator(text)
 	s := &Sheet{Name: name, era: epoch1900}
+	left := room(MaxCells)
 	next, line, offset := 1, 1, int64(0) // number of the next row; line and byte where it is looked for
 	for {
 		fields, err := r.Read()
@@ -53,6 +54,9 @@ func readCSV(name string, data []byte) (*Book, error) {
 		}
 		if len(fields) > MaxColumns {
 			return nil, fault("file.columns", name, letters(len(fields)), letters(MaxColumns))
+		}
+		if err := left.take(len(fields)); err != nil {
+			return nil, err
 		}
 		row := Row{Number: next, Cells: make([]Cell, len(fields))}
 		for i, f := range fields {

@@ -30,7 +30,7 @@ func Import(doc []byte, b *Book, m *Mapping, o Options) ([]byte, *Report, error)
 	s := b.sheet(m.Sheet)
 	im := &importer{cfg: cfg, doc: doc, o: o}
 	im.records, im.said = table(s, m)
-	im.report = &Report{Encoding: b.Encoding, Sheet: m.Sheet, Header: m.Header, Notes: slices.Clone(b.Notes), Rows: im.said, Faults: []Note{}, New: []NewThing{}, Missing: []string{}}
+	im.report = &Report{Encoding: b.Encoding, Sheet: m.Sheet, Header: m.Header, Notes: append([]Note{}, b.Notes...), Rows: im.said, Faults: []Note{}, New: []NewThing{}, Missing: []string{}}
 	for _, c := range m.Columns {
 		im.report.Columns = append(im.report.Columns, ColumnSaid{letters(c.Column), strings.Join(c.Title, " / "), c.Field})
 	}
@@ -182,7 +182,7 @@ func (im *importer) place(r *rows, d *decoded, at map[string]int, numbers map[st
 		var old *config.Communication
 		if j, ok := at[id]; ok {
 			old = &im.next.Communications[j]
-			if first.own[State] == false && first.m.of(State) > 0 && !old.Active() {
+			if plain(first.cells[State].Text) == "" && first.m.of(State) > 0 && !old.Active() {
 				first.fault(State, "state.blank", string(old.State), stateNames[old.State])
 				return nil, false
 			}

@@ -25,8 +25,9 @@ const (
 	MaxRows     = 20_000
 	MaxColumns  = 200
 	MaxSheets   = 50
-	MaxCell     = 8192     // bytes
-	MaxText     = 32 << 20 // bytes of all cells of a sheet
+	MaxCells    = 2_000_000 // of all sheets, blank ones within rows and merged ones counted
+	MaxCell     = 8192      // bytes
+	MaxText     = 32 << 20  // bytes of all cells of a sheet
 )
 
 // Book is a file as it was read: one sheet, or those of a workbook that are not hidden.
@@ -125,6 +126,17 @@ func Read(name string, data []byte) (book *Book, err error) {
 	}
 	base := filepath.Base(name)
 	return readCSV(strings.TrimSuffix(base, filepath.Ext(base)), data)
+}
+
+// room is what is left of MaxCells while a file is read.
+type room int
+
+// take makes room for cells, or tells that there is none.
+func (r *room) take(cells int) error {
+	if *r -= room(cells); *r < 0 {
+		return fault("file.cells", fmt.Sprint(MaxCells))
+	}
+	return nil
 }
 
 // markup tells files that some programs save with the ending .xls or .csv and that are none.

@@ -93,6 +93,15 @@ func sheetOf(t testing.TB, sheet string) []byte {
 	})
 }
 
+// wideRows are as many rows as are read, with a value in the last column of each.
+func wideRows() string {
+	var b strings.Builder
+	for n := 1; n <= MaxRows; n++ {
+		fmt.Fprintf(&b, `<row r="%d"><c r="%s%d"><v>1</v></c></row>`, n, letters(MaxColumns), n)
+	}
+	return b.String()
+}
+
 // TestFilesThatAreRefused: each with the code that says what to do.
 func TestFilesThatAreRefused(t *testing.T) {
 	protected := func() []byte {
@@ -131,7 +140,8 @@ func TestFilesThatAreRefused(t *testing.T) {
 		{"rows out of order", "file.broken", sheetOf(t, `<sheetData><row r="5"><c r="A5"><v>1</v></c></row><row r="2"/></sheetData>`)},
 		{"cells out of order", "file.broken", sheetOf(t, `<sheetData><row r="1"><c r="C1"><v>1</v></c><c r="A1"><v>1</v></c></row></sheetData>`)},
 		{"a cell of another row", "file.broken", sheetOf(t, `<sheetData><row r="1"><c r="A9"><v>1</v></c></row></sheetData>`)},
-		{"merged cells over everything", "file.merged", sheetOf(t, `<sheetData><row r="1"><c r="A1"><v>1</v></c></row><row r="20000"><c r="A20000"><v>1</v></c></row></sheetData><mergeCells><mergeCell ref="A1:GR20000"/></mergeCells>`)},
+		{"blank cells before the last column of every row", "file.cells", sheetOf(t, "<sheetData>"+wideRows()+"</sheetData>")},
+		{"merged cells over everything", "file.cells", sheetOf(t, `<sheetData><row r="1"><c r="A1"><v>1</v></c></row><row r="20000"><c r="A20000"><v>1</v></c></row></sheetData><mergeCells><mergeCell ref="A1:GR20000"/></mergeCells>`)},
 	} {
 		_, err := Read("l.csv", x.data)
 		var f *Fault

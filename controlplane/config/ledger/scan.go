@@ -25,20 +25,17 @@ type facts struct {
 // area is a merged cell: rows and columns from 1, both ends included.
 type area struct{ top, left, bottom, right int }
 
-// mostSpread bounds the places that all merged cells of a sheet take.
-const mostSpread = 1 << 20
-
 // scan walks through a sheet's XML once. Rows and cells must come in order, as every spreadsheet writes them.
-func scan(name string, part []byte) (*facts, error) {
+func scan(name string, part []byte, left *room) (*facts, error) {
 	f := &facts{hidden: map[int]bool{}, formulas: map[Place]bool{}, styles: map[Place]int{}}
 	d := xml.NewDecoder(bytes.NewReader(part))
 	d.CharsetReader = func(string, io.Reader) (io.Reader, error) { return nil, errors.New("the sheet is not UTF-8") }
 	var at Place
-	depth, hidden := 0, false
+	depth, style, hidden := 0, 0, false
 	for {
 		tok, err := d.Token()
 		if errors.Is(err, io.EOF) {
-			return f, f.bounded(name)
+			return f, f.bounded(left)
 		}
 		if err != nil {
 			return nil, fault("file.broken", fmt.Sprintf("%s: %v", name, err))
@@ -68,9 +65,7 @@ func scan(name string, part []byte) (*facts, error) {
 					column = c
 				}
 				at.Column = column
-				if style, ok := whole(e, "s", 0); ok && style > 0 && at.Row <= MaxRows && column <= MaxColumns {
-					f.styles[at] = style
-				}
+				style, _ = whole(e, "s", 0)
 			case "f", "v", "is":
 				if at.Row == 0 || at.Column == 0 {
 					continue
@@ -82,7 +77,14 @@ func scan(name string, part []byte) (*facts, error) {
 				if at.Column > MaxColumns {
 					return nil, fault("file.columns", name, letters(at.Column), letters(MaxColumns))
 				}
-				f.formulas[at] = f.formulas[at] || e.Name.Local == "f"
+				if e.Name.Local == "f" {
+					f.formulas[at] = true
+				} else if err := left.take(1); err != nil {
+					return nil, err
+				}
+				if style > 0 {
+					f.styles[at] = style
+				}
 				if hidden {
 					f.hidden[at.Row] = true
 				}
@@ -96,15 +98,15 @@ func scan(name string, part []byte) (*facts, error) {
 }
 
 // bounded drops merged cells outside of the table, cuts those that reach beyond it, and refuses too many.
-func (f *facts) bounded(name string) error {
-	kept, places := f.merged[:0], 0
+func (f *facts) bounded(left *room) error {
+	kept := f.merged[:0]
 	for _, a := range f.merged {
 		a.bottom, a.right = min(a.bottom, f.last), min(a.right, MaxColumns)
 		if a.bottom < a.top || a.right < a.left {
 			continue
 		}
-		if places += (a.bottom - a.top + 1) * (a.right - a.left + 1); places > mostSpread {
-			return fault("file.merged", name)
+		if err := left.take((a.bottom - a.top + 1) * (a.right - a.left + 1)); err != nil {
+			return err
 		}
 		kept = append(kept, a)
 	}

@@ -34,7 +34,7 @@ func readWorkbook(data []byte) (*Book, error) {
 	if p, err := f.GetWorkbookProps(); err == nil && p.Date1904 != nil && *p.Date1904 {
 		era = epoch1904
 	}
-	book := &Book{}
+	book, left := &Book{}, room(MaxCells)
 	for _, name := range names {
 		if visible, err := f.GetSheetVisible(name); err == nil && !visible {
 			book.Notes = append(book.Notes, Note{Code: "sheet.hidden", Args: []string{name}})
@@ -44,11 +44,11 @@ func readWorkbook(data []byte) (*Book, error) {
 		if !ok {
 			continue // a chart
 		}
-		facts, err := scan(name, part.([]byte))
+		facts, err := scan(name, part.([]byte), &left)
 		if err != nil {
 			return nil, err
 		}
-		s, err := readSheet(f, name, facts)
+		s, err := readSheet(f, name, facts, &left)
 		if err != nil {
 			return nil, err
 		}
@@ -128,7 +128,7 @@ func sheetParts(f *excelize.File) (map[string]string, error) {
 }
 
 // readSheet joins what cells show and hold with what the scan found around them.
-func readSheet(f *excelize.File, name string, facts *facts) (*Sheet, error) {
+func readSheet(f *excelize.File, name string, facts *facts, left *room) (*Sheet, error) {
 	shown, err := values(f, name, facts.last, false)
 	if err != nil {
 		return nil, err
@@ -136,6 +136,11 @@ func readSheet(f *excelize.File, name string, facts *facts) (*Sheet, error) {
 	raw, err := values(f, name, facts.last, true)
 	if err != nil {
 		return nil, err
+	}
+	for n := range shown {
+		if err := left.take(max(len(shown[n]), len(raw[n]))); err != nil {
+			return nil, err
+		}
 	}
 	s := &Sheet{Name: name}
 	struck := map[int]bool{}
