@@ -106,7 +106,7 @@ func serve(ctx context.Context, i place.Instance, log *slog.Logger) (err error) 
 		}}
 		if z == anchors.Management {
 			services.Monitor, services.Audit = eye, auditor
-			services.Emergency, services.Book = siren{alarm, eye, o.Book}, o.Book
+			services.Emergency, services.Book, services.Usage = siren{alarm, eye, o.Book}, o.Book, eye.Usage
 		}
 		h := web.New(z, services, opts)
 		if z == anchors.Management {

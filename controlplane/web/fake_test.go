@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sekisho/sekisho/controlplane/config/revision"
+	"github.com/sekisho/sekisho/controlplane/policy"
 	"github.com/sekisho/sekisho/controlplane/web"
 	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/release"
@@ -40,6 +41,7 @@ type hall struct {
 	acts      []string // of administrators
 	book      *revision.Book
 	differ    web.Differ
+	usage     policy.Usage
 	early     func() // done once, while a request is under way
 }
 
@@ -84,7 +86,7 @@ func (h *hall) services(zone anchors.Zone) web.Services {
 	s := web.Services{People: h, Transfers: h}
 	if zone == anchors.Management {
 		s.Monitor, s.Audit, s.Emergency = h, ledger{h}, alarm{h}
-		s.Differ = h.differ
+		s.Differ, s.Usage = h.differ, func() policy.Usage { return h.usage }
 		if h.book != nil {
 			s.Book = h.book
 		}

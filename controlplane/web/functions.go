@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sekisho/sekisho/controlplane/config"
 	"github.com/sekisho/sekisho/controlplane/web/assets"
 	"github.com/sekisho/sekisho/controlplane/web/text"
 	"github.com/sekisho/sekisho/dataplane/anchors"
@@ -41,10 +42,29 @@ func functions(l text.Lang) template.FuncMap {
 		"moment":  func(t time.Time) string { return t.In(japan).Format("15:04:05") },
 		"left":    func(d time.Duration) string { return l.T("trial.left", int(d.Minutes()), int(d.Seconds())%60) },
 		"milli":   func(t time.Time) int64 { return t.UnixMilli() },
-		"wards":   wards,
-		"add":     func(a, b int) int { return a + b },
-		"dict":    dict,
+		"config":  func(n config.Text) string { return Name(n).in(l) },
+		"list":    func(in []string) string { return brief(l, in) },
+		"whole":   func(in []string) string { return strings.Join(in, ", ") },
+		"few":     few,
+		"day":     func(t time.Time) string { return t.In(japan).Format(time.DateOnly) },
+		"lifeclass": func(s string) string {
+			return map[string]string{"active": "up", "over": "down", "expired": "expired", "suspended": "expired"}[s]
+		},
+		"wards": wards,
+		"add":   func(a, b int) int { return a + b },
+		"dict":  dict,
 	}
+}
+
+// mostNamed is how many of a list a row names.
+const mostNamed = 4
+
+// brief names the first of a list, and how many more there are.
+func brief(l text.Lang, in []string) string {
+	if len(in) <= mostNamed+1 {
+		return strings.Join(in, ", ")
+	}
+	return strings.Join(in[:mostNamed], ", ") + l.T("designated.more", len(in)-mostNamed)
 }
 
 // dict passes several named values to a part.

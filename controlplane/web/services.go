@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/sekisho/sekisho/controlplane/policy"
 	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
@@ -23,6 +24,8 @@ type Services struct {
 	Emergency Emergency // management zone only; nil elsewhere
 	Book      Book      // management zone only; nil elsewhere
 	Differ    Differ    // nil: nobody can tell
+
+	Usage func() policy.Usage // of records and stations; nil: nobody watches
 }
 
 // Codes of the errors that a person can do something about. A service wraps its error in a type with Code() string, or

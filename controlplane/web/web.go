@@ -54,6 +54,8 @@ func New(zone anchors.Zone, s Services, o Options) http.Handler {
 		mux.HandleFunc("POST /revisions/{number}/rollback", st.role(st.rollback, ITAdmin))
 		mux.HandleFunc("POST /revisions/confirm", st.role(st.confirm, ITAdmin))
 		mux.HandleFunc("POST /revisions/give-up", st.role(st.giveUp, ITAdmin))
+		mux.HandleFunc("GET /designated", st.role(st.designatedPage, ITAdmin, Auditor))
+		mux.HandleFunc("GET /designated/{id}", st.role(st.oneDesignatedPage, ITAdmin, Auditor))
 		mux.HandleFunc("GET /audit", st.role(st.auditPage, Auditor))
 		mux.HandleFunc("POST /audit/verify", st.role(st.auditVerify, Auditor))
 	} else {
@@ -77,7 +79,8 @@ func New(zone anchors.Zone, s Services, o Options) http.Handler {
 type site struct {
 	Services
 	Options
-	zone anchors.Zone
+	zone     anchors.Zone
+	register register
 }
 
 // start leads a person to the first page of the role.
