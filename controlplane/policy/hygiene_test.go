@@ -63,6 +63,11 @@ func reported(t testing.TB, doc string, u *Usage) (Report, *config.Config) {
 func TestHygiene(t *testing.T) {
 	const another = "communications:\n  - {id: another, from: {stations: [mn-pc1]}, to: {services: [eltax]}, ports: [tcp/443], purpose: 確認, basis: x, owner: x, approved: {by: x, on: 2026-01-01}, review: 2027-01-01, until: 2036-03-31%s}\n"
 	week := "windows:\n  - {id: mornings, days: [mon], from: 08:00, to: 12:00}\n  - {id: evenings, days: [mon], from: 12:00, to: 18:00}\n"
+	// two writes a pair of records that share what lg-pc2 may open, each with a part of its own.
+	two := func(first, second string) string {
+		const form = "  - {id: %s, from: {stations: [lg-pc2, %s]}, to: {services: [resident]}, ports: [tcp/443], purpose: 確認, basis: x, owner: x, approved: {by: x, on: 2026-01-01}, review: 2045-01-01, until: 2050-03-31%s}\n"
+		return week + "communications:\n" + fmt.Sprintf(form, "one", "lg-pc1", first) + fmt.Sprintf(form, "other", "in-pc1", second)
+	}
 	used := func(days int) Use { return Use{First: november.AddDate(-1, 0, 0), Last: november.AddDate(0, 0, -days)} }
 	cases := []struct {
 		name     string
@@ -104,6 +109,10 @@ func TestHygiene(t *testing.T) {
 		{"packets shared with one that is over", "communications:\n", strings.Replace(fmt.Sprintf(another, ""), "2036-03-31", "2026-10-01", 1), nil, []string{"expired [another]"}},
 		{"packets shared with one that is suspended", "communications:\n", fmt.Sprintf(another, ", state: suspended"), nil, nil},
 
+		{"a pair that shares", "communications:\n", two("", ""), nil, []string{"overlapping [one other] shares packets with other: 198.18.20.12 to 198.51.100.11, tcp/443"}},
+		{"a pair that shares in the morning", "communications:\n", two(", window: mornings", ""), nil, []string{"overlapping [one other]"}},
+		{"a pair in other parts of the week", "communications:\n", two(", window: mornings", ", window: evenings"), nil, nil},
+		{"a pair one after the other", "communications:\n", strings.Replace(two("", ", since: 2040-04-01"), "2050", "2040", 1), nil, nil},
 		{"a whole segment", "from: {stations: [in-pc1]}", "from: {segments: [in-office]}", nil, []string{"broad [web-use] all of segment in-office"}},
 		{"a wide prefix", "to: {services: [web]}\n    ports: []", "to: {prefixes: [203.0.113.0/24, \"2001:db8:31::/119\"]}\n    ports: [tcp/80]", nil,
 			[]string{"broad [web-use] opens 2001:db8:31::/119, more than 256 addresses", "unused-service [in-net web] no active record opens it"}},
@@ -192,4 +201,28 @@ func TestShadowedRecordsMayGo(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestOverlapsAreBounded(t *testing.T) {
+	var twins strings.Builder
+	for i := range 50 { // a port of its own each, so that none is superfluous
+		fmt.Fprintf(&twins, "  - {id: twin-%d, from: {stations: [lg-pc2]}, to: {services: [resident]}, ports: [tcp/443, tcp/%d], purpose: x, owner: x}\n", i, 5210+i)
+	}
+	doc := replaced(t, tidy(t), "communications:\n", "communications:\n"+twins.String())
+	cfg, errs := config.Parse([]byte(replaced(t, doc, "ports: [tcp/443, udp/5201,", "ports: [tcp/443, tcp/5210-5300, udp/5201,")))
+	if errs != nil {
+		t.Fatal(errs)
+	}
+	g, err := Compile(cfg, Anchors(cfg))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for limit, want := range map[int][2]int{10: {10, 1}, 2000: {50 * 49 / 2, 0}} {
+		l := UsualLimits()
+		l.Overlaps = limit
+		r := Hygiene(cfg, &g.Tables, nil, november, l)
+		if r.Counts[Overlapping] != want[0] || r.Counts[FindingsBounded] != want[1] {
+			t.Errorf("at most %d: %v, want %d pairs and %d remarks that there are more", limit, r.Counts, want[0], want[1])
+		}
+	}
 }
