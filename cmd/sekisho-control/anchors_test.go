@@ -44,12 +44,11 @@ func TestAnchorsChangesAreRecorded(t *testing.T) {
 	}
 	var told []history.Told
 	server := socket.Server(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		after, err := strconv.Atoi(r.URL.Query().Get("after"))
-		if err != nil || r.URL.Path != "/anchors/history" {
+		if _, err := strconv.Atoi(r.URL.Query().Get("after")); err != nil || r.URL.Path != "/anchors/history" {
 			http.Error(w, "no", http.StatusBadRequest)
 			return
 		}
-		json.NewEncoder(w).Encode(slices.DeleteFunc(slices.Clone(told), func(x history.Told) bool { return x.Number <= after }))
+		json.NewEncoder(w).Encode(told) // more than was asked for: what stands in the log already is not written again
 	}))
 	go server.Serve(listener)
 	defer server.Close()

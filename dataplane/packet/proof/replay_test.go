@@ -148,6 +148,7 @@ func TestReplay(t *testing.T) {
 		{"I5", seeded["the gate opens what the anchors do not name"], "the loaded program lets the gate send it by lg0"},
 		{"I7", seeded["a class that leaves by another next hop"], "the loaded program passes it: redirect to port lg0 VLAN 20 via 198.18.20.9"},
 		{"I7", seeded["a class that leaves by another port"], "the loaded program passes it: redirect to port in0 VLAN 20 via 198.18.20.254; there the egress program, as second engine, stops it: egress-wrong-port"},
+		{"I7", seeded["a next hop for what is reached directly"], "the loaded program passes it: redirect to port in0 via 203.0.113.9"},
 		{"I7", seeded["a routed class that may go directly"], "the loaded program passes it: redirect to port lg0 VLAN 20"},
 		{"I13", seeded["management into LGWAN"], "the loaded program passes it: redirect to port lg0 VLAN 20; there the egress program, as second engine, stops it: egress-zone-pair"},
 		{"I2", overNight, "the loaded program passes it: redirect to port lg0 VLAN 20 via 198.18.20.254 (at 1970-01-25 00:00 UTC)"},
