@@ -167,6 +167,9 @@ func TestIsolation(t *testing.T) {
 	t.Run("nothing went astray", func(t *testing.T) { x.astray(t) })
 }
 
+// patience is for the answer, which comes when all is on the disk and in the backstop, on a machine that others use, too.
+const patience = 3 * time.Second
+
 // checkCut cuts LGWAN off while everybody talks, with ten thousand records in force and a commit of as many under way.
 func (w *town) checkCut(t *testing.T, x *traffic) {
 	g := w.compile(t)
@@ -212,8 +215,8 @@ func (w *town) checkCut(t *testing.T, x *traffic) {
 		}
 	}
 	t.Logf("answered after %s; the last packet that crossed was sent about %s after the command", took.Round(time.Millisecond), worst.Round(time.Millisecond))
-	if took > time.Second || worst > time.Second {
-		t.Errorf("cut off after %s, answered after %s; want a second at most", worst, took)
+	if took > patience || worst > time.Second {
+		t.Errorf("cut off after %s, answered after %s; want a second at most, and %s", worst, took, patience)
 	}
 	for _, k := range x.long {
 		if rounds := k.rounds.Load(); zoneOf(k.from) == anchors.LGWAN || zoneOf(k.to) == anchors.LGWAN {
