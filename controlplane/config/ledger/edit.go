@@ -74,7 +74,9 @@ func (ed *editor) edit(e edit) error {
 	if there && len(e.fields) > 0 {
 		p := &l.entries[i]
 		if p.flow {
-			ed.replace(p.start, p.end, ed.entry(l.indent, e.whole, true))
+			lines := ed.entry(l.indent, e.whole, true)
+			lines[len(lines)-1] += comment(ed.lines[p.end-1])
+			ed.replace(p.start, p.end, lines)
 			return nil
 		}
 		ed.keys(p, e.fields)
