@@ -1,20 +1,13 @@
 package policy
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"log/slog"
 	"net/netip"
-	"os"
-	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
 	"github.com/sekisho/sekisho/controlplane/config"
@@ -23,6 +16,7 @@ import (
 	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/packet"
 	"github.com/sekisho/sekisho/dataplane/packet/model"
+	"github.com/sekisho/sekisho/dataplane/packet/packettest"
 )
 
 // What trace says is what the loaded programs do: the same verdict, for the same reason, by the same record.
@@ -36,27 +30,13 @@ type stage struct {
 // newStage loads them for anchors, in a network namespace in which nothing is plugged in.
 func newStage(t *testing.T, a *anchors.Anchors) *stage {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Fatal("this test makes network namespaces and loads BPF programs: run it as root")
-	}
-	runtime.LockOSThread() // for good: the thread ends with the test
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		t.Fatal(err)
-	}
-	pins := filepath.Join(t.TempDir(), "bpf")
-	if err := errors.Join(os.Mkdir(pins, 0o700), unix.Mount("bpf", pins, "bpf", 0, "")); err != nil {
-		t.Fatal(err)
-	}
-	core, err := packet.Open(context.Background(), packet.Options{PinDir: pins, Anchors: a, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	core := packettest.Open(t, a)
 	r, err := core.Rehearse()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := errors.Join(r.Close(), core.Close(), packet.Remove(pins), unix.Unmount(pins, unix.MNT_DETACH)); err != nil {
+		if err := r.Close(); err != nil {
 			t.Error(err)
 		}
 	})

@@ -1,48 +1,15 @@
 package proof_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"log/slog"
-	"os"
-	"path/filepath"
-	"runtime"
 	"slices"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/sekisho/sekisho/dataplane/packet"
+	"github.com/sekisho/sekisho/dataplane/packet/packettest"
 	"github.com/sekisho/sekisho/dataplane/packet/proof"
 	"github.com/sekisho/sekisho/dataplane/packet/witness"
 )
-
-// openCore loads the programs for the town's anchors, in a network namespace in which nothing is plugged in.
-func openCore(t *testing.T) *packet.Core {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Fatal("this test makes network namespaces and loads BPF programs: run it as root")
-	}
-	runtime.LockOSThread() // for good: the thread ends with the test
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		t.Fatal(err)
-	}
-	pins := filepath.Join(t.TempDir(), "bpf")
-	if err := errors.Join(os.Mkdir(pins, 0o700), unix.Mount("bpf", pins, "bpf", 0, "")); err != nil {
-		t.Fatal(err)
-	}
-	core, err := packet.Open(context.Background(), packet.Options{PinDir: pins, Anchors: proof.TownAnchors(t), Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := errors.Join(core.Close(), packet.Remove(pins), unix.Unmount(pins, unix.MNT_DETACH)); err != nil {
-			t.Error(err)
-		}
-	})
-	return core
-}
 
 // stopped are the seeded faults whose packet a program stops, by the reason it gives: what the tables permit there, the
 // programs refuse by something that no table can change.
@@ -62,7 +29,7 @@ var stopped = map[string]string{
 
 // The proof names a packet, and the loaded program really lets it pass: for every seeded fault that an image can hold.
 func TestProofAndProgramAgree(t *testing.T) {
-	core := openCore(t)
+	core := packettest.Open(t, proof.TownAnchors(t))
 	before := state(t, core)
 	r, err := core.Rehearse()
 	if err != nil {
@@ -113,7 +80,7 @@ func TestProofAndProgramAgree(t *testing.T) {
 
 // What each kind of fault looks like to the loaded programs.
 func TestReplay(t *testing.T) {
-	core := openCore(t)
+	core := packettest.Open(t, proof.TownAnchors(t))
 	seeded := map[string]func(*packet.Tables){}
 	proof.EachSeeded(func(name string, spoil func(*packet.Tables)) { seeded[name] = spoil })
 	overNight := func(t *packet.Tables) { // a record that is over, and was only in force on Sundays
