@@ -98,7 +98,7 @@ func serve(ctx context.Context, i place.Instance, log *slog.Logger) (err error) 
 	auditor := &auditor{log: o.Log, journal: o.Journal, desk: desk, dir: i.AuditLog(), key: i.AuditKey(), now: time.Now}
 	for _, z := range place.PortalZones {
 		services := web.Services{People: o.People, Transfers: desk}
-		opts := web.Options{Log: log, Town: func() web.Name {
+		opts := web.Options{Log: log, Gate: string(i), Town: func() web.Name {
 			if h := o.Book.Head(); h != nil {
 				return web.Name{JA: h.Config.Town.JA, EN: h.Config.Town.EN}
 			}

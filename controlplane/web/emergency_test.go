@@ -29,7 +29,7 @@ func TestOnlyAdministratorsAct(t *testing.T) {
 	auditor.signIn("kansa", "kansa-no-password")
 	staff := visit(t, stand(t, h, anchors.LGWAN))
 	staff.signIn("tanaka", "tanaka-no-password")
-	for _, path := range []string{"/emergency/lgwan/cut-off", "/emergency/lgwan/give-back", "/revisions/1/rollback", "/revisions/confirm", "/revisions/give-up"} {
+	for _, path := range []string{"/emergency/lgwan/cut-off", "/emergency/lgwan/give-back", "/revisions/1/rollback", "/revisions/confirm", "/revisions/give-up", "/change", "/proposals/1/approve", "/proposals/1/withdraw"} {
 		fields := url.Values{"reason": {"x"}, "minutes": {"30"}}
 		if resp, _ := auditor.post(path, fields); resp.StatusCode != http.StatusForbidden {
 			t.Errorf("POST %s by the auditor: %s", path, resp.Status)

@@ -66,6 +66,7 @@ func newHall() *hall {
 		{web.Person{ID: "tanaka", Name: "田中 一郎", Section: "税務課", Role: web.SectionHead, Zones: office}, "tanaka-no-password", "shinsei no aikotoba"},
 		{web.Person{ID: "new", Name: "新人 太郎", Section: "税務課", Role: web.Staff, Zones: office, MustChange: true}, firstPassword, ""},
 		{web.Person{ID: "joho", Name: "情報 次郎", Section: "総務課", Role: web.ITAdmin, Zones: []anchors.Zone{anchors.Management}}, "joho-no-password", ""},
+		{web.Person{ID: "kawa", Name: "川 四郎", Section: "総務課", Role: web.ITAdmin, Zones: []anchors.Zone{anchors.Management}}, "kawa-no-password", ""},
 		{web.Person{ID: "kansa", Name: "監査 三郎", Section: "監査委員事務局", Role: web.Auditor, Zones: []anchors.Zone{anchors.Management}}, "kansa-no-password", ""},
 	} {
 		h.people[p.ID] = &p

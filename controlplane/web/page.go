@@ -143,7 +143,7 @@ func status(code string) int {
 		return http.StatusForbidden
 	case CodeNotFound:
 		return http.StatusNotFound
-	case CodeState, codeChanged, codeUnconfirmed:
+	case CodeState, codeChanged, codeUnconfirmed, codeStale:
 		return http.StatusConflict
 	case CodeTooLarge:
 		return http.StatusRequestEntityTooLarge
@@ -187,7 +187,7 @@ var (
 	pagesEN = sync.OnceValues(func() (map[string]*template.Template, error) { return parse(text.EN) })
 )
 
-var pageNames = []string{"sign-in", "password", "error", "home", "send", "sent", "received", "approvals", "detail", "console", "emergency", "revisions", "revision", "designated", "one-designated", "audit"}
+var pageNames = []string{"sign-in", "password", "error", "home", "send", "sent", "received", "approvals", "detail", "console", "emergency", "revisions", "revision", "designated", "one-designated", "change", "proposals", "proposal", "audit"}
 
 func parse(l text.Lang) (map[string]*template.Template, error) {
 	shared, err := template.New("").Funcs(functions(l)).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html")

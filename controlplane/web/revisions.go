@@ -26,6 +26,13 @@ type Book interface {
 	Pending(ctx context.Context) (*revision.Revision, error)
 	Confirm(ctx context.Context, by revision.Author, trial string) (revision.Revision, error)
 	Rollback(ctx context.Context, by revision.Author, to revision.RollbackTo) (revision.Revision, error)
+
+	Check(text []byte) error
+	Commit(ctx context.Context, by revision.Author, c revision.Change) (revision.Revision, error)
+	Proposals(ctx context.Context, all bool) ([]revision.Proposal, error)
+	Proposed(ctx context.Context, number int) (revision.Proposal, []byte, error)
+	Approve(ctx context.Context, by revision.Author, number int, text, digest string) (revision.Revision, error)
+	Withdraw(ctx context.Context, by revision.Author, number int, why string) error
 }
 
 // Differ tells people what may pass under the newer configuration that may not under the older, and the other way round, as

@@ -34,7 +34,7 @@ func stand(t *testing.T, h *hall, zone anchors.Zone) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	control := socket.Server(web.New(zone, h.services(zone), web.Options{Log: log, Town: h.townName}))
+	control := socket.Server(web.New(zone, h.services(zone), web.Options{Log: log, Gate: "test", Town: h.townName}))
 	go control.Serve(ul)
 	t.Cleanup(func() { control.Close() })
 

@@ -19,6 +19,7 @@ import (
 // Options of one zone's pages.
 type Options struct {
 	Log  *slog.Logger
+	Gate string      // name of the instance, by which texts that were given out say whose they are
 	Town func() Name // shown in the head of each page; it may change with the configuration; nil: none
 }
 
@@ -56,6 +57,12 @@ func New(zone anchors.Zone, s Services, o Options) http.Handler {
 		mux.HandleFunc("POST /revisions/give-up", st.role(st.giveUp, ITAdmin))
 		mux.HandleFunc("GET /designated", st.role(st.designatedPage, ITAdmin, Auditor))
 		mux.HandleFunc("GET /designated/{id}", st.role(st.oneDesignatedPage, ITAdmin, Auditor))
+		mux.HandleFunc("GET /change", st.role(st.changePage, ITAdmin))
+		mux.HandleFunc("POST /change", st.role(st.changeAct, ITAdmin))
+		mux.HandleFunc("GET /proposals", st.role(st.proposalsPage, ITAdmin, Auditor))
+		mux.HandleFunc("GET /proposals/{number}", st.role(st.proposalPage, ITAdmin, Auditor))
+		mux.HandleFunc("POST /proposals/{number}/approve", st.role(st.approve, ITAdmin))
+		mux.HandleFunc("POST /proposals/{number}/withdraw", st.role(st.withdraw, ITAdmin))
 		mux.HandleFunc("GET /audit", st.role(st.auditPage, Auditor))
 		mux.HandleFunc("POST /audit/verify", st.role(st.auditVerify, Auditor))
 	} else {

@@ -219,6 +219,12 @@ func (b *Book) prove(text []byte) (*config.Config, gate.Generation, error) {
 	return cfg, p.Generation, nil
 }
 
+// Check tells why a text would be refused, with all its faults; nil when it would not. Nothing changes, and nothing is recorded.
+func (b *Book) Check(text []byte) error {
+	_, _, err := b.prove(text)
+	return err
+}
+
 // refused records that and why something was refused, and answers the cause.
 func (b *Book) refused(ctx context.Context, by Author, act, comment string, cause error) error {
 	why := cause.Error()
