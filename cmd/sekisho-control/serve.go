@@ -8,13 +8,16 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/sekisho/sekisho/controlplane/config"
 	"github.com/sekisho/sekisho/controlplane/config/revision"
 	"github.com/sekisho/sekisho/controlplane/emergency"
 	"github.com/sekisho/sekisho/controlplane/monitor"
 	"github.com/sekisho/sekisho/controlplane/office"
+	"github.com/sekisho/sekisho/controlplane/policy/difference"
 	"github.com/sekisho/sekisho/controlplane/transfer"
 	"github.com/sekisho/sekisho/controlplane/web"
 	"github.com/sekisho/sekisho/dataplane/anchors"
@@ -107,6 +110,7 @@ func serve(ctx context.Context, i place.Instance, log *slog.Logger) (err error) 
 		if z == anchors.Management {
 			services.Monitor, services.Audit = eye, auditor
 			services.Emergency, services.Book, services.Usage = siren{alarm, eye, o.Book}, o.Book, eye.Usage
+			services.Differ = differ
 		}
 		h := web.New(z, services, opts)
 		if z == anchors.Management {
@@ -140,6 +144,13 @@ func serve(ctx context.Context, i place.Instance, log *slog.Logger) (err error) 
 		log.Info("stopping")
 		return nil
 	}
+}
+
+// differ tells people what packets two configurations treat differently.
+func differ(older, newer *config.Config, lang string) (string, error) {
+	var b strings.Builder
+	err := difference.Of(older, newer).Print(&b, lang)
+	return b.String(), err
 }
 
 // only admits one user, and not even root: a portal's socket has exactly one caller.

@@ -54,7 +54,7 @@ func TestACheckTellsEverythingAndChangesNothing(t *testing.T) {
 		status     int
 		says       []string
 	}{
-		{"good", string(suspended(t)), nil, 200, []string{"証明しました", "communications web-use", "suspended"}},
+		{"good", string(suspended(t)), nil, 200, []string{"証明しました", "communications web-use", "suspended", "通らなくなる", `<li class="del">`}},
 		{"an uploaded file in its place", "nonsense", suspended(t), 200, []string{"証明しました", "communications web-use"}},
 		{"two faults", strings.NewReplacer("model: alpha\n", "model: omega\n", "class: core", "class: kore").Replace(string(examples.Lab)), nil, 422, []string{"誤りが", "omega", "kore", "4:8"}},
 		{"joins My Number and the internet", string(joins), nil, 422, []string{"分離が破れる", "I1", "leak", "反例"}},

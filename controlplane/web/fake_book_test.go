@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/sekisho/sekisho/controlplane/config/examples"
 	"github.com/sekisho/sekisho/controlplane/config/revision"
 	"github.com/sekisho/sekisho/controlplane/policy"
+	"github.com/sekisho/sekisho/controlplane/policy/difference"
 	"github.com/sekisho/sekisho/controlplane/store"
 	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/gate"
@@ -100,6 +102,11 @@ func (h *hall) withBook(t *testing.T) (*hall, *plane) {
 		t.Fatal(faults)
 	}
 	a, p := policy.Anchors(cfg), &plane{}
+	h.differ = func(older, newer *config.Config, lang string) (string, error) { // as control does
+		var b strings.Builder
+		err := difference.Of(older, newer).Print(&b, lang)
+		return b.String(), err
+	}
 	h.book = revision.New(db, audit.NewJournal(db, log), p, func() (*anchors.Anchors, error) { return a, nil }, time.Now)
 	if _, err := h.book.Commit(t.Context(), revision.Author{ID: "root", Via: revision.Console}, revision.Change{Text: examples.Lab, Comment: "初回の設定"}); err != nil {
 		t.Fatal(err)
