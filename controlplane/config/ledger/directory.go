@@ -22,8 +22,6 @@ const (
 	network kind = "network" // prefixes; have no name
 )
 
-func (k kind) said() string { return "kind." + string(k) }
-
 // kindWords may stand before a name that is of several kinds: グループ:x.
 var kindWords = map[string]kind{"station": station, "端末": station, "service": service, "サービス": service, "group": group, "グループ": group, "segment": segment, "セグメント": segment}
 

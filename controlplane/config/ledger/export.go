@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/xuri/excelize/v2"
-
 	"github.com/sekisho/sekisho/controlplane/config"
 )
 
@@ -250,33 +248,26 @@ func (x *exporter) call(k kind, id string, s side) (titled, bare string) {
 	if bare != id {
 		return bare, bare
 	}
-	for _, name := range x.dir.titled(ref{k, id}) {
+	if name := x.dir.title(ref{k, id}); name != "" {
 		if t := bare + "（" + name + "）"; !strings.ContainsAny(name, "()（）:：\n\r\t,、;，､；・/／") && slices.Equal(x.dir.find(t, s.kinds), []ref{{k, id}}) {
 			return t, bare
 		}
-		break
 	}
 	return bare, bare
 }
 
-// titled gives the names of a thing, the Japanese one first.
-func (d *directory) titled(r ref) []string {
-	text := func(t config.Text) []string {
-		if t.JA == "" {
-			return nil
-		}
-		return []string{strings.TrimSpace(t.JA)}
+// title is the Japanese name of a thing, "" for none.
+func (d *directory) title(r ref) string {
+	name := ""
+	switch h := d.hosts[r]; {
+	case r.kind == group:
+		name = d.groups[r.id].Name.JA
+	case r.kind == segment:
+		name = d.segments[r.id].Name.JA
+	case h != nil:
+		name = h.name.JA
 	}
-	switch r.kind {
-	case group:
-		return text(d.groups[r.id].Name)
-	case segment:
-		return text(d.segments[r.id].Name)
-	}
-	if h := d.hosts[r]; h != nil {
-		return text(h.name)
-	}
-	return nil
+	return strings.TrimSpace(name)
 }
 
 func appendNew(list []string, s string) []string {
@@ -332,51 +323,4 @@ func (x *exporter) ports(c *config.Communication) ([]map[Field]string, error) {
 		out = append(out, map[Field]string{Ports: strings.Join(names, "\n"), Protocol: protocols(part)})
 	}
 	return out, nil
-}
-
-// writeWorkbook writes rows as one sheet. Every cell is text: none can become a formula.
-func writeWorkbook(w io.Writer, rows [][]string) error {
-	f := excelize.NewFile()
-	defer f.Close()
-	if err := f.SetSheetName(f.GetSheetName(0), sheetName); err != nil {
-		return err
-	}
-	head, err := f.NewStyle(&excelize.Style{Font: &excelize.Font{Bold: true}, Fill: excelize.Fill{Type: "pattern", Pattern: 1, Color: []string{"#E6EEF7"}}, Alignment: &excelize.Alignment{WrapText: true, Vertical: "center"}})
-	if err != nil {
-		return err
-	}
-	body, err := f.NewStyle(&excelize.Style{NumFmt: 49, Alignment: &excelize.Alignment{WrapText: true, Vertical: "top"}}) // 49: text
-	if err != nil {
-		return err
-	}
-	out, err := f.NewStreamWriter(sheetName)
-	if err != nil {
-		return err
-	}
-	if err := out.SetColWidth(1, len(rows[0]), 20); err != nil {
-		return err
-	}
-	if err := out.SetPanes(&excelize.Panes{Freeze: true, YSplit: 1, TopLeftCell: "A2", ActivePane: "bottomLeft"}); err != nil {
-		return err
-	}
-	for i, row := range rows {
-		style := body
-		if i == 0 {
-			style = head
-		}
-		cells := make([]any, len(row))
-		for j, text := range row {
-			if ditto(text) || strings.HasPrefix(text, "'") {
-				text = escape(text)
-			}
-			cells[j] = excelize.Cell{StyleID: style, Value: text}
-		}
-		if err := out.SetRow(fmt.Sprintf("A%d", i+1), cells); err != nil {
-			return err
-		}
-	}
-	if err := out.Flush(); err != nil {
-		return err
-	}
-	return f.Write(w)
 }

@@ -27,7 +27,9 @@ var (
 	rangeForm = regexp.MustCompile(`^(\d{1,5})(?:(?:-|~|〜|―|から|to)(\d{1,5}))?(?:番|まで)?$`)
 	named     = regexp.MustCompile(`^([a-z][a-z0-9]*)\((?:(tcp|udp|sctp)[/:]?)?(\d{1,5}(?:[-~]\d{1,5})?)\)$`)
 	allPorts  = map[string]bool{"any": true, "all": true, "*": true, "全て": true, "すべて": true, "全ポート": true, "任意": true, "0-65535": true, "制限なし": true}
-	ownPorts  = regexp.MustCompile(`^(?:既定|default)(?:\((.*)\))?$`)
+	// anyProtocol is what may stand before 全て.
+	anyProtocol = regexp.MustCompile(`^(tcp|udp)[/:]`)
+	ownPorts    = regexp.MustCompile(`^(?:既定|default)(?:\((.*)\))?$`)
 )
 
 // protocolsOf reads the protocol column: tcp, udp and the like, or names that bring their port with them.
@@ -110,7 +112,7 @@ func portsOf(protocol, ports Cell) (specs []config.PortSpec, own bool, fault *No
 
 // portsItem reads one item: 443, 1024-2048, tcp/443, 443/tcp, https(443), https, esp. It is plain.
 func portsItem(p string, protos []string) ([]config.PortSpec, *Note) {
-	if allPorts[p] || allPorts[strings.TrimLeft(strings.TrimLeft(p, "tcpudp"), "/:")] {
+	if allPorts[anyProtocol.ReplaceAllString(p, "")] {
 		return nil, bad("port.all", p)
 	}
 	if g := named.FindStringSubmatch(p); g != nil && wellKnown[g[1]] != nil {

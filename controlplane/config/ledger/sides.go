@@ -139,39 +139,6 @@ func (r *reading) name(f Field, name string) {
 	}
 }
 
-// near suggests a known name for one that is not.
-func (r *reading) near(name string, kinds []kind) string {
-	key, best := plain(name), ""
-	for id, refs := range r.d.ids {
-		for _, x := range refs {
-			if slices.Contains(kinds, x.kind) && alike(key, id) && (best == "" || id < best) {
-				best = id
-			}
-		}
-	}
-	if best == "" {
-		return "-"
-	}
-	return best
-}
-
-// alike tells words that differ in one character, or where one begins with the other.
-func alike(a, b string) bool {
-	x, y := []rune(a), []rune(b)
-	if len(x) < 2 || len(y) < 2 || len(x)-len(y) > 1 || len(y)-len(x) > 1 {
-		return false
-	}
-	i := 0
-	for i < min(len(x), len(y)) && x[i] == y[i] {
-		i++
-	}
-	j := 0
-	for j < min(len(x), len(y))-i && x[len(x)-1-j] == y[len(y)-1-j] {
-		j++
-	}
-	return max(len(x), len(y))-i-j <= 1
-}
-
 // hosts finds whom the addresses and MACs belong to, and holds them against the names.
 func (r *reading) hosts() {
 	if len(r.addrs) > 0 || len(r.prefixes) > 0 { // beside addresses, a segment's name only says where they lie
@@ -373,20 +340,4 @@ func (r *reading) ends() []end {
 		out[i] = *by[k]
 	}
 	return out
-}
-
-func refList(list []ref) string {
-	out := make([]string, len(list))
-	for i, r := range list {
-		out[i] = r.id
-	}
-	return strings.Join(out, ", ")
-}
-
-func addrList(list []netip.Addr) string {
-	out := make([]string, len(list))
-	for i, a := range list {
-		out[i] = a.String()
-	}
-	return strings.Join(out, ", ")
 }
