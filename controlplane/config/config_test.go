@@ -380,3 +380,10 @@ func TestScalarsAreWrittenAsTheyAreRead(t *testing.T) {
 		}
 	}
 }
+
+// A blank line between the entries of a list is no level.
+func TestBlankLinesAreNoLevels(t *testing.T) {
+	if _, errs := Parse([]byte(strings.ReplaceAll(read(t, "lab"), "\n  - ", "\n\n  - "))); errs != nil {
+		t.Errorf("the lab's document with blank lines: %v", errs)
+	}
+}

@@ -177,7 +177,7 @@ func (s *source) plain() bool {
 // bounded refuses what could make parsing costly or surprising, before the parser sees it: anchors and aliases (which can
 // multiply without end), tags, directives, and deep nesting.
 func (s *source) bounded(tokens token.Tokens) bool {
-	depth := 0
+	var depth depth
 	var keys keyCounter
 	for _, t := range tokens {
 		if keys.count(t) > MaxKeys {
@@ -193,17 +193,44 @@ func (s *source) bounded(tokens token.Tokens) bool {
 			s.fault(place(t), t.Value, "YAML tags and directives are not used here: remove it, or quote the value")
 		case token.InvalidType:
 			s.fault(place(t), t.Value, "not YAML: %s", short(t.Error))
-		case token.MappingStartType, token.SequenceStartType:
-			depth++
-		case token.MappingEndType, token.SequenceEndType:
-			depth--
 		}
-		if depth > MaxDepth || t.Position != nil && t.Position.IndentLevel > MaxDepth {
+		if depth.after(t) > MaxDepth {
 			s.fault(place(t), t.Value, "nested more than %d levels deep", MaxDepth)
 			return false
 		}
 	}
 	return len(s.errs) == 0
+}
+
+// depth counts how deep a token is nested: in flow style by bracket, in block style by the columns of what stands around it.
+// The tokens' own level does not serve: it grows with every blank line in a list.
+type depth struct {
+	flow    int
+	columns []int // of the block entries that are open
+	line    int   // of the token before
+	entry   bool  // the token before was a list's hyphen
+}
+
+func (d *depth) after(t *token.Token) int {
+	begins := t.Position != nil && d.flow == 0 && (t.Position.Line != d.line || d.entry) && t.Type != token.CommentType
+	switch t.Type {
+	case token.MappingStartType, token.SequenceStartType:
+		d.flow++
+	case token.MappingEndType, token.SequenceEndType:
+		d.flow--
+	}
+	if begins {
+		for n := len(d.columns); n > 0 && d.columns[n-1] > t.Position.Column; n = len(d.columns) {
+			d.columns = d.columns[:n-1]
+		}
+		if n := len(d.columns); n == 0 || d.columns[n-1] < t.Position.Column {
+			d.columns = append(d.columns, t.Position.Column)
+		}
+	}
+	if t.Position != nil {
+		d.line, d.entry = t.Position.Line, t.Type == token.SequenceEntryType
+	}
+	return len(d.columns) + d.flow
 }
 
 // keyCounter counts the keys of each map that is open: in flow style by bracket, in block style by column.
