@@ -133,6 +133,7 @@ people:
   - {id: suzuki, name: 鈴木, section: soumu, role: staff, zones: [lgwan, internet]}
   - {id: tanaka, name: 田中, section: soumu, role: section-head, zones: [lgwan, internet]}
   - {id: yamada, name: 山田, section: zeimu, role: section-head, zones: [lgwan, internet]}
+  - {id: kato, name: 加藤, section: it, role: it-admin, zones: [management]}
   - {id: auditor, name: 監査, section: it, role: auditor, zones: [management]}
 `
 

@@ -181,7 +181,7 @@ func (s *site) readText(w http.ResponseWriter, r *http.Request, b *workbench) er
 		text, b.Parent = revision.Unmarked(text, s.Gate)
 		b.Text = string(text)
 	}
-	if len(b.Text) > maxDocument || !utf8.ValidString(b.Text) {
+	if len(b.Text) > maxDocument {
 		b.Text = ""
 		return Refuse(codeDocument, nil)
 	}
