@@ -24,7 +24,7 @@ func TestConsoleOfARealControl(t *testing.T) {
 	}
 	for path, want := range map[string]string{
 		"/console": "確かめられません", "/revisions": "反映中", "/revisions/1": "最初の版です", "/designated": "eltax-submit", "/designated/eltax-submit": "mn-pc1",
-		"/change": "id: eltax-submit", "/proposals": "承認を待っている変更案はありません",
+		"/change": "id: eltax-submit", "/proposals": "承認を待っている変更案はありません", "/review": "踏み台になり得る所",
 	} {
 		if body := page(path); !bytes.Contains(body, []byte(want)) {
 			t.Errorf("%s lacks %q", path, want)

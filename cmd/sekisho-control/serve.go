@@ -21,6 +21,7 @@ import (
 	"github.com/sekisho/sekisho/controlplane/transfer"
 	"github.com/sekisho/sekisho/controlplane/web"
 	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/packet/stones"
 	"github.com/sekisho/sekisho/dataplane/place"
 	"github.com/sekisho/sekisho/dataplane/release"
 	"github.com/sekisho/sekisho/dataplane/sandbox/broker"
@@ -111,6 +112,14 @@ func serve(ctx context.Context, i place.Instance, log *slog.Logger) (err error) 
 			services.Monitor, services.Audit = eye, auditor
 			services.Emergency, services.Book, services.Usage = siren{alarm, eye, o.Book}, o.Book, eye.Usage
 			services.Differ = differ
+			services.Stones = func() ([]stones.Stone, error) {
+				h := o.Book.Head()
+				a, err := anchors.Load(i.Anchors())
+				if h == nil || err != nil {
+					return nil, err
+				}
+				return stones.Find(&h.Generation.Tables, a), nil
+			}
 		}
 		h := web.New(z, services, opts)
 		if z == anchors.Management {

@@ -17,6 +17,7 @@ import (
 	"github.com/sekisho/sekisho/controlplane/policy"
 	"github.com/sekisho/sekisho/controlplane/web"
 	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/packet/stones"
 	"github.com/sekisho/sekisho/dataplane/release"
 	"github.com/sekisho/sekisho/dataplane/sanitize"
 	"github.com/sekisho/sekisho/dataplane/verdict"
@@ -42,6 +43,7 @@ type hall struct {
 	book      *revision.Book
 	differ    web.Differ
 	usage     policy.Usage
+	stones    func() ([]stones.Stone, error)
 	early     func() // done once, while a request is under way
 }
 
@@ -87,6 +89,7 @@ func (h *hall) services(zone anchors.Zone) web.Services {
 	s := web.Services{People: h, Transfers: h}
 	if zone == anchors.Management {
 		s.Monitor, s.Audit, s.Emergency = h, ledger{h}, alarm{h}
+		s.Stones = h.stones
 		s.Differ, s.Usage = h.differ, func() policy.Usage { return h.usage }
 		if h.book != nil {
 			s.Book = h.book

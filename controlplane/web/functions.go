@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sekisho/sekisho/controlplane/config"
+	"github.com/sekisho/sekisho/controlplane/config/templates"
 	"github.com/sekisho/sekisho/controlplane/web/assets"
 	"github.com/sekisho/sekisho/controlplane/web/text"
 	"github.com/sekisho/sekisho/dataplane/anchors"
@@ -45,6 +46,7 @@ func functions(l text.Lang) template.FuncMap {
 		"config":  func(n config.Text) string { return Name(n).in(l) },
 		"list":    func(in []string) string { return brief(l, in) },
 		"whole":   func(in []string) string { return strings.Join(in, ", ") },
+		"inlang":  func(n templates.Text) string { return Name{JA: n.JA, EN: n.EN}.in(l) },
 		"few":     few,
 		"day":     func(t time.Time) string { return t.In(japan).Format(time.DateOnly) },
 		"lifeclass": func(s string) string {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sekisho/sekisho/controlplane/policy"
 	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/packet/stones"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
@@ -25,7 +26,8 @@ type Services struct {
 	Book      Book      // management zone only; nil elsewhere
 	Differ    Differ    // nil: nobody can tell
 
-	Usage func() policy.Usage // of records and stations; nil: nobody watches
+	Stones func() ([]stones.Stone, error) // of the head; nil: nobody can tell
+	Usage  func() policy.Usage            // of records and stations; nil: nobody watches
 }
 
 // Codes of the errors that a person can do something about. A service wraps its error in a type with Code() string, or

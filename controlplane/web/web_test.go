@@ -107,7 +107,7 @@ func TestPagesHaveNothingInline(t *testing.T) {
 	for _, x := range []struct {
 		v    *visitor
 		path string
-	}{{v, "/sign-in"}, {v, "/transfers"}, {v, "/send"}, {v, "/received"}, {v, "/approvals"}, {v, "/password"}, {m, "/console"}, {m, "/emergency/lgwan"}, {m, "/revisions"}, {m, "/revisions/1"}, {m, "/designated"}, {m, "/designated/eltax-submit"}, {m, "/change"}, {m, "/proposals"}} {
+	}{{v, "/sign-in"}, {v, "/transfers"}, {v, "/send"}, {v, "/received"}, {v, "/approvals"}, {v, "/password"}, {m, "/console"}, {m, "/emergency/lgwan"}, {m, "/revisions"}, {m, "/revisions/1"}, {m, "/designated"}, {m, "/designated/eltax-submit"}, {m, "/change"}, {m, "/proposals"}, {m, "/review"}} {
 		resp, body := x.v.get(x.path)
 		_, english := x.v.get(x.path, "Cookie", "__Host-lang=en")
 		body += english
@@ -187,7 +187,7 @@ func TestRolesAndZones(t *testing.T) {
 		{"joho", mg, "/console", 200}, {"joho", mg, "/audit", 403}, {"joho", mg, "/transfers", 404},
 		{"kansa", mg, "/audit", 200}, {"kansa", mg, "/console", 403}, {"kansa", mg, "/console/live", 403}, {"kansa", mg, "/console/samples", 403}, {"kansa", mg, "/emergency/lgwan", 403},
 		{"joho", mg, "/emergency/lgwan", 200}, {"joho", mg, "/emergency/management", 404}, {"tanaka", lg, "/emergency/lgwan", 404}, {"", mg, "/emergency/lgwan", 303},
-		{"joho", mg, "/revisions", 200}, {"kansa", mg, "/revisions", 200}, {"kansa", mg, "/designated", 200}, {"joho", mg, "/change", 200}, {"kansa", mg, "/change", 403}, {"kansa", mg, "/proposals", 200}, {"tanaka", lg, "/change", 404}, {"", mg, "/change", 303}, {"tanaka", lg, "/designated", 404}, {"", mg, "/designated", 303}, {"kansa", mg, "/revisions/1", 200}, {"tanaka", lg, "/revisions", 404}, {"", mg, "/revisions/live", 303},
+		{"joho", mg, "/revisions", 200}, {"kansa", mg, "/revisions", 200}, {"kansa", mg, "/designated", 200}, {"joho", mg, "/change", 200}, {"kansa", mg, "/change", 403}, {"kansa", mg, "/proposals", 200}, {"kansa", mg, "/review", 200}, {"tanaka", lg, "/review", 404}, {"", mg, "/review", 303}, {"tanaka", lg, "/change", 404}, {"", mg, "/change", 303}, {"tanaka", lg, "/designated", 404}, {"", mg, "/designated", 303}, {"kansa", mg, "/revisions/1", 200}, {"tanaka", lg, "/revisions", 404}, {"", mg, "/revisions/live", 303},
 		{"", lg, "/transfers", 303}, {"", mg, "/console", 303}, {"", mg, "/console/samples", 303}, {"", mg, "/audit", 303},
 	} {
 		v := visit(t, c.base)
