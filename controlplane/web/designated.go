@@ -29,7 +29,7 @@ type designated struct {
 	search string
 }
 
-// Lives in the order of a life: what the list can be narrowed to.
+// lives are what the list can be narrowed to, in the order of a life.
 var lives = []string{"draft", "ahead", "active", "over", "suspended", "expired"}
 
 // register is the list of one head, kept for a minute: thousands of rows and a look at all pairs of records are not made anew
@@ -192,7 +192,7 @@ const perCatalogue = 50
 
 func (s *site) designatedPage(w http.ResponseWriter, r *http.Request, p Person) {
 	q := r.URL.Query()
-	c := catalogue{Page: page1(r), Search: q.Get("q"), Life: q.Get("state"), Zone: q.Get("zone"), Kind: q.Get("kind"), Lives: lives,
+	c := catalogue{Page: pageNumber(r), Search: q.Get("q"), Life: q.Get("state"), Zone: q.Get("zone"), Kind: q.Get("kind"), Lives: lives,
 		Zones: []anchors.Zone{anchors.MyNumber, anchors.LGWAN, anchors.Internet, anchors.Management, anchors.Uplink}}
 	if h := s.Book.Head(); h == nil {
 		c.Unreached = true
@@ -264,7 +264,6 @@ type oneDesignated struct {
 	designated
 	Head   int
 	Became policy.Unfolded
-	More   int // cells that are not counted out
 }
 
 // mostHosts is how many addresses of a class the page names.

@@ -128,7 +128,7 @@ func (s *site) revisionsLive(w http.ResponseWriter, r *http.Request, p Person) {
 
 func (s *site) showRevisions(w http.ResponseWriter, r *http.Request, p Person, name string, status int, code, words string) {
 	ctx := r.Context()
-	sh := shelf{Page: page1(r)}
+	sh := shelf{Page: pageNumber(r)}
 	all, err := s.Book.History(ctx, sh.Page*perShelf+1)
 	if err == nil {
 		sh.Head, err = s.Book.HeadNumber(ctx)
@@ -150,8 +150,8 @@ func (s *site) showRevisions(w http.ResponseWriter, r *http.Request, p Person, n
 	s.render(w, r, status, name, v)
 }
 
-// page1 is the number of the page that is asked for, from 1.
-func page1(r *http.Request) int {
+// pageNumber is the number of the page that is asked for, from 1.
+func pageNumber(r *http.Request) int {
 	n, err := strconv.Atoi(r.URL.Query().Get("page"))
 	if err != nil || n < 1 || n > 1e6 {
 		return 1
@@ -159,8 +159,8 @@ func page1(r *http.Request) int {
 	return n
 }
 
-// leafOf is the page of one revision.
-type leafOf struct {
+// oneRevision is the page of one revision.
+type oneRevision struct {
 	revision.Revision
 	Head    int
 	Text    string
@@ -175,10 +175,14 @@ type change struct {
 	From    int      // revision; 0: nothing was there
 	Packets []packet // newly permitted and refused; nil: not known
 	Entries []merge.Change
+	More    int // entries that are not shown
 	Hunks   []hunk
 	TooLong bool // the texts differ too much to be set line by line against each other
 	Unread  bool // one of the two is not a configuration that this program reads
 }
+
+// mostEntries is how many changed entries a page shows: a ledger that was taken over changes thousands.
+const mostEntries = 200
 
 // packet is one line of the differ: a heading, or a box of packets.
 type packet struct{ Mark, Text string }
@@ -192,6 +196,9 @@ func (s *site) compareTexts(r *http.Request, from int, old, new []byte) change {
 	var err error
 	if c.Entries, err = merge.Changes(old, new); err != nil {
 		c.Unread = true
+	}
+	if n := len(c.Entries) - mostEntries; n > 0 {
+		c.Entries, c.More = c.Entries[:mostEntries], n
 	}
 	a, faults := config.Parse(old)
 	b, more := config.Parse(new)
@@ -230,10 +237,10 @@ func packets(text string) (all []packet) {
 }
 
 func (s *site) revisionPage(w http.ResponseWriter, r *http.Request, p Person) {
-	s.showRevision(w, r, p, http.StatusOK, "", "", leafOf{Minutes: usualTrial})
+	s.showRevision(w, r, p, http.StatusOK, "", "", oneRevision{Minutes: usualTrial})
 }
 
-func (s *site) showRevision(w http.ResponseWriter, r *http.Request, p Person, status int, code, words string, l leafOf) {
+func (s *site) showRevision(w http.ResponseWriter, r *http.Request, p Person, status int, code, words string, l oneRevision) {
 	ctx := r.Context()
 	n, err := strconv.Atoi(r.PathValue("number"))
 	if err != nil {
@@ -269,7 +276,7 @@ func minutes(r *http.Request) (int, error) {
 
 func (s *site) rollback(w http.ResponseWriter, r *http.Request, p Person) {
 	by := author(r, p)
-	l := leafOf{Minutes: usualTrial}
+	l := oneRevision{Minutes: usualTrial}
 	n, err := strconv.Atoi(r.PathValue("number"))
 	if err != nil || n < 1 {
 		s.fail(w, r, Refuse(CodeNotFound, err))

@@ -86,6 +86,16 @@ func trialOf(t *testing.T, page string) string {
 	return m[1]
 }
 
+// TestALargeChangeIsCutShort: a ledger that was taken over changes thousands of entries at once.
+func TestALargeChangeIsCutShort(t *testing.T) {
+	h, _ := newHall().withBook(t)
+	h.inForce(t, manyRecords(t, 250))
+	_, page := console(t, h).get("/revisions/2")
+	if n := strings.Count(page, "<code>communications copy-"); n != 200 || !strings.Contains(page, "(ほかに50件)") {
+		t.Errorf("%d entries are shown, want 200 and the number of the others", n)
+	}
+}
+
 func TestOnlyTheOneWhoMadeAChangeConfirmsIt(t *testing.T) {
 	for _, c := range []struct {
 		name, by string
