@@ -139,7 +139,7 @@ func (s *site) showRefused(w http.ResponseWriter, r *http.Request, p Person, b w
 		}
 	default:
 		var refused error
-		if refused, words = bookCode(err); refused == err {
+		if words, refused = bookCode(err); refused == err {
 			s.Log.Error("a text was refused", "person", p.ID, "err", err)
 			words = err.Error()
 		} else {
@@ -235,7 +235,7 @@ func (s *site) showProposal(w http.ResponseWriter, r *http.Request, p Person, st
 		_, old, err = s.Book.Read(r.Context(), x.Parent)
 	}
 	if err != nil {
-		err, _ = bookCode(err)
+		_, err = bookCode(err)
 		s.fail(w, r, err)
 		return
 	}
@@ -277,7 +277,7 @@ func (s *site) decide(w http.ResponseWriter, r *http.Request, p Person, then str
 		http.Redirect(w, r, then, http.StatusSeeOther)
 		return
 	}
-	refused, words := bookCode(err)
+	words, refused := bookCode(err)
 	code, _ := s.code(r, refused)
 	s.showProposal(w, r, p, status(code), code, words)
 }

@@ -67,21 +67,21 @@ func author(r *http.Request, p Person) revision.Author {
 }
 
 // bookCode puts the book's answer into a code of the pages, and the words that belong to it.
-func bookCode(err error) (refused error, words string) {
+func bookCode(err error) (words string, refused error) {
 	var denied *revision.Denied
 	var waits *revision.Unconfirmed
 	var down *net.OpError
 	switch {
 	case errors.As(err, &denied):
-		return Refuse(codeDenied, err), denied.Error()
+		return denied.Error(), Refuse(codeDenied, err)
 	case errors.As(err, &waits):
-		return Refuse(codeUnconfirmed, err), waits.Error()
+		return waits.Error(), Refuse(codeUnconfirmed, err)
 	case errors.Is(err, store.ErrNotFound):
-		return Refuse(CodeNotFound, err), ""
+		return "", Refuse(CodeNotFound, err)
 	case errors.As(err, &down):
-		return Refuse(CodeUnavailable, err), ""
+		return "", Refuse(CodeUnavailable, err)
 	}
-	return err, ""
+	return "", err
 }
 
 // trial is the change that waits for its confirmation, as one person sees it.
@@ -256,7 +256,7 @@ func (s *site) showRevision(w http.ResponseWriter, r *http.Request, p Person, st
 		_, old, err = s.Book.Read(ctx, rev.Parent)
 	}
 	if err != nil {
-		err, _ = bookCode(err)
+		_, err = bookCode(err)
 		s.fail(w, r, err)
 		return
 	}
@@ -306,7 +306,7 @@ func (s *site) became(w http.ResponseWriter, r *http.Request, err error, again f
 	case errors.As(err, &waits):
 		http.Redirect(w, r, "/proposals/"+strconv.Itoa(waits.Proposal.Number)+"?done=proposed", http.StatusSeeOther)
 	default:
-		refused, words := bookCode(err)
+		words, refused := bookCode(err)
 		code, _ := s.code(r, refused)
 		again(status(code), code, words)
 	}
@@ -340,7 +340,7 @@ func (s *site) endTrial(w http.ResponseWriter, r *http.Request, p Person, done s
 		http.Redirect(w, r, "/revisions?done="+done, http.StatusSeeOther)
 		return
 	}
-	refused, words := bookCode(err)
+	words, refused := bookCode(err)
 	code, _ := s.code(r, refused)
 	s.showRevisions(w, r, p, "revisions", status(code), code, words)
 }
