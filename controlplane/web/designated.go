@@ -179,7 +179,7 @@ type catalogue struct {
 	Watched   bool
 	Newer     string // address of the page before; "" none
 	Older     string
-	Unreached bool // nothing is in force yet
+	Unreached bool // nothing is in force, or it cannot be read any more
 }
 
 // tally is how many findings of a kind there are.

@@ -135,3 +135,21 @@ func TestDesignatedInABrowser(t *testing.T) {
 	b.Open("/designated?kind=unused-group")
 	b.Fits()
 }
+
+// TestNoHeadIsSaid: while control cannot read what is in force, the list does not look like one without records.
+func TestNoHeadIsSaid(t *testing.T) {
+	h, _ := newHall().withBook(t)
+	h.book = revision.New(h.store, nil, nil, nil, time.Now) // not loaded
+	v := console(t, h)
+	if resp, page := v.get("/designated"); resp.StatusCode != http.StatusOK || !strings.Contains(page, "いまは読めません") {
+		t.Errorf("list: %s", resp.Status)
+	}
+	for _, path := range []string{"/designated/eltax-submit", "/review"} {
+		if resp, _ := v.get(path); resp.StatusCode != http.StatusNotFound {
+			t.Errorf("%s: %s", path, resp.Status)
+		}
+	}
+	if resp, page := v.get("/revisions/1"); resp.StatusCode != http.StatusOK || !strings.Contains(page, "初回の設定") {
+		t.Errorf("the revisions are still there: %s", resp.Status)
+	}
+}

@@ -101,6 +101,7 @@ func (h *hall) withBook(t *testing.T) (*hall, *plane) {
 	if len(faults) > 0 {
 		t.Fatal(faults)
 	}
+	h.store = db
 	a, p := policy.Anchors(cfg), &plane{}
 	h.differ = func(older, newer *config.Config, lang string) (string, error) { // as control does
 		var b strings.Builder

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sekisho/sekisho/controlplane/config/revision"
 	"github.com/sekisho/sekisho/controlplane/policy"
+	"github.com/sekisho/sekisho/controlplane/store"
 	"github.com/sekisho/sekisho/controlplane/web"
 	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/packet/stones"
@@ -41,6 +42,7 @@ type hall struct {
 	cuts      []web.Cut
 	acts      []string // of administrators
 	book      *revision.Book
+	store     store.Store // of the book
 	differ    web.Differ
 	usage     policy.Usage
 	stones    func() ([]stones.Stone, error)

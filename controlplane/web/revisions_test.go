@@ -60,6 +60,9 @@ func TestRevisionsTellWhatTheyChange(t *testing.T) {
 		}
 	}
 	_, page := v.get("/revisions/2")
+	if !strings.Contains(page, `<p class="lead">ウェブ閲覧を止める</p>`) {
+		t.Error("the revision's page lacks its comment")
+	}
 	for _, want := range []string{`<li class="del"><b>−</b> 職員PC &lt;b&gt; から`, `<li class="more">ほか 3件`, "communications web-use", "<code>state</code>: ", "<ins>suspended</ins>",
 		"<ins>+     state: suspended</ins>", `action="/revisions/confirm"`} {
 		if strings.HasPrefix(want, "action") != !strings.Contains(page, want) {
@@ -199,6 +202,9 @@ func TestRollback(t *testing.T) {
 		if resp, body := v.post(c.path, c.fields); resp.StatusCode != c.status || !strings.Contains(body, c.says) {
 			t.Errorf("%s: %s, want %d and %q", c.name, resp.Status, c.status, c.says)
 		}
+	}
+	if _, body := v.post("/revisions/1/rollback", url.Values{"comment": {"書いた理由"}}); !strings.Contains(body, `value="書いた理由"`) {
+		t.Error("what was typed is lost")
 	}
 	if resp, _ := v.post("/revisions/1/rollback", good); resp.StatusCode != http.StatusSeeOther {
 		t.Fatal(resp.Status)
