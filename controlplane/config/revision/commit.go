@@ -176,10 +176,12 @@ func (b *Book) meet(ctx context.Context, d *draft) error {
 		return nil
 	case d.wait != nil && d.Parent == d.wait.Former:
 		return nil // what it replaces was one's own
-	case d.Parent == 0 && (head.Parent == 0 && head.Of == 0 || head.author().same(d.by)):
-		return nil // the one that root installed, or one's own
 	case d.Parent == 0:
-		return &Stale{Head: head}
+		own, err := b.own(ctx, d.by, head)
+		if err == nil && !own {
+			err = &Stale{Head: head}
+		}
+		return err
 	}
 	if _, faults := config.Parse(d.Text); len(faults) > 0 {
 		return faults
@@ -201,6 +203,21 @@ func (b *Book) meet(ctx context.Context, d *draft) error {
 	}
 	d.merged, d.Text = d.Parent, m.Text
 	return nil
+}
+
+// own tells whether nobody but this person has changed anything since the first revision, which root installed: then a text from
+// nobody knows where undoes nobody else's work. Of one that is not known, nothing is known to be their own.
+func (b *Book) own(ctx context.Context, by Author, head Revision) (bool, error) {
+	for r := head; r.Parent != 0; {
+		if !by.named() || !r.author().same(by) {
+			return false, nil
+		}
+		var err error
+		if r, err = b.meta(ctx, r.Parent); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // bring applies a draft and writes it down.

@@ -130,3 +130,39 @@ func TestMergeThatDoesNotStand(t *testing.T) {
 		t.Errorf("got %v, head %d", err, d.Head().Number)
 	}
 }
+
+// TestTextFromNowhere: a text that names no revision may stem from any, so it takes the place of one's own work only.
+func TestTextFromNowhere(t *testing.T) {
+	ctx := context.Background()
+	text := func(n int) []byte { return append(bytes.Clone(examples.Lab), strings.Repeat("# more\n", n)...) }
+	for _, c := range []struct {
+		name string
+		by   []string // who made revisions 2 and on, each from the one before
+		who  string
+		ok   bool
+	}{
+		{"over the first", nil, "sato", true},
+		{"over the first, by nobody knows whom", nil, Root, true},
+		{"over one's own", []string{"sato", "sato"}, "sato", true},
+		{"over another's between one's own", []string{"sato", "suzuki", "sato"}, "sato", false},
+		{"over another's before one's own", []string{"suzuki", "sato", "sato"}, "sato", false},
+		{"nobody knows whom over nobody knows whom", []string{Root}, Root, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := newDesk(t)
+			if _, err := d.commit("root", "init", examples.Lab); err != nil {
+				t.Fatal(err)
+			}
+			for i, who := range c.by {
+				if _, err := d.Commit(ctx, d.person(who), Change{Text: text(i + 1), Parent: i + 1}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, err := d.commit(c.who, "an old file", append(text(0), "# old\n"...))
+			var s *Stale
+			if c.ok != (err == nil) || !c.ok && (!errors.As(err, &s) || s.Parent != 0) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}

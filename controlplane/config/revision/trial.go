@@ -96,7 +96,7 @@ func (b *Book) confirm(ctx context.Context, by Author, trial string) (Revision, 
 
 // RollbackTo says where to.
 type RollbackTo struct {
-	Number  int // revision; 0: what was there before the head
+	Number  int // revision; 0: what was in force for good before the head
 	Comment string
 	Confirm time.Duration
 	Replace bool
@@ -135,7 +135,9 @@ func (b *Book) rollback(ctx context.Context, by Author, to RollbackTo) (Revision
 	}
 	n := to.Number
 	if n == 0 {
-		n = head.Parent
+		if n, err = b.before(ctx, head); err != nil {
+			return Revision{}, err
+		}
 	}
 	if n < 1 || n == head.Number {
 		return Revision{}, &Denied{"rollback", fmt.Sprintf("revision %d is in force, and there is none before it", head.Number)}
@@ -148,6 +150,19 @@ func (b *Book) rollback(ctx context.Context, by Author, to RollbackTo) (Revision
 		to.Comment = fmt.Sprintf("rollback to revision %d", n)
 	}
 	return b.commit(ctx, by, Change{Text: text, Comment: to.Comment, Confirm: to.Confirm, Replace: to.Replace}, n)
+}
+
+// before is the last revision before the head that was in force for good; 0: none. The parent of one that replaced a trial is that
+// trial, which nobody confirmed.
+func (b *Book) before(ctx context.Context, head Revision) (int, error) {
+	for r := head; r.Parent > 0; {
+		p, err := b.meta(ctx, r.Parent)
+		if err != nil || p.Trial == nil || p.Trial.State == Confirmed {
+			return r.Parent, err
+		}
+		r = p
+	}
+	return 0, nil
 }
 
 // takeBack ends the trial. Anybody who may change the configuration may: it leads to what was confirmed.

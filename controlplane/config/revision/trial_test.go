@@ -346,6 +346,20 @@ func TestRollback(t *testing.T) {
 			t.Errorf("%+v %v", on, err)
 		}
 	})
+	t.Run("never to what nobody confirmed", func(t *testing.T) {
+		d, _ := onTrial(t)
+		more := func(n int) []byte {
+			return append(without(t, examples.Lab, "asp-use"), strings.Repeat("# more\n", n)...)
+		}
+		for i, confirm := range []time.Duration{time.Minute, time.Minute, 0} { // each takes the place of the one before
+			if r, err := d.Commit(ctx, d.person("sato"), Change{Text: more(i), Parent: 2 + i, Replace: true, Confirm: confirm}); err != nil || r.Parent != 2+i {
+				t.Fatalf("%+v %v", r, err)
+			}
+		}
+		if r, err := d.Rollback(ctx, d.person("suzuki"), RollbackTo{}); err != nil || r.Of != 1 || r.Text != textHash(examples.Lab) {
+			t.Errorf("%+v %v, want the text of revision 1", r, err)
+		}
+	})
 	t.Run("while the newest text does not parse any more", func(t *testing.T) {
 		d, r := onTrial(t)
 		if _, err := d.Confirm(ctx, d.person("sato"), r.Trial.ID); err != nil {
