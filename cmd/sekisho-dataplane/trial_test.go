@@ -149,6 +149,48 @@ func TestTrial(t *testing.T) {
 		w.start(t)
 		ended(t, "cannot-open", gate.Reverted, old.Revision, "not confirmed in time")
 	})
+	t.Run("killed between the tables and the file, and cannot even open", func(t *testing.T) {
+		before, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin(t, "half-begun", "1h")
+		w.stop(t)
+		if err := os.WriteFile(file, before, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, true, "mn-pc1", eltax)
+		w.failToOpen(t)
+		expect(t, false, "mn-pc1", eltax)
+		w.start(t)
+		ended(t, "cannot-open", gate.Reverted, old.Revision, "not confirmed in time")
+	})
+	t.Run("its time passes, and the disk is full", func(t *testing.T) {
+		begin(t, "full-disk", "1s")
+		full := file + ".next/full"
+		if err := os.MkdirAll(full, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		netlab.Until(t, 5*time.Second, "the end", over)
+		ended(t, "full-disk", gate.Reverted, old.Revision, "not confirmed in time")
+		holdsTrial := func() bool {
+			b, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return bytes.Contains(b, []byte(`"trial":{`))
+		}
+		if !holdsTrial() {
+			t.Error("the file was written on a full disk")
+		}
+		if err := os.RemoveAll(file + ".next"); err != nil {
+			t.Fatal(err)
+		}
+		netlab.Until(t, 10*time.Second, "the file", func() bool { return !holdsTrial() })
+		w.stop(t)
+		w.start(t)
+		ended(t, "full-disk", gate.Reverted, old.Revision, "not confirmed in time")
+	})
 	t.Run("the machine is started anew", func(t *testing.T) {
 		begin(t, "rebooted", "1h")
 		w.stop(t)

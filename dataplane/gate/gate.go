@@ -49,6 +49,7 @@ type Gate struct {
 	stand   witness.Stand
 	trial   *trial // of current; nil: it is there for good
 	ended   *Ended // the last trial
+	unkept  *kept  // in force, but not on the disk yet; nil: it is
 	indexes map[string]int
 	boot    func() (id string, at time.Duration) // which start of the machine this is, and how long ago that was
 }
@@ -95,8 +96,7 @@ func (g *Gate) open(ctx context.Context, text []byte) error {
 	if err != nil {
 		return err
 	}
-	overdue, err := g.settleTrial()
-	if err != nil {
+	if err := g.settleTrial(); err != nil {
 		return err
 	}
 	// What lies under these two belongs to several daemons; each part below is closed by itself.
@@ -137,7 +137,7 @@ func (g *Gate) open(ctx context.Context, text []byte) error {
 		PinDir: g.instance.BPF(), Anchors: g.anchors, Log: g.log, ClockFile: filepath.Join(g.instance.StateOf("dataplane"), "clock"),
 		PickUp:   time.Duration(g.anchors.PickUp) * time.Second,
 		Isolated: g.backstop.Isolated,
-		Prepare:  func(core *packet.Core) error { return g.prepare(core, overdue) },
+		Prepare:  g.prepare,
 	})
 	if err != nil {
 		return err
@@ -182,22 +182,27 @@ func tunnelOptions(i place.Instance, log *slog.Logger) tunnel.Options {
 	return tunnel.Options{Control: filepath.Join(i.Run(), "tunnel"), Keys: i.StateOf("dataplane"), User: place.TunnelUser, Log: log}
 }
 
-// prepare puts the tables of the last accepted generation before programs whose pins are new, so that an upgrade closes nothing
-// that is open. What does not fit is not put: restore, later, says why. Tables whose time to be confirmed is over go now,
-// before anything else is opened.
-func (g *Gate) prepare(core *packet.Core, overdue bool) error {
+// prepare makes the tables those of the last accepted generation, before anything else is opened. Before programs whose pins are
+// new, so that an upgrade closes nothing that is open. In the place of pinned tables that are others, since they may be those of
+// a trial that is over: whether this start has ended it, or an earlier one that came no further, or a daemon that died between
+// the tables and the file. What does not fit is not put, and closes what is pinned: restore, later, says why.
+func (g *Gate) prepare(core *packet.Core) error {
 	g.core = core
-	if _, _, ok := core.Identity(); ok && !overdue {
+	last, err := readGeneration(g.path())
+	if err != nil {
+		return err
+	}
+	hash, _, pinned := core.Identity()
+	if last != nil && pinned && hash == packet.Hash(last.Tables) {
 		return nil
 	}
 	no := func() error {
-		if overdue {
+		if pinned {
 			return g.closeTables()
 		}
 		return nil
 	}
-	last, err := readGeneration(g.path())
-	if err != nil || last == nil || checkObjects(&last.Generation, g.anchors) != nil {
+	if last == nil || checkObjects(&last.Generation, g.anchors) != nil {
 		return no()
 	}
 	swap, discard, err := g.stage(last.Tables, false)
@@ -235,7 +240,10 @@ func (g *Gate) restore(ctx context.Context) error {
 	var no *Refusal
 	if errors.As(err, &no) && g.trial != nil {
 		g.log.Error("the generation on trial does not fit the anchors any more: going back", "revision", last.Revision, "error", err)
-		_, err = g.goBack(ctx, "sekisho-dataplane", "the anchors do not allow it any more")
+		if _, err = g.goBack(ctx, "sekisho-dataplane", "the anchors do not allow it any more"); g.unkept != nil {
+			g.log.Error("end the trial", "error", err, "again_in", trialAgain)
+			err = nil
+		}
 	}
 	if errors.As(err, &no) {
 		g.log.Error("the last accepted generation does not fit the anchors any more: closing everything", "revision", last.Revision, "error", err)
@@ -319,7 +327,7 @@ func (g *Gate) apply(ctx context.Context, n Generation, keep *kept) (Result, err
 	}
 	g.current, g.digest = &n, n.Digest()
 	if keep != nil {
-		g.trial, g.ended = keep.Trial, keep.Ended
+		g.trial, g.ended, g.unkept = keep.Trial, keep.Ended, nil
 	}
 	r := g.result()
 	g.log.Info("generation in force", "revision", n.Revision, "hash", r.Hash)

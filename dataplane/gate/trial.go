@@ -157,6 +157,9 @@ func (g *Gate) confirm(id, by string) error {
 func (g *Gate) Revert(ctx context.Context, id, by, why string) (Result, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.unkept != nil && g.ended.ID == id { // the caller was told so, and asks again
+		return g.result(), g.keepFormer()
+	}
 	if err := g.runs(id); err != nil {
 		return Result{}, err
 	}
@@ -175,10 +178,26 @@ func (g *Gate) runs(id string) error {
 	return &Refusal{Problems: fmt.Errorf("trial %s: none runs", id)}
 }
 
-// goBack puts the former generation in force and ends the trial.
+// goBack puts the former generation in force and ends the trial: first in force, then on the disk, which may be full. Until it
+// is there the file holds the trial, which a start after its time settles in the same way.
 func (g *Gate) goBack(ctx context.Context, by, why string) (Result, error) {
 	g.log.Warn("going back to the former generation", "trial", g.trial.ID, "to", g.trial.Former.Revision, "why", why)
-	return g.apply(ctx, g.trial.Former, &kept{Generation: g.trial.Former, Ended: g.end(Reverted, by, why)})
+	back := &kept{Generation: g.trial.Former, Ended: g.end(Reverted, by, why)}
+	r, err := g.apply(ctx, back.Generation, nil)
+	if err != nil {
+		return r, err
+	}
+	g.trial, g.ended, g.unkept = nil, back.Ended, back
+	return r, g.keepFormer()
+}
+
+// keepFormer writes what goBack could not.
+func (g *Gate) keepFormer() error {
+	if err := keepGeneration(g.path(), *g.unkept); err != nil {
+		return fmt.Errorf("revision %s is in force again, but a restart within the time of trial %s would bring the trial back; writing is tried again: %w", g.unkept.Revision, g.unkept.Ended.ID, err)
+	}
+	g.unkept = nil
+	return nil
 }
 
 func (g *Gate) trialStatus() *TrialStatus {
@@ -197,14 +216,14 @@ const (
 )
 
 // settleTrial ends a trial whose time passed while no daemon ran, in the file that everything after it reads.
-func (g *Gate) settleTrial() (overdue bool, err error) {
+func (g *Gate) settleTrial() error {
 	last, err := readGeneration(g.path())
 	if err != nil || last == nil || last.Trial == nil {
-		return false, err
+		return err
 	}
 	id, at := g.boot()
 	if !last.Trial.over(id, at) {
-		return false, nil
+		return nil
 	}
 	why := unconfirmed
 	if id != last.Trial.Boot {
@@ -212,7 +231,7 @@ func (g *Gate) settleTrial() (overdue bool, err error) {
 	}
 	g.log.Warn("going back to the former generation", "trial", last.Trial.ID, "to", last.Trial.Former.Revision, "why", why)
 	ended := &Ended{ID: last.Trial.ID, Outcome: Reverted, Revision: last.Revision, At: time.Now().UTC(), Why: why}
-	return true, keepGeneration(g.path(), kept{Generation: last.Trial.Former, Ended: ended})
+	return keepGeneration(g.path(), kept{Generation: last.Trial.Former, Ended: ended})
 }
 
 const (
@@ -232,7 +251,7 @@ func (g *Gate) watchTrial(ctx context.Context) {
 		case <-tick.C:
 		}
 		if err := g.endOverdue(context.WithoutCancel(ctx)); err != nil {
-			g.log.Error("the time to confirm is over, but the former generation cannot be put in force", "error", err, "again_in", trialAgain)
+			g.log.Error("end the trial", "error", err, "again_in", trialAgain)
 			select {
 			case <-ctx.Done():
 				return
@@ -246,11 +265,17 @@ func (g *Gate) endOverdue(ctx context.Context) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	id, at := g.boot()
+	if g.unkept != nil {
+		return g.keepFormer()
+	}
 	if g.trial == nil || !g.trial.over(id, at) {
 		return nil
 	}
 	_, err := g.goBack(ctx, "", unconfirmed)
-	if err != nil && g.current != nil && at-g.trial.Since >= g.trial.Time+trialClose {
+	if g.trial != nil {
+		err = fmt.Errorf("its time is over, but the former generation cannot be put in force: %w", err)
+	}
+	if err != nil && g.trial != nil && g.current != nil && at-g.trial.Since >= g.trial.Time+trialClose {
 		g.current = nil
 		err = errors.Join(err, errors.New("closing everything"), g.closeAll(ctx))
 	}

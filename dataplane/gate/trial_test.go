@@ -71,9 +71,8 @@ func TestTrialSurvivesCrashes(t *testing.T) {
 						want = tr.then
 					}
 					back := want.Trial != nil && r.over
-					overdue, err := g.settleTrial()
-					if err != nil || overdue != back {
-						t.Fatalf("went back %v, %v; want %v", overdue, err, back)
+					if err := g.settleTrial(); err != nil {
+						t.Fatal(err)
 					}
 					got, err := readGeneration(path)
 					if err != nil {
@@ -144,7 +143,7 @@ func TestTrialThatCannotBeSettled(t *testing.T) {
 		if err := harm(g.path()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := g.settleTrial(); err == nil {
+		if err := g.settleTrial(); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
