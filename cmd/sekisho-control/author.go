@@ -22,10 +22,11 @@ import (
 //     through su and sudo); root may change it, but root may do anything on this box;
 //   - otherwise nobody knows: revision.Root.
 //
-// What sudo writes into the environment (SUDO_USER) comes as a claim: it is recorded and shown, and permits nothing.
+// What sudo writes into the environment (SUDO_USER) comes as a claim: it is recorded and shown, and permits nothing. Where a second
+// person must approve, only the first way tells two persons apart, and the login is one claim more.
 func (a *admin) author(r *http.Request) (revision.Author, error) {
 	p, _ := socket.PeerOf(r)
-	by := revision.Author{ID: revision.Root, Via: revision.Console, Request: fmt.Sprintf("%s/%d", started, p.Conn), Began: arrived(r), Claim: claimed(r)}
+	by := revision.Author{ID: revision.Root, Via: revision.Console, Request: fmt.Sprintf("%s/%d", started, p.Conn), Began: arrived(r), Claim: claimed(r), Login: login(p.PID)}
 	if name, password, ok := r.BasicAuth(); ok {
 		person, err := a.office.People.Prove(r.Context(), anchors.Management, name, password)
 		if err != nil {
@@ -34,11 +35,11 @@ func (a *admin) author(r *http.Request) (revision.Author, error) {
 		if person.Role != web.ITAdmin {
 			return by, &revision.Denied{Act: "sign in", Why: person.ID + " is no administrator (role it-admin)"}
 		}
-		by.ID = person.ID
+		by.ID, by.Proven = person.ID, true
 		return by, nil
 	}
-	if name := login(p.PID); name != "" {
-		by.ID = name
+	if by.Login != "" {
+		by.ID = by.Login
 	}
 	return by, nil
 }

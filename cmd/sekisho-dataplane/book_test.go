@@ -222,6 +222,11 @@ func TestBookOfAGate(t *testing.T) {
 				t.Errorf("approved by %q: %s", who, out)
 			}
 		}
+		for _, args := range [][]string{{"commit", file}, {"approve", "--yes", "1"}} {
+			if out, ok := h.loggedIn(t, "4242", args...); ok || !strings.Contains(out, "--as ID") || h.status(t).Revision != before {
+				t.Errorf("%s by another login, without a password: %s", args[0], out)
+			}
+		}
 		expect(t, true, "mn-pc1", eltax)
 		if out, ok := h.sekisho(h.people["suzuki"], "approve", "--yes", "--as", "suzuki", "1"); !ok || !strings.Contains(out, "[mn-pc1]} -> {stations: [mn-pc2]}") {
 			t.Fatal(out)
@@ -329,6 +334,14 @@ func (h *hall) sekisho(input string, args ...string) (string, bool) {
 	}
 	c.Stdin = strings.NewReader(input + "\n")
 	out, err := c.CombinedOutput()
+	return string(out), err == nil
+}
+
+// loggedIn runs a command in a session for which the kernel keeps a login.
+func (h *hall) loggedIn(t *testing.T, uid string, args ...string) (string, bool) {
+	t.Helper()
+	args = append([]string{"-c", `echo "$0" > /proc/self/loginuid && exec "$@"`, uid, filepath.Join(h.bin, "sekisho"), args[0], "--name", string(h.instance)}, args[1:]...)
+	out, err := exec.Command("sh", args...).CombinedOutput()
 	return string(out), err == nil
 }
 

@@ -63,7 +63,7 @@ func stamped(next http.Handler) http.Handler {
 // author is the person who is signed in, with this request.
 func author(r *http.Request, p Person) revision.Author {
 	began, _ := r.Context().Value(arrival{}).(time.Time) // without a stamp: long ago
-	return revision.Author{ID: p.ID, Via: revision.Web, Request: rand.Text(), Began: began}
+	return revision.Author{ID: p.ID, Via: revision.Web, Request: rand.Text(), Began: began, Proven: true}
 }
 
 // bookCode puts the book's answer into a code of the pages, and the words that belong to it.

@@ -1,6 +1,7 @@
 package revision
 
 import (
+	"strings"
 	"time"
 
 	"github.com/sekisho/sekisho/dataplane/anchors"
@@ -24,6 +25,8 @@ type Author struct {
 	Request string    // this request or, at the console, its connection; no two are alike
 	Began   time.Time // when the request came in
 	Claim   string    // whom the terminal names, which proves nothing: it is shown, and can only make things stricter
+	Login   string    // that the kernel keeps for the session at the console; root can change it, so it proves no more than a claim
+	Proven  bool      // by the directory: ID is one of its administrators, who has shown the password
 }
 
 func (a Author) String() string {
@@ -39,9 +42,17 @@ func (a Author) named() bool { return a.ID != "" && a.ID != Root }
 // same tells whether two are the same person by all that is known.
 func (a Author) same(b Author) bool { return a.ID == b.ID && a.Via == b.Via && a.Claim == b.Claim }
 
-// another tells whether two are surely different persons.
+// another tells whether two are surely different persons: the directory knows both, and nothing that is said of the one is said of
+// the other.
 func (a Author) another(b Author) bool {
-	return a.named() && b.named() && a.ID != b.ID && a.Claim != b.ID && b.Claim != a.ID
+	for _, x := range []string{a.ID, a.Claim, a.Login} {
+		for _, y := range []string{b.ID, b.Claim, b.Login} {
+			if x != "" && strings.EqualFold(x, y) {
+				return false
+			}
+		}
+	}
+	return a.Proven && b.Proven
 }
 
 // mark adds to an event what its actor does not say.
@@ -49,6 +60,9 @@ func (a Author) mark(fields map[string]string) {
 	fields["via"] = string(a.Via)
 	if a.Claim != a.ID {
 		fields["claim"] = a.Claim
+	}
+	if a.Login != "" && a.Login != a.ID {
+		fields["login"] = a.Login
 	}
 }
 

@@ -20,6 +20,8 @@ type Proposal struct {
 	Author  string        `json:"author"`
 	Via     Via           `json:"via"`
 	Claim   string        `json:"claim,omitempty"`
+	Login   string        `json:"login,omitempty"`
+	Proven  bool          `json:"proven,omitempty"` // who Author is
 	Comment string        `json:"comment"`
 	Time    time.Time     `json:"time"`
 	Expires time.Time     `json:"expires"`
@@ -92,8 +94,8 @@ func (b *Book) Propose(ctx context.Context, by Author, c Change) (Proposal, erro
 }
 
 func (b *Book) propose(ctx context.Context, d *draft, why []string) (Proposal, error) {
-	if !d.by.named() {
-		return Proposal{}, &Denied{"propose", "a second person must approve this, and nobody can tell who sits at this console: sign in with --as ID"}
+	if !d.by.Proven {
+		return Proposal{}, &Denied{"propose", "a second person must approve this, and the directory does not know who sits at this console: sign in with --as ID"}
 	}
 	open, err := b.openProposals(ctx)
 	if err != nil {
@@ -109,7 +111,7 @@ func (b *Book) propose(ctx context.Context, d *draft, why []string) (Proposal, e
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return Proposal{}, fmt.Errorf("number of proposals: %w", err)
 	}
-	p := Proposal{Number: n + 1, Parent: d.head.Number, Author: d.by.ID, Via: d.by.Via, Claim: d.by.Claim, Comment: d.Comment, Time: b.now().UTC(), Expires: b.now().Add(ProposalTime).UTC(),
+	p := Proposal{Number: n + 1, Parent: d.head.Number, Author: d.by.ID, Via: d.by.Via, Claim: d.by.Claim, Login: d.by.Login, Proven: d.by.Proven, Comment: d.Comment, Time: b.now().UTC(), Expires: b.now().Add(ProposalTime).UTC(),
 		Text: textHash(d.Text), Digest: d.digest, Policy: d.g.Revision, Hash: packet.Hash(d.g.Tables), Confirm: d.Confirm, Why: why, State: Open, Of: d.of, Merged: d.merged, Request: d.by.Request}
 	object := strconv.Itoa(p.Number)
 	t := store.Txn{If: []store.If{{Key: countKey, Revision: count.Revision}}, Put: []store.Put{{Key: key(draftKey, p.Number), Value: d.Text}, {Key: countKey, Value: []byte(object)}}}
@@ -134,11 +136,13 @@ func (b *Book) approve(ctx context.Context, by Author, number int, text, digest 
 	if err != nil {
 		return Revision{}, err
 	}
-	author := Author{ID: p.Author, Via: p.Via, Claim: p.Claim, Request: p.Request}
+	author := Author{ID: p.Author, Via: p.Via, Claim: p.Claim, Login: p.Login, Proven: p.Proven, Request: p.Request}
 	no := func(why string) (Revision, error) { return Revision{}, &Denied{"approve", why} }
 	switch {
-	case !by.named():
-		return no("nobody can tell who sits at this console: sign in with --as ID")
+	case !by.Proven:
+		return no("the directory does not know who sits at this console: sign in with --as ID")
+	case !author.Proven:
+		return no(fmt.Sprintf("the directory did not know who %s is, whose proposal %d is: propose it again", author, number))
 	case !by.another(author):
 		return no(fmt.Sprintf("proposal %d is %s's: another person must approve it", number, author))
 	case text != p.Text || digest != p.Digest:

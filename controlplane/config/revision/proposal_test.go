@@ -230,11 +230,18 @@ func TestApprove(t *testing.T) {
 	claimed.Claim = "suzuki"
 	behind := d.person("suzuki")
 	behind.Claim = "sato"
+	unproven := d.person("suzuki")
+	unproven.Proven = false
+	loggedIn := d.person("suzuki")
+	loggedIn.Login = "Sato"
 	for name, c := range map[string]struct {
 		by           Author
 		text, digest string
 	}{
 		"its author":                        {d.person("sato"), p.Text, p.Digest},
+		"its author, in capitals":           {d.person("SATO"), p.Text, p.Digest},
+		"another login, without a password": {unproven, p.Text, p.Digest},
+		"another, in the author's session":  {loggedIn, p.Text, p.Digest},
 		"root, whoever that is":             {d.person("root"), p.Text, p.Digest},
 		"root, who says it is another":      {claimed, p.Text, p.Digest},
 		"another, at the author's terminal": {behind, p.Text, p.Digest},
@@ -331,6 +338,29 @@ func TestProposalsEnd(t *testing.T) {
 	}
 }
 
+// TestAnother: two are different persons when the directory knows both and nothing else says that they may be one.
+func TestAnother(t *testing.T) {
+	sato := Author{ID: "sato", Via: Console, Claim: "desk7", Login: "office", Proven: true}
+	for name, c := range map[string]struct {
+		b    Author
+		want bool
+	}{
+		"another":                           {Author{ID: "suzuki", Via: Web, Proven: true}, true},
+		"another, at another terminal":      {Author{ID: "suzuki", Claim: "desk8", Login: "desk", Proven: true}, true},
+		"another by a login":                {Author{ID: "suzuki", Login: "suzuki"}, false},
+		"the same, written otherwise":       {Author{ID: "SATO", Via: Web, Proven: true}, false},
+		"another, at the same terminal":     {Author{ID: "suzuki", Claim: "Desk7", Proven: true}, false},
+		"another, in the same session":      {Author{ID: "suzuki", Login: "office", Proven: true}, false},
+		"another, who is said to be sato":   {Author{ID: "suzuki", Claim: "sato", Proven: true}, false},
+		"the one whom sato's session names": {Author{ID: "office", Via: Web, Proven: true}, false},
+		"nobody":                            {Author{}, false},
+	} {
+		if sato.another(c.b) != c.want || c.b.another(sato) != c.want {
+			t.Errorf("%s: want %v", name, c.want)
+		}
+	}
+}
+
 // TestWhoSitsThere: with four eyes on, nobody unknown proposes, and nobody gets round it.
 func TestWhoSitsThere(t *testing.T) {
 	ctx := context.Background()
@@ -341,12 +371,15 @@ func TestWhoSitsThere(t *testing.T) {
 		return errors.As(err, &no) && strings.Contains(err.Error(), "--as ID")
 	}
 	waits := func(err error) bool { var w *Waiting; return errors.As(err, &w) }
+	login := d.person("yamada")
+	login.Login, login.Proven = login.ID, false
 	for name, c := range map[string]struct {
 		do   func() error
 		want func(error) bool
 	}{
-		"root commits":  {func() error { _, err := d.Commit(ctx, d.person("root"), Change{Text: text, Parent: 1}); return err }, unknown},
-		"root approves": {func() error { _, err := d.Approve(ctx, d.person("root"), 1, p.Text, p.Digest); return err }, unknown},
+		"root commits":                       {func() error { _, err := d.Commit(ctx, d.person("root"), Change{Text: text, Parent: 1}); return err }, unknown},
+		"a login without a password commits": {func() error { _, err := d.Commit(ctx, login, Change{Text: text, Parent: 1}); return err }, unknown},
+		"root approves":                      {func() error { _, err := d.Approve(ctx, d.person("root"), 1, p.Text, p.Digest); return err }, unknown},
 		"the mode is off": {func() error {
 			_, err := d.Commit(ctx, d.person("suzuki"), Change{Text: examples.Lab, Parent: 1})
 			return err

@@ -140,11 +140,11 @@ func (d *desk) commit(who, comment string, text []byte) (Revision, error) {
 
 var requests int
 
-// person is somebody who asks now.
+// person is somebody who asks now, with a password; root never does.
 func (d *desk) person(id string) Author {
 	requests++
 	d.today = d.today.Add(time.Millisecond)
-	return Author{ID: id, Via: Console, Request: fmt.Sprint(requests), Began: d.today}
+	return Author{ID: id, Via: Console, Request: fmt.Sprint(requests), Began: d.today, Proven: id != Root}
 }
 
 func (d *desk) actions(t *testing.T) (out []string) {
