@@ -47,6 +47,7 @@ var (
 	serialForm = regexp.MustCompile(`^\d{5,6}(\.\d+)?$`)
 	gaps       = regexp.MustCompile(` ?([年月日./()-]) ?|([和成令平昭rhs.]) `)
 	weekday    = regexp.MustCompile(`^\(?([月火水木金土日])(?:曜日?)?\)`)
+	clockShown = regexp.MustCompile(`\d:\d{2}|\d時`)
 	clockForm  = regexp.MustCompile(`^t?(午前|午後|am|pm)?(\d{1,2})(?::(\d{2})(?::(\d{2})(?:\.0+)?)?|時(?:(\d{1,2})分|半)?)$`)
 )
 
@@ -59,7 +60,7 @@ func (e epoch) moment(c Cell) (m config.Moment, ok bool, err *Note) {
 	if packedForm.MatchString(s) || !serialForm.MatchString(s) {
 		m, err = written(s)
 	} else {
-		m, err = e.serial(s)
+		m, err = e.serial(s, dateText(c.Text))
 	}
 	if err != nil {
 		return m, false, err
@@ -80,15 +81,19 @@ func plain(s string) string {
 
 func bad(code string, args ...string) *Note { return &Note{Code: code, Args: args} }
 
-// serial reads a spreadsheet's count of days.
-func (e epoch) serial(s string) (config.Moment, *Note) {
+// serial reads a spreadsheet's count of days, which the cell shows as a day, a minute, or anything else.
+func (e epoch) serial(s, shown string) (config.Moment, *Note) {
 	days, err := strconv.ParseFloat(s, 64)
 	if err != nil || days > 400_000 {
 		return config.Moment{}, bad("date.form", s)
 	}
+	whole := days == math.Trunc(days)
+	if whole && clockShown.MatchString(shown) {
+		return config.Moment{}, bad("date.midnight", shown)
+	}
 	minutes := math.Round(days * 24 * 60)
 	t := e.day.Add(time.Duration(minutes) * time.Minute)
-	return toMoment(t, days != math.Trunc(days), s)
+	return toMoment(t, !whole, s)
 }
 
 // written reads a date in one of the forms that people use. s is plain.

@@ -41,6 +41,9 @@ func TestMomentsThatAreNone(t *testing.T) {
 	}
 }
 
+// typed is a cell that shows what somebody typed.
+func typed(s string) Cell { return Cell{Text: s, Raw: s} }
+
 func TestPorts(t *testing.T) {
 	for _, x := range []struct{ protocol, ports, want string }{
 		{"TCP", "443", "tcp/443"}, {"ＴＣＰ", "４４３", "tcp/443"}, {"tcp", "80、443", "tcp/80, tcp/443"}, {"TCP/UDP", "53", "tcp/53, udp/53"}, {"TCP、UDP", "53", "tcp/53, udp/53"},
@@ -48,17 +51,17 @@ func TestPorts(t *testing.T) {
 		{"TCP", "1024～2048", "tcp/1024-2048"}, {"TCP", "1024〜2048", "tcp/1024-2048"}, {"TCP", "1024-2048", "tcp/1024-2048"}, {"TCP", "1024から2048", "tcp/1024-2048"}, {"UDP", "5000 ～ 5010", "udp/5000-5010"},
 		{"", "TCP/80\nTCP/443・UDP/443", "tcp/80, tcp/443, udp/443"}, {"", "DNS", "tcp/53, udp/53"}, {"UDP", "DNS", "udp/53"}, {"", "TCP:443", "tcp/443"}, {"", "TCP443", "tcp/443"}, {"", "443(TCP)", "tcp/443"},
 		{"ICMP", "", "icmp/echo"}, {"ICMP", "-", "icmp/echo"}, {"", "ping", "icmp/echo"}, {"", "ICMP/8", "icmp/8"}, {"", "icmp6/128", "icmp6/128"}, {"ICMP", "タイプ8", "icmp/8"}, {"ESP", "", "esp"}, {"", "GRE", "gre"},
-		{"TCP", "443, 443", "tcp/443"}, {"SCTP", "3868", "sctp/3868"}, {"TCP・UDP", "88", "tcp/88, udp/88"}, {"TCP", "443番", "tcp/443"}, {"TCP", "https(8443)", "tcp/8443"},
+		{"TCP", "443, 443", "tcp/443"}, {"TCP", "80,443", "tcp/80, tcp/443"}, {"TCP", "22, 443", "tcp/22, tcp/443"}, {"TCP", "22、443", "tcp/22, tcp/443"}, {"TCP", "22,8443", "tcp/22, tcp/8443"}, {"SCTP", "3868", "sctp/3868"}, {"TCP・UDP", "88", "tcp/88, udp/88"}, {"TCP", "443番", "tcp/443"}, {"TCP", "https(8443)", "tcp/8443"},
 		{"", "", ""}, {"-", "なし", ""},
 	} {
-		specs, own, fault := portsOf(Cell{Raw: x.protocol}, Cell{Raw: x.ports})
+		specs, own, fault := portsOf(typed(x.protocol), typed(x.ports))
 		if fault != nil {
 			t.Errorf("%q %q: %s", x.protocol, x.ports, fault.Say("en"))
 		} else if got := portList(specs); got != x.want || own {
 			t.Errorf("%q %q: got %q, want %q", x.protocol, x.ports, got, x.want)
 		}
 	}
-	if specs, own, fault := portsOf(Cell{}, Cell{Raw: "既定（TCP/80、UDP/443）"}); fault != nil || !own || portList(specs) != "tcp/80, udp/443" {
+	if specs, own, fault := portsOf(Cell{}, typed("既定（TCP/80、UDP/443）")); fault != nil || !own || portList(specs) != "tcp/80, udp/443" {
 		t.Errorf("got %v %v %v", specs, own, fault)
 	}
 }
@@ -66,10 +69,10 @@ func TestPorts(t *testing.T) {
 func TestPortsThatAreNone(t *testing.T) {
 	for _, x := range []struct{ protocol, ports, code string }{
 		{"", "443", "port.noprotocol"}, {"TCP", "", "port.none"}, {"TCP", "すべて", "port.all"}, {"TCP", "ANY", "port.all"}, {"", "TCP/ANY", "port.all"}, {"", "any", "port.all"}, {"TCP", "0-65535", "port.all"},
-		{"TCP", "0", "port.refused"}, {"TCP", "65536", "port.refused"}, {"TCP", "2048-1024", "port.refused"}, {"TCP", "1,024", "port.refused"}, {"TCP", "WEB", "port.form"}, {"UDP", "HTTPS", "port.protocol"},
+		{"TCP", "0", "port.refused"}, {"TCP", "65536", "port.refused"}, {"TCP", "2048-1024", "port.refused"}, {"TCP", "1,024", "port.thousands"}, {"TCP", "22,443", "port.thousands"}, {"TCP", "８，４４３", "port.thousands"}, {"", "既定（1,521）", "port.thousands"}, {"TCP", "WEB", "port.form"}, {"UDP", "HTTPS", "port.protocol"},
 		{"TCP", "UDP/53", "port.protocol"}, {"HTTPS", "TCP/8080", "port.protocol"}, {"QUIC", "443", "port.noprotocol"}, {"TCP", "443以外", "port.form"}, {"ICMP", "3", "port.refused"}, {"TCP", "-443", "port.form"},
 	} {
-		specs, _, fault := portsOf(Cell{Raw: x.protocol}, Cell{Raw: x.ports})
+		specs, _, fault := portsOf(typed(x.protocol), typed(x.ports))
 		if fault == nil {
 			t.Errorf("%q %q: read as %s, want %s", x.protocol, x.ports, portList(specs), x.code)
 		} else if fault.Code != x.code {

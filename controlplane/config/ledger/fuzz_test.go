@@ -173,7 +173,7 @@ func FuzzCells(f *testing.F) {
 				}
 			}
 			if specs, _, fault := portsOf(Cell{}, c); fault == nil {
-				if again, _, fault := portsOf(Cell{}, Cell{Raw: portList(specs)}); fault != nil || portList(again) != portList(specs) {
+				if again, _, fault := portsOf(Cell{}, typed(portList(specs))); fault != nil || portList(again) != portList(specs) {
 					t.Fatalf("%q is %s, which is read as %s (%v)", s, portList(specs), portList(again), fault)
 				}
 			}

@@ -56,7 +56,7 @@ type Cell struct {
 	Text    string
 	Raw     string
 	Formula bool // Text is what the formula gave last
-	Struck  bool // all of it is struck through
+	Struck  bool // some of it is struck through
 	Literal bool // an apostrophe says that it is no sign for the cell above
 	// A merged cell stands in each of its places; Anchor tells its first place when that is another.
 	Anchor Place

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"cmp"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -29,7 +30,9 @@ var (
 	allPorts  = map[string]bool{"any": true, "all": true, "*": true, "全て": true, "すべて": true, "全ポート": true, "任意": true, "0-65535": true, "制限なし": true}
 	// anyProtocol is what may stand before 全て.
 	anyProtocol = regexp.MustCompile(`^(tcp|udp)[/:]`)
-	ownPorts    = regexp.MustCompile(`^(?:既定|default)(?:\((.*)\))?$`)
+	// thousands is how a program shows 22443, and how a person lists 22 and 443.
+	thousands = regexp.MustCompile(`^\d{1,3}(,\d{3})+$`)
+	ownPorts  = regexp.MustCompile(`^(?:既定|default)(?:\((.*)\))?$`)
 )
 
 // protocolsOf reads the protocol column: tcp, udp and the like, or names that bring their port with them.
@@ -57,6 +60,11 @@ func portsOf(protocol, ports Cell) (specs []config.PortSpec, own bool, fault *No
 	if g := ownPorts.FindStringSubmatch(whole); g != nil {
 		specs, _, fault = portsOf(Cell{}, Cell{Raw: strings.Trim(g[1], "()")})
 		return specs, true, fault
+	}
+	if s := strings.TrimSpace(width.Fold.String(ports.Raw)); thousands.MatchString(s) {
+		if n := strings.ReplaceAll(s, ",", ""); len(n) <= 5 && atoi(n) <= math.MaxUint16 {
+			return nil, false, bad("port.thousands", s)
+		}
 	}
 	protos, named, fault := protocolsOf(protocol)
 	if fault != nil {

@@ -188,7 +188,7 @@ func TestWhatStandsAroundCells(t *testing.T) {
 		"note: sheet 旧台帳 is hidden and was not read",
 		"Sheet1!A2  added  a  (hidden row)", "Sheet1!A3  added  a\n",
 		"Sheet1!F4: a formula: its last value",
-		"Sheet1!B5: the text is struck through (三)",
+		"Sheet1!B5: text is struck through (三)",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("want %q in\n%s", want, text)

@@ -141,12 +141,15 @@ func (e *entry) inherit(above *entry) {
 			continue
 		}
 		c = above.cells[f]
-		c.Formula, c.Struck = false, false
+		c.Formula = false
+		if c.Struck {
+			e.fault(f, "cell.struck", c.Text)
+		}
 		e.cells[f] = c
 	}
 }
 
-// suspect looks at what a cell is beside its text: formulas, their failures, struck out text.
+// suspect looks at what a cell is beside its text: formulas, their failures, struck out text, ports that became something else.
 func (e *entry) suspect(row *Row) {
 	for _, c := range e.m.Columns {
 		cell := row.at(c.Column)
@@ -166,6 +169,11 @@ func (e *entry) suspect(row *Row) {
 			e.fault(c.Field, "text.control", cell.Text)
 		case !slices.Contains(scalars, c.Field) && crowded(cell.Text):
 			e.fault(c.Field, "cell.items", fmt.Sprint(mostItems))
+		}
+	}
+	for _, f := range []Field{Protocol, Ports} { // inherited ones, too
+		if c := e.cells[f]; plain(c.Text) != plain(c.Raw) {
+			e.fault(f, "port.shown", c.Text, c.Raw)
 		}
 	}
 	if row.Hidden {

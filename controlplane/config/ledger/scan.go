@@ -19,19 +19,22 @@ type facts struct {
 	hidden   map[int]bool
 	formulas map[Place]bool
 	styles   map[Place]int
+	struck   map[Place]bool // a part of the text
 	merged   []area
 }
 
 // area is a merged cell: rows and columns from 1, both ends included.
 type area struct{ top, left, bottom, right int }
 
-// scan walks through a sheet's XML once. Rows and cells must come in order, as every spreadsheet writes them.
-func scan(name string, part []byte, left *room) (*facts, error) {
-	f := &facts{hidden: map[int]bool{}, formulas: map[Place]bool{}, styles: map[Place]int{}}
+// scan walks through a sheet's XML once; shared are the struck ones of the texts that cells share. Rows and cells must come in order, as every spreadsheet writes them.
+func scan(name string, part []byte, shared map[int]bool, left *room) (*facts, error) {
+	f := &facts{hidden: map[int]bool{}, formulas: map[Place]bool{}, styles: map[Place]int{}, struck: map[Place]bool{}}
 	d := xml.NewDecoder(bytes.NewReader(part))
 	d.CharsetReader = func(string, io.Reader) (io.Reader, error) { return nil, errors.New("the sheet is not UTF-8") }
 	var at Place
 	depth, style, hidden := 0, 0, false
+	kind, within := "", false // of the cell; in its value
+	var value []byte
 	for {
 		tok, err := d.Token()
 		if errors.Is(err, io.EOF) {
@@ -43,6 +46,14 @@ func scan(name string, part []byte, left *room) (*facts, error) {
 		switch e := tok.(type) {
 		case xml.EndElement:
 			depth--
+			if n, err := strconv.Atoi(strings.TrimSpace(string(value))); within && kind == "s" && err == nil && shared[n] {
+				f.struck[at] = true
+			}
+			within, value = false, nil
+		case xml.CharData:
+			if within {
+				value = append(value, e...)
+			}
 		case xml.StartElement:
 			if depth++; depth > 32 {
 				return nil, fault("file.broken", name+": nested too deep")
@@ -66,10 +77,16 @@ func scan(name string, part []byte, left *room) (*facts, error) {
 				}
 				at.Column = column
 				style, _ = whole(e, "s", 0)
+				kind = attr(e, "t")
+			case "strike":
+				if strike(e) && at.Row > 0 && at.Column > 0 {
+					f.struck[at] = true
+				}
 			case "f", "v", "is":
 				if at.Row == 0 || at.Column == 0 {
 					continue
 				}
+				within = e.Name.Local == "v"
 				f.last = max(f.last, at.Row)
 				if at.Row > MaxRows {
 					return nil, fault("file.rows", name, fmt.Sprint(at.Row), fmt.Sprint(MaxRows))
@@ -95,6 +112,36 @@ func scan(name string, part []byte, left *room) (*facts, error) {
 			}
 		}
 	}
+}
+
+// struckTexts tells which of the texts that cells share are struck through, wholly or in part. part is their XML, nil for none.
+func struckTexts(part any) (map[int]bool, error) {
+	data, _ := part.([]byte)
+	d := xml.NewDecoder(bytes.NewReader(data))
+	out, n := map[int]bool{}, -1
+	for {
+		tok, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			return out, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("xl/sharedStrings.xml: %w", err)
+		}
+		if e, ok := tok.(xml.StartElement); ok {
+			switch e.Name.Local {
+			case "si":
+				n++
+			case "strike":
+				out[n] = out[n] || strike(e)
+			}
+		}
+	}
+}
+
+// strike tells whether the element for a line through text draws one.
+func strike(e xml.StartElement) bool {
+	v := attr(e, "val")
+	return v != "0" && v != "false"
 }
 
 // bounded drops merged cells outside of the table, cuts those that reach beyond it, and refuses too many.

@@ -17,7 +17,7 @@ func readWorkbook(data []byte) (*Book, error) {
 	if err := packaged(data); err != nil {
 		return nil, err
 	}
-	f, err := excelize.OpenReader(bytes.NewReader(data), excelize.Options{UnzipSizeLimit: MaxUnzipped, UnzipXMLSizeLimit: MaxUnzipped})
+	f, err := excelize.OpenReader(bytes.NewReader(data), excelize.Options{UnzipSizeLimit: MaxUnzipped, UnzipXMLSizeLimit: MaxUnzipped, CultureInfo: excelize.CultureNameJaJP})
 	if err != nil {
 		return nil, fault("file.broken", err.Error())
 	}
@@ -34,6 +34,11 @@ func readWorkbook(data []byte) (*Book, error) {
 	if p, err := f.GetWorkbookProps(); err == nil && p.Date1904 != nil && *p.Date1904 {
 		era = epoch1904
 	}
+	texts, _ := f.Pkg.Load("xl/sharedStrings.xml")
+	shared, err := struckTexts(texts)
+	if err != nil {
+		return nil, fault("file.broken", err.Error())
+	}
 	book, left := &Book{}, room(MaxCells)
 	for _, name := range names {
 		if visible, err := f.GetSheetVisible(name); err == nil && !visible {
@@ -44,7 +49,7 @@ func readWorkbook(data []byte) (*Book, error) {
 		if !ok {
 			continue // a chart
 		}
-		facts, err := scan(name, part.([]byte), &left)
+		facts, err := scan(name, part.([]byte), shared, &left)
 		if err != nil {
 			return nil, err
 		}
@@ -162,7 +167,7 @@ func readSheet(f *excelize.File, name string, facts *facts, left *room) (*Sheet,
 			c.Text, c.Raw = unescape(c.Text), unescape(c.Raw)
 			at := Place{n, i + 1}
 			c.Formula = facts.formulas[at]
-			c.Struck = c.Text != "" && strikes(f, facts.styles[at], struck)
+			c.Struck = c.Text != "" && (facts.struck[at] || strikes(f, facts.styles[at], struck))
 		}
 		s.Rows = append(s.Rows, row)
 	}
