@@ -226,6 +226,8 @@ func (b *Book) bring(ctx context.Context, d *draft) (Revision, error) {
 	if d.Confirm != 0 {
 		on = &gate.Trial{ID: token(), Time: d.Confirm}
 	}
+	// What begins here comes to its end, and is written down, even when the one who asked has gone.
+	ctx = context.WithoutCancel(ctx)
 	if b.dataplane != nil {
 		fields := map[string]string{"hash": packet.Hash(d.g.Tables), "comment": d.Comment, "approver": d.approver.ID}
 		if on != nil {
@@ -234,13 +236,23 @@ func (b *Book) bring(ctx context.Context, d *draft) (Revision, error) {
 		if err := b.note(ctx, d.by, "config.apply", d.g.Revision, fields); err != nil {
 			return Revision{}, err
 		}
-		if err := b.dataplane.Apply(ctx, d.g, on); err != nil {
+		if err := acting(ctx, func(ctx context.Context) error { return b.dataplane.Apply(ctx, d.g, on) }); err != nil {
 			return Revision{}, err
 		}
 	}
 	b.took = b.now()
-	// What is in force is written down even when the one who asked has gone.
-	return b.add(context.WithoutCancel(ctx), d, on)
+	return b.add(ctx, d, on)
+}
+
+// mostActing bounds one act of the dataplane. The longest is to check, replay and load the largest tables.
+const mostActing = 5 * time.Minute
+
+// acting lets the dataplane come to the end of an act, whatever becomes of the request that asked for it: the dataplane does not stop
+// half-way either, and what it did must be written down.
+func acting(ctx context.Context, act func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), mostActing)
+	defer cancel()
+	return act(ctx)
 }
 
 func token() string {

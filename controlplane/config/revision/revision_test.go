@@ -2,6 +2,7 @@ package revision
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,9 +34,22 @@ type puppet struct {
 	trial   *gate.Trial
 	began   time.Time
 	ended   *gate.Ended
+	asked   func() // called in the middle of each act
 }
 
-func (p *puppet) Apply(_ context.Context, g gate.Generation, on *gate.Trial) error {
+// act comes to its end whether or not the one who asked still waits for it, as the real one's acts do.
+func (p *puppet) act(ctx context.Context, do func() error) error {
+	if p.asked != nil {
+		p.asked()
+	}
+	return cmp.Or(do(), ctx.Err())
+}
+
+func (p *puppet) Apply(ctx context.Context, g gate.Generation, on *gate.Trial) error {
+	return p.act(ctx, func() error { return p.apply(g, on) })
+}
+
+func (p *puppet) apply(g gate.Generation, on *gate.Trial) error {
 	if p.no != nil {
 		return p.no
 	}
@@ -62,7 +76,15 @@ func (p *puppet) back(by, why string) {
 	p.trial, p.applied, p.digest = nil, append(p.applied, p.former[0]), p.former[1]
 }
 
-func (p *puppet) Confirm(_ context.Context, id, by string) error {
+func (p *puppet) Confirm(ctx context.Context, id, by string) error {
+	return p.act(ctx, func() error { return p.confirm(id, by) })
+}
+
+func (p *puppet) Revert(ctx context.Context, id, by, why string) error {
+	return p.act(ctx, func() error { return p.revert(id, by, why) })
+}
+
+func (p *puppet) confirm(id, by string) error {
 	p.tick()
 	if p.no != nil || p.trial == nil || p.trial.ID != id {
 		return errors.Join(p.no, errors.New("no such trial"))
@@ -71,7 +93,7 @@ func (p *puppet) Confirm(_ context.Context, id, by string) error {
 	return nil
 }
 
-func (p *puppet) Revert(_ context.Context, id, by, why string) error {
+func (p *puppet) revert(id, by, why string) error {
 	p.tick()
 	if p.no != nil || p.trial == nil || p.trial.ID != id {
 		return errors.Join(p.no, errors.New("no such trial"))

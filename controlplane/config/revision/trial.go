@@ -88,7 +88,7 @@ func (b *Book) confirm(ctx context.Context, by Author, trial string) (Revision, 
 	case !by.Began.After(took):
 		return no("the confirmation must begin after the change took force: ask again")
 	}
-	if err := b.dataplane.Confirm(ctx, r.Trial.ID, by.ID); err != nil {
+	if err := acting(ctx, func(ctx context.Context) error { return b.dataplane.Confirm(ctx, r.Trial.ID, by.ID) }); err != nil {
 		return Revision{}, err
 	}
 	return b.finish(context.WithoutCancel(ctx), w, by, Confirmed, b.now(), "")
@@ -174,17 +174,18 @@ func (b *Book) takeBack(ctx context.Context, by Author, w *waiting, why string) 
 	if why == "" {
 		why = "rolled back"
 	}
-	if err := b.dataplane.Revert(ctx, r.Trial.ID, by.ID, why); err != nil {
+	if err := acting(ctx, func(ctx context.Context) error { return b.dataplane.Revert(ctx, r.Trial.ID, by.ID, why) }); err != nil {
 		return Revision{}, err
 	}
-	if _, err := b.finish(context.WithoutCancel(ctx), w, by, Reverted, b.now(), why); err != nil {
+	ctx = context.WithoutCancel(ctx)
+	if _, err := b.finish(ctx, w, by, Reverted, b.now(), why); err != nil {
 		return Revision{}, err
 	}
 	return b.meta(ctx, w.Former)
 }
 
 // settle learns from the dataplane what became of the trial. It answers the one that still runs, and with an error the one that
-// may.
+// may, or whose end could not be written down. An error without one is about the former revision, which does not stand any more.
 func (b *Book) settle(ctx context.Context) (*waiting, InForce, error) {
 	w, err := b.waiting(ctx)
 	if err != nil || b.dataplane == nil {
@@ -216,6 +217,11 @@ func (b *Book) settle(ctx context.Context) (*waiting, InForce, error) {
 		_, err = b.finish(ctx, w, plane, Reverted, e.At, e.Why)
 	default:
 		_, err = b.finish(ctx, w, plane, Reverted, b.now(), "the dataplane does not know of it any more")
+	}
+	if err != nil { // written down or not: the store tells
+		if still, serr := b.waiting(ctx); still != nil {
+			return still, in, errors.Join(err, serr)
+		}
 	}
 	return nil, in, err
 }
