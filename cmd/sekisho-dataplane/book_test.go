@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -45,7 +46,11 @@ func TestBookOfAGate(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		return h.sekisho("", append([]string{"commit", file}, args...)...)
+		args = append([]string{"commit", file}, args...)
+		if slices.Contains(args, "--confirm") { // only a person who is known can confirm it
+			return h.sekisho(h.people["sato"], append(args, "--as", "sato")...)
+		}
+		return h.sekisho("", args...)
 	}
 	begin := func(t *testing.T, confirm string) revision.Revision {
 		t.Helper()
@@ -122,13 +127,21 @@ func TestBookOfAGate(t *testing.T) {
 		if out, ok := h.sekisho("", "confirm"); ok {
 			t.Errorf("nothing to confirm: %s", out)
 		}
-		r := begin(t, "4s")
+		if out, ok := h.sekisho("", "commit", "--confirm", "1h", filepath.Join(h.bin, "town.yaml")); ok || !strings.Contains(out, "--as ID") {
+			t.Errorf("on trial by nobody knows whom: %s", out)
+		}
+		r := begin(t, "6s")
 		// The trial's answer cannot be forged over an old connection's number: another trial is refused.
 		if code := h.settleTrial(t, "confirm", strings.Repeat("0", 32)); code != http.StatusConflict {
 			t.Error(code)
 		}
-		h.must(t, "confirm")
-		time.Sleep(4 * time.Second)
+		if out, ok := h.sekisho("", "confirm"); ok {
+			t.Errorf("confirmed by nobody knows whom: %s", out)
+		}
+		if out, ok := h.sekisho(h.people["sato"], "confirm", "--as", "sato"); !ok {
+			t.Fatal(out)
+		}
+		time.Sleep(6 * time.Second)
 		if s := h.status(t); s.Revision != r.Policy || s.Trial != nil {
 			t.Errorf("%+v", s.Result)
 		}
@@ -157,7 +170,7 @@ func TestBookOfAGate(t *testing.T) {
 			"malformed": strings.Replace(head, "model: alpha", "model: omega", 1),
 			"unproven":  strings.Replace(head, "\ncommunications:\n", "\ncommunications:\n  - id: quick-fix\n    from: {stations: [mn-pc1]}\n    to: {services: [web]}\n    ports: []\n    purpose: 業者の依頼\n    owner: 税務課\n", 1),
 		} {
-			if out, ok := commit(t, bad, "--confirm", "10m"); ok {
+			if out, ok := commit(t, bad, "--confirm", "10m"); ok || strings.Contains(out, "--as") {
 				t.Errorf("%s: %s", name, out)
 			}
 			if s := h.status(t); s.Result != before.Result || s.Trial != nil {

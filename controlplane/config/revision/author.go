@@ -1,8 +1,11 @@
 package revision
 
 import (
+	"fmt"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/sekisho/sekisho/dataplane/anchors"
 )
@@ -71,6 +74,21 @@ func (a Author) zone() string {
 		return anchors.Management.String()
 	}
 	return ""
+}
+
+// mostComment is how many characters a comment may have.
+const mostComment = 300
+
+// readable refuses a comment that, in the history, would be more than a line of text: it ends on terminals, root's among them, where
+// control characters are orders and others turn the line round.
+func readable(comment string) error {
+	switch {
+	case utf8.RuneCountInString(comment) > mostComment:
+		return &Denied{"comment", fmt.Sprintf("it has more than %d characters: make it shorter", mostComment)}
+	case !utf8.ValidString(comment) || strings.ContainsFunc(comment, func(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control) }):
+		return &Denied{"comment", "it may hold neither control characters nor line breaks: write it in one line"}
+	}
+	return nil
 }
 
 // Denied is the answer to an act that is not this person's, or not at this time.

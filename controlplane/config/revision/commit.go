@@ -99,6 +99,9 @@ type draft struct {
 func (b *Book) Commit(ctx context.Context, by Author, c Change) (Revision, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if err := readable(c.Comment); err != nil {
+		return Revision{}, b.told(ctx, by, "commit", "", err)
+	}
 	r, err := b.commit(ctx, by, c, 0)
 	return r, b.told(ctx, by, "commit", c.Comment, err)
 }
@@ -134,6 +137,9 @@ func (b *Book) draft(ctx context.Context, by Author, c Change, of int) (*draft, 
 	}
 	if c.Confirm != 0 && (c.Confirm < gate.MinTrial || c.Confirm > gate.MaxTrial || b.dataplane == nil) {
 		return nil, &Denied{"commit", fmt.Sprintf("the time to confirm it must be from %s to %s", gate.MinTrial, gate.MaxTrial)}
+	}
+	if c.Confirm != 0 && !by.named() {
+		return nil, &Denied{"commit", "only the one who made a change may confirm it, and nobody can tell who sits at this console: sign in with --as ID"}
 	}
 	d := &draft{Change: c, by: by, of: of}
 	var err error

@@ -85,6 +85,9 @@ const (
 func (b *Book) Propose(ctx context.Context, by Author, c Change) (Proposal, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if err := readable(c.Comment); err != nil {
+		return Proposal{}, b.told(ctx, by, "propose", "", err)
+	}
 	d, err := b.draft(ctx, by, c, 0)
 	var p Proposal
 	if err == nil {
@@ -173,7 +176,11 @@ func (b *Book) approve(ctx context.Context, by Author, number int, text, digest 
 func (b *Book) Withdraw(ctx context.Context, by Author, number int, why string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	p, _, err := b.openProposal(ctx, number)
+	err := readable(why)
+	var p Proposal
+	if err == nil {
+		p, _, err = b.openProposal(ctx, number)
+	}
 	if err == nil {
 		var t store.Txn
 		var e audit.Event

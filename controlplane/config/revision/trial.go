@@ -108,6 +108,9 @@ type RollbackTo struct {
 func (b *Book) Rollback(ctx context.Context, by Author, to RollbackTo) (Revision, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if err := readable(to.Comment); err != nil {
+		return Revision{}, b.told(ctx, by, "rollback", "", err)
+	}
 	r, err := b.rollback(ctx, by, to)
 	return r, b.told(ctx, by, "rollback", to.Comment, err)
 }
