@@ -129,8 +129,13 @@ func TestTheCommandWorksWithoutControl(t *testing.T) {
 	if s := w.isolation(t); len(s.Events) != 0 || len(s.Cuts) != 1 || s.Cuts[0].Via != isolation.ViaRoot {
 		t.Errorf("after control collected: %+v", s)
 	}
-	if err := desk.Rejoin(context.Background(), "sato", anchors.LGWAN, "確認済み"); err != nil {
-		t.Error(err)
+	var no *emergency.Refused
+	if err := desk.Rejoin(context.Background(), "sato", anchors.LGWAN, "確認済み"); !errors.As(err, &no) {
+		t.Errorf("control gave back what root cut off: %v", err)
+	}
+	expect(t, false, "mn-pc1", "198.18.21.11:443")
+	if out, _, err := run("rejoin", "lgwan", "--reason", "確認済み"); err != nil || strings.Contains(out, "control") {
+		t.Errorf("given back by root: %v\n%s", err, out)
 	}
 	expect(t, true, "mn-pc1", "198.18.21.11:443")
 }

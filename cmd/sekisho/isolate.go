@@ -93,9 +93,15 @@ func runRejoin(ctx context.Context, args []string, stdout, stderr io.Writer) int
 	if *dry {
 		return exitOK
 	}
-	err = orderControl(ctx, i, o)
+	var s gate.Isolation
+	if err := dataplaneOf(*name).get(ctx, "/isolation", nil, &s); err != nil {
+		fmt.Fprintln(stderr, "sekisho rejoin:", err)
+		return exitFailed
+	}
 	var no *refused
-	if err != nil && !errors.As(err, &no) {
+	if c, _ := s.Of(o.Zone); c.Via == isolation.ViaRoot { // control may not
+		err = orderDataplane(ctx, i, o)
+	} else if err = orderControl(ctx, i, o); err != nil && !errors.As(err, &no) {
 		fmt.Fprintln(stderr, "sekisho rejoin: control does not answer, asking the dataplane itself; control records it when it is back:", err)
 		err = orderDataplane(ctx, i, o)
 	}

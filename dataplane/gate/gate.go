@@ -40,8 +40,9 @@ type Gate struct {
 
 	shield   sync.Mutex // for a moment only: who cuts a zone off does not wait for a generation
 	backstop backstop.Options
-	print    backstop.Print   // of the backstop as it was installed
+	print    backstop.Print   // of the backstop as it was installed; none: it has yet to be
 	shaped   []bandwidth.Tree // queues that may hold packets
+	waiting  bool             // they may hold some that were let in before a zone was cut off
 
 	mu      sync.Mutex  // one change at a time
 	current *Generation // in force; nil before the first

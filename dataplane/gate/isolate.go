@@ -10,9 +10,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/backstop"
 	"github.com/sekisho/sekisho/dataplane/bandwidth"
 	"github.com/sekisho/sekisho/dataplane/isolation"
 	"github.com/sekisho/sekisho/dataplane/packet"
@@ -22,7 +24,8 @@ import (
 // Cutting a zone off is the gate's own state, beside the generation: no tables change by it, and no generation ends it. It
 // waits for nothing but itself, also while a generation is being installed. Whoever may hand over a generation may cut off and
 // give back: to cut off only tightens, and to give back permits again what the proven tables permit and nothing else, so a
-// control daemon that lies gains nothing by it that it had not before the zone was cut off.
+// control daemon that lies gains nothing by it that it had not before the zone was cut off. Whoever trusts control no more cuts
+// off as root, at the machine: that control cannot end.
 
 // openIsolation reads which zones are cut off, before anything is opened.
 func (g *Gate) openIsolation() {
@@ -49,24 +52,38 @@ func bootClock() (string, time.Duration) {
 	return strings.TrimSpace(string(id)), time.Duration(t.Nano())
 }
 
-// cutOff makes all engines refuse exactly these zones.
+// cutOff makes all engines refuse exactly these zones. Asked for the same again, it does what failed before.
 func (g *Gate) cutOff(zones []anchors.Zone) error {
 	g.shield.Lock()
 	defer g.shield.Unlock()
 	err := g.core.Isolate(zones)
-	if slices.Equal(zones, g.backstop.Isolated) {
-		return err
+	if !slices.Equal(zones, g.backstop.Isolated) {
+		g.waiting = g.waiting || slices.ContainsFunc(zones, func(z anchors.Zone) bool { return !slices.Contains(g.backstop.Isolated, z) })
+		g.backstop.Isolated = slices.Clone(zones)
+		g.print = backstop.Print{}
 	}
-	more := slices.ContainsFunc(zones, func(z anchors.Zone) bool { return !slices.Contains(g.backstop.Isolated, z) })
-	g.backstop.Isolated = slices.Clone(zones)
-	err = errors.Join(err, g.installBackstop())
-	if more {
-		// What waits for its turn into a tunnel was let in before. Other zones' packets there are lost with it.
-		for _, t := range g.shaped {
-			err = errors.Join(err, bandwidth.Empty(t))
-		}
+	if g.print == (backstop.Print{}) {
+		err = errors.Join(err, g.installBackstop())
+	}
+	if g.waiting {
+		emptied := g.emptyQueues()
+		g.waiting = emptied != nil
+		err = errors.Join(err, emptied)
 	}
 	return err
+}
+
+// emptyQueues drops what waits for its turn into a tunnel and was let in before a zone was cut off. Other zones' packets there
+// are lost with it. What waited in a tunnel that is gone is gone as well.
+func (g *Gate) emptyQueues() error {
+	var errs []error
+	for _, t := range g.shaped {
+		if _, err := netlink.LinkByName(t.Device); errors.As(err, new(netlink.LinkNotFoundError)) {
+			continue
+		}
+		errs = append(errs, bandwidth.Empty(t))
+	}
+	return errors.Join(errs...)
 }
 
 // keepIsolation gives zones back whose planned time has come, and enforces the others again and again.

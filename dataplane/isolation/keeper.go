@@ -56,10 +56,11 @@ type Keeper struct {
 	path  string
 	clock Clock
 
-	mu      sync.Mutex
-	state   State
-	broken  error                      // why the file could not be read; it is replaced at the next act
-	enforce func([]anchors.Zone) error // cuts off exactly these
+	mu        sync.Mutex
+	state     State
+	unwritten bool                       // the file lacks a cut that is in force
+	broken    error                      // why the file could not be read; it is replaced at the next act
+	enforce   func([]anchors.Zone) error // cuts off exactly these
 }
 
 // Open reads the file and begins with what it says. A file that cannot be read is no error: every zone is cut off then, and
@@ -113,21 +114,27 @@ func (k *Keeper) Begin(r Request) (Cut, error) {
 		err = fmt.Errorf("cut %s off: not all of it took force, it is tried again: %w", r.Zone, err)
 	}
 	if kept := k.write(next); kept != nil {
-		err = errors.Join(err, fmt.Errorf("%s is cut off, but a restart of the dataplane would forget it: %w", r.Zone, kept))
+		k.unwritten = true
+		err = errors.Join(err, fmt.Errorf("%s is cut off, but a restart of the dataplane would forget it, and release does not know; it is tried again: %w", r.Zone, kept))
 	}
 	c, _ := next.Of(r.Zone)
 	return c, err
 }
 
-// End gives a zone back: first on the disk, then in force. When writing fails it stays cut off.
+// End gives a zone back: first on the disk, then in force. When writing fails it stays cut off. What root cut off at the machine
+// only root gives back there.
 func (k *Keeper) End(r Request) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err := k.check(r); err != nil {
 		return err
 	}
-	if _, cut := k.state.Of(r.Zone); !cut {
+	c, cut := k.state.Of(r.Zone)
+	if !cut {
 		return refuse("%s is not cut off", r.Zone)
+	}
+	if c.Via == ViaRoot && r.Via != ViaRoot {
+		return refuse("%s was cut off by root at the machine: give it back there, with sekisho rejoin", r.Zone)
 	}
 	if len(k.state.Events) >= mostEvents {
 		return k.full()
@@ -173,11 +180,15 @@ func (k *Keeper) due(c Cut) bool {
 	return boot != c.Boot || since-c.Began >= c.Until.Sub(c.Since)
 }
 
-// Again enforces what is in force, in case somebody changed it.
+// Again enforces what is in force, in case somebody changed it, and writes what could not be written. To be called every second.
 func (k *Keeper) Again() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.enforce(k.state.Zones())
+	err := k.enforce(k.state.Zones())
+	if k.unwritten {
+		err = errors.Join(err, k.write(k.state))
+	}
+	return err
 }
 
 // Collected forgets the events up to seq: control has recorded them.
@@ -235,7 +246,11 @@ func (k *Keeper) begun(s State, r Request) State {
 		s.Cuts = slices.Insert(s.Cuts, at, next)
 		return s
 	}
-	if c := &s.Cuts[at]; !c.Until.IsZero() && (next.Until.IsZero() || next.Until.After(c.Until)) {
+	c := &s.Cuts[at]
+	if r.Via == ViaRoot { // from now on it is root's
+		c.By, c.Via, c.Reason = r.By, r.Via, r.Reason
+	}
+	if !c.Until.IsZero() && (next.Until.IsZero() || next.Until.After(c.Until)) {
 		c.Until = next.Until
 	}
 	return s
@@ -273,7 +288,7 @@ func (k *Keeper) write(s State) error {
 	if err := durable.Replace(k.path, b, 0o644); err != nil {
 		return fmt.Errorf("keep which zones are cut off: %w", err)
 	}
-	k.broken = nil
+	k.broken, k.unwritten = nil, false
 	return nil
 }
 

@@ -151,6 +151,43 @@ func TestCutOffTwiceStaysForTheLongerTime(t *testing.T) {
 	}
 }
 
+// Control hands on what people ask of it, and may lie about that: what root cut off at the machine, only root gives back.
+func TestWhatRootCutOffOnlyRootGivesBack(t *testing.T) {
+	end := func(b *bench, via string) error {
+		return b.End(Request{Zone: anchors.LGWAN, By: "sato", Reason: "why", Via: via})
+	}
+	for _, x := range []struct {
+		what string
+		cuts []string
+		ok   bool
+	}{
+		{"control's", []string{ViaControl}, true},
+		{"root's", []string{ViaRoot}, false},
+		{"control's, and root's then", []string{ViaControl, ViaRoot}, false},
+		{"root's, and control's then", []string{ViaRoot, ViaControl}, false},
+		{"the dataplane's own", []string{ViaItself}, true},
+	} {
+		b := newBench(t)
+		for _, via := range x.cuts {
+			if _, err := b.Begin(Request{Zone: anchors.LGWAN, By: via, Reason: "why", Via: via}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.open()
+		err := end(b, ViaControl)
+		var no *Refusal
+		if x.ok != (err == nil) || err != nil && (!errors.As(err, &no) || !strings.Contains(no.Text, "sekisho rejoin")) {
+			t.Errorf("%s cut, given back by control: %v", x.what, err)
+		}
+		if c, cut := b.State().Of(anchors.LGWAN); cut == x.ok || cut && (c.Via != ViaRoot || c.By != ViaRoot) {
+			t.Errorf("%s cut: %+v", x.what, c)
+		}
+		if err := end(b, ViaRoot); !x.ok && err != nil {
+			t.Errorf("%s cut, given back by root: %v", x.what, err)
+		}
+	}
+}
+
 func TestWhatIsNotPossibleChangesNothing(t *testing.T) {
 	b := newBench(t)
 	b.begin(anchors.LGWAN, time.Time{})
@@ -205,6 +242,16 @@ func TestFailuresLeaveTheZoneCutOff(t *testing.T) {
 	if !slices.Equal(b.enforced, []anchors.Zone{anchors.LGWAN}) {
 		t.Errorf("without a disk the engines refuse %v", b.enforced)
 	}
+	if err := b.Again(); err == nil {
+		t.Error("written again without a disk")
+	}
+	if err := os.RemoveAll(b.path + ".new"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Again(); err != nil {
+		t.Error(err)
+	}
+	b.want("with a disk again", anchors.LGWAN)
 
 	b = newBench(t)
 	b.begin(anchors.LGWAN, b.now.Add(time.Hour))
