@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"flag"
 	"fmt"
 	"io"
@@ -20,14 +22,15 @@ import (
 func runProposals(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags, name := instanceFlags("proposals", stderr)
 	all := flags.Bool("all", false, "those that have ended, too")
+	lang := langFlag(flags)
 	number, ok := proposalArgs(flags, args)
 	if !ok || *name == "" {
-		fmt.Fprintln(stderr, "usage: sekisho proposals --name N [--all] [NUMBER]")
+		fmt.Fprintln(stderr, "usage: sekisho proposals --name N [--all] [--lang ja|en] [NUMBER]")
 		return exitUsage
 	}
 	c := control{place.Instance(*name)}
 	if number != 0 {
-		if _, err := showProposal(ctx, c, number, stdout); err != nil {
+		if _, err := showProposal(ctx, c, number, *lang, stdout, stderr); err != nil {
 			fmt.Fprintln(stderr, "sekisho proposals:", err)
 			return exitFailed
 		}
@@ -68,42 +71,62 @@ func proposalLine(p revision.Proposal) string {
 	return strings.Join([]string{strconv.Itoa(p.Number), p.Time.Local().Format(time.DateTime), p.Author, fmt.Sprintf("after revision %d", p.Parent), state, p.Comment}, "\t")
 }
 
+// looked is a proposal with the texts that it stands between.
+type looked struct {
+	Proposal     revision.Proposal
+	Text, Before string
+}
+
 // showProposal prints what somebody must know who approves.
-func showProposal(ctx context.Context, c control, number int, w io.Writer) (revision.Proposal, error) {
-	var out struct {
-		Proposal     revision.Proposal
-		Text, Before string
+func showProposal(ctx context.Context, c control, number int, lang string, w, stderr io.Writer) (revision.Proposal, error) {
+	var l looked
+	err := c.call(ctx, http.MethodGet, fmt.Sprintf("/proposals/%d", number), nil, &l)
+	if err == nil {
+		err = l.print(lang, w, stderr)
 	}
-	if err := c.call(ctx, http.MethodGet, fmt.Sprintf("/proposals/%d", number), nil, &out); err != nil {
-		return out.Proposal, err
+	return l.Proposal, err
+}
+
+// print says what passes that did not, or the other way round, and then each entry with all that it says. What is approved later is
+// the text of the proposal's hash, so this must be of that text.
+func (l looked) print(lang string, w, stderr io.Writer) error {
+	p := l.Proposal
+	if sum := sha256.Sum256([]byte(l.Text)); hex.EncodeToString(sum[:]) != p.Text {
+		return fmt.Errorf("proposal %d is of the text %s, but control gave another one: look at it in the portal, and have control examined", p.Number, p.Text)
 	}
-	p := out.Proposal
 	fmt.Fprintln(w, proposalLine(p))
 	fmt.Fprintf(w, "text %s\ncompiled %s\n", p.Text, p.Digest)
 	for _, why := range p.Why {
 		fmt.Fprintln(w, "touches My Number:", why)
 	}
-	changes, err := merge.Changes([]byte(out.Before), []byte(out.Text))
+	before, text := []byte(l.Before), []byte(l.Text)
+	if d := compared([2][]byte{before, text}, []string{fmt.Sprintf("revision %d", p.Parent), fmt.Sprintf("proposal %d", p.Number)}, stderr); d != nil {
+		if err := d.Print(w, lang); err != nil {
+			return err
+		}
+	}
+	changes, err := merge.Changes(before, text)
 	if err != nil {
-		fmt.Fprintf(w, "what changes cannot be listed: %v; compare the texts\n", err)
+		fmt.Fprintf(w, "what changes cannot be listed: %v; the whole text is:\n%s\n", err, l.Text)
 	}
 	for _, ch := range changes {
 		fmt.Fprintln(w, "  "+ch.String())
 	}
-	return p, nil
+	return nil
 }
 
 // runApprove brings another person's proposal into force.
 func runApprove(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags, name := instanceFlags("approve", stderr)
 	yes := flags.Bool("yes", false, "do not ask again")
+	lang := langFlag(flags)
 	as := asFlag(flags)
 	number, ok := proposalArgs(flags, args)
 	if !ok || *name == "" || number == 0 {
-		fmt.Fprintln(stderr, "usage: sekisho approve --name N --as ID [--yes] NUMBER")
+		fmt.Fprintln(stderr, "usage: sekisho approve --name N --as ID [--yes] [--lang ja|en] NUMBER")
 		return exitUsage
 	}
-	p, err := showProposal(ctx, control{place.Instance(*name)}, number, stdout)
+	p, err := showProposal(ctx, control{place.Instance(*name)}, number, *lang, stdout, stderr)
 	if err == nil && !*yes {
 		fmt.Fprint(stderr, "bring this into force? (yes) ")
 		var said string

@@ -273,6 +273,34 @@ func (s *section) entry(id string) *entry {
 	return s.known[id]
 }
 
+// all is a list's entries; of no section, none.
+func (s *section) all() []*entry {
+	if s == nil {
+		return nil
+	}
+	return s.entries
+}
+
+// words is what a section says in one line, a list like any other.
+func (s *section) words() string {
+	if !s.list {
+		return s.value
+	}
+	parts := make([]string, len(s.entries))
+	for i, e := range s.entries {
+		parts[i] = e.value
+	}
+	return "[" + strings.Join(parts, ", ") + "]"
+}
+
+// said is what a section says, field by field where it has any.
+func (s *section) said() []Field {
+	if len(s.fields) > 0 {
+		return s.fields
+	}
+	return []Field{{Name: s.key, New: s.words()}}
+}
+
 // whole is all that a section holds, for comparing; layout at the ends of lines and blank lines around do not count.
 func (s *section) whole() string {
 	if s == nil {

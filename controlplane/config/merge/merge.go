@@ -58,7 +58,7 @@ func (c Change) String() string {
 		}
 	}
 	s := fmt.Sprintf("%s %s (line %d)", what, c.Kind, c.Line)
-	if c.Kind == Changed && len(fs) > 0 {
+	if len(fs) > 0 {
 		s += ": " + strings.Join(fs, "; ")
 	}
 	return s
@@ -266,7 +266,7 @@ func moved(a, b *section) bool { return !slices.Equal(order(a, b), order(b, a)) 
 func compare(a, b *document) (out []Change) {
 	for _, s := range b.sections {
 		old := a.section(s.key)
-		if old != nil && old.list && s.list {
+		if s.list && (old == nil || old.list) {
 			out = append(out, compareLists(old, s)...)
 		} else if c := differ(old, s); c != nil {
 			out = append(out, *c)
@@ -280,16 +280,20 @@ func compare(a, b *document) (out []Change) {
 	return out
 }
 
+// compareLists lists what differs; a is nil where there was none.
 func compareLists(a, b *section) (out []Change) {
 	for _, e := range b.entries {
 		if c := differEntry(b.key, a.entry(e.id), e); c != nil {
 			out = append(out, *c)
 		}
 	}
-	for _, e := range a.entries {
+	for _, e := range a.all() {
 		if b.entry(e.id) == nil {
 			out = append(out, *differEntry(a.key, e, nil))
 		}
+	}
+	if a == nil {
+		return out
 	}
 	if moved(a, b) {
 		out = append(out, Change{Section: b.key, Kind: Moved, Line: b.line})
@@ -306,11 +310,11 @@ func differ(a, b *section) *Change {
 	case a.whole() == b.whole():
 		return nil
 	case a == nil:
-		return &Change{Section: b.key, Kind: Added, Line: b.line}
+		return &Change{Section: b.key, Kind: Added, Line: b.line, Fields: b.said()}
 	case b == nil:
 		return &Change{Section: a.key, Kind: Removed, Line: a.line}
 	case a.list != b.list || a.list:
-		return &Change{Section: b.key, Kind: Changed, Line: b.line}
+		return &Change{Section: b.key, Kind: Changed, Line: b.line, Fields: []Field{{b.key, a.words(), b.words()}}}
 	}
 	c := &Change{Section: b.key, Kind: Changed, Line: b.line, Fields: differFields(a.fields, b.fields)}
 	switch {

@@ -178,6 +178,33 @@ func TestChanges(t *testing.T) {
 	}
 }
 
+// TestAddedIsTold: nothing that comes in is named only, whatever form it has.
+func TestAddedIsTold(t *testing.T) {
+	const old = "version: 1\nstations:\n  - id: pc1\n    mac: a\nservices:\n  - {id: web}\n"
+	const tail = "services:\n  - {id: web}\n"
+	for name, c := range map[string]struct {
+		text string
+		want []string
+	}{
+		"an entry":              {old + "  - id: any\n    addresses: [192.0.2.1]\n    ports: []\n", []string{"services any added (line 7): addresses: [192.0.2.1]; id: any; ports: []"}},
+		"a list":                {old + "segments:\n  # new\n  - {id: a, zone: lgwan}\n  - {id: b, zone: uplink}\n", []string{"segments a added (line 9): id: a; zone: lgwan", "segments b added (line 10): id: b; zone: uplink"}},
+		"a list in brackets":    {old + "segments: [{id: a, zone: lgwan}]\n", []string{"segments added (line 7): segments: [{id: a, zone: lgwan}]"}},
+		"a map":                 {old + "town:\n  en: Umiyama\n", []string{"town added (line 7): en: Umiyama"}},
+		"a value":               {old + "model: alpha\n", []string{"model added (line 7): model: alpha"}},
+		"a list set in a line":  {"version: 1\nstations: [{id: pc1, mac: b}]\n" + tail, []string{"stations changed (line 2): stations: [{id: pc1, mac: a}] -> [{id: pc1, mac: b}]"}},
+		"a list of other forms": {"version: 1\nstations:\n  - {mac: b}\n" + tail, []string{"stations changed (line 2): stations: [{id: pc1, mac: a}] -> [{mac: b}]"}},
+	} {
+		got, err := Changes([]byte(old), []byte(c.text))
+		var said []string
+		for _, x := range got {
+			said = append(said, x.String())
+		}
+		if err != nil || !slices.Equal(said, c.want) {
+			t.Errorf("%s: %v\ngot\n%s\nwant\n%s", name, err, strings.Join(said, "\n"), strings.Join(c.want, "\n"))
+		}
+	}
+}
+
 // TestDisjointEdits: edits of different entries by two people merge to both, in either direction, and each entry is as its
 // editor left it, to the letter.
 func TestDisjointEdits(t *testing.T) {

@@ -29,7 +29,7 @@ func (b *Book) fourEyes(ctx context.Context, d *draft) []string {
 	h := b.Head()
 	if h == nil || h.Number != d.head.Number {
 		_, text, err := b.Read(ctx, d.head.Number)
-		if err == nil && !wantsFourEyes.Match(text) {
+		if err == nil && !wantsFourEyes(text) {
 			return nil
 		}
 		return []string{"the configuration in force cannot be read any more, so nobody can tell"}
@@ -47,7 +47,20 @@ func (b *Book) fourEyes(ctx context.Context, d *draft) []string {
 	return why
 }
 
-var wantsFourEyes = regexp.MustCompile(`four-eyes["']?\s*:\s*["']?true`)
+// wantsFourEyes tells whether a text that does not compile any more turns the mode on. Where it cannot even be read, each mention of
+// the key counts that does not plainly turn it off, and so does a key that is written so that nobody can look for it.
+func wantsFourEyes(text []byte) bool {
+	if c, faults := config.Parse(text); len(faults) == 0 {
+		return c.FourEyes
+	}
+	return len(fourEyesKey.FindAll(text, -1)) != len(fourEyesOff.FindAll(text, -1)) || escapedKey.Match(text)
+}
+
+var (
+	fourEyesKey = regexp.MustCompile(`four-eyes["']?\s*:`)
+	fourEyesOff = regexp.MustCompile(`four-eyes["']?:[ \t]+(?:false|False|FALSE)[ \t\r]*(?:[,}#\n]|\z)`)
+	escapedKey  = regexp.MustCompile(`"[^"\n]*\\[^"\n]*"\s*:`)
+)
 
 // touched lists the entries of My Number, or behind it, that differ between two documents.
 func touched(old, new *config.Config) (why []string) {

@@ -402,10 +402,31 @@ func TestWhoSitsThere(t *testing.T) {
 	}
 }
 
+// uncompiled is a text that is in order and does not compile, with one line more.
+func uncompiled(line string) string {
+	return string(bytes.Replace(joining, []byte("model: alpha\n"), []byte("model: alpha\n"+line+"\n"), 1))
+}
+
 // TestUnreadableHead: what was in force cannot be read any more, so nobody can tell what a change touches.
 func TestUnreadableHead(t *testing.T) {
 	ctx := context.Background()
-	for text, want := range map[string]bool{"version: 99\nfour-eyes: true\n": true, "{version: 99, 'four-eyes': true}\n": true, "version: 99\n": false} {
+	for text, want := range map[string]bool{
+		"version: 99\nfour-eyes: true\n":            true,
+		"{version: 99, 'four-eyes': true}\n":        true,
+		"version: 99\nfour-eyes: True\n":            true,
+		"version: 99\nfour-eyes:\n  TRUE\n":         true,
+		"version: 99\nfour-eyes: !!bool true\n":     true,
+		"version: 99\n? four-eyes\n: true\n":        true,
+		"version: 99\nfour-eyes: falsely\n":         true,
+		"version: 99\nx: &m {four-eyes: on}\n":      true,
+		"version: 99\n\"four\\x2deyes\": true\n":    true,
+		"version: 99\nfour-eyes: false\n":           false,
+		"{version: 99, 'four-eyes': False, x: y}\n": false,
+		"version: 99\n":                             false,
+		uncompiled("four-eyes: TRUE"):               true,
+		uncompiled("\"four\\x2deyes\": true"):       true,
+		uncompiled("# four-eyes: true"):             false,
+	} {
 		d := newDesk(t)
 		if _, err := d.commit("sato", "init", examples.Lab); err != nil {
 			t.Fatal(err)
