@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"cmp"
 	"strings"
 	"testing"
 
@@ -119,11 +120,19 @@ func TestNothingIsWidened(t *testing.T) {
 	if want := "1 lg-pc1 > eltax tcp/443|1.2 lg-pc2 > web tcp/80"; strings.Join(got, "|") != want {
 		t.Errorf("got %s, want %s", strings.Join(got, "|"), want)
 	}
+	for _, twin := range []string{"A/1", "A 1", "A-1", "A・1"} {
+		rows := "A_1,名,,lg-pc1,,,,eltax,,,,TCP/443,,目的,,総務課,,,,,\n" + twin + ",,,lg-pc2,,,,eltax,,,,TCP/443,,,,,,,,,\n"
+		out, r := imported(t, examples.Lab, "l.csv", []byte(plainHead+rows), Options{})
+		if out != nil || r.Totals[Refused] != 2 || len(r.Rows[1].Faults) != 1 || r.Rows[1].Faults[0].Code != "id.twins" {
+			t.Errorf("A_1 and %s fell together\n%s", twin, printed(r, "en"))
+		}
+	}
 	for name, rows := range map[string]string{
-		"a product":   "1,名,,lg-pc1,,,,eltax,,,,TCP/443,,目的,,総務課,,,,,\n,,,lg-pc2,,,,,,,,,,,,,,,,,\n",
-		"one cell":    "1,名,,\"lg-pc1\nlg-pc2\",,,,eltax,,,,TCP/443,,目的,,総務課,,,,,\n",
-		"more rows":   "1,名,,lg-pc1,,,,eltax,,,,TCP/443,,目的,,総務課,,,,,\n1,,,lg-pc2,,,,eltax,,,,443/tcp,,,,,,,,,\n",
-		"ditto signs": "1,名,,lg-pc1,,,,eltax,,,,TCP/443,,目的,,総務課,,,,,\n〃,〃,,lg-pc2,,,,〃,,,,〃,,〃,,〃,,,,,\n",
+		"other widths": "Ａ-１,名,,lg-pc1,,,,eltax,,,,TCP/443,,目的,,総務課,,,,,\na-1,,,lg-pc2,,,,eltax,,,,TCP/443,,,,,,,,,\n",
+		"a product":    "1,名,,lg-pc1,,,,eltax,,,,TCP/443,,目的,,総務課,,,,,\n,,,lg-pc2,,,,,,,,,,,,,,,,,\n",
+		"one cell":     "1,名,,\"lg-pc1\nlg-pc2\",,,,eltax,,,,TCP/443,,目的,,総務課,,,,,\n",
+		"more rows":    "1,名,,lg-pc1,,,,eltax,,,,TCP/443,,目的,,総務課,,,,,\n1,,,lg-pc2,,,,eltax,,,,443/tcp,,,,,,,,,\n",
+		"ditto signs":  "1,名,,lg-pc1,,,,eltax,,,,TCP/443,,目的,,総務課,,,,,\n〃,〃,,lg-pc2,,,,〃,,,,〃,,〃,,〃,,,,,\n",
 	} {
 		out, r := imported(t, examples.Lab, "l.csv", []byte(plainHead+rows), Options{})
 		if out == nil {
@@ -131,7 +140,7 @@ func TestNothingIsWidened(t *testing.T) {
 		}
 		cfg := parsed(t, out)
 		c := cfg.Communications[len(cfg.Communications)-1]
-		if c.ID != "1" || strings.Join(c.From.Stations, " ") != "lg-pc1 lg-pc2" {
+		if want := map[string]string{"other widths": "a-1"}[name]; c.ID != cmp.Or(want, "1") || strings.Join(c.From.Stations, " ") != "lg-pc1 lg-pc2" {
 			t.Errorf("%s: got %+v", name, c)
 		}
 	}

@@ -101,6 +101,8 @@ func table(s *Sheet, m *Mapping) (records []*rows, said []*RowReport) {
 			r = &rows{number: e.said.Number, id: id}
 			byID[id] = r
 			records = append(records, r)
+		} else if folded(r.number) != folded(e.said.Number) {
+			e.fault(ID, "id.twins", e.said.Number, r.number, id)
 		}
 		r.list = append(r.list, e)
 		current, above = r, e

@@ -39,11 +39,14 @@ func stateOf(c Cell) (config.State, *Note) {
 	return s, nil
 }
 
+// folded is a ledger's number without what makes no other number of it: blanks around it, and the width and size of letters.
+func folded(s string) string { return strings.ToLower(width.Fold.String(strings.TrimSpace(s))) }
+
 // identifier makes a document's id of a ledger's number: small letters, digits, dots, hyphens. What an id cannot hold becomes
-// u and its code point, so that 特-1 and 税-1 stay apart; number gives it back.
+// u and its code point, so that 特-1 and 税-1 stay apart; number gives it back. A_1 and A/1 do become one.
 func identifier(s string) string {
 	var b strings.Builder
-	for _, r := range strings.ToLower(width.Fold.String(strings.TrimSpace(s))) {
+	for _, r := range folded(s) {
 		switch {
 		case r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '.' || r == '-':
 			b.WriteRune(r)
