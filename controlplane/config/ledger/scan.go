@@ -26,7 +26,8 @@ type facts struct {
 // area is a merged cell: rows and columns from 1, both ends included.
 type area struct{ top, left, bottom, right int }
 
-// scan walks through a sheet's XML once; shared are the struck ones of the texts that cells share. Rows and cells must come in order, as every spreadsheet writes them.
+// scan walks through a sheet's XML once; shared are the struck ones of the texts that cells share. Rows and cells must come in
+// order, as every spreadsheet writes them.
 func scan(name string, part []byte, shared map[int]bool, left *room) (*facts, error) {
 	f := &facts{hidden: map[int]bool{}, formulas: map[Place]bool{}, styles: map[Place]int{}, struck: map[Place]bool{}}
 	d := xml.NewDecoder(bytes.NewReader(part))

@@ -5,8 +5,8 @@
 // atoms that every record of either treats alike, and for every pair of atoms at which the records differ the ports and times
 // are subtracted both ways; what is left is put together again into few boxes (package space) and told with the names that
 // stations, services, groups and segments have. Beside it stands what packets do not show: MAC addresses, bandwidth classes,
-// and what became of each record. Life cycle: Of is a pure function. Invariant: what the older permits, with Permitted and
-// without Refused, is what the newer permits, at every minute; both are empty exactly when the two permit the same.
+// what became of each record, and the sections of the document that differ in anything at all. Life cycle: Of is a pure function. Invariant: what the older permits, with Permitted and
+// without Refused, is what the newer permits, at every minute; both are empty exactly when the two permit the same; and all lists are empty exactly when the documents say the same.
 //
 // Costs: n log n in the addresses of all records, and one step for each pair of atoms that a record joins; of changed pairs, only
 // those with different records are subtracted. Lists for people are bounded (Most), what is left out is counted.
@@ -16,7 +16,9 @@ import (
 	"cmp"
 	"math"
 	"net/netip"
+	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/sekisho/sekisho/controlplane/config"
 	"github.com/sekisho/sekisho/controlplane/policy/reading"
@@ -33,6 +35,7 @@ type Difference struct {
 	Refused   List[Part]    `json:"refused"`   // newly
 	Records   List[Record]  `json:"records"`   // what became of them
 	Bindings  List[Binding] `json:"bindings"`  // MAC addresses
+	Sections  []string      `json:"sections"`  // of the document that differ in anything, also in what no packet shows
 }
 
 // List is the first entries of a list, and how much more there is.
@@ -77,9 +80,9 @@ type Change struct {
 	Is  string `json:"is"`
 }
 
-// Empty tells whether nothing changes that this package knows of.
+// Empty tells whether nothing changes but the layout and the comments of the text.
 func (d *Difference) Empty() bool {
-	return d.Permitted.empty() && d.Refused.empty() && d.Records.empty() && d.Bindings.empty()
+	return d.Permitted.empty() && d.Refused.empty() && d.Records.empty() && d.Bindings.empty() && len(d.Sections) == 0
 }
 
 func (l List[T]) empty() bool { return len(l.First) == 0 }
@@ -91,7 +94,22 @@ func Of(older, newer *config.Config) *Difference {
 	return &Difference{
 		Permitted: told(permitted, is), Refused: told(refused, was),
 		Records: bounded(records(older, newer)), Bindings: bounded(bindings(was, is)),
+		Sections: Sections(older, newer),
 	}
+}
+
+// Sections names the document's sections that differ, as the document calls them and in its order.
+func Sections(older, newer *config.Config) []string {
+	out := []string{}
+	was, is := reflect.ValueOf(older).Elem(), reflect.ValueOf(newer).Elem()
+	for i := range was.NumField() {
+		f := was.Type().Field(i)
+		if f.IsExported() && !reflect.DeepEqual(was.Field(i).Interface(), is.Field(i).Interface()) {
+			name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
 // Sets gives all packets that only the newer permits, and all that only the older does.

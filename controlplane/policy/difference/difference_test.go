@@ -3,6 +3,7 @@ package difference_test
 import (
 	"encoding/json"
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -107,6 +108,8 @@ communications:
 communications:
   - {id: backup-night, from: {segments: [in-office]}, to: {prefixes: [203.0.113.128/25]}, ports: [udp/53], purpose: x, owner: x, window: nights, until: "2027-03-31 17:15"}
 `)},
+		{"another rate of a class and a second administrator, which packets do not show", edited(t, "version: 1\n", "version: 1\nfour-eyes: true\n", "line: line1, guarantee: 15Mbit", "line: line1, guarantee: 10Mbit")},
+		{"layout and comments", edited(t, "communications:\n", "# 見直し中\ncommunications:\n")},
 		{"a name moved into a group changes nothing", edited(t, "from: {stations: [mn-pc1]}\n    to: {services: [eltax]}", "from: {groups: [tax-desks]}\n    to: {services: [eltax]}")},
 	}
 	var got strings.Builder
@@ -127,6 +130,50 @@ communications:
 	want, err := os.ReadFile(golden)
 	if err != nil || string(want) != got.String() {
 		t.Errorf("texts differ from %s (%v); got:\n%s", golden, err, got.String())
+	}
+}
+
+// Every section of the document can change, and no change of one is silent, whether packets show it or not.
+func TestNoSectionIsSilent(t *testing.T) {
+	older, newer := reflect.ValueOf(parse(t, lab)).Elem(), reflect.ValueOf(parse(t, lab)).Elem()
+	sections := 0
+	for i := range older.NumField() {
+		f := older.Type().Field(i)
+		if !f.IsExported() {
+			continue
+		}
+		sections++
+		was := reflect.New(f.Type).Elem() // another value than the lab's
+		was.Set(newer.Field(i))
+		switch v := newer.Field(i); {
+		case v.Kind() == reflect.Slice && v.Len() > 0:
+			v.Set(v.Slice(0, v.Len()-1))
+		case v.Kind() == reflect.Slice:
+			v.Set(reflect.MakeSlice(f.Type, 1, 1))
+		case v.Kind() == reflect.Bool:
+			v.SetBool(!v.Bool())
+		case v.CanInt():
+			v.SetInt(v.Int() + 1)
+		case v.CanUint():
+			v.SetUint(v.Uint() + 1)
+		case v.Kind() == reflect.String:
+			v.SetString(v.String() + "x")
+		case f.Type == reflect.TypeFor[config.Text]():
+			v.Set(reflect.ValueOf(config.Text{JA: "別の町"}))
+		default:
+			t.Fatalf("no other value of %s", f.Name)
+		}
+		name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		if got := difference.Sections(older.Addr().Interface().(*config.Config), newer.Addr().Interface().(*config.Config)); !slices.Equal(got, []string{name}) {
+			t.Errorf("%s: got %q", name, got)
+		}
+		newer.Field(i).Set(was)
+	}
+	if sections < 15 {
+		t.Errorf("only %d sections", sections)
+	}
+	if d := difference.Of(parse(t, lab), edited(t, "version: 1\n", "version: 1\nfour-eyes: true\n")); d.Empty() || !slices.Equal(d.Sections, []string{"four-eyes"}) {
+		t.Errorf("four eyes: got %+v", d)
 	}
 }
 

@@ -42,6 +42,9 @@ func (d *Difference) Print(w io.Writer, lang string) error {
 	list(&b, l, "refused", "-", d.Refused, l.part)
 	list(&b, l, "records", "*", d.Records, l.record)
 	list(&b, l, "bindings", "*", d.Bindings, l.binding)
+	if len(d.Sections) > 0 {
+		fmt.Fprintf(&b, "%s\n", l.say("sections", strings.Join(d.Sections, ", ")))
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
