@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/sekisho/sekisho/controlplane/config/revision"
 	"github.com/sekisho/sekisho/controlplane/web"
@@ -51,7 +52,7 @@ const mostClaim = 64 // characters
 
 func claimed(r *http.Request) string {
 	c := strings.Map(func(c rune) rune {
-		if c < 0x20 || c == 0x7f {
+		if unicode.In(c, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control) { // it comes to root's terminal
 			return -1
 		}
 		return c
