@@ -158,12 +158,13 @@ func (a *admin) rollback(w http.ResponseWriter, r *http.Request) {
 		Comment string `json:"comment"`
 		Confirm string `json:"confirm"`
 		Replace bool   `json:"replace"`
+		Head    int    `json:"head"`
 	}
 	by, ok := a.asked(w, r, &c)
 	if !ok {
 		return
 	}
-	to := revision.RollbackTo{Number: c.Number, Comment: c.Comment, Replace: c.Replace}
+	to := revision.RollbackTo{Number: c.Number, Comment: c.Comment, Replace: c.Replace, Head: c.Head}
 	if c.Confirm != "" {
 		if err := duration(url.Values{"confirm": {c.Confirm}}, "confirm", &to.Confirm); err != nil {
 			answer(w, http.StatusBadRequest, refusal{Error: err.Error()})

@@ -70,12 +70,15 @@ func author(r *http.Request, p Person) revision.Author {
 func bookCode(err error) (words string, refused error) {
 	var denied *revision.Denied
 	var waits *revision.Unconfirmed
+	var stale *revision.Stale
 	var down *net.OpError
 	switch {
 	case errors.As(err, &denied):
 		return denied.Error(), Refuse(codeDenied, err)
 	case errors.As(err, &waits):
 		return waits.Error(), Refuse(codeUnconfirmed, err)
+	case errors.As(err, &stale):
+		return stale.Error(), Refuse(codeStale, err)
 	case errors.Is(err, store.ErrNotFound):
 		return "", Refuse(CodeNotFound, err)
 	case errors.As(err, &down):
@@ -164,7 +167,8 @@ type oneRevision struct {
 	revision.Revision
 	Head    int
 	Text    string
-	Change  change
+	Change  change  // of the revision before it
+	Back    *change // of the head, where going back says something else than Change
 	Minutes int
 	Offered []int
 	Comment string
@@ -262,6 +266,15 @@ func (s *site) showRevision(w http.ResponseWriter, r *http.Request, p Person, st
 	}
 	l.Revision, l.Text, l.Offered = rev, string(text), trialMinutes
 	l.Change = s.compareTexts(r, rev.Parent, old, text)
+	if n != l.Head && rev.Parent != l.Head {
+		_, head, err := s.Book.Read(ctx, l.Head)
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		back := s.compareTexts(r, l.Head, head, text)
+		l.Back = &back
+	}
 	s.render(w, r, status, "revision", view{Title: "title.revision", Nav: "revisions", Person: &p, Error: code, Words: words, Data: l})
 }
 
@@ -289,8 +302,12 @@ func (s *site) rollback(w http.ResponseWriter, r *http.Request, p Person) {
 		if err == nil && l.Comment == "" {
 			err = Refuse(codeComment, nil)
 		}
+		head, bad := strconv.Atoi(r.PostForm.Get("head"))
+		if err == nil && (bad != nil || head < 1) {
+			err = Refuse(codeForm, bad)
+		}
 		if err == nil {
-			to := revision.RollbackTo{Number: n, Comment: l.Comment, Confirm: time.Duration(l.Minutes) * time.Minute}
+			to := revision.RollbackTo{Number: n, Head: head, Comment: l.Comment, Confirm: time.Duration(l.Minutes) * time.Minute}
 			_, err = s.Book.Rollback(r.Context(), by, to)
 		}
 	}

@@ -185,7 +185,10 @@ func TestRollback(t *testing.T) {
 	h.change(t, "joho", revision.Web, suspended(t), "二つ目")
 	_, page := v.get("/revisions")
 	v.post("/revisions/confirm", url.Values{"trial": {trialOf(t, page)}})
-	good := url.Values{"comment": {"やはり要る"}, "minutes": {"5"}}
+	good := url.Values{"head": {"2"}, "comment": {"やはり要る"}, "minutes": {"5"}}
+	if _, body := v.get("/revisions/1"); !strings.Contains(body, `name="head" value="2"`) || !strings.Contains(body, "版2からの違い") || !strings.Contains(body, "communications web-use") {
+		t.Error("what the way back changes of what is in force is not shown")
+	}
 	for _, c := range []struct {
 		name, path string
 		fields     url.Values
@@ -195,6 +198,8 @@ func TestRollback(t *testing.T) {
 		{"no comment", "/revisions/1/rollback", url.Values{"minutes": {"5"}}, 422, "コメントが必要"},
 		{"no time", "/revisions/1/rollback", url.Values{"comment": {"x"}}, 422, "確定までの時間"},
 		{"for ever", "/revisions/1/rollback", url.Values{"comment": {"x"}, "minutes": {"0"}}, 422, "確定までの時間"},
+		{"without the head", "/revisions/1/rollback", url.Values{"comment": {"x"}, "minutes": {"5"}}, 422, ""},
+		{"looked at beside another head", "/revisions/1/rollback", url.Values{"head": {"1"}, "comment": {"x"}, "minutes": {"5"}}, 409, "ほかの人が先に変更しました"},
 		{"no such revision", "/revisions/7/rollback", good, 404, ""},
 		{"to what was before, unnamed", "/revisions/0/rollback", good, 404, ""},
 		{"to where one is", "/revisions/2/rollback", good, 403, "受け付けられません"},
@@ -219,6 +224,7 @@ func TestRollback(t *testing.T) {
 	if _, body := v.get("/console"); !strings.Contains(body, "版3は確定を待っています") {
 		t.Error("the console does not tell that a change waits")
 	}
+	good.Set("head", "3")
 	if resp, body := v.post("/revisions/1/rollback", good); resp.StatusCode != http.StatusConflict || !strings.Contains(body, "ほかの変更が確定を待っている") {
 		t.Errorf("while another waits: %s", resp.Status)
 	}

@@ -45,10 +45,15 @@ type Stale struct {
 	Theirs   []merge.Change
 	Conflict []merge.Conflict
 	Merged   []byte // both changes in one text; nil: somebody must decide
+	Back     int    // the revision to which a rollback was to lead; 0: it was an edited text
 }
 
 func (s *Stale) Error() string {
 	var b strings.Builder
+	if s.Back != 0 {
+		fmt.Fprintf(&b, "the way back to revision %d was looked at from revision %d; meanwhile %s came into force, and would be lost: look again", s.Back, s.Parent, s.Head)
+		return b.String()
+	}
 	if s.Parent == 0 {
 		fmt.Fprintf(&b, "%s is in force, and this text does not say from which revision it was edited: take the text from `sekisho show`, or name its revision (--parent)", s.Head)
 		return b.String()

@@ -166,3 +166,21 @@ func TestTextFromNowhere(t *testing.T) {
 		})
 	}
 }
+
+// TestRollbackBesideAnotherHead: whoever goes back has looked at what is lost by it; what came into force meanwhile is not.
+func TestRollbackBesideAnotherHead(t *testing.T) {
+	ctx := context.Background()
+	d := newDesk(t)
+	for i, who := range []string{"sato", "sato", "suzuki"} {
+		if _, err := d.Commit(ctx, d.person(who), Change{Text: edit(t, examples.Lab, "purpose: 情報収集", "purpose: 情報収集"+strings.Repeat("x", i+1)), Parent: i}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var stale *Stale
+	if _, err := d.Rollback(ctx, d.person("sato"), RollbackTo{Number: 1, Head: 2}); !errors.As(err, &stale) || stale.Head.Number != 3 || !strings.Contains(err.Error(), "suzuki") || d.Head().Number != 3 {
+		t.Errorf("%v, head %d", err, d.Head().Number)
+	}
+	if r, err := d.Rollback(ctx, d.person("sato"), RollbackTo{Number: 1, Head: 3}); err != nil || r.Of != 1 {
+		t.Errorf("%+v %v", r, err)
+	}
+}

@@ -100,6 +100,7 @@ type RollbackTo struct {
 	Comment string
 	Confirm time.Duration
 	Replace bool
+	Head    int    // that was looked at beside it: refused when another is in force by now; 0: not known
 	Trial   string // end this trial and do nothing else: refused when it is over, however it ended
 }
 
@@ -135,6 +136,9 @@ func (b *Book) rollback(ctx context.Context, by Author, to RollbackTo) (Revision
 	head, _, err := b.headRevision(ctx)
 	if err != nil {
 		return Revision{}, err
+	}
+	if to.Head != 0 && to.Head != head.Number {
+		return Revision{}, &Stale{Parent: to.Head, Head: head, Back: to.Number}
 	}
 	n := to.Number
 	if n == 0 {
