@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net"
@@ -11,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -18,8 +18,8 @@ import (
 	"github.com/sekisho/sekisho/controlplane/config/examples"
 	"github.com/sekisho/sekisho/controlplane/emergency"
 	"github.com/sekisho/sekisho/controlplane/store"
-	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/isolation"
+	"github.com/sekisho/sekisho/dataplane/place"
 	"github.com/sekisho/sekisho/dataplane/socket"
 	"github.com/sekisho/sekisho/dataplane/tunnel/netlab"
 )
@@ -129,9 +129,11 @@ func TestTheCommandWorksWithoutControl(t *testing.T) {
 	if s := w.isolation(t); len(s.Events) != 0 || len(s.Cuts) != 1 || s.Cuts[0].Via != isolation.ViaRoot {
 		t.Errorf("after control collected: %+v", s)
 	}
-	var no *emergency.Refused
-	if err := desk.Rejoin(context.Background(), "sato", anchors.LGWAN, "確認済み"); !errors.As(err, &no) {
-		t.Errorf("control gave back what root cut off: %v", err)
+	uid, gid := idsOf(t, place.ControlUser)
+	control := exec.Command("curl", "-s", "--unix-socket", w.instance.DataplaneSocket(), "-d", `{"act":"end","zone":"lgwan","by":"sato","reason":"確認済み"}`, "http://gate/isolation")
+	control.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: gid}}
+	if out, err := control.Output(); err != nil || !strings.Contains(string(out), "give it back there, with sekisho rejoin") {
+		t.Errorf("control wants to give back what root cut off: %v, %s", err, out)
 	}
 	expect(t, false, "mn-pc1", "198.18.21.11:443")
 	if out, _, err := run("rejoin", "lgwan", "--reason", "確認済み"); err != nil || strings.Contains(out, "control") {

@@ -35,8 +35,9 @@ type Cut struct {
 	Via    string       `json:"via"` // Via*
 	Reason string       `json:"reason"`
 
-	Boot  string        `json:"boot,omitempty"`  // of the machine, in which it began
+	Boot  string        `json:"boot,omitempty"`  // of the machine, from which on its time is counted
 	Began time.Duration `json:"began,omitempty"` // the clock of that boot then
+	Ran   time.Duration `json:"ran,omitempty"`   // what was counted before, in other boots
 }
 
 // Who brought an act, as the kernel says; By is what they say.

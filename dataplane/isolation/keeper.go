@@ -160,7 +160,7 @@ func (k *Keeper) end(act Act, r Request) error {
 func (k *Keeper) KeepTime() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	var errs []error
+	errs := []error{k.count()}
 	for _, c := range slices.Clone(k.state.Cuts) {
 		if k.due(c) {
 			errs = append(errs, k.end(Due, Request{Zone: c.Zone, By: "sekisho-dataplane", Via: ViaItself, Until: c.Until}))
@@ -169,15 +169,48 @@ func (k *Keeper) KeepTime() error {
 	return errors.Join(errs...)
 }
 
-// due tells whether a cut's time is over by every clock there is: a wall clock that somebody set forward ends nothing before
-// the machine itself has run for as long as was planned.
+// countEvery is how often it is written how long the machine has run since a cut began: as much may be lost when it stops.
+const countEvery = time.Minute
+
+// count adds up for how long the machine has run since each cut with a planned way back began, over all its boots. For how long
+// it was off no clock can say, and that does not count.
+func (k *Keeper) count() error {
+	boot, since := k.clock.Boot()
+	next := k.state
+	next.Cuts = slices.Clone(next.Cuts)
+	changed := false
+	for i := range next.Cuts {
+		c := &next.Cuts[i]
+		switch {
+		case c.Until.IsZero() || boot == "":
+			continue
+		case boot != c.Boot:
+			c.Boot, c.Began = boot, 0
+		case since-c.Began < countEvery:
+			continue
+		}
+		c.Ran, c.Began = c.Ran+since-c.Began, since
+		changed = true
+	}
+	if !changed || k.broken != nil {
+		return nil
+	}
+	if err := k.write(next); err != nil {
+		return err
+	}
+	k.state = next
+	return nil
+}
+
+// due tells whether a cut's time is over by every clock there is: a wall clock that somebody set forward, or that is wrong after
+// a start of the machine, ends nothing before the machine itself has run for as long as was planned.
 func (k *Keeper) due(c Cut) bool {
 	now := k.clock.Wall()
 	if c.Until.IsZero() || now.Before(c.Until) || k.clock.Behind() {
 		return false
 	}
 	boot, since := k.clock.Boot()
-	return boot != c.Boot || since-c.Began >= c.Until.Sub(c.Since)
+	return boot == c.Boot && c.Ran+since-c.Began >= c.Until.Sub(c.Since)
 }
 
 // Again enforces what is in force, in case somebody changed it, and writes what could not be written. To be called every second.

@@ -124,7 +124,8 @@ func TestThePlannedWayBackComesByItself(t *testing.T) {
 		{"the wall clock was set forward", func(b *bench) { b.now = b.now.Add(24 * time.Hour) }, false},
 		{"the wall clock was set back", func(b *bench) { b.now, b.ran = b.now.Add(-24*time.Hour), b.ran+2*time.Hour }, false},
 		{"the clock shows a time before one that has been", func(b *bench) { b.now, b.ran, b.behind = b.now.Add(3*time.Hour), b.ran+3*time.Hour, true }, false},
-		{"the machine started anew meanwhile", func(b *bench) { b.now, b.ran, b.boot = b.now.Add(3*time.Hour), time.Minute, "second" }, true},
+		{"the machine started anew meanwhile, and has not run for long", func(b *bench) { b.now, b.ran, b.boot = b.now.Add(3*time.Hour), time.Minute, "second" }, false},
+		{"the machine started anew meanwhile, and has run for long enough", func(b *bench) { b.now, b.ran, b.boot = b.now.Add(3*time.Hour), time.Hour, "second" }, true},
 		{"the machine started anew, too early", func(b *bench) { b.now, b.ran, b.boot = b.now.Add(time.Minute), time.Minute, "second" }, false},
 	} {
 		b := newBench(t)
@@ -136,6 +137,29 @@ func TestThePlannedWayBackComesByItself(t *testing.T) {
 			t.Errorf("%s: cut off %v, want %v", x.what, cut, !x.back)
 		}
 	}
+}
+
+// A machine that is started anew again and again gives a zone back when it has run for long enough in all, whatever its wall clock
+// shows after each start.
+func TestThePlannedWayBackCountsOverStartsOfTheMachine(t *testing.T) {
+	b := newBench(t)
+	b.begin(anchors.Internet, b.now.Add(time.Hour))
+	b.now = b.now.Add(24 * time.Hour)
+	for i, boot := range []string{"first", "second", "third", "fourth"} {
+		if b.boot = boot; i > 0 {
+			b.ran = time.Minute // before the daemon started
+		}
+		b.open()
+		b.want("in the boot "+boot, anchors.Internet)
+		for range 13 {
+			b.pass(countEvery)
+		}
+	}
+	b.want("13 minutes in each of four boots, and a minute in three", anchors.Internet)
+	b.pass(4 * countEvery)
+	b.want("59 minutes", anchors.Internet)
+	b.pass(countEvery)
+	b.want("an hour")
 }
 
 func TestCutOffTwiceStaysForTheLongerTime(t *testing.T) {
