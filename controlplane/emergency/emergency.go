@@ -2,8 +2,8 @@
 //
 // Problem: in an emergency a zone has to be cut off in a second, also past a control daemon that is dead, and afterwards the log
 // must tell who did what and why, once. Mechanism: the dataplane does it and keeps a numbered list of the acts; control hands
-// requests on, and collects that list: it records each act, remembers its number in the same transaction, and only then lets the
-// dataplane forget it. Life cycle: Run collects until its context ends; Isolate and Rejoin collect before they answer. Invariant:
+// requests on, and collects that list: it records each act, remembers it in the same transaction, and only then lets the dataplane
+// forget it. Life cycle: Run collects until its context ends; Isolate and Rejoin collect before they answer. Invariant:
 // no act is missing from the log and none stands there twice, whoever died in between.
 package emergency
 
@@ -19,7 +19,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"strconv"
+	"slices"
 	"sync"
 	"time"
 
@@ -134,8 +134,14 @@ func (d *Desk) Run(ctx context.Context) {
 	}
 }
 
-// collectedKey holds the number of the last act that is in the log.
+// collectedKey holds what is in the log of the acts that the dataplane gave last.
 const collectedKey = "isolation/collected"
+
+// collection is what the dataplane may still give again. By the acts themselves, not by their numbers: when its file is lost and
+// its clock was set back, new acts have low numbers.
+type collection struct {
+	IDs []string `json:"ids"` // of the events
+}
 
 // Collect records the acts that the dataplane keeps and lets it forget them.
 func (d *Desk) Collect(ctx context.Context) error {
@@ -145,19 +151,20 @@ func (d *Desk) Collect(ctx context.Context) error {
 	if err := d.call(ctx, http.MethodGet, "/isolation", nil, &s); err != nil || len(s.Events) == 0 {
 		return err
 	}
-	done, err := d.collected(ctx)
+	recorded, err := d.recorded(ctx)
 	if err != nil {
 		return err
 	}
+	var now collection
 	var fresh []audit.Event
 	for _, e := range s.Events {
-		if e.Seq > done {
-			fresh = append(fresh, event(e))
+		x := event(e)
+		if now.IDs = append(now.IDs, x.ID); !recorded(e.Seq, x.ID) {
+			fresh = append(fresh, x)
 		}
 	}
-	last := s.Events[len(s.Events)-1].Seq
 	if len(fresh) > 0 {
-		p, err := store.JSON(collectedKey, last)
+		p, err := store.JSON(collectedKey, now)
 		if err != nil {
 			return err
 		}
@@ -165,23 +172,34 @@ func (d *Desk) Collect(ctx context.Context) error {
 			return err
 		}
 	}
+	last := s.Events[len(s.Events)-1].Seq
 	return d.call(ctx, http.MethodPost, "/isolation/collected", map[string]uint64{"seq": last}, nil)
 }
 
-func (d *Desk) collected(ctx context.Context) (seq uint64, err error) {
+// recorded tells which acts are in the log.
+func (d *Desk) recorded(ctx context.Context) (func(seq uint64, id string) bool, error) {
 	e, err := d.o.Store.Get(ctx, collectedKey)
 	if errors.Is(err, store.ErrNotFound) {
-		return 0, nil
+		return func(uint64, string) bool { return false }, nil
 	}
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	return seq, e.Decode(&seq)
+	var last uint64 // as former versions kept it
+	if e.Decode(&last) == nil {
+		return func(seq uint64, _ string) bool { return seq <= last }, nil
+	}
+	var c collection
+	if err := e.Decode(&c); err != nil {
+		return nil, err
+	}
+	return func(_ uint64, id string) bool { return slices.Contains(c.IDs, id) }, nil
 }
 
-// event is an act as the log has it. Its id follows from the act, so that one that is recorded again is known for the same.
+// event is an act as the log has it. Its id follows from all of the act, so that one that is recorded again is known for the same,
+// and another one of the same number is not.
 func event(e isolation.Event) audit.Event {
-	sum := sha256.Sum256([]byte("isolation " + strconv.FormatUint(e.Seq, 10)))
+	sum := sha256.Sum256(fmt.Appendf(nil, "isolation %d %s %q %q %q %q %q %s", e.Seq, e.Time.UTC().Format(time.RFC3339Nano), e.Act, e.Zone.String(), e.By, e.Via, e.Reason, e.Until.UTC().Format(time.RFC3339)))
 	out := audit.Event{ID: hex.EncodeToString(sum[:16]), Time: e.Time.UTC().Truncate(time.Millisecond), Actor: e.By, Object: e.Zone.String(), Action: ActionBegin,
 		Detail: map[string]string{"cause": string(e.Act), "via": e.Via}}
 	if e.Via == isolation.ViaRoot {

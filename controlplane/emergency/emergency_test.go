@@ -166,6 +166,48 @@ func TestEveryActIsRecordedOnce(t *testing.T) {
 	}
 }
 
+// The dataplane's record is lost and its clock was set back: new acts have numbers below those that were collected.
+func TestNewActsOfLowNumbersAreRecorded(t *testing.T) {
+	x := newTown(t)
+	at := time.Now()
+	fresh := func() { // the record is lost
+		clock := isolation.Clock{Wall: func() time.Time { return at }, Boot: func() (string, time.Duration) { return "", 0 }, Behind: func() bool { return false }}
+		x.plane.Keeper = isolation.Open(filepath.Join(t.TempDir(), "state.json"), clock, func([]anchors.Zone) error { return nil })
+	}
+	cut := func(reason string) {
+		t.Helper()
+		if _, err := x.desk.Isolate(t.Context(), "sato", anchors.LGWAN, reason, time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	line := func(reason string) string { return "isolation.begin lgwan sato begin " + reason }
+	fresh()
+	cut("first")
+	fresh()
+	cut("of the same number")
+	at = at.Add(-24 * time.Hour)
+	fresh()
+	cut("of a lower number")
+	x.want("at the end", line("first"), line("of the same number"), line("of a lower number"))
+
+	// What a former version collected is known by its number.
+	p, err := store.JSON(collectedKey, uint64(at.UnixMilli()))
+	if err == nil {
+		_, err = x.store.Commit(t.Context(), store.Txn{Put: []store.Put{p}})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	fresh()
+	if _, err := x.plane.Begin(isolation.Request{Zone: anchors.LGWAN, By: "sato", Reason: "of a lower number"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.desk.Collect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	x.want("collected by a former version", line("first"), line("of the same number"), line("of a lower number"))
+}
+
 func TestARefusalIsToldInTheDataplanesWords(t *testing.T) {
 	x := newTown(t)
 	_, err := x.desk.Isolate(t.Context(), "sato", anchors.Management, "why", time.Time{})

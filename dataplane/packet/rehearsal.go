@@ -286,6 +286,14 @@ func (r *Rehearsal) forget() error {
 			}
 		}
 	}
+	for _, m := range []*ebpf.Map{o.Fragments, o.SegmentPairs} {
+		var key []byte
+		for m.NextKey(nil, &key) == nil {
+			if err := m.Delete(key); err != nil {
+				return fmt.Errorf("empty %s: %w", m, err)
+			}
+		}
+	}
 	return errors.Join(
 		putAll(o.SegmentUses, make([]programsSegmentUse, o.SegmentUses.MaxEntries())),
 		putAll(o.StationUses, make([]programsStationSet, o.StationUses.MaxEntries())),

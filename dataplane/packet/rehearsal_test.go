@@ -1,8 +1,10 @@
 package packet
 
 import (
+	"errors"
 	"testing"
 
+	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 )
 
@@ -19,6 +21,33 @@ func TestRehearsalSharesOnlyWhatNoProgramWrites(t *testing.T) {
 		// The zone pairs are frozen instead: see bpf/egress.h.
 		if info.Flags&unix.BPF_F_RDONLY_PROG == 0 && name != programsMapZonePairs {
 			t.Errorf("programs may write %s", name)
+		}
+	}
+}
+
+// The answer to a packet does not hang on those that were played before: first pieces of fragments and claims on quotas go with
+// the flows.
+func TestARehearsalForgets(t *testing.T) {
+	w := newTown(t)
+	r, err := w.open().Rehearse()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for _, m := range []*ebpf.Map{r.objects.Fragments, r.objects.SegmentPairs} {
+		for i := range byte(3) {
+			key, value := make([]byte, m.KeySize()), make([]byte, m.ValueSize())
+			key[0] = i
+			if err := m.Put(key, value); err != nil {
+				t.Fatal(m, err)
+			}
+		}
+		if err := r.forget(); err != nil {
+			t.Fatal(err)
+		}
+		var left []byte
+		if err := m.NextKey(nil, &left); !errors.Is(err, ebpf.ErrKeyNotExist) {
+			t.Errorf("%s holds %x (%v)", m, left, err)
 		}
 	}
 }
