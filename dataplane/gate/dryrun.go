@@ -6,10 +6,10 @@ import (
 )
 
 // Check tells why a generation would be refused, with what the programs did with the packets that the proof names; nil when it
-// would not. Nothing changes.
+// would not. Nothing changes, and nothing waits for it but another check: not the end of a trial, not who confirms one.
 func (g *Gate) Check(n Generation) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+	g.checking.Lock()
+	defer g.checking.Unlock()
 	if err := checkObjects(&n, g.anchors); err != nil {
 		return &Refusal{Problems: err}
 	}

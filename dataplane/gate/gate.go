@@ -44,6 +44,8 @@ type Gate struct {
 	shaped   []bandwidth.Tree // queues that may hold packets
 	waiting  bool             // they may hold some that were let in before a zone was cut off
 
+	checking sync.Mutex // one check at a time: it takes the room of a whole generation
+
 	mu      sync.Mutex  // one change at a time
 	current *Generation // in force; nil before the first
 	digest  string      // of current

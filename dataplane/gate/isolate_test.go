@@ -110,3 +110,22 @@ func TestCuttingOffIsTriedAgain(t *testing.T) {
 	g.shaped = []bandwidth.Tree{{Device: "lo", Classes: []bandwidth.Class{{Name: "bulk"}}}}
 	cut("") // nothing that was let in before waits there any more
 }
+
+// Nor does a check wait for a generation, or anything for a check.
+func TestACheckWaitsForNoGeneration(t *testing.T) {
+	g := isolating(t)
+	g.stand.Core = g.core
+	var waited atomic.Bool
+	g.mu.Lock()
+	late := time.AfterFunc(10*time.Second, func() {
+		waited.Store(true)
+		g.mu.Unlock()
+	})
+	err := g.Check(Generation{Revision: "next"})
+	if late.Stop() {
+		g.mu.Unlock()
+	}
+	if waited.Load() {
+		t.Errorf("it waited for the generation; %v", err)
+	}
+}

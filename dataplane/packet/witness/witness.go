@@ -10,6 +10,7 @@ package witness
 import (
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/sekisho/sekisho/dataplane/anchors"
@@ -22,10 +23,11 @@ import (
 const Most = 16
 
 // Stand is where a gate's packets are played. The zero value with a core is ready; the programs are loaded for the first
-// refusal and kept for the next, so that who is refused again and again costs little. One caller at a time.
+// refusal and kept for the next, so that who is refused again and again costs little. Its methods may be called from several goroutines.
 type Stand struct {
 	Core *packet.Core
 
+	mu        sync.Mutex
 	rehearsal *packet.Rehearsal
 }
 
@@ -34,6 +36,8 @@ func (s *Stand) Replay(staged *packet.Staged, a *anchors.Anchors, violations []p
 	if !slices.ContainsFunc(violations, func(v proof.Violation) bool { return v.Counterexample != nil }) {
 		return
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var err error
 	if s.rehearsal == nil {
 		s.rehearsal, err = s.Core.Rehearse()
@@ -53,6 +57,8 @@ func (s *Stand) Replay(staged *packet.Staged, a *anchors.Anchors, violations []p
 
 // Close lets go of the programs.
 func (s *Stand) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.rehearsal == nil {
 		return nil
 	}
