@@ -181,7 +181,7 @@ func TestShadowedRecordsMayGo(t *testing.T) {
 			for _, dst := range addrs {
 				n = (n + 1) % len(ports)
 				f := flow{src, dst, ports[n].Proto, ports[n].Lo}
-				if src.Is4() != dst.Is4() {
+				if !f.real() {
 					continue
 				}
 				all := permitted(cfg, f)
