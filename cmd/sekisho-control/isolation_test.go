@@ -40,19 +40,7 @@ func TestRootCutsOffInNobodyElsesName(t *testing.T) {
 	}))
 	go srv.Serve(l)
 	t.Cleanup(func() { srv.Close() })
-	signer, verifier, err := audit.GenerateKey("sekisho.test/audit")
-	if err != nil {
-		t.Fatal(err)
-	}
-	log, err := audit.Open(filepath.Join(dir, "audit"), signer, verifier, time.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	db, err := store.OpenBolt(filepath.Join(dir, "state.db"), time.Second, time.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close(); log.Close() })
+	db, log := records(t, dir)
 	a := &admin{alarm: emergency.New(emergency.Options{Dataplane: sock, Store: db, Journal: audit.NewJournal(db, log)})}
 	for _, x := range []struct {
 		what, query, body string
@@ -80,4 +68,23 @@ func TestRootCutsOffInNobodyElsesName(t *testing.T) {
 			t.Errorf("%s: the log has %+v, want actor %q", x.what, all, x.by)
 		}
 	}
+}
+
+// records opens a store and a log in dir, until the test ends.
+func records(t *testing.T, dir string) (store.Store, *audit.Log) {
+	t.Helper()
+	signer, verifier, err := audit.GenerateKey("sekisho.test/audit")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := audit.Open(filepath.Join(dir, "audit"), signer, verifier, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := store.OpenBolt(filepath.Join(dir, "state.db"), time.Second, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close(); log.Close() })
+	return db, log
 }

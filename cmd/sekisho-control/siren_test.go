@@ -12,7 +12,6 @@ import (
 	"github.com/sekisho/sekisho/controlplane/config/revision"
 	"github.com/sekisho/sekisho/controlplane/emergency"
 	"github.com/sekisho/sekisho/controlplane/monitor"
-	"github.com/sekisho/sekisho/controlplane/store"
 	"github.com/sekisho/sekisho/controlplane/web"
 	"github.com/sekisho/sekisho/dataplane/anchors"
 	plane "github.com/sekisho/sekisho/dataplane/gate"
@@ -67,19 +66,7 @@ func TestConsoleCutsOffForThePerson(t *testing.T) {
 	go srv.Serve(l)
 	t.Cleanup(func() { srv.Close() })
 
-	signer, verifier, err := audit.GenerateKey("sekisho.test/audit")
-	if err != nil {
-		t.Fatal(err)
-	}
-	log, err := audit.Open(filepath.Join(dir, "audit"), signer, verifier, time.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	db, err := store.OpenBolt(filepath.Join(dir, "state.db"), time.Second, time.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close(); log.Close() })
+	db, log := records(t, dir)
 	s := siren{
 		desk: emergency.New(emergency.Options{Dataplane: sock, Store: db, Journal: audit.NewJournal(db, log)}),
 		eye:  monitor.New(monitor.Options{Dataplane: sock, Head: func() *revision.Head { return nil }, AuditSize: func() (int64, time.Time) { return 0, time.Time{} }, Now: time.Now}),

@@ -152,7 +152,7 @@ var slips = []slip{
 }
 
 // Whatever the loader writes wrongly either cannot be read back, or is not what was sent: the gate compares the two hashes before
-// it swaps (gate.Examine). The list is printed with -v.
+// it swaps (gate.Stage). The list is printed with -v.
 func TestEverySlipOfTheLoaderIsCaught(t *testing.T) {
 	sent := everything()
 	want, good := Hash(sent), mustEncode(t, sent)
