@@ -25,7 +25,7 @@ func (c *checker) cells() {
 		case i > 0 && crossing(&cells[i-1]) == crossing(cell):
 			c.fault(Tables, "the cell of classes %d -> %d and port class %d is entered twice", cell.Src, cell.Dst, cell.Port)
 			continue
-		case src == nil || dst == nil || len(c.port[cell.Port]) == 0 || c.rule[cell.Rule] == nil:
+		case src == nil || dst == nil || !c.facts[cell.Port].known || c.rule.by(cell.Rule) == nil:
 			c.fault(Tables, "the cell of classes %d -> %d, port class %d, rule %d names something that does not exist", cell.Src, cell.Dst, cell.Port, cell.Rule)
 			continue
 		case cell.BWClass > 63:
@@ -34,7 +34,9 @@ func (c *checker) cells() {
 		c.zones(cell, src, dst)
 		c.initiator(cell, src, dst)
 		c.ownZone(cell, src, dst)
-		c.complaints(cell)
+		if c.facts[cell.Port].complains {
+			c.complaints(cell)
+		}
 	}
 	all := byRow(cells)
 	for rest := cells; len(rest) > 0; {
@@ -56,7 +58,7 @@ func (c *checker) directions(there, back []packet.Cell) {
 	named := map[string]bool{}
 	asked := map[uint32]bool{}
 	for i := range back {
-		if r := c.rule[back[i].Rule]; r != nil && !asked[r.ID] {
+		if r := c.rule.by(back[i].Rule); r != nil && !asked[r.ID] {
 			asked[r.ID] = true
 			for _, record := range r.Records {
 				named[record] = true
@@ -65,7 +67,7 @@ func (c *checker) directions(there, back []packet.Cell) {
 	}
 	clear(asked)
 	for i := range there {
-		r := c.rule[there[i].Rule]
+		r := c.rule.by(there[i].Rule)
 		if r == nil || asked[r.ID] {
 			continue
 		}
@@ -85,12 +87,14 @@ func byCrossing(a, b packet.Cell) int { return cmp.Compare(crossing(&a), crossin
 
 // inOrder is cells by key; canonical tables are already.
 func inOrder(cells []packet.Cell) []packet.Cell {
-	if slices.IsSortedFunc(cells, byCrossing) {
-		return cells
+	for i := 1; i < len(cells); i++ {
+		if crossing(&cells[i]) < crossing(&cells[i-1]) {
+			out := slices.Clone(cells)
+			slices.SortStableFunc(out, byCrossing)
+			return out
+		}
 	}
-	out := slices.Clone(cells)
-	slices.SortStableFunc(out, byCrossing)
-	return out
+	return cells
 }
 
 // rows is cells in order, and where those of each initiator class begin; those of the next one begin where they end.
@@ -123,11 +127,9 @@ func (r rows) between(src, dst uint16) []packet.Cell {
 
 // zones: I1, I2, I3, I13, and that an uplink joins nothing.
 func (c *checker) zones(cell *packet.Cell, src, dst *member) {
-	for x := anchors.None; x < anchors.Zones; x++ {
-		for y := anchors.None; y < anchors.Zones; y++ {
-			if src.zones.has(x) && dst.zones.has(y) {
-				c.zonePair(cell, src, dst, x, y)
-			}
+	for from := src.zones; from != 0; from &= from - 1 {
+		for to := dst.zones; to != 0; to &= to - 1 {
+			c.zonePair(cell, src, dst, from.first(), to.first())
 		}
 	}
 }
@@ -143,7 +145,7 @@ func (c *checker) zonePair(cell *packet.Cell, src, dst *member, x, y anchors.Zon
 		c.violate("I13", cell, "a cell joins the management zone to another (%s -> %s)", x, y)
 	case x != y && (x == anchors.Uplink || y == anchors.Uplink):
 		c.violate("I10", cell, "a cell joins an uplink to a zone (%s -> %s): a line carries only the gate's tunnel", x, y)
-	case x == anchors.Uplink && src.Kind != packet.KindLocal && dst.Kind != packet.KindLocal:
+	case x == anchors.Uplink && !src.local && !dst.local:
 		c.violate("I10", cell, "a cell forwards on an uplink: a line carries only the gate's tunnel")
 	case either(anchors.MyNumber, anchors.LGWAN):
 		c.single(cell, src, dst)
@@ -191,7 +193,7 @@ func hasServices(proto uint8) bool {
 
 // recorded: I3. What crosses zones stands on a designated communication, not on a record that the gate makes for itself.
 func (c *checker) recorded(cell *packet.Cell, x, y anchors.Zone) {
-	r := c.rule[cell.Rule]
+	r := c.rule.by(cell.Rule)
 	if !slices.ContainsFunc(r.Records, func(s string) bool { return s != "" && !strings.HasPrefix(s, own) }) {
 		c.violate("I3", cell, "a cell joins %s and %s without a designated communication", x, y)
 	}
@@ -200,21 +202,19 @@ func (c *checker) recorded(cell *packet.Cell, x, y anchors.Zone) {
 // initiator: I5 for the ends that may never open, or be opened, freely: the gate itself and the portals.
 func (c *checker) initiator(cell *packet.Cell, src, dst *member) {
 	switch {
-	case src.Kind == packet.KindLocal && dst.Kind == packet.KindLocal:
+	case src.local && dst.local:
 		c.violate("I5", cell, "a cell joins the gate to itself")
-	case src.Kind == packet.KindLocal:
+	case src.local:
 		if why := c.offered(cell, src, dst, true); why != "" {
 			c.violate("I5", cell, "the gate itself would open: %s", why)
 		}
-	case dst.Kind == packet.KindLocal:
+	case dst.local:
 		if why := c.offered(cell, dst, src, false); why != "" {
 			c.violate("I5", cell, "the gate itself would be opened: %s", why)
 		}
 	}
-	if src.Kind != packet.KindLocal {
-		if a := c.anchorOf(src.Segment); a != nil && a.Attach == anchors.AttachPortal {
-			c.violate("I5", cell, "a portal would open: a portal answers only")
-		}
+	if src.portal && !src.local {
+		c.violate("I5", cell, "a portal would open: a portal answers only")
 	}
 }
 
@@ -300,7 +300,7 @@ func (c *checker) registered(x *Counterexample) bool {
 }
 
 func (c *checker) records(cell *packet.Cell) []string {
-	if r := c.rule[cell.Rule]; r != nil {
+	if r := c.rule.by(cell.Rule); r != nil {
 		return r.Records
 	}
 	return nil

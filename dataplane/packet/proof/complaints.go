@@ -11,13 +11,8 @@ import "github.com/sekisho/sekisho/dataplane/packet"
 // (I4), and in a segment that carries groups they stand for the class of one of the gate's own addresses there. Every cell
 // towards that class is a local service of the anchors (I5).
 func (c *checker) complaints(cell *packet.Cell) {
-	for _, r := range c.port[cell.Port] {
-		for typ := uint32(r.Lo); typ <= uint32(r.Hi); typ++ {
-			if complains(r.Proto, uint16(typ)) {
-				c.violate("I12", cell, "a cell names %s: an ICMP error passes by the flow of the packet that it quotes, and by no record", service(r.Proto, uint16(typ)))
-				return
-			}
-		}
+	if r, ok := complaint(c.port[cell.Port]); ok {
+		c.violate("I12", cell, "a cell names %s: an ICMP error passes by the flow of the packet that it quotes, and by no record", service(r.Proto, r.Lo))
 	}
 }
 

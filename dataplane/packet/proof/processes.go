@@ -11,20 +11,14 @@ import (
 // its own zone only. Its zone is that of the segment in which the anchors give the gate that address.
 
 // process tells whether a class stands for local processes.
-func (c *checker) process(m *member) bool {
-	if m.Kind == packet.KindLocal {
-		return true
-	}
-	a := c.anchorOf(m.Segment)
-	return a != nil && a.Attach == anchors.AttachPortal
-}
+func (m *member) process() bool { return m.local || m.portal }
 
 // processes: the addresses of a local process lie in the segment of its class, by the anchors, and nowhere else. Two addresses
 // in one class would be one process in two zones.
 func (c *checker) processes() {
 	for i := range c.t.Classes {
 		m := c.class[c.t.Classes[i].ID]
-		if m == nil || m.Class != &c.t.Classes[i] || !c.process(m) {
+		if m == nil || m.Class != &c.t.Classes[i] || !m.process() {
 			continue
 		}
 		for _, j := range m.hosts {
@@ -45,13 +39,13 @@ func idOf(s *anchors.Segment) string {
 
 // ownZone: a local process neither opens nor answers beyond its own zone, whatever a record says.
 func (c *checker) ownZone(cell *packet.Cell, src, dst *member) {
-	if !c.process(src) && !c.process(dst) {
+	if !src.process() && !dst.process() {
 		return
 	}
 	from, to := c.zoneOf(src.Segment), c.zoneOf(dst.Segment)
 	switch {
 	case from == to:
-	case c.process(src):
+	case src.process():
 		c.violate("I9", cell, "a local process of %s would open into %s: it belongs to its own zone only", from, to)
 	default:
 		c.violate("I9", cell, "a local process of %s would be opened from %s: it belongs to its own zone only", to, from)

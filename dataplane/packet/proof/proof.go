@@ -15,6 +15,7 @@ package proof
 
 import (
 	"fmt"
+	"math/bits"
 	"net/netip"
 	"strings"
 
@@ -139,9 +140,10 @@ type checker struct {
 	anchored []*anchors.Segment
 	class    []*member
 	port     [][]packet.PortRange
+	facts    []portFacts // of port
 
 	byAddr map[netip.Addr]int // index in t.Hosts
-	rule   map[uint32]*packet.Rule
+	rule   ruleBook
 
 	found   []Violation
 	seen    map[string]int // place in found by key
@@ -157,6 +159,8 @@ type member struct {
 	hosts    []int   // indexes in t.Hosts
 	prefixes []int   // indexes in t.Prefixes
 	zones    zoneSet // of its segment and of every address, by the anchors
+	local    bool    // the gate itself
+	portal   bool
 }
 
 // zoneSet is a bit set of zones.
@@ -164,6 +168,7 @@ type zoneSet uint8
 
 func (z zoneSet) has(zone anchors.Zone) bool { return z&(1<<zone) != 0 }
 func (z *zoneSet) add(zone anchors.Zone)     { *z |= 1 << zone }
+func (z zoneSet) first() anchors.Zone        { return anchors.Zone(bits.TrailingZeros8(uint8(z))) }
 
 // numbers is how many different numbers segments, classes and ports can have in tables that nobody has checked yet.
 const numbers = 1 << 16
@@ -176,7 +181,7 @@ func newChecker(t *packet.Tables, a *anchors.Anchors) *checker {
 		class:    make([]*member, numbers),
 		port:     make([][]packet.PortRange, numbers),
 		byAddr:   make(map[netip.Addr]int, len(t.Hosts)),
-		rule:     make(map[uint32]*packet.Rule, len(t.Rules)),
+		rule:     newRuleBook(t.Rules),
 		seen:     map[string]int{},
 	}
 	named := make(map[string]*anchors.Segment, len(a.Segments))
@@ -189,7 +194,10 @@ func newChecker(t *packet.Tables, a *anchors.Anchors) *checker {
 	}
 	for i := range t.Classes {
 		k := &t.Classes[i]
-		m := &member{Class: k}
+		m := &member{Class: k, local: k.Kind == packet.KindLocal}
+		if s := c.anchorOf(k.Segment); s != nil {
+			m.portal = s.Attach == anchors.AttachPortal
+		}
 		m.zones.add(c.zoneOf(k.Segment))
 		c.class[k.ID] = m
 	}
@@ -219,9 +227,7 @@ func newChecker(t *packet.Tables, a *anchors.Anchors) *checker {
 	for _, r := range t.Ports {
 		c.port[r.Class] = append(c.port[r.Class], r)
 	}
-	for i := range t.Rules {
-		c.rule[t.Rules[i].ID] = &t.Rules[i]
-	}
+	c.facts = factsOf(c.port)
 	return c
 }
 

@@ -65,8 +65,8 @@ func (c *checker) rules() {
 // chain follows a rule to the end of its chain. A rule names the records of all that are asked after it, so that whoever
 // looks at a cell's rule knows all that permits the cell.
 func (c *checker) chain(head *packet.Rule) {
-	next := c.rule[head.Next]
-	for n, r := 2, next; ; n, r = n+1, c.rule[r.Next] {
+	next := c.rule.by(head.Next)
+	for n, r := 2, next; ; n, r = n+1, c.rule.by(r.Next) {
 		switch {
 		case r == nil || n == 2 && r.ID <= head.ID:
 			c.fault(Tables, "rule %d: the next rule of its chain does not exist or goes back", head.ID)
