@@ -8,78 +8,6 @@ import (
 	"github.com/sekisho/sekisho/dataplane/packet"
 )
 
-// expect looks every product of the document up among the cells, for one IP version.
-func (k *checker) expect(f space.Family) {
-	var srcs, dsts []side
-	for i := range k.d.Permits {
-		p := &k.d.Permits[i]
-		if srcs = k.sources(srcs[:0], p, f); len(srcs) == 0 {
-			continue
-		}
-		dsts = k.destinations(dsts[:0], p, f)
-		for _, d := range dsts {
-			k.products(int32(i), f, srcs, d)
-		}
-	}
-}
-
-// side is a class with the ports that a record names there, as destination.
-type side struct {
-	class uint16
-	ports *reading.Ports
-}
-
-// products: every pair of classes has, for every port class, a cell that names the record.
-func (k *checker) products(record int32, f space.Family, srcs []side, d side) {
-	p := &k.d.Permits[record]
-	ports := k.portsOf(d.ports, f)
-	for _, s := range srcs {
-		if !joins(p, k.segment[s.class], k.segment[d.class]) {
-			continue
-		}
-		if len(ports.wrong) > 0 {
-			var all []space.Packet
-			for _, w := range ports.wrong {
-				all = append(all, k.packet(f, s.class, d.class, w))
-			}
-			k.sure(k.differ(fmt.Sprintf("record %q: a port is in no class, or in one with ports that it does not name", p.Record), p.Record, all...))
-		}
-		for _, port := range ports.classes {
-			c := k.find(s.class, d.class, port)
-			if c < 0 {
-				k.sure(k.differ(fmt.Sprintf("record %q: a cell is missing", p.Record), p.Record, k.packet(f, s.class, d.class, k.first(d.ports, f, port))))
-				continue
-			}
-			if n := k.rule[c]; n != nil {
-				if at := k.used[f][c]; int(at) < len(n.records) && n.records[at] == record {
-					k.used[f][c]++
-					continue
-				}
-			}
-			k.sure(k.differ(fmt.Sprintf("record %q: rule %d does not name it where it should", p.Record, k.cells[c].Rule), p.Record, k.packet(f, s.class, d.class, k.first(d.ports, f, port))))
-		}
-	}
-}
-
-// joins tells whether a permit holds between two segments.
-func joins(p *reading.Permit, from, to int32) bool { return p.Own || from != to }
-
-// first is a port of a port class that is among p.
-func (k *checker) first(p *reading.Ports, f space.Family, class uint16) space.Port {
-	for _, r := range k.ranges {
-		if r.Class == class && r.Lo <= r.Hi {
-			if in := p.By[f].Intersect(space.Ports{space.Span(r.Proto, r.Lo, r.Hi)}); len(in) > 0 {
-				return in[0].Lo
-			}
-		}
-	}
-	return k.example[f][class]
-}
-
-func (k *checker) packet(f space.Family, src, dst uint16, port space.Port) space.Packet {
-	return space.Packet{Src: k.units[k.sample[f][src]].lo, Dst: k.units[k.sample[f][dst]].lo, Port: port}
-}
-
 // sources adds the classes of those that a record lets open: each as a whole.
 func (k *checker) sources(out []side, p *reading.Permit, f space.Family) []side {
 	k.turn++
@@ -93,7 +21,7 @@ func (k *checker) sources(out []side, p *reading.Permit, f space.Family) []side 
 	}
 	out = k.gather(out, f, func(u, other int32) bool {
 		for _, e := range p.From {
-			if t := k.opened(p, e, f); t != nil && e.Addrs.Contains(k.units[u].lo) {
+			if t := k.opened(p, e, f); t != nil && e.Addrs().Contains(k.units[u].lo) {
 				dst, port := k.units[k.ends[f][t.Number][0].from].lo, t.Ports.By[f][0].Lo
 				packets := []space.Packet{{Src: k.units[u].lo, Dst: dst, Port: port}}
 				if other >= 0 {
@@ -127,7 +55,7 @@ func (k *checker) destinations(out []side, p *reading.Permit, f space.Family) []
 	out = k.gather(out, f, func(u, other int32) bool {
 		for _, t := range p.To {
 			e := k.opens(p, t, f)
-			if e == nil || !t.Addrs.Contains(k.units[u].lo) {
+			if e == nil || !t.Addrs().Contains(k.units[u].lo) {
 				continue
 			}
 			src := k.units[k.ends[f][e.Number][0].from].lo

@@ -19,26 +19,55 @@ type named struct {
 // stranger is beyond every permit.
 const stranger int32 = 1 << 30
 
+// lists are rules by their numbers: a compiler gives them one after the other, tables of another make may do anything.
+type lists struct {
+	dense []*named
+	rest  map[uint32]*named
+}
+
+func newLists(rules int) lists { return lists{make([]*named, rules+1), map[uint32]*named{}} }
+
+func (l *lists) of(id uint32) *named {
+	if int64(id) < int64(len(l.dense)) {
+		return l.dense[id]
+	}
+	return l.rest[id]
+}
+
+func (l *lists) enter(id uint32, n *named) {
+	if int64(id) < int64(len(l.dense)) {
+		l.dense[id] = n
+		return
+	}
+	l.rest[id] = n
+}
+
 // rules resolves the records' names.
 func (k *checker) rules() {
 	numbers := make(map[string]int32, len(k.d.Permits))
 	for i := range k.d.Permits {
 		numbers[k.d.Permits[i].Record] = int32(i)
 	}
-	k.lists = make(map[uint32]*named, len(k.t.Rules))
-	all := make([]named, len(k.t.Rules))
+	k.lists = newLists(len(k.t.Rules))
+	all, names := make([]named, len(k.t.Rules)), 0
+	for i := range k.t.Rules {
+		names += len(k.t.Rules[i].Records)
+	}
+	records := make([]int32, 0, names) // of all rules, one after the other
 	for i := range k.t.Rules {
 		r := &k.t.Rules[i]
 		n := &all[i]
-		n.Rule, n.cell, n.records = r, -1, make([]int32, 0, len(r.Records))
+		n.Rule, n.cell = r, -1
+		begin := len(records)
 		for j, name := range r.Records {
 			p, ok := numbers[name]
 			if !ok {
 				p = stranger + int32(j)
 				k.fault(Fault{What: fmt.Sprintf("rule %d names record %q, which the configuration does not have in force", r.ID, name), Record: name})
 			}
-			n.records = append(n.records, p)
+			records = append(records, p)
 		}
+		n.records = records[begin:len(records):len(records)]
 		if !slices.IsSorted(n.records) {
 			k.fault(Fault{What: fmt.Sprintf("rule %d names %q in another order than the configuration", r.ID, r.Records)})
 			slices.Sort(n.records)
@@ -47,10 +76,10 @@ func (k *checker) rules() {
 			k.fault(Fault{What: fmt.Sprintf("rule %d names a record twice: %q", r.ID, r.Records)})
 			n.records = c
 		}
-		if k.lists[r.ID] != nil {
+		if k.lists.of(r.ID) != nil {
 			k.fault(Fault{What: fmt.Sprintf("rule %d is in the tables twice", r.ID)})
 		}
-		k.lists[r.ID] = n
+		k.lists.enter(r.ID, n)
 	}
 }
 
@@ -68,7 +97,7 @@ func (k *checker) index() {
 	k.rule = make([]*named, len(k.cells))
 	for i := range k.cells {
 		k.begin[int(k.cells[i].Src)+1]++
-		if n := k.lists[k.cells[i].Rule]; n != nil {
+		if n := k.lists.of(k.cells[i].Rule); n != nil {
 			k.rule[i] = n
 			if n.cell < 0 {
 				n.cell = int32(i)
@@ -116,7 +145,7 @@ func (k *checker) times() {
 		weeks[w.ID] = space.Of(in...)
 	}
 	for i := range k.t.Rules {
-		n := k.lists[k.t.Rules[i].ID]
+		n := k.lists.of(k.t.Rules[i].ID)
 		if n == nil || n.cell < 0 || slices.ContainsFunc(n.records, func(r int32) bool { return r >= stranger }) {
 			continue
 		}
@@ -135,7 +164,7 @@ func (k *checker) times() {
 func (k *checker) chain(head *named, want space.Times, weeks map[uint8]space.Week) {
 	var got space.Times
 	rules := 0
-	for n := head; n != nil && rules <= packet.MaxChain; n = k.lists[n.Next] {
+	for n := head; n != nil && rules <= packet.MaxChain; n = k.lists.of(n.Next) {
 		if rules > 0 {
 			k.tail(head, n, got, weeks)
 		}

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/sekisho/sekisho/controlplane/policy/reading"
 	"github.com/sekisho/sekisho/controlplane/policy/space"
 	"github.com/sekisho/sekisho/dataplane/packet"
 )
@@ -58,13 +59,36 @@ func (k *checker) cut() {
 		}
 		k.members[f][u.class]++
 	}
-	for _, e := range k.d.Ends {
-		for _, v := range e.Addrs {
-			f := space.FamilyOf(v.Lo)
-			k.ends[f][e.Number] = append(k.ends[f][e.Number], k.run(v))
+	for _, e := range k.d.Ends { // the members of a group stand before it
+		for f := range versions {
+			if len(e.Members) > 0 {
+				k.ends[f][e.Number] = k.together(e.Members, f)
+			}
+		}
+		if len(e.Members) == 0 {
+			for _, v := range e.Addrs() {
+				f := space.FamilyOf(v.Lo)
+				k.ends[f][e.Number] = append(k.ends[f][e.Number], k.run(v))
+			}
 		}
 	}
 	k.marks = newMarks(len(k.units), len(k.d.Ends))
+}
+
+// together joins the runs of a group's members: in their order, and more than once where two share an address.
+func (k *checker) together(members []*reading.Ends, f int) []run {
+	n := 0
+	for _, m := range members {
+		n += len(k.ends[f][m.Number])
+	}
+	if n == 0 {
+		return nil
+	}
+	out := make([]run, 0, n)
+	for _, m := range members {
+		out = append(out, k.ends[f][m.Number]...)
+	}
+	return out
 }
 
 // cuts are the first addresses of units. A group's ends have none that its members' have not.
@@ -77,8 +101,8 @@ func (k *checker) cuts() []netip.Addr {
 		}
 	}
 	for _, e := range k.d.Ends {
-		for _, v := range e.Addrs {
-			if !e.Group {
+		if len(e.Members) == 0 {
+			for _, v := range e.Addrs() {
 				add(v.Lo, v.Hi)
 			}
 		}

@@ -4,7 +4,7 @@
 // mean (package config) and not from the compiler: each record in force becomes a Permit: who may open (Ends), what may be
 // opened (Targets), and when; what the gate makes for itself, records named "gate:", is read from portals, tunnels and lines.
 // Names are resolved once and shared, so that reading 100,000 records costs what their names cost. Life cycle: Of is a pure
-// function of a Config without errors; nothing changes the result. Invariant: a packet may open a flow at a minute exactly when
+// function of a Config without errors; the result is for one goroutine at a time. Invariant: a packet may open a flow at a minute exactly when
 // some Permit has its source among From, its destination and port among To, and the minute in When; where both lie in one
 // segment, only for a permit of the gate's Own.
 package reading
@@ -48,9 +48,22 @@ type Target struct {
 // Ends are addresses of one segment that records name together.
 type Ends struct {
 	Number  int
-	Segment int // place in Config.Segments
-	Addrs   space.Addrs
-	Group   bool // joined from the ends of stations, which say where they begin and end
+	Segment int     // place in Config.Segments
+	Members []*Ends // the stations' that a group joins, in its order; none: addresses that are named by themselves
+
+	addrs space.Addrs // a group's are joined when they are asked for
+}
+
+// Addrs are all of the addresses. Not for two goroutines at once.
+func (e *Ends) Addrs() space.Addrs {
+	if e.addrs == nil {
+		var all space.Addrs
+		for _, m := range e.Members {
+			all = append(all, m.addrs...)
+		}
+		e.addrs = space.Of(all...)
+	}
+	return e.addrs
 }
 
 // Ports are what records name together, once as a whole and once as each IP version carries it.
@@ -128,7 +141,7 @@ func (d *Document) SegmentOf(a netip.Addr) (int, bool) {
 func (d *Document) SegmentAddrs(i int) space.Addrs { return d.segments[i] }
 
 func (r *reader) ends(segment int, a space.Addrs) *Ends {
-	e := &Ends{Number: len(r.Ends), Segment: segment, Addrs: a}
+	e := &Ends{Number: len(r.Ends), Segment: segment, addrs: a}
 	r.Ends = append(r.Ends, e)
 	return e
 }
@@ -142,13 +155,9 @@ func (r *reader) group(g *config.Group) {
 		if i < 0 {
 			i = len(in)
 			in = append(in, r.ends(s.Segment, nil))
-			in[i].Group = true
-			in[i].Addrs = make(space.Addrs, 0, len(g.Stations))
+			in[i].Members = make([]*Ends, 0, len(g.Stations))
 		}
-		in[i].Addrs = append(in[i].Addrs, s.Addrs...)
-	}
-	for _, e := range in {
-		e.Addrs = space.Of(e.Addrs...)
+		in[i].Members = append(in[i].Members, s)
 	}
 	r.groups[g.ID] = in
 	for _, id := range g.Services {
@@ -292,10 +301,10 @@ func (d *Document) Boxes(p *Permit) []space.Box {
 		var from space.Addrs
 		for _, e := range p.From {
 			if p.Own || e.Segment != t.Segment {
-				from = from.Union(e.Addrs)
+				from = from.Union(e.Addrs())
 			}
 		}
-		if b := (space.Box{From: from, To: t.Addrs, Ports: t.Ports.All, Times: p.When}); !b.Empty() {
+		if b := (space.Box{From: from, To: t.Addrs(), Ports: t.Ports.All, Times: p.When}); !b.Empty() {
 			out = append(out, b)
 		}
 	}
@@ -316,9 +325,9 @@ func (d *Document) Of(k space.Packet) []*Permit {
 		if src == dst && !p.Own {
 			continue
 		}
-		if slices.ContainsFunc(p.From, func(e *Ends) bool { return e.Segment == src && e.Addrs.Contains(k.Src) }) &&
+		if slices.ContainsFunc(p.From, func(e *Ends) bool { return e.Segment == src && e.Addrs().Contains(k.Src) }) &&
 			slices.ContainsFunc(p.To, func(t Target) bool {
-				return t.Segment == dst && t.Ports.By[f].Contains(k.Port) && t.Addrs.Contains(k.Dst)
+				return t.Segment == dst && t.Ports.By[f].Contains(k.Port) && t.Addrs().Contains(k.Dst)
 			}) {
 			out = append(out, p)
 		}

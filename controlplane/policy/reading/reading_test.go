@@ -19,7 +19,7 @@ func TestPermitsAndBoxesAgree(t *testing.T) {
 		d := reading.Of(cfg)
 		var addrs []netip.Addr
 		for _, e := range d.Ends {
-			for _, v := range e.Addrs {
+			for _, v := range e.Addrs() {
 				addrs = append(addrs, v.Lo, v.Hi)
 			}
 		}
