@@ -81,6 +81,7 @@ type Anchors struct {
 	PickUp   uint16    `yaml:"pick-up-seconds,omitempty" json:"pick-up-seconds,omitempty"` // for how long after a start of the machine TCP connections may go on that were open before; 0 = not at all
 	Segments []Segment `yaml:"segments" json:"segments"`
 	Tunnels  []Tunnel  `yaml:"tunnels,omitempty" json:"tunnels,omitempty"`
+	NAT      []NAT     `yaml:"nat,omitempty" json:"nat,omitempty"`
 	Services []Service `yaml:"services,omitempty" json:"services,omitempty"`
 }
 
@@ -114,7 +115,7 @@ type Router struct {
 	Behind []netip.Prefix `yaml:"behind" json:"behind"` // subset of the segment's prefixes
 }
 
-// Tunnel is one WireGuard device on one uplink; regions are its peers.
+// Tunnel is one WireGuard device on one uplink; the ends of regions are its peers.
 type Tunnel struct {
 	Device string `yaml:"device" json:"device"` // "wg0"
 	Line   string `yaml:"line" json:"line"`     // segment id (zone uplink) that carries the outer packets
@@ -122,14 +123,24 @@ type Tunnel struct {
 	Peers  []Peer `yaml:"peers" json:"peers"`
 }
 
-// Peer is a cloud region: whose packets it may send, and to which zone it belongs (through its segment).
+// Peer is one end of a cloud region: whose packets it may send, and to which zone it belongs (through its segment). A region
+// may have several, on one device or on several.
 type Peer struct {
-	ID        string         `yaml:"id" json:"id"`
-	Segment   string         `yaml:"segment" json:"segment"`       // id of a segment with attach: tunnel on this device
-	PublicKey string         `yaml:"public-key" json:"public-key"` // base64
+	ID        string         `yaml:"id" json:"id"`                 // unique within the file
+	Segment   string         `yaml:"segment" json:"segment"`       // id of a segment with attach: tunnel; its port is the first device with a peer for it
+	PublicKey string         `yaml:"public-key" json:"public-key"` // base64; ends of one region on different devices may share it
 	Endpoint  netip.AddrPort `yaml:"endpoint" json:"endpoint"`
 	Allowed   []netip.Prefix `yaml:"allowed" json:"allowed"` // equals the segment's prefixes
 	Probe     netip.Addr     `yaml:"probe" json:"probe,omitzero"`
+	TakesOver []string       `yaml:"takes-over,omitempty" json:"takes-over,omitempty"` // segments of the same zone whose prefixes it may carry while their own ends are down
+}
+
+// NAT is a 1:1 mapping (NETMAP): towards the region of Segment, an address of Inside appears as that of Outside with the same
+// host bits, and the region reaches it there only. IPv4; both of one length.
+type NAT struct {
+	Segment string       `yaml:"segment" json:"segment"`
+	Inside  netip.Prefix `yaml:"inside" json:"inside"`
+	Outside netip.Prefix `yaml:"outside" json:"outside"`
 }
 
 // Service is something the gate itself offers or originates in one segment.

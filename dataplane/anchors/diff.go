@@ -8,7 +8,7 @@ import (
 
 // Change is one thing that differs between two anchors files.
 type Change struct {
-	Object string `json:"object"`         // "segment in-net", "tunnel wg0", "region tokyo", "service echo", "file"
+	Object string `json:"object"`         // "segment in-net", "tunnel wg0", "region tokyo", "nat tokyo 198.18.10.0/24", "service echo", "file"
 	Field  string `json:"field"`          // as in the file; "": the whole object
 	From   string `json:"from,omitempty"` // "": it was not there
 	To     string `json:"to,omitempty"`
@@ -41,6 +41,7 @@ func Diff(from, to *Anchors) []Change {
 	}
 	each(d, "tunnel", from.Tunnels, to.Tunnels, func(t *Tunnel) string { return t.Device }, tunnelFields)
 	each(d, "region", regions(from), regions(to), func(r *region) string { return r.ID }, regionFields)
+	each(d, "nat", from.NAT, to.NAT, func(n *NAT) string { return n.Segment + " " + n.Inside.String() }, natFields)
 	each(d, "service", from.Services, to.Services, func(s *Service) string { return s.ID }, serviceFields)
 	return d.changes
 }
@@ -89,7 +90,11 @@ func regionFields(r *region) []field {
 	if r.Endpoint.IsValid() {
 		endpoint = r.Endpoint.String()
 	}
-	return []field{{"tunnel", r.tunnel}, {"segment", r.Segment}, {"public-key", r.PublicKey}, {"endpoint", endpoint}, {"allowed", list(r.Allowed)}, {"probe", probe}}
+	return []field{{"tunnel", r.tunnel}, {"segment", r.Segment}, {"public-key", r.PublicKey}, {"endpoint", endpoint}, {"allowed", list(r.Allowed)}, {"probe", probe}, {"takes-over", words(r.TakesOver)}}
+}
+
+func natFields(n *NAT) []field {
+	return []field{{"segment", n.Segment}, {"inside", n.Inside.String()}, {"outside", n.Outside.String()}}
 }
 
 func serviceFields(s *Service) []field {
@@ -169,6 +174,9 @@ func yes(b bool) string {
 	}
 	return ""
 }
+
+// words lists names without regard to order.
+func words(in []string) string { return strings.Join(slices.Sorted(slices.Values(in)), " ") }
 
 func list[T fmt.Stringer](in []T) string {
 	var out []string

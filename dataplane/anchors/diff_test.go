@@ -73,6 +73,9 @@ func TestDiffMissesNoField(t *testing.T) {
 	for _, f := range regionFields(&region{}) {
 		compared["region "+f.name]++
 	}
+	for _, f := range natFields(&NAT{}) {
+		compared["nat "+f.name]++
+	}
 	for _, f := range serviceFields(&Service{}) {
 		compared["service "+f.name]++
 	}
@@ -88,5 +91,6 @@ func TestDiffMissesNoField(t *testing.T) {
 	names("", Segment{}, "id")
 	names("tunnel ", Tunnel{}, "device", "peers")
 	names("region ", Peer{}, "id")
+	names("nat ", NAT{})
 	names("service ", Service{}, "id")
 }

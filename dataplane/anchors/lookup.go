@@ -31,6 +31,65 @@ func (a *Anchors) SegmentOf(addr netip.Addr) (*Segment, bool) {
 	return nil, false
 }
 
+// Carries tells whether a peer may carry the segment's packets: its own, or one that it takes over.
+func (p *Peer) Carries(segment string) bool {
+	return p.Segment == segment || slices.Contains(p.TakesOver, segment)
+}
+
+// Bundles groups the tunnel devices that share a segment, directly or through others: each packet of such a segment may use
+// any of them, so for segments, classes and flows they are one place. In the file's order; the first of each stands for it.
+func (a *Anchors) Bundles() [][]string {
+	first := map[string]int{} // bundle by segment
+	of := make([]int, len(a.Tunnels))
+	for i, t := range a.Tunnels {
+		of[i] = i
+		for _, p := range t.Peers {
+			for _, id := range append([]string{p.Segment}, p.TakesOver...) {
+				other, ok := first[id]
+				if !ok {
+					first[id] = of[i]
+					continue
+				}
+				keep, gone := min(other, of[i]), max(other, of[i])
+				for j := range of[:i+1] {
+					if of[j] == gone {
+						of[j] = keep
+					}
+				}
+				for id, b := range first {
+					if b == gone {
+						first[id] = keep
+					}
+				}
+			}
+		}
+	}
+	var out [][]string
+	for i := range a.Tunnels {
+		if of[i] != i {
+			continue
+		}
+		var bundle []string
+		for j, t := range a.Tunnels {
+			if of[j] == i {
+				bundle = append(bundle, t.Device)
+			}
+		}
+		out = append(out, bundle)
+	}
+	return out
+}
+
+// Bundle is the bundle that a tunnel device belongs to; any other device stands alone.
+func (a *Anchors) Bundle(device string) []string {
+	for _, b := range a.Bundles() {
+		if slices.Contains(b, device) {
+			return b
+		}
+	}
+	return []string{device}
+}
+
 // Device is the device by which the stack reaches the segment.
 func (s *Segment) Device() string { return DeviceName(s.Port, s.Outer, s.VLAN) }
 

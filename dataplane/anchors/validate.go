@@ -1,7 +1,6 @@
 package anchors
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
@@ -21,6 +20,7 @@ func (a *Anchors) Validate() error {
 	v.segments()
 	v.overlaps()
 	v.tunnels()
+	v.nat()
 	v.services()
 	return errors.Join(v.errs...)
 }
@@ -240,76 +240,6 @@ func (v *validator) overlaps() {
 		}
 		open = append(open, o)
 	}
-}
-
-func (v *validator) tunnels() {
-	devices, lines, keys, peers := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
-	for _, t := range v.a.Tunnels {
-		if t.Device == "" || devices[t.Device] {
-			v.fail("tunnel %q: device is empty or used twice", t.Device)
-		}
-		devices[t.Device] = true
-		line, ok := v.a.Segment(t.Line)
-		if !ok || line.Zone != Uplink || line.Attach != AttachPort {
-			v.fail("tunnel %q: line %q is no port segment of zone uplink", t.Device, t.Line)
-			line = &Segment{}
-		}
-		if lines[t.Line] {
-			v.fail("tunnel %q: line %q already carries a tunnel: one line, one device", t.Device, t.Line)
-		}
-		lines[t.Line] = true
-		if t.Listen == 0 {
-			v.fail("tunnel %q: listen port is missing", t.Device)
-		}
-		for _, p := range t.Peers {
-			if peers[p.Segment] {
-				v.fail("tunnel %q: segment %q has two peers", t.Device, p.Segment)
-			}
-			peers[p.Segment] = true
-			if keys[p.PublicKey] {
-				v.fail("tunnel %q: peer %q: its public key is that of another peer", t.Device, p.ID)
-			}
-			keys[p.PublicKey] = true
-			v.peer(&t, &p, line)
-		}
-	}
-	for i := range v.a.Segments {
-		if s := &v.a.Segments[i]; s.Attach == AttachTunnel && !peers[s.ID] {
-			v.fail("segment %q hangs on tunnel %s but no peer of it belongs to the segment", s.ID, s.Port)
-		}
-	}
-}
-
-func (v *validator) peer(t *Tunnel, p *Peer, line *Segment) {
-	if key, err := base64.StdEncoding.Strict().DecodeString(p.PublicKey); err != nil || len(key) != 32 {
-		v.fail("tunnel %q: peer %q: public key is not 32 bytes in base64", t.Device, p.ID)
-	}
-	if !p.Endpoint.IsValid() || p.Endpoint.Port() == 0 || !line.Contains(p.Endpoint.Addr()) || slices.Contains(line.Gate, p.Endpoint.Addr()) {
-		v.fail("tunnel %q: peer %q: endpoint %s does not lie in line %q", t.Device, p.ID, p.Endpoint, t.Line)
-	}
-	s, ok := v.a.Segment(p.Segment)
-	if !ok || s.Attach != AttachTunnel || s.Port != t.Device {
-		v.fail("tunnel %q: peer %q: %q is no segment on this tunnel", t.Device, p.ID, p.Segment)
-		return
-	}
-	if !samePrefixes(p.Allowed, s.Prefixes) {
-		v.fail("tunnel %q: peer %q may send from %v, but its segment %q holds %v: they must be equal", t.Device, p.ID, p.Allowed, s.ID, s.Prefixes)
-	}
-	if p.Probe.IsValid() && (!s.Contains(p.Probe) || slices.Contains(s.Gate, p.Probe)) {
-		v.fail("tunnel %q: peer %q: probe target %s does not lie in segment %q", t.Device, p.ID, p.Probe, s.ID)
-	}
-}
-
-func samePrefixes(a, b []netip.Prefix) bool {
-	key := func(list []netip.Prefix) []string {
-		var out []string
-		for _, p := range list {
-			out = append(out, p.String())
-		}
-		sort.Strings(out)
-		return out
-	}
-	return slices.Equal(key(a), key(b))
 }
 
 func (v *validator) services() {
