@@ -431,9 +431,12 @@ func common(a, b []tunnel.Spec) []tunnel.Spec {
 			var peers []tunnel.Peer
 			for _, p := range x.Peers {
 				for _, q := range y.Peers {
-					if p.PublicKey == q.PublicKey && p.Endpoint == q.Endpoint && samePrefixes(p.Allowed, q.Allowed) {
-						peers = append(peers, p)
+					if p.PublicKey != q.PublicKey || p.Endpoint != q.Endpoint || p.Region != q.Region || !samePrefixes(p.Allowed, q.Allowed) {
+						continue
 					}
+					p.TakesOver = slices.DeleteFunc(slices.Clone(p.TakesOver), func(r string) bool { return !slices.Contains(q.TakesOver, r) })
+					p.Preshared = p.Preshared || q.Preshared
+					peers = append(peers, p)
 				}
 			}
 			x.Peers = peers

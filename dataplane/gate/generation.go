@@ -24,21 +24,23 @@ import (
 // Generation is everything that the control side may ask for, at once. The backstop is not in it: the dataplane derives it
 // from the anchors alone.
 type Generation struct {
-	Revision  string           `json:"revision"`
-	Tables    packet.Tables    `json:"tables"`
-	Routes    []Route          `json:"routes"`
-	Tunnels   []tunnel.Spec    `json:"tunnels"`
-	Bandwidth []bandwidth.Tree `json:"bandwidth"`
+	Revision    string              `json:"revision"`
+	Tables      packet.Tables       `json:"tables"`
+	Routes      []Route             `json:"routes"`
+	Tunnels     []tunnel.Spec       `json:"tunnels"`
+	Preferences []tunnel.Preference `json:"preferences,omitempty"`
+	Bandwidth   []bandwidth.Tree    `json:"bandwidth"`
 }
 
 // Digest names the whole generation, in 64 hexadecimal digits; Revision and epoch of the tables do not count.
 func (g Generation) Digest() string {
 	rest := struct {
-		Tables    string
-		Routes    []Route
-		Tunnels   []tunnel.Spec
-		Bandwidth []bandwidth.Tree
-	}{packet.Hash(g.Tables), g.Routes, g.Tunnels, g.Bandwidth}
+		Tables      string
+		Routes      []Route
+		Tunnels     []tunnel.Spec
+		Preferences []tunnel.Preference
+		Bandwidth   []bandwidth.Tree
+	}{packet.Hash(g.Tables), g.Routes, g.Tunnels, g.Preferences, g.Bandwidth}
 	b, err := json.Marshal(rest)
 	if err != nil {
 		return "" // nothing in it fails to be written; an empty digest equals no other

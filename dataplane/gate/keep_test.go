@@ -51,6 +51,15 @@ func TestGenerationIsKept(t *testing.T) {
 	}
 }
 
+// Who compares generations by digest must see that a class goes another way.
+func TestDigestCountsPreferences(t *testing.T) {
+	one := Generation{Preferences: []tunnel.Preference{{Class: 4, Devices: []string{"wg0", "wg1"}}}}
+	other := Generation{Preferences: []tunnel.Preference{{Class: 4, Devices: []string{"wg1", "wg0"}}}}
+	if one.Digest() == other.Digest() || one.Digest() == (Generation{}).Digest() {
+		t.Error("generations whose classes go other ways have one digest")
+	}
+}
+
 // Peers that the next generation changes in any way are gone before the tables change.
 func TestCommonKeepsOnlyWhatStays(t *testing.T) {
 	peer := func(id, key, endpoint, allowed string) tunnel.Peer {
@@ -69,5 +78,12 @@ func TestCommonKeepsOnlyWhatStays(t *testing.T) {
 	got := common(now, next)
 	if len(got) != 1 || len(got[0].Peers) != 1 || got[0].Peers[0].ID != "stays" {
 		t.Errorf("common part %+v: want wg0 with the peer that stays", got)
+	}
+	// The session outlives a change of what the peer may carry for others; the right goes first and comes last.
+	a, b := peer("tokyo", "A", "192.0.2.1:1", "198.51.100.0/26"), peer("tokyo", "A", "192.0.2.1:1", "198.51.100.0/26")
+	a.TakesOver, b.TakesOver = []string{"osaka", "nagoya"}, []string{"osaka", "sendai"}
+	got = common([]tunnel.Spec{{Device: "wg0", Peers: []tunnel.Peer{a}}}, []tunnel.Spec{{Device: "wg0", Peers: []tunnel.Peer{b}}})
+	if d := cmp.Diff([]string{"osaka"}, got[0].Peers[0].TakesOver); d != "" {
+		t.Errorf("what the peer may carry in between differs (-want +got):\n%s", d)
 	}
 }
