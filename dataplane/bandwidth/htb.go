@@ -55,6 +55,8 @@ func (t Tree) Check() error {
 			return fmt.Errorf("bandwidth class %q of %s: number %d: want 1..63", c.Name, t.Device, c.ID)
 		case seen[c.ID]:
 			return fmt.Errorf("bandwidth class %q of %s: number %d is taken", c.Name, t.Device, c.ID)
+		case c.Latency != "" && c.Latency != Interactive && c.Latency != Bulk:
+			return fmt.Errorf("bandwidth class %q of %s: latency %q: want %q or %q", c.Name, t.Device, c.Latency, Interactive, Bulk)
 		case c.Priority > 7:
 			return fmt.Errorf("bandwidth class %q of %s: priority %d: want 0..7", c.Name, t.Device, c.Priority)
 		case c.Guarantee == 0 || c.Guarantee > c.Ceiling || c.Ceiling > t.Rate:
@@ -75,6 +77,9 @@ func (t Tree) Check() error {
 	return nil
 }
 
+// Promise is how much of the line's rate guarantees may take together, bit/s: what the root sends.
+func (t Tree) Promise() uint64 { return uint64(float64(t.Rate) * belowLine) }
+
 // Apply makes the device carry the tree. A device with our tree keeps it: classes are changed, added and removed in place.
 func Apply(t Tree) error {
 	if err := t.Check(); err != nil {
@@ -87,7 +92,7 @@ func Apply(t Tree) error {
 	if err := root(link); err != nil {
 		return fmt.Errorf("shape %s: %w", t.Device, err)
 	}
-	line := uint64(float64(t.Rate) * belowLine)
+	line := t.Promise()
 	if err := class(link, t, netlink.HANDLE_ROOT, handle(rootMinor), line, line, 0); err != nil {
 		return fmt.Errorf("shape %s: root class: %w", t.Device, err)
 	}

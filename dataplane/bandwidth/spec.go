@@ -14,6 +14,14 @@ type Class struct {
 	Name      string `json:"name"`
 	Guarantee uint64 `json:"guarantee"` // bit/s
 	Ceiling   uint64 `json:"ceiling"`   // bit/s
-	Priority  uint8  `json:"priority"`  // 0 first .. 7 last, for spare bandwidth
+	Priority  uint8  `json:"priority"`  // 0 first .. 7 last, for spare bandwidth and when a line is down
 	Default   bool   `json:"default"`   // takes what no record assigns; exactly one
+	Latency   string `json:"latency,omitempty"`
+	Order     uint8  `json:"order,omitempty"` // place of this line in the class's order of preference, 0 first
 }
+
+// Latency classes: how long a packet may wait in its own class's queue.
+const (
+	Interactive = "interactive" // screens and calls: a short queue, better a loss than a late packet
+	Bulk        = "bulk"        // copies and backups: a long queue that keeps the line busy; "" is the same
+)
