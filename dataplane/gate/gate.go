@@ -24,6 +24,7 @@ import (
 	"github.com/sekisho/sekisho/dataplane/packet/witness"
 	"github.com/sekisho/sekisho/dataplane/place"
 	"github.com/sekisho/sekisho/dataplane/tunnel"
+	"github.com/sekisho/sekisho/dataplane/tunnel/measure"
 )
 
 // Gate holds the network of one instance, in the process's network namespace.
@@ -33,6 +34,7 @@ type Gate struct {
 	core     *packet.Core
 	tunnels  *tunnel.Set
 	meter    bandwidth.Meter
+	measured measure.Recorder
 	events   *hub
 	log      *slog.Logger
 
@@ -463,6 +465,7 @@ func (g *Gate) Run(ctx context.Context) {
 	trials.Go(func() { g.watchTrial(ctx) })
 	go g.events.run(ctx, g.core, g.log)
 	go g.keepIsolation(ctx)
+	go g.keepMeasures(ctx)
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	changed := changes(ctx, g.log)

@@ -1,0 +1,283 @@
+package measure
+
+import (
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// Reading is what one look at a line saw. Counters only grow; one that went back was made anew and counts from zero.
+type Reading struct {
+	Line, Device string
+	Classes      []Class
+	Ends         []End
+	Whole        Tally // the line's own probes and, where both sides count all packets, its total
+	RateUp       uint64
+	RateDown     uint64
+	OverheadUp   int
+	OverheadDown int
+}
+
+// Class is one bandwidth class of a line.
+type Class struct {
+	Name string
+	Tally
+	GuaranteeUp, CeilingUp     uint64 // bit/s
+	GuaranteeDown, CeilingDown uint64
+}
+
+// Tally is the counters of a class, or of a line.
+type Tally struct {
+	Up, Down   *Counters // nil: nobody counts that direction
+	Sent, Lost uint64    // probes
+	Trips      []time.Duration
+}
+
+// Counters of one direction. Arrived is what the other side of the line counted of it.
+type Counters struct {
+	Bytes, Packets, Drops uint64
+	Backlog               uint64
+	Arrived               *uint64 // bytes; nil: not known
+}
+
+// End is one far end behind the line: did it answer in this second?
+type End struct {
+	Region   string
+	Answered bool
+	Loss     bool // some probes of the second were lost
+}
+
+// Memory is how far back samples are kept.
+const Memory = 15 * time.Minute
+
+// mostSamples bounds the memory whatever a configuration asks for: 4 lines of 16 classes and themselves for a quarter of an hour.
+const mostSamples = 4 * 17 * 900
+
+// Recorder turns readings into samples; the zero value is an empty one. Its methods may be called from several goroutines.
+type Recorder struct {
+	mu     sync.Mutex
+	run    uint32
+	seq    uint64
+	last   time.Time
+	series map[key]*series
+	ring   []Sample // oldest first
+}
+
+type key struct{ device, class string }
+
+type series struct {
+	was    Tally
+	jitter jitter
+	base   []floor // shortest trips of each minute
+	ways   [2]window
+	tick   int64 // of the last reading
+}
+
+type floor struct {
+	minute int64
+	trip   time.Duration
+}
+
+// early is how much before a full second a look may come and still count as that second's end.
+const early = 250 * time.Millisecond
+
+// Take adds a look at all lines, at the end of a full second. now: with its monotonic part; the counters grew since the look
+// before. The first look, and one that comes after a pause, only begins: growth over a pause belongs to no second.
+func (r *Recorder) Take(now time.Time, lines []Reading) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.series == nil {
+		r.run, r.series = rand.Uint32(), map[key]*series{}
+	}
+	span := now.Sub(r.last)
+	begin := r.last.IsZero() || span > 1500*time.Millisecond
+	if !r.last.IsZero() && span < 500*time.Millisecond {
+		return // counters go on to the next look
+	}
+	tick := now.Add(early).Unix()
+	r.seq++
+	for _, l := range lines {
+		var whole Class
+		whole.Tally = l.Whole
+		state, silent := judge(l, lines)
+		for _, c := range append([]Class{whole}, l.Classes...) {
+			k := key{l.Device, c.Name}
+			s := r.series[k]
+			fresh := s == nil
+			if fresh {
+				s = &series{}
+				r.series[k] = s
+			}
+			x := s.sample(c, l, span, tick)
+			if fresh || begin {
+				continue
+			}
+			x.At, x.Run, x.Seq, x.Line, x.Device, x.Class = tick-1, r.run, r.seq, l.Line, l.Device, c.Name
+			x.Span, x.State, x.Silent = span, state, silent
+			r.ring = append(r.ring, x)
+		}
+	}
+	r.last = now
+	r.forget(tick)
+}
+
+// forget drops what is too old, by the count of looks since the clock may be set, and series that went.
+func (r *Recorder) forget(tick int64) {
+	from := 0
+	for from < len(r.ring) && (r.ring[from].Seq+uint64(Memory/time.Second) <= r.seq || len(r.ring)-from > mostSamples) {
+		from++
+	}
+	if from > 0 {
+		r.ring = append([]Sample(nil), r.ring[from:]...)
+	}
+	for k, s := range r.series {
+		if s.tick != tick {
+			delete(r.series, k)
+		}
+	}
+}
+
+// sample is what a class did since the last look.
+func (s *series) sample(c Class, l Reading, span time.Duration, tick int64) Sample {
+	var x Sample
+	x.Up = flow(s.was.Up, c.Up, &s.ways[0], c.GuaranteeUp, c.CeilingUp, l.RateUp, l.OverheadUp)
+	x.Down = flow(s.was.Down, c.Down, &s.ways[1], c.GuaranteeDown, c.CeilingDown, l.RateDown, l.OverheadDown)
+	for _, t := range c.Trips {
+		s.lower(tick/60, t)
+	}
+	x.Probe = probeOf(uint32(since(s.was.Sent, c.Sent)), uint32(since(s.was.Lost, c.Lost)), c.Trips, &s.jitter, s.floor(tick/60))
+	s.was, s.tick = c.Tally, tick
+	return x
+}
+
+func since(was, is uint64) uint64 {
+	if is < was {
+		return is
+	}
+	return is - was
+}
+
+func flow(was, is *Counters, w *window, guarantee, ceiling, rate uint64, overhead int) Flow {
+	f := Flow{Guarantee: guarantee, Ceiling: ceiling, Rate: rate, Overhead: overhead, Arrived: -1}
+	if is == nil || was == nil {
+		*w = window{}
+		return f
+	}
+	f.Counted = true
+	f.Bytes, f.Packets, f.Drops = since(was.Bytes, is.Bytes), since(was.Packets, is.Packets), since(was.Drops, is.Drops)
+	f.Before, f.Backlog = was.Backlog, is.Backlog
+	if was.Arrived != nil && is.Arrived != nil {
+		f.Arrived = w.add(f.Bytes, since(*was.Arrived, *is.Arrived))
+	} else {
+		*w = window{}
+	}
+	return f
+}
+
+// window compares both ends over some seconds: their counters are read a probe apart, so that one second alone would show losses
+// and gains that were none.
+type window struct {
+	sent, came [windowSeconds]uint64
+	n          int
+}
+
+const windowSeconds = 8
+
+// add gives the share that arrived; < 0 while the window is not full or too little was sent to tell.
+func (w *window) add(sent, came uint64) float64 {
+	w.sent[w.n%windowSeconds], w.came[w.n%windowSeconds] = sent, came
+	w.n++
+	var s, c uint64
+	for i := range windowSeconds {
+		s, c = s+w.sent[i], c+w.came[i]
+	}
+	if w.n < windowSeconds || s < 100_000 {
+		return -1
+	}
+	return min(1, float64(c)/float64(s))
+}
+
+// lower and floor keep the shortest trip of each of the last 15 minutes: the line when nothing waits.
+func (s *series) lower(minute int64, t time.Duration) {
+	if n := len(s.base); n > 0 && s.base[n-1].minute == minute {
+		s.base[n-1].trip = min(s.base[n-1].trip, t)
+		return
+	}
+	s.base = append(s.base, floor{minute, t})
+}
+
+func (s *series) floor(minute int64) (least time.Duration) {
+	for len(s.base) > 0 && (s.base[0].minute <= minute-15 || s.base[0].minute > minute) {
+		s.base = s.base[1:]
+	}
+	for _, b := range s.base {
+		if least == 0 || b.trip < least {
+			least = b.trip
+		}
+	}
+	return least
+}
+
+// judge is the state of a line and, when an end is silent, whose fault it is. An end that is silent here and answers on another
+// line shows the line at fault; one that is silent beside others that answer on the same line shows the far end at fault.
+func judge(l Reading, all []Reading) (State, Silence) {
+	answered, silent, loss := 0, 0, false
+	elsewhere := false
+	for _, e := range l.Ends {
+		if e.Answered {
+			answered++
+			loss = loss || e.Loss
+			continue
+		}
+		silent++
+		for _, o := range all {
+			for _, f := range o.Ends {
+				elsewhere = elsewhere || o.Device != l.Device && f.Region == e.Region && f.Answered
+			}
+		}
+	}
+	switch {
+	case len(l.Ends) == 0: // nothing is probed: nobody can tell
+		return Degraded, Heard
+	case silent == 0 && !loss:
+		return Up, Heard
+	case silent == 0:
+		return Degraded, Heard
+	case answered > 0:
+		return Degraded, OfFar
+	case elsewhere:
+		return Down, OfLine
+	}
+	return Down, OfEither
+}
+
+// Since gives the samples of the seconds from the Unix time from on, oldest first, of at most seconds different ones. A clock that
+// was set back makes seconds come twice; After does not depend on it.
+func (r *Recorder) Since(from int64, seconds int) []Sample {
+	return r.pick(seconds, func(s Sample) bool { return s.At >= from })
+}
+
+// After gives what came after the look seq of the run: a cursor into the memory. Of another run, everything is new.
+func (r *Recorder) After(run uint32, seq uint64, seconds int) []Sample {
+	return r.pick(seconds, func(s Sample) bool { return s.Run != run || s.Seq > seq })
+}
+
+func (r *Recorder) pick(seconds int, wanted func(Sample) bool) []Sample {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := []Sample{}
+	last, n := uint64(0), 0
+	for _, s := range r.ring {
+		if !wanted(s) {
+			continue
+		}
+		if s.Seq != last {
+			if n++; n > seconds {
+				break
+			}
+			last = s.Seq
+		}
+		out = append(out, s)
+	}
+	return out
+}
