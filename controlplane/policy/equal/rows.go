@@ -84,16 +84,80 @@ func (k *checker) lookUp(f space.Family) {
 		k.sorted[k.end[s.class]] = s
 		k.end[s.class]++
 	}
-	for _, s := range k.sorted {
-		x := &k.expected[s.expected]
-		for i := x.from; i < x.to; i++ {
-			k.product(x.record, f, s.class, &k.targets[i])
+	// Two halves at once, as far as all is as expected; what is not is told afterwards, in order.
+	half := len(k.sorted) / 2
+	for half < len(k.sorted) && half > 0 && k.sorted[half].class == k.sorted[half-1].class {
+		half++
+	}
+	second := make(chan place, 1)
+	go func() { second <- k.countOff(f, place{source: half, to: len(k.sorted)}) }()
+	first := k.countOff(f, place{to: half})
+	for _, at := range []place{first, <-second} {
+		for at.source < at.to {
+			s := k.sorted[at.source]
+			x := &k.expected[s.expected]
+			k.product(x.record, f, s.class, &k.targets[x.from+at.target])
+			at.target++
+			at = k.countOff(f, at)
 		}
 	}
 	k.expected, k.targets, k.noted = k.expected[:0], k.targets[:0], k.noted[:0]
 }
 
-// product: a pair of classes has, for every port class, a cell that names the record.
+// place is how far a part of the sorted sources is done.
+type place struct {
+	source, to int
+	target     int32 // of the source at hand
+}
+
+// countOff counts the cells of products off until one is not as expected, and tells where that is. Whoever counts off other
+// classes may do it at the same time.
+func (k *checker) countOff(f space.Family, at place) place {
+	for ; at.source < at.to; at.source++ {
+		s := k.sorted[at.source]
+		x := &k.expected[s.expected]
+		for ; at.target < x.to-x.from; at.target++ {
+			if !k.counted(x.record, f, s.class, &k.targets[x.from+at.target]) {
+				return at
+			}
+		}
+		at.target = 0
+	}
+	return at
+}
+
+// counted counts the cells of one product off, all of them or none.
+func (k *checker) counted(record int32, f space.Family, src uint16, d *target) bool {
+	if !joins(&k.d.Permits[record], k.segment[src], k.segment[d.class]) {
+		return true
+	}
+	if len(d.at.wrong) > 0 {
+		return false
+	}
+	for i, port := range d.at.classes {
+		c := k.find(src, d.class, port)
+		if c < 0 || !k.names(c, f, record) {
+			for _, port := range d.at.classes[:i] {
+				k.used[f][k.find(src, d.class, port)]--
+			}
+			return false
+		}
+		k.used[f][c]++
+	}
+	return true
+}
+
+// names tells whether the next record of a cell's rule is this one.
+func (k *checker) names(cell int32, f space.Family, record int32) bool {
+	n := k.rule[cell]
+	if n == nil {
+		return false
+	}
+	at := k.used[f][cell]
+	return int(at) < len(n.records) && n.records[at] == record
+}
+
+// product tells where one is not as expected: a pair of classes has, for every port class, a cell that names the record.
 func (k *checker) product(record int32, f space.Family, src uint16, d *target) {
 	p := &k.d.Permits[record]
 	if !joins(p, k.segment[src], k.segment[d.class]) {
@@ -112,11 +176,9 @@ func (k *checker) product(record int32, f space.Family, src uint16, d *target) {
 			k.sure(k.differ(fmt.Sprintf("record %q: a cell is missing", p.Record), p.Record, k.packet(f, src, d.class, k.first(d.ports, f, port))))
 			continue
 		}
-		if n := k.rule[c]; n != nil {
-			if at := k.used[f][c]; int(at) < len(n.records) && n.records[at] == record {
-				k.used[f][c]++
-				continue
-			}
+		if k.names(c, f, record) {
+			k.used[f][c]++
+			continue
 		}
 		k.sure(k.differ(fmt.Sprintf("record %q: rule %d does not name it where it should", p.Record, k.cells[c].Rule), p.Record, k.packet(f, src, d.class, k.first(d.ports, f, port))))
 	}

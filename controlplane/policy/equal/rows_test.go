@@ -11,7 +11,7 @@ import (
 	"github.com/sekisho/sekisho/controlplane/policy/internal/drawn"
 )
 
-// However often what is noted is looked up, equal tables are equal, and a cell less is missed.
+// However often what is noted is looked up, equal tables are equal, and a cell less is missed: that cell alone.
 func TestLookingUpInPartsChangesNothing(t *testing.T) {
 	usual := *equal.MostNoted
 	t.Cleanup(func() { *equal.MostNoted = usual })
@@ -26,8 +26,9 @@ func TestLookingUpInPartsChangesNothing(t *testing.T) {
 		n := rapid.IntRange(0, len(bad.Cells)-1).Draw(t, "cell")
 		bad.Cells = slices.Delete(bad.Cells, n, n+1)
 		found := equal.Check(cfg, a, &bad)
-		if !slices.ContainsFunc(found, func(f equal.Fault) bool { return strings.Contains(f.What, "a cell is missing") }) {
-			t.Fatalf("looked up by %d: cell %v is not missed: %v\n%s", *equal.MostNoted, tables.Cells[n], found, doc)
+		missed := func(f equal.Fault) bool { return strings.Contains(f.What, "a cell is missing") }
+		if i := slices.IndexFunc(found, func(f equal.Fault) bool { return !missed(f) }); i >= 0 || len(found) == 0 {
+			t.Fatalf("looked up by %d: cell %v is not missed, and nothing else: %v\n%s", *equal.MostNoted, tables.Cells[n], found, doc)
 		}
 	})
 }
