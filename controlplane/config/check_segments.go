@@ -42,6 +42,7 @@ func (k *checker) portsAndSegments() {
 		}
 		k.segmentAddresses(s)
 		k.guests(s)
+		k.trusted(s)
 		k.limits(s)
 	}
 }
@@ -152,6 +153,13 @@ func (k *checker) guests(s *Segment) {
 		case s.Zone == anchors.Uplink:
 			k.at(g.on, "segment %q: no %s on a line, which carries only the gate's tunnel: remove %s", short(s.ID), g.what, g.key)
 		}
+	}
+}
+
+// trusted: only a segment of stations sends what could be trusted.
+func (k *checker) trusted(s *Segment) {
+	if s.TrustDSCP && (s.Port == "" || s.Zone == anchors.Uplink) {
+		k.at(&s.TrustDSCP, "segment %q: only segments of stations, on ports, have senders whose marks could be trusted: remove trust-dscp", short(s.ID))
 	}
 }
 

@@ -78,6 +78,8 @@ type Segment struct {
 	Multicast   bool `yaml:"multicast,omitempty"`             // group addresses stand for the gate's own
 	Advertising bool `yaml:"router-advertisements,omitempty"` // of registered stations and routers
 	DHCPServers bool `yaml:"dhcp-servers,omitempty"`          // answers of DHCP servers
+
+	TrustDSCP bool `yaml:"trust-dscp,omitempty"` // what its senders write into the DSCP field names the bandwidth class, where no record or service does
 }
 
 // Limits bound what the initiators of a segment may take of the flow table; 0 = what the compiler gives everybody.
@@ -112,6 +114,7 @@ type Service struct {
 	MAC       packet.MAC   `yaml:"mac,omitempty"` // as for stations
 	Addresses []netip.Addr `yaml:"addresses" need:"yes"`
 	Ports     []PortSpec   `yaml:"ports" need:"yes"`
+	Class     string       `yaml:"class,omitempty"` // bandwidth class of records that name the service and no class of their own
 	Owner     string       `yaml:"owner,omitempty"`
 	Name      Text         `yaml:"name,omitempty"`
 }
@@ -141,7 +144,7 @@ type Communication struct {
 	From     From       `yaml:"from" need:"yes"`
 	To       To         `yaml:"to" need:"yes"`
 	Ports    []PortSpec `yaml:"ports"`           // empty with services: the services' own ports
-	Class    string     `yaml:"class,omitempty"` // bandwidth class; empty = the line's default
+	Class    string     `yaml:"class,omitempty"` // bandwidth class; empty = the service's, else by DSCP, else the line's default
 	Purpose  string     `yaml:"purpose" need:"yes"`
 	Basis    string     `yaml:"basis,omitempty"`
 	Owner    string     `yaml:"owner" need:"yes"`
@@ -171,43 +174,6 @@ type To struct {
 	Stations []string       `yaml:"stations,omitempty"`
 	Groups   []string       `yaml:"groups,omitempty"`
 	Prefixes []netip.Prefix `yaml:"prefixes,omitempty"`
-}
-
-// Class is one bandwidth class of a line. Its number is its place in the list, from 1.
-type Class struct {
-	ID        string `yaml:"id" need:"yes"`
-	Line      string `yaml:"line" need:"yes"`
-	Guarantee Rate   `yaml:"guarantee" need:"yes"`
-	Ceiling   Rate   `yaml:"ceiling" need:"yes"`
-	Priority  uint8  `yaml:"priority"` // 0 first .. 7 last
-	Default   bool   `yaml:"default,omitempty"`
-	Name      Text   `yaml:"name,omitempty"`
-}
-
-// Line is a carrier's contract on an uplink segment.
-type Line struct {
-	ID      string `yaml:"id" need:"yes"`
-	Segment string `yaml:"segment" need:"yes"`
-	Rate    Rate   `yaml:"rate" need:"yes"`
-	Name    Text   `yaml:"name,omitempty"`
-}
-
-// Tunnel is one WireGuard device on a line.
-type Tunnel struct {
-	ID     string `yaml:"id" need:"yes"` // device name
-	Line   string `yaml:"line" need:"yes"`
-	Listen uint16 `yaml:"listen" need:"yes"`
-	MTU    int    `yaml:"mtu,omitempty"` // bytes of the inner packet; 0 = the line's MTU less 80
-}
-
-// Region is a tunnel's far end; its id is that of its segment.
-type Region struct {
-	ID        string         `yaml:"id" need:"yes"`
-	Tunnel    string         `yaml:"tunnel" need:"yes"`
-	PublicKey PublicKey      `yaml:"public-key" need:"yes"`
-	Endpoint  netip.AddrPort `yaml:"endpoint" need:"yes"`
-	Probe     netip.Addr     `yaml:"probe,omitempty"`
-	Name      Text           `yaml:"name,omitempty"`
 }
 
 // Portal is a zone's web listener; it may be opened, and opens nothing.

@@ -21,7 +21,7 @@ func read(t testing.TB, name string) string {
 }
 
 func TestExamplesAreClean(t *testing.T) {
-	for _, name := range []string{"lab", "town", "city"} {
+	for _, name := range []string{"lab", "town", "city", "lines"} {
 		t.Run(name, func(t *testing.T) {
 			cfg, errs := Parse([]byte(read(t, name)))
 			if errs != nil {
@@ -163,7 +163,7 @@ var faults = []fault{
 	{"sides of different IP versions", "from: {stations: [mn-pc1]}\n    to: {services: [eltax]}\n    ports: []", "from: {stations: [noc]}\n    to: {prefixes: [\"2001:db8:21::/64\"]}\n    ports: [tcp/80]", "id: eltax-submit", "no packet could use it"},
 
 	// Lines, classes, tunnels.
-	{"guarantees beyond the line", "guarantee: 25Mbit", "guarantee: 35Mbit", "5Mbit", "core 35Mbit + general 15Mbit + backup 5Mbit = 55Mbit, but the line carries 50Mbit: take 5Mbit off"},
+	{"guarantees beyond the line", "guarantee: 25Mbit", "guarantee: 35Mbit", "5Mbit", "core 35Mbit + general 15Mbit + backup 5Mbit = 55Mbit up, but the line carries 50Mbit, of which 97 % (48500kbit) can be promised"},
 	{"ceiling below guarantee", "guarantee: 25Mbit, ceiling: 50Mbit", "guarantee: 25Mbit, ceiling: 20Mbit", "20Mbit", "less than its guarantee 25Mbit"},
 	{"ceiling beyond the line", "guarantee: 25Mbit, ceiling: 50Mbit", "guarantee: 25Mbit, ceiling: 60Mbit", "60Mbit", "more than line"},
 	{"no default class", "default: true, ", "", "{id: line1", "none of its classes is the default"},

@@ -81,6 +81,12 @@ func formOf(t reflect.Type) string {
 		return "one of " + strings.Join(DayNames, ", ")
 	case reflect.TypeFor[PublicKey]():
 		return "a WireGuard public key: 32 bytes in base64, 44 characters"
+	case reflect.TypeFor[Latency]():
+		return "one of " + strings.Join(latencies, ", ")
+	case reflect.TypeFor[LineKind]():
+		return "one of " + strings.Join(lineKinds, ", ")
+	case reflect.TypeFor[DSCP]():
+		return "0 to 63, or a name like ef, af41, cs5"
 	case reflect.TypeFor[PortSpec]():
 		return "tcp/443, udp/5000-5010, sctp/3868 (ports 1 to 65535, low to high), icmp/echo, icmp/8, icmp6/128, esp, ah or gre"
 	}
@@ -103,6 +109,10 @@ func hintOf(t reflect.Type, s string) string {
 		}
 	case reflect.TypeFor[Day]():
 		return suggest(s, DayNames, "")
+	case reflect.TypeFor[Latency]():
+		return suggest(s, latencies, "")
+	case reflect.TypeFor[LineKind]():
+		return suggest(s, lineKinds, "")
 	case reflect.TypeFor[netip.Prefix]():
 		if a, err := netip.ParseAddr(s); err == nil {
 			return "; did you mean " + netip.PrefixFrom(a, a.BitLen()).String() + "?"

@@ -7,3 +7,8 @@ import _ "embed"
 //
 //go:embed lab.yaml
 var Lab []byte
+
+// Lines is a town on two lines, with all that regions, ends, classes and translations can say.
+//
+//go:embed lines.yaml
+var Lines []byte
