@@ -2,6 +2,7 @@ package proof
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -45,5 +46,22 @@ func TestComplaintIsFoundAmongMany(t *testing.T) {
 	facts := factsOf([][]packet.PortRange{nil, ranges[:3], ranges})
 	if want := []portFacts{{}, {known: true}, {known: true, complains: true}}; facts[0] != want[0] || facts[1] != want[1] || facts[2] != want[2] {
 		t.Errorf("got %v, want %v", facts, want)
+	}
+}
+
+// A class with members in several zones is asked about each of them, on both sides of a cell.
+func TestEveryZoneOfAClassIsAsked(t *testing.T) {
+	for _, way := range []struct {
+		src, dst uint16
+		joins    string
+	}{{lgPC, mnPC, "(internet -> my-number)"}, {mnPC, lgPC, "(my-number -> internet)"}} {
+		tables := sound()
+		tables.Hosts = append(tables.Hosts, packet.Host{Addr: addr("203.0.113.12"), Class: lgPC, Segment: lg, MAC: lgMAC})
+		permit(way.src, way.dst, https)(tables)
+		if !slices.ContainsFunc(Check(tables, townAnchors(t)), func(v Violation) bool {
+			return v.Invariant == "I1" && strings.Contains(v.Message, way.joins)
+		}) {
+			t.Errorf("classes %d -> %d: want I1 %s", way.src, way.dst, way.joins)
+		}
 	}
 }
