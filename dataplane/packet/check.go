@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
-	"slices"
 
 	"github.com/sekisho/sekisho/dataplane/anchors"
 )
@@ -126,20 +125,14 @@ func checkPorts(in []PortRange) error {
 }
 
 func checkCells(in []Cell) error {
-	keys := make([]uint64, len(in))
+	in = sortedCells(in)
 	for i := range in {
 		c := &in[i]
 		if c.Src == 0 || c.Dst == 0 || c.Port == 0 || c.BWClass > maxBWClass {
 			return fmt.Errorf("cell %d -> %d port class %d: number 0, or bandwidth class %d above %d", c.Src, c.Dst, c.Port, c.BWClass, maxBWClass)
 		}
-		keys[i] = c.order()
-	}
-	if !slices.IsSorted(keys) {
-		slices.Sort(keys)
-	}
-	for i := 1; i < len(keys); i++ {
-		if k := keys[i]; k == keys[i-1] {
-			return fmt.Errorf("cell %d -> %d port class %d: listed twice", k>>32, k>>16&0xffff, k&0xffff)
+		if i > 0 && c.order() == in[i-1].order() {
+			return fmt.Errorf("cell %d -> %d port class %d: listed twice", c.Src, c.Dst, c.Port)
 		}
 	}
 	return nil
@@ -177,10 +170,22 @@ func checkWindows(in []Window) error {
 	return nil
 }
 
+// numberSet is a set of rules' numbers, for every cell asks.
+type numberSet [maxRule/64 + 1]uint64
+
+func (s *numberSet) has(n uint32) bool { return n <= maxRule && s[n/64]&(1<<(n%64)) != 0 }
+
+// add leaves out what checkRules refuses.
+func (s *numberSet) add(n uint32) {
+	if n <= maxRule {
+		s[n/64] |= 1 << (n % 64)
+	}
+}
+
 // checkTimes: a cell whose rule is not there, or a rule whose window is not, could be read as being in force always; a chain of
 // rules that turns back has no end.
 func checkTimes(t Tables) error {
-	rules := make(map[uint32]bool, len(t.Rules))
+	var rules numberSet
 	after := map[uint32]uint32{}
 	windows := [maxWindows]bool{0: true}
 	for _, w := range t.Windows {
@@ -190,7 +195,7 @@ func checkTimes(t Tables) error {
 		if !windows[r.Window] {
 			return fmt.Errorf("rule %d: its window %d is missing", r.ID, r.Window)
 		}
-		rules[r.ID] = true
+		rules.add(r.ID)
 		if r.Next != 0 {
 			after[r.ID] = r.Next
 		}
@@ -198,13 +203,13 @@ func checkTimes(t Tables) error {
 	for id, next := range after {
 		n := 1
 		for r := id; next != 0; r, next = next, after[next] {
-			if n++; n > MaxChain || next <= r || !rules[next] {
+			if n++; n > MaxChain || next <= r || !rules.has(next) {
 				return fmt.Errorf("rule %d: the chain of rules after it turns back, has more than %d rules, or leads to one that is missing (%d)", id, MaxChain, next)
 			}
 		}
 	}
 	for i := range t.Cells {
-		if c := &t.Cells[i]; !rules[c.Rule] {
+		if c := &t.Cells[i]; !rules.has(c.Rule) {
 			return fmt.Errorf("cell %d -> %d port class %d: its rule %d is missing", c.Src, c.Dst, c.Port, c.Rule)
 		}
 	}

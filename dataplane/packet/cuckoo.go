@@ -44,14 +44,13 @@ var errTwice = errors.New("is a key listed twice?")
 func settle(hashes []uint64, ways int, buckets uint32) []int32 {
 	const maxMoves = 2000
 	slots := make([]int32, int(buckets)*ways)
+	fill := make([]uint8, buckets) // a bucket is filled from its first way on; where all are small, they stay in the cache
 	free := func(b uint32) int {
-		at := int(b) * ways
-		for i := range ways {
-			if slots[at+i] == 0 {
-				return at + i
-			}
+		if int(fill[b]) == ways {
+			return -1
 		}
-		return -1
+		fill[b]++
+		return int(b)*ways + int(fill[b]) - 1
 	}
 	dice := uint32(1)
 	for i, h := range hashes {

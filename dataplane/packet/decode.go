@@ -19,6 +19,25 @@ func decodeImage(image []byte, nameOf func(uint16) string) (Tables, error) {
 		return Tables{}, fmt.Errorf("read the image: %w", err)
 	}
 	t := Tables{Epoch: r.word(headEpoch)}
+	cells := make(chan error, 1)
+	var largest []Cell
+	go func() { // beside all others together
+		var err error
+		largest, err = r.cells()
+		cells <- err
+	}()
+	if err := errors.Join(r.others(&t, nameOf), <-cells); err != nil {
+		return Tables{}, fmt.Errorf("read the image: %w", err)
+	}
+	t.Cells = largest
+	if err := check(t); err != nil {
+		return Tables{}, fmt.Errorf("read the image: %w", err)
+	}
+	return t, nil
+}
+
+// others reads all tables but the cells, and puts them in order.
+func (r *reader) others(t *Tables, nameOf func(uint16) string) error {
 	steps := []struct {
 		name string
 		read func(*Tables) error
@@ -31,22 +50,18 @@ func decodeImage(image []byte, nameOf func(uint16) string) (Tables, error) {
 		{"nodes", r.nodes},
 		{"ports", r.ports},
 		{"classes", func(t *Tables) error { return r.classes(t, nameOf) }},
-		{"cells", r.cells},
 		{"rules", r.rules},
 		{"notes", r.notes},
 		{"stations", r.stations},
 		{"groups", r.groups},
 	}
 	for _, s := range steps {
-		if err := s.read(&t); err != nil {
-			return Tables{}, fmt.Errorf("read the image: %s: %w", s.name, err)
+		if err := s.read(t); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
-	t = Ordered(t)
-	if err := check(t); err != nil {
-		return Tables{}, fmt.Errorf("read the image: %w", err)
-	}
-	return t, nil
+	*t = Ordered(*t)
+	return nil
 }
 
 // reader is an image whose tables lie where its head says, one behind the other and within its length.

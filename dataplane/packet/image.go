@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 )
 
 // part is one table on its way into the image.
@@ -30,20 +31,23 @@ func encodeImage(t Tables, deviceOf func(string) (uint16, bool)) ([]byte, error)
 		tableRules: encodeRules(t.Rules),
 		tableNotes: encodeNotes(t),
 	}
-	for _, make := range []struct {
-		table imageTable
-		part  func() (part, error)
-	}{
-		{tableHosts4, func() (part, error) { return encodeHosts(t.Hosts, true) }},
-		{tableHosts6, func() (part, error) { return encodeHosts(t.Hosts, false) }},
-		{tableCells, func() (part, error) { return encodeCells(t.Cells) }},
-		{tableNodes, func() (part, error) { return encodeNodes(t.Prefixes) }},
-		{tablePrefixes, func() (part, error) { return encodePrefixes(t.Prefixes), nil }},
-		{tableClasses, func() (part, error) { return encodeClasses(t.Classes, deviceOf) }},
-		{tableStations, func() (part, error) { return encodeStations(stationsOf(t)) }},
+	var errs [tableCount]error
+	var wg sync.WaitGroup
+	for table, part := range map[imageTable]func() (part, error){
+		tableHosts4:   func() (part, error) { return encodeHosts(t.Hosts, true) },
+		tableHosts6:   func() (part, error) { return encodeHosts(t.Hosts, false) },
+		tableCells:    func() (part, error) { return encodeCells(t.Cells) },
+		tableNodes:    func() (part, error) { return encodeNodes(t.Prefixes) },
+		tablePrefixes: func() (part, error) { return encodePrefixes(t.Prefixes), nil },
+		tableClasses:  func() (part, error) { return encodeClasses(t.Classes, deviceOf) },
+		tableStations: func() (part, error) { return encodeStations(stationsOf(t)) },
 	} {
-		if parts[make.table], err = make.part(); err != nil {
-			return nil, fmt.Errorf("table %s: %w", imageTables[make.table].name, err)
+		wg.Go(func() { parts[table], errs[table] = part() })
+	}
+	wg.Wait()
+	for table, err := range errs {
+		if err != nil {
+			return nil, fmt.Errorf("table %s: %w", imageTables[table].name, err)
 		}
 	}
 	first := uint64(1)

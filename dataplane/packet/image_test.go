@@ -198,6 +198,22 @@ func TestImageThatCouldBeReadInTwoWaysIsRefused(t *testing.T) {
 		h := hashCell(le.Uint64(b[e:])&(1<<48-1), seed)
 		return bucketOf(uint32(h), count), bucketOf(uint32(h>>32), count)
 	}
+	// twin puts an entry into its bucket once more.
+	twin := func(i imageTable) spoiler {
+		return poke(func(b []byte) {
+			at, count := table(b, i)
+			size := bucketSize / imageTables[i].ways
+			for n := range int(count) {
+				bucket := b[at+n*bucketSize:][:bucketSize]
+				if last := bucket[bucketSize-size:]; !zero(bucket[:size]) && zero(last) {
+					copy(last, bucket[:size])
+					add32(b[head(i, 2):], 1)
+					return
+				}
+			}
+			panic("all buckets are full")
+		})
+	}
 	cases := []struct {
 		what, want string
 		spoil      spoiler
@@ -272,7 +288,7 @@ func TestImageThatCouldBeReadInTwoWaysIsRefused(t *testing.T) {
 			copy(b[to:], b[e:e+16])
 			clear(b[e : e+16])
 		})},
-		{"a cell in both its buckets", "is found 2 times", poke(func(b []byte) {
+		{"a cell in both its buckets", "listed twice", poke(func(b []byte) {
 			at, count := table(b, tableCells)
 			for n := range int(count) * 4 {
 				e := at + 16*n
@@ -294,7 +310,7 @@ func TestImageThatCouldBeReadInTwoWaysIsRefused(t *testing.T) {
 			}
 			panic("no cell has room in its other bucket")
 		})},
-		{"a cell twice in its bucket, with another rule", "is found 2 times", poke(func(b []byte) {
+		{"a cell twice in its bucket, with another rule", "listed twice", poke(func(b []byte) {
 			at, count := table(b, tableCells)
 			for n := range int(count) {
 				bucket := b[at+n*bucketSize:][:bucketSize]
@@ -319,6 +335,9 @@ func TestImageThatCouldBeReadInTwoWaysIsRefused(t *testing.T) {
 			e := firstEntry(b, tableHosts4, 16)
 			b[e+3]++
 		})},
+		{"an IPv4 host twice", "listed twice", twin(tableHosts4)},
+		{"an IPv6 host twice", "listed twice", twin(tableHosts6)},
+		{"a registered MAC twice", "stations", twin(tableStations)},
 		{"an IPv4 host with more than it has", "bytes where it should have none", poke(func(b []byte) { b[firstEntry(b, tableHosts4, 16)+15] = 1 })},
 		{"an IPv4 host without segment", "without class or segment", poke(func(b []byte) { le.PutUint16(b[firstEntry(b, tableHosts4, 16)+6:], 0) })},
 		{"an IPv6 host out of its buckets", "is sought in", poke(func(b []byte) { b[firstEntry(b, tableHosts6, 32)+15] ^= 0x80 })},
@@ -705,6 +724,7 @@ func TestTimesThatImagesCannotHoldAreRefused(t *testing.T) {
 		"a rule until far too late":        func(t *Tables) { t.Rules[1].Until = 1 << 32 },
 		"a rule of a missing window":       func(t *Tables) { t.Rules[1].Window = 7 },
 		"a cell of a missing rule":         func(t *Tables) { t.Cells[0].Rule = 9 },
+		"a cell of a rule beyond all":      func(t *Tables) { t.Cells[0].Rule = maxRule + 1 },
 		"window 0":                         func(t *Tables) { t.Windows[0].ID = 0 },
 		"a window twice":                   func(t *Tables) { t.Windows[0].ID = 255 },
 		"a window of no span":              func(t *Tables) { t.Windows[0].Spans = nil },

@@ -1,6 +1,7 @@
 package packet
 
 import (
+	gocmp "cmp"
 	"encoding/json"
 	"math/rand/v2"
 	"net/netip"
@@ -59,6 +60,27 @@ func TestCanonicalOrderDoesNotMatter(t *testing.T) {
 	joined.Ports = append(slices.Clone(a.Ports[1:]), PortRange{Proto: 6, Lo: 443, Hi: 500, Class: 1})
 	if Hash(split) != Hash(joined) {
 		t.Error("adjoining ranges of one class are not the same as their sum")
+	}
+}
+
+// The large table has a sort of its own, which must do what that of the others does, whatever the numbers.
+func TestCellsAreSortedAsOtherTables(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	for _, numbers := range []int{1, 3, 256, 1 << 16} {
+		var cells []Cell
+		for i := range 2000 {
+			cells = append(cells, Cell{
+				Src: uint16(r.IntN(numbers)), Dst: uint16(1<<16 - 1 - r.IntN(numbers)), Port: uint16(r.IntN(numbers)), Rule: uint32(i), BWClass: uint8(i),
+			})
+		}
+		before := slices.Clone(cells)
+		want := sorted(cells, func(a, b Cell) int { return gocmp.Compare(a.order(), b.order()) })
+		if got := sortedCells(cells); !slices.Equal(got, want) {
+			t.Errorf("%d numbers: in another order", numbers)
+		}
+		if !slices.Equal(cells, before) {
+			t.Errorf("%d numbers: what was given is changed", numbers)
+		}
 	}
 }
 
