@@ -1,4 +1,4 @@
-package bandwidth
+package bandwidth_test
 
 import (
 	"context"
@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
 
+	. "github.com/sekisho/sekisho/dataplane/bandwidth"
 	"github.com/sekisho/sekisho/dataplane/place"
 	"github.com/sekisho/sekisho/dataplane/tunnel"
 	"github.com/sekisho/sekisho/dataplane/tunnel/netlab"
@@ -193,30 +194,96 @@ func parameters(t *testing.T) map[uint32]nl.TcHtbCopt {
 	return out
 }
 
-// Whatever the machine's load: the kernel counts each packet with what the tunnel adds, for guarantees and for ceilings.
-func TestEveryClassCountsTheOverhead(t *testing.T) {
-	newTunnel(t)
-	for _, n := range []int{overhead, 80} { // made, then changed in place
-		p := plan()
-		p.Overhead = n
-		if err := Apply(p); err != nil {
+// Whatever the machine's load: each packet counts as many bytes as are seen on the line, neither more nor fewer.
+func TestEveryPacketCountsAsOnTheLine(t *testing.T) {
+	region := newTunnel(t)
+	receive(t, region, 5001)
+	// The first half after a change in place: the table follows the plan.
+	first := plan()
+	first.Overhead = 200
+	if err := errors.Join(Apply(first), Apply(plan())); err != nil {
+		t.Fatal(err)
+	}
+	line := netlab.Listen(t, "", "wan0")
+	c := dial(t, t.Context(), 1, 5001)
+	defer c.Close()
+	const most = 1420 - 28
+	sizes := []int{0, 1, 3, 4, 5, 100, 1000, most - 13, most - 12, most - 11, most - 1, most}
+	for _, size := range sizes {
+		if _, err := c.Write(make([]byte, size)); err != nil {
 			t.Fatal(err)
 		}
-		have := parameters(t)
-		if len(have) != 1+len(p.Classes) {
-			t.Fatalf("%d classes in the kernel, want the root and %d", len(have), len(p.Classes))
+		time.Sleep(time.Millisecond)
+	}
+	const probe = 60 + 96 // 64 bytes of echo in the tunnel
+	var want, counted uint64
+	for _, f := range line.Frames() {
+		if len(f) > 34 && f[12] == 8 && f[13] == 0 && f[29] == 1 && f[42] == 4 && len(f)-14 != probe { // IPv4 from the gate, data
+			want += uint64(len(f) - 14)
 		}
-		for h, c := range have {
-			if c.Rate.Overhead != uint16(n) || c.Ceil.Overhead != uint16(n) {
-				t.Errorf("class %x counts %d bytes for its guarantee and %d for its ceiling, want %d", h, c.Rate.Overhead, c.Ceil.Overhead, n)
-			}
-			if c.Rate.Linklayer != nl.LINKLAYER_ETHERNET || c.Ceil.Linklayer != nl.LINKLAYER_ETHERNET {
-				t.Errorf("class %x counts in cells: link layers %d and %d", h, c.Rate.Linklayer, c.Ceil.Linklayer)
-			}
+	}
+	all, err := Read(plan())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if counted = all[0].Bytes; counted != want || all[0].Packets != uint64(len(sizes)) || want == 0 {
+		t.Errorf("class counts %d bytes in %d packets, %d bytes of %d packets were on the line", counted, all[0].Packets, want, len(sizes))
+	}
+	for h, c := range parameters(t) {
+		if c.Rate.Overhead != 0 || c.Ceil.Overhead != 0 || c.Rate.Linklayer != nl.LINKLAYER_ETHERNET || c.Ceil.Linklayer != nl.LINKLAYER_ETHERNET {
+			t.Errorf("class %x counts by itself: %+v", h, c)
 		}
-		if got, most := uint64(have[handle(rootMinor)].Ceil.Rate)*8, p.Rate; got >= most || got < most*9/10 {
-			t.Errorf("the root runs at %d bit/s, want a little below %d", got, most)
+	}
+}
+
+func TestRootStaysBelowTheLine(t *testing.T) {
+	newTunnel(t)
+	if err := Apply(plan()); err != nil {
+		t.Fatal(err)
+	}
+	have := parameters(t)
+	if len(have) != 1+len(plan().Classes) {
+		t.Fatalf("%d classes in the kernel, want the root and %d", len(have), len(plan().Classes))
+	}
+	if got, most := uint64(have[Root].Ceil.Rate)*8, plan().Rate; got >= most || got < most*98/100 {
+		t.Errorf("the root runs at %d bit/s, want a little below %d", got, most)
+	}
+}
+
+// A grant changes rates while packets wait: none of them may be lost, and counters go on.
+func TestRatesChangeUnderLoad(t *testing.T) {
+	region := newTunnel(t)
+	p := plan()
+	if err := Apply(p); err != nil {
+		t.Fatal(err)
+	}
+	got := receive(t, region, 5001)
+	ctx, stop := context.WithCancel(t.Context())
+	var senders sync.WaitGroup
+	send(t, ctx, &senders, 1, 5001, 1000, 9*mbit)
+	netlab.Until(t, 5*time.Second, "packets of the core class", func() bool { return got.Load() > 50_000 })
+	for i := range 40 {
+		q := plan()
+		if i%2 == 0 {
+			q.Rate, q.Classes[0].Ceiling, q.Classes[1].Ceiling, q.Classes[2].Ceiling = 18*mbit, 18*mbit, 12*mbit, 3*mbit
 		}
+		if err := Rates(q); err != nil {
+			t.Fatal(err)
+		}
+		if ceil := uint64(parameters(t)[Root].Ceil.Rate) * 8; ceil != q.Promise() {
+			t.Fatalf("root sends %d bit/s, want %d", ceil, q.Promise())
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	stop()
+	senders.Wait()
+	time.Sleep(100 * time.Millisecond)
+	all, err := Read(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all[0].Drops != 0 || all[0].Packets != uint64(got.Load()/(1000+28+overhead)) {
+		t.Errorf("%d packets left the class with %d drops, %d arrived", all[0].Packets, all[0].Drops, got.Load()/(1000+28+overhead))
 	}
 }
 
@@ -267,7 +334,7 @@ func TestPlanChangesInPlace(t *testing.T) {
 		t.Errorf("core class counts %d bytes, %d before the last change: the class was made anew", again[0].Bytes, after[0].Bytes)
 	}
 	tc := netlab.Run(t, "", "tc", "class", "show", "dev", "wg0")
-	for want, is := range map[string]bool{"htb 1:11 ": true, "htb 1:10 ": true, "htb 1:14 ": true, "htb 1:13 ": false, "rate 5Mbit overhead 60 ceil 19400Kbit": true} {
+	for want, is := range map[string]bool{"htb 1:11 ": true, "htb 1:10 ": true, "htb 1:14 ": true, "htb 1:13 ": false, "rate 5Mbit ceil 19800Kbit": true} {
 		if strings.Contains(tc, want) != is {
 			t.Errorf("classes of the device contain %q = %v, want %v:\n%s", want, !is, is, tc)
 		}
@@ -414,8 +481,8 @@ func receive(t *testing.T, region string, port int) *atomic.Int64 {
 	return &n
 }
 
-// send offers a class rate bit/s (line bytes counted) in packets of size bytes of payload until ctx ends.
-func send(t *testing.T, ctx context.Context, wg *sync.WaitGroup, class uint8, port, size int, rate float64) {
+// dial opens a UDP socket to a port of the region whose packets name a class.
+func dial(t *testing.T, ctx context.Context, class uint8, port int) net.Conn {
 	t.Helper()
 	d := net.Dialer{Control: func(_, _ string, raw syscall.RawConn) error {
 		var err error
@@ -428,6 +495,13 @@ func send(t *testing.T, ctx context.Context, wg *sync.WaitGroup, class uint8, po
 	if err != nil {
 		t.Fatal(err)
 	}
+	return c
+}
+
+// send offers a class rate bit/s (line bytes counted) in packets of size bytes of payload until ctx ends.
+func send(t *testing.T, ctx context.Context, wg *sync.WaitGroup, class uint8, port, size int, rate float64) {
+	t.Helper()
+	c := dial(t, ctx, class, port)
 	wg.Go(func() {
 		defer c.Close()
 		b := make([]byte, size)

@@ -8,6 +8,8 @@ import (
 	"pgregory.net/rapid"
 )
 
+const mbit = 1_000_000
+
 func twoLines() []Tree {
 	class := func(id uint8, name string, guarantee uint64, priority uint8, order uint8) Class {
 		return Class{ID: id, Name: name, Guarantee: guarantee * mbit, Ceiling: 50 * mbit, Priority: priority, Order: order, Default: id == 2}
@@ -25,10 +27,10 @@ func TestDegraded(t *testing.T) {
 		say  []string
 	}{
 		{nil, map[string]float64{"wg0 core": 30, "wg1 backup": 30}, nil},
-		{[]string{"wg0"}, map[string]float64{"wg1 core": 30, "wg1 general": 10, "wg1 backup": 8.5},
-			[]string{"class cameras: no line is left", "class core: 30.00 Mbit/s guaranteed on wg1, which was promised 10.00 Mbit/s there", "class backup: 8.50 Mbit/s guaranteed on wg1 instead of 30.00 Mbit/s"}},
-		{[]string{"wg1"}, map[string]float64{"wg0 core": 30, "wg0 general": 10, "wg0 backup": 8.484, "wg0 cameras": 0.016},
-			[]string{"class backup: 8.48 Mbit/s guaranteed on wg0 instead of 30.00", "class cameras: 0.02 Mbit/s guaranteed on wg0 instead of 2.00"}},
+		{[]string{"wg0"}, map[string]float64{"wg1 core": 30, "wg1 general": 10, "wg1 backup": 9.5},
+			[]string{"class cameras: no line is left", "class core: 30.00 Mbit/s guaranteed on wg1, which was promised 10.00 Mbit/s there", "class backup: 9.50 Mbit/s guaranteed on wg1 instead of 30.00 Mbit/s"}},
+		{[]string{"wg1"}, map[string]float64{"wg0 core": 30, "wg0 general": 10, "wg0 backup": 9.484, "wg0 cameras": 0.016},
+			[]string{"class backup: 9.48 Mbit/s guaranteed on wg0 instead of 30.00", "class cameras: 0.02 Mbit/s guaranteed on wg0 instead of 2.00"}},
 		{[]string{"wg0", "wg1"}, map[string]float64{}, []string{"class core: no line is left for it: 30.00 Mbit/s before, nothing now", "class backup: no line"}},
 	}
 	for _, c := range cases {

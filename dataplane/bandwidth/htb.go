@@ -2,8 +2,8 @@
 //
 // Problem: when a backup fills the line, the screens of core business must still open; and a shaper only decides who waits
 // if the queue is here and not at the carrier. Mechanism: one tree on the device before encryption. The root runs a little
-// below the line's rate, every packet counts with what WireGuard and the outer headers add to it, a leaf always gets its
-// guarantee and borrows the rest up to its ceiling by priority. The packet core's egress program names the leaf in
+// below the line's rate, every packet counts as long as it will be on the line, a leaf always gets its guarantee and borrows
+// the rest up to its ceiling by priority. The packet core's egress program names the leaf in
 // skb->priority; what names none falls into the default class. Life cycle: Apply builds the tree or changes it in place, Read
 // tells what was delivered. Invariant: applying the same plan again, or another one, drops no packet that waits in a class
 // which stays.
@@ -30,13 +30,10 @@ const (
 func Priority(class uint8) uint32 { return netlink.MakeHandle(major, leafBase+uint16(class)) }
 
 const (
-	// belowLine keeps the queue here: the cipher pads each packet by up to 15 bytes, which no fixed overhead counts.
-	belowLine = 0.97
+	// belowLine keeps the queue here: what is left to the line empties the carrier's queue again after a packet that was late.
+	belowLine = 0.99
 	// burstTime is how much a class may send at once, s. Below it a timer that fires late costs rate.
 	burstTime = 0.004
-	// queueTime is how long a full queue may make a packet wait at the class's ceiling, s.
-	queueTime = 0.1
-	packet    = 1500 // bytes, for sizing queues
 )
 
 // Check tells why a plan cannot be kept.
@@ -89,25 +86,51 @@ func Apply(t Tree) error {
 	if err != nil {
 		return fmt.Errorf("shape %s: %w", t.Device, err)
 	}
-	if err := root(link); err != nil {
+	if err := errors.Join(root(link), measure(link, t.Overhead)); err != nil {
 		return fmt.Errorf("shape %s: %w", t.Device, err)
 	}
-	line := t.Promise()
-	if err := class(link, t, netlink.HANDLE_ROOT, handle(rootMinor), line, line, 0); err != nil {
-		return fmt.Errorf("shape %s: root class: %w", t.Device, err)
+	if err := t.rates(link); err != nil {
+		return err
+	}
+	have, err := queues(link)
+	if err != nil {
+		return fmt.Errorf("shape %s: %w", t.Device, err)
 	}
 	keep := map[uint32]bool{handle(rootMinor): true}
 	for _, c := range t.Classes {
 		h := c.leaf()
 		keep[h] = true
-		if err := class(link, t, handle(rootMinor), h, c.Guarantee, min(c.Ceiling, line), c.Priority); err != nil {
-			return fmt.Errorf("shape %s: class %q: %w", t.Device, c.Name, err)
-		}
-		if err := queue(link, c, h); err != nil {
+		if err := queue(link, c, h, have[h], leaves); err != nil {
 			return fmt.Errorf("shape %s: queue of class %q: %w", t.Device, c.Name, err)
 		}
 	}
 	return prune(link, keep)
+}
+
+// Rates changes the rates of a tree that Apply made, and nothing else of it: for what changes several times a second. What
+// waits in the queues stays there.
+func Rates(t Tree) error {
+	if err := t.Check(); err != nil {
+		return err
+	}
+	link, err := netlink.LinkByName(t.Device)
+	if err != nil {
+		return fmt.Errorf("shape %s: %w", t.Device, err)
+	}
+	return t.rates(link)
+}
+
+func (t Tree) rates(link netlink.Link) error {
+	line := t.Promise()
+	if err := class(link, netlink.HANDLE_ROOT, handle(rootMinor), line, line, 0); err != nil {
+		return fmt.Errorf("shape %s: root class: %w", t.Device, err)
+	}
+	for _, c := range t.Classes {
+		if err := class(link, handle(rootMinor), c.leaf(), min(c.Guarantee, line), min(c.Ceiling, line), c.Priority); err != nil {
+			return fmt.Errorf("shape %s: class %q: %w", t.Device, c.Name, err)
+		}
+	}
+	return nil
 }
 
 // Remove takes the tree off the device; packets are no longer shaped.
@@ -133,10 +156,13 @@ func Empty(t Tree) error {
 		return fmt.Errorf("empty the queues of %s: %w", t.Device, err)
 	}
 	var errs []error
+	have, err := queues(link)
+	if err != nil {
+		return fmt.Errorf("empty the queues of %s: %w", t.Device, err)
+	}
 	for _, c := range t.Classes {
 		h := c.leaf()
-		old := &netlink.GenericQdisc{QdiscAttrs: netlink.QdiscAttrs{LinkIndex: link.Attrs().Index, Handle: (h & 0xffff) << 16, Parent: h}, QdiscType: "pfifo"}
-		if err := errors.Join(netlink.QdiscDel(old), queue(link, c, h)); err != nil {
+		if err := errors.Join(drop(link, h, have[h]), queue(link, c, h, "", leaves)); err != nil {
 			errs = append(errs, fmt.Errorf("empty the queues of %s: class %q: %w", t.Device, c.Name, err))
 		}
 	}
@@ -183,15 +209,15 @@ func ours(link netlink.Link) (*netlink.Htb, error) {
 	return nil, nil
 }
 
-// class adds or changes one HTB class. The netlink library's own HtbClass cannot set the per-packet overhead of the kernel's
-// tc_ratespec, so the message is made here.
-func class(link netlink.Link, t Tree, parent, h uint32, rate, ceil uint64, prio uint8) error {
+// class adds or changes one HTB class. The netlink library's own HtbClass sends rate tables and a burst of its own choice, so
+// the message is made here.
+func class(link netlink.Link, parent, h uint32, rate, ceil uint64, prio uint8) error {
 	req := nl.NewNetlinkRequest(unix.RTM_NEWTCLASS, unix.NLM_F_CREATE|unix.NLM_F_ACK)
 	req.AddData(&nl.TcMsg{Family: nl.FAMILY_ALL, Ifindex: int32(link.Attrs().Index), Handle: h, Parent: parent})
 	req.AddData(nl.NewRtAttr(nl.TCA_KIND, nl.ZeroTerminated("htb")))
 	opt := nl.TcHtbCopt{
-		Rate:    rateSpec(rate, t.Overhead),
-		Ceil:    rateSpec(ceil, t.Overhead),
+		Rate:    rateSpec(rate),
+		Ceil:    rateSpec(ceil),
 		Buffer:  burst(rate, link),
 		Cbuffer: burst(ceil, link),
 		Quantum: quantum(rate, link),
@@ -210,10 +236,10 @@ func class(link netlink.Link, t Tree, parent, h uint32, rate, ceil uint64, prio 
 	return err
 }
 
-func rateSpec(bits uint64, overhead int) nl.TcRateSpec {
+// rateSpec has no overhead: the root's size table counts it already.
+func rateSpec(bits uint64) nl.TcRateSpec {
 	return nl.TcRateSpec{
-		Linklayer: nl.LINKLAYER_ETHERNET, // told, not guessed from rate tables, which therefore need not be sent
-		Overhead:  uint16(overhead),
+		Linklayer: nl.LINKLAYER_ETHERNET,               // told, not guessed from rate tables, which therefore need not be sent
 		Rate:      uint32(min(bits/8, math.MaxUint32)), // bytes/s
 	}
 }
@@ -228,17 +254,6 @@ func burst(bits uint64, link netlink.Link) uint32 {
 // their guarantees, but at least one packet and not so much that the others wait for long.
 func quantum(bits uint64, link netlink.Link) uint32 {
 	return uint32(min(max(bits/8/1000, uint64(link.Attrs().MTU)+256), 60000))
-}
-
-// queue bounds what waits in a leaf. A plain FIFO: the kernel of the development machine has no fairer one.
-func queue(link netlink.Link, c Class, h uint32) error {
-	limit := uint32(min(max(float64(c.Ceiling)/8*queueTime/packet, 32), 4096))
-	req := nl.NewNetlinkRequest(unix.RTM_NEWQDISC, unix.NLM_F_CREATE|unix.NLM_F_REPLACE|unix.NLM_F_ACK)
-	req.AddData(&nl.TcMsg{Family: nl.FAMILY_ALL, Ifindex: int32(link.Attrs().Index), Handle: (h & 0xffff) << 16, Parent: h})
-	req.AddData(nl.NewRtAttr(nl.TCA_KIND, nl.ZeroTerminated("pfifo")))
-	req.AddData(nl.NewRtAttr(nl.TCA_OPTIONS, nl.Uint32Attr(limit)))
-	_, err := req.Execute(unix.NETLINK_ROUTE, 0)
-	return err
 }
 
 // prune removes leaves that the plan no longer has.

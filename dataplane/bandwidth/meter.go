@@ -13,10 +13,10 @@ type ClassStatus struct {
 	Device    string `json:"device"`
 	ID        uint8  `json:"id"`
 	Name      string `json:"name"`
-	Guarantee uint64 `json:"guarantee"` // bit/s
-	Ceiling   uint64 `json:"ceiling"`   // bit/s
-	Rate      uint64 `json:"rate_bps"`  // bit/s that left the class lately, without the overhead
-	Bytes     uint64 `json:"sent_bytes"`
+	Guarantee uint64 `json:"guarantee"`  // bit/s
+	Ceiling   uint64 `json:"ceiling"`    // bit/s
+	Rate      uint64 `json:"rate_bps"`   // bit/s that left the class lately, as on the line: outer packets counted
+	Bytes     uint64 `json:"sent_bytes"` // on the line
 	Packets   uint64 `json:"sent_packets"`
 	Drops     uint64 `json:"drops"`
 	Backlog   uint32 `json:"backlog_bytes"` // waiting now
