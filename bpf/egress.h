@@ -3,7 +3,8 @@
  * The second engine on the fast path. Written apart from the classifier and sharing none of its steps or tables: its own
  * parser, and tables that come from the anchors alone. Whatever the classifier decided, a packet leaves a port only if
  *   I4  its source lies in a segment that hangs on the port it came in by,
- *   I7  its destination lies in a segment that hangs on this port and the tags that the frame now carries,
+ *   I7  its destination lies in a segment that hangs on this port and the tags that the frame now carries, or on a tunnel of
+ *       the same bundle,
  *   I1, I13  the zones of both may speak at all,
  * and neither of them is cut off.
  */
@@ -63,7 +64,7 @@ struct {
 
 /* Where a segment hangs. */
 struct anchor_home {
-	__u32 ifindex; /* 0: nowhere, nothing may leave there or have come from there */
+	__u32 ifindex; /* or a bundle. 0: nowhere, nothing may leave there or have come from there */
 	__u16 vlan;
 	__u16 outer;
 };
@@ -76,6 +77,16 @@ struct {
 	__type(value, struct anchor_home);
 	__uint(map_flags, BPF_F_RDONLY_PROG);
 } anchor_homes SEC(".maps");
+
+/* Tunnel devices that share segments, by ifindex: what the homes of all these segments name instead of a device. Asked only
+ * where a segment does not hang right there. Written by the loader at each scan. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 256);
+	__type(key, __u32);
+	__type(value, __u32);
+	__uint(map_flags, BPF_F_RDONLY_PROG);
+} anchor_bundles SEC(".maps");
 
 /* Bit "to" of zone_pairs[from]: a packet may be forwarded from the one to the other. Bit 8 + "to": the gate's own address
  * in the one may speak to the other. Written once by the loader and frozen. */
@@ -213,6 +224,17 @@ static __always_inline struct anchor_home *home_of(__u32 segment)
 	return home && home->ifindex ? home : 0;
 }
 
+/* Is a segment's home at this device, or at another of its bundle? */
+static __always_inline int at_home(const struct anchor_home *home, __u32 ifindex)
+{
+	__u32 *bundle;
+
+	if (home->ifindex == ifindex)
+		return 1;
+	bundle = bpf_map_lookup_elem(&anchor_bundles, &ifindex);
+	return bundle && *bundle == home->ifindex;
+}
+
 #define BY_FORWARDING 0
 #define BY_THE_GATE 8
 
@@ -230,11 +252,11 @@ static __always_inline int may_leave(const struct leaving *l, __u32 in, __u32 ou
 	if (!dst)
 		return DROP_EGRESS_DESTINATION;
 	home = home_of(dst->segment);
-	if (!home || home->ifindex != out || home->vlan != l->vlan || home->outer != l->outer)
+	if (!home || !at_home(home, out) || home->vlan != l->vlan || home->outer != l->outer)
 		return DROP_EGRESS_WRONG_PORT;
 	/* The tags that the packet came with are gone. */
 	home = home_of(src->segment);
-	if (in && (!home || home->ifindex != in))
+	if (in && (!home || !at_home(home, in)))
 		return DROP_EGRESS_WRONG_SOURCE;
 	if ((zones_shut >> (src->zone & 31) | zones_shut >> (dst->zone & 31)) & 1)
 		return DROP_ZONE_ISOLATED;

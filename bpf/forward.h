@@ -51,12 +51,22 @@ INLINE int hop_permitted(const struct address_class *c, __u8 family, const union
 }
 
 /* Is the device that the route names the one that the class permits? A kernel device for a VLAN stands for its port and
- * tags. A port itself stands for all its VLANs: then the stack has no device for them and the class alone knows the tags. */
+ * tags. A port itself stands for all its VLANs: then the stack has no device for them and the class alone knows the tags. Into
+ * a tunnel, any of its bundle will do, also while the one that the class names is not there. */
 INLINE int device_permitted(const struct address_class *c, const struct device *port, __u32 ifindex)
 {
 	struct device_tags *via = tags_of_device(ifindex);
+	struct device *other;
+	__u32 number;
 
-	if (!via || via->device != c->device)
+	if (!via)
+		return 0;
+	if (via->device != c->device) {
+		number = via->device;
+		other = port->bundle ? bpf_map_lookup_elem(&devices, &number) : 0;
+		return other && other->bundle == port->bundle && other->ifindex == ifindex;
+	}
+	if (!port->ifindex)
 		return 0;
 	return ifindex == port->ifindex || (via->vlan == c->vlan && via->outer == c->outer);
 }
@@ -110,8 +120,7 @@ INLINE int routed(void *ctx, __u32 ifindex, const struct packet *p, const union 
 	if (w->answer != BPF_FIB_LKUP_RET_SUCCESS && w->answer != BPF_FIB_LKUP_RET_NO_NEIGH &&
 	    w->answer != BPF_FIB_LKUP_RET_FRAG_NEEDED)
 		return DROP_NO_ROUTE;
-	if (!w->port || !w->port->ifindex || !device_permitted(c, w->port, fib->ifindex) ||
-	    !hop_permitted(c, p->family, dst, fib))
+	if (!w->port || !device_permitted(c, w->port, fib->ifindex) || !hop_permitted(c, p->family, dst, fib))
 		return DROP_EGRESS_MISMATCH;
 	return PASS;
 }

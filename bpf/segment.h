@@ -89,6 +89,19 @@ INLINE int device_of(__u32 ifindex, struct ingress *in)
 	return in->port && in->port->ifindex == ifindex ? PASS : DROP_SEGMENT_UNKNOWN;
 }
 
+/* Is what hangs on device "number" reached by this one, too? Tunnels of one bundle are one place. */
+INLINE int same_place(__u32 number, __u32 device, const struct device *known)
+{
+	struct device *other;
+
+	if (number == device)
+		return 1;
+	if (!known->bundle)
+		return 0;
+	other = bpf_map_lookup_elem(&devices, &number);
+	return other && other->bundle == known->bundle;
+}
+
 /* The segment that a port and up to two tags name; 0: none. A frame with one tag has it in vlan. */
 INLINE __u32 segment_by_tags(const struct tables *t, __u32 device, __u16 outer, __u16 vlan)
 {

@@ -351,7 +351,7 @@ INLINE int gate_packet(const struct tables *t, const struct ingress *in, const s
 	struct address_class *to;
 	int reason;
 
-	if (!in->segment || in->segment->device != in->device || in->segment->vlan != p->vlan ||
+	if (!in->segment || !same_place(in->segment->device, in->device, in->port) || in->segment->vlan != p->vlan ||
 	    in->segment->outer != p->outer)
 		return DROP_EGRESS_WRONG_PORT;
 	if (segment_cut(in->segment))
@@ -362,7 +362,7 @@ INLINE int gate_packet(const struct tables *t, const struct ingress *in, const s
 	to = dst ? class_of(t, dst->class) : 0;
 	if (!to || to->kind == KIND_LOCAL)
 		return DROP_DESTINATION_UNKNOWN;
-	if (to->device != in->device || to->vlan != p->vlan || to->outer != p->outer)
+	if (!same_place(to->device, in->device, in->port) || to->vlan != p->vlan || to->outer != p->outer)
 		return DROP_EGRESS_MISMATCH;
 	d->src_class = src->class;
 	d->dst_class = dst->class;
@@ -562,7 +562,7 @@ INLINE int decide_bare(struct __sk_buff *skb, struct packet *p, struct ingress *
 	if (!src)
 		return DROP_SOURCE_NOT_IN_SEGMENT;
 	in->segment = segment_of(&t, src->segment);
-	if (!in->segment || !in->segment->tunnel || in->segment->device != in->device)
+	if (!in->segment || !in->segment->tunnel || !same_place(in->segment->device, in->device, in->port))
 		return DROP_SOURCE_NOT_IN_SEGMENT;
 	in->number = src->segment;
 	if (segment_cut(in->segment))

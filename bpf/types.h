@@ -167,7 +167,7 @@ struct device {
 	__u32 ifindex; /* 0: not there or not guarded */
 	__u8 mac[MAC_LEN];
 	__u8 tunnel;
-	__u8 pad;
+	__u8 bundle; /* of a tunnel that shares segments with others: number of the device that stands for them all; 0: none */
 };
 
 /* In front of a packet that XDP lets up the stack. */

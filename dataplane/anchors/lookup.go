@@ -90,6 +90,21 @@ func (a *Anchors) Bundle(device string) []string {
 	return []string{device}
 }
 
+// Devices are those by which the stack may reach a segment: its own, or all tunnels with a peer that carries its packets.
+func (a *Anchors) Devices(s *Segment) []string {
+	out := []string{s.Device()}
+	if s.Attach != AttachTunnel {
+		return out
+	}
+	for i := range a.Tunnels {
+		t := &a.Tunnels[i]
+		if t.Device != s.Port && slices.ContainsFunc(t.Peers, func(p Peer) bool { return p.Carries(s.ID) }) {
+			out = append(out, t.Device)
+		}
+	}
+	return out
+}
+
 // Device is the device by which the stack reaches the segment.
 func (s *Segment) Device() string { return DeviceName(s.Port, s.Outer, s.VLAN) }
 

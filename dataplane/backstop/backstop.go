@@ -11,6 +11,7 @@ package backstop
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -324,28 +325,33 @@ func (b *builder) service(c *nftables.Chain, s anchors.Service) {
 	if len(peers) == 0 {
 		peers = seg.Prefixes
 	}
-	for _, own := range seg.Gate {
-		for _, peer := range peers {
-			if peer.Addr().Is4() != own.Is4() {
-				continue
-			}
-			head := join(device(expr.MetaKeyOIFNAME, deviceOf(seg)), address(source, own), prefix(destination, peer))
-			switch {
-			case s.Proto == "tcp" || s.Proto == "udp":
-				proto, at := byte(unix.IPPROTO_TCP), source
-				if s.Proto == "udp" {
-					proto = unix.IPPROTO_UDP
+	for _, by := range b.Anchors.Devices(seg) {
+		for _, own := range seg.Gate {
+			for _, peer := range peers {
+				if peer.Addr().Is4() == own.Is4() {
+					b.exchange(c, s, own, join(device(expr.MetaKeyOIFNAME, by), address(source, own), prefix(destination, peer)))
 				}
-				if s.Out {
-					at = destination
-				}
-				b.rule(c, owner(0), head, l4(proto), port(at, s.Port), accept(outputAllowed))
-			case s.Out && s.Proto == "icmp" && own.Is4():
-				b.rule(c, owner(0), head, l4(unix.IPPROTO_ICMP), icmpType(byte(s.Port)), accept(outputAllowed))
-			case s.Out && s.Proto == "icmp6" && own.Is6():
-				b.rule(c, owner(0), head, l4(unix.IPPROTO_ICMPV6), icmpType(byte(s.Port)), accept(outputAllowed))
 			}
 		}
+	}
+}
+
+// exchange lets root send what one service needs between two ends by one device, which head matches.
+func (b *builder) exchange(c *nftables.Chain, s anchors.Service, own netip.Addr, head []expr.Any) {
+	switch {
+	case s.Proto == "tcp" || s.Proto == "udp":
+		proto, at := byte(unix.IPPROTO_TCP), source
+		if s.Proto == "udp" {
+			proto = unix.IPPROTO_UDP
+		}
+		if s.Out {
+			at = destination
+		}
+		b.rule(c, owner(0), head, l4(proto), port(at, s.Port), accept(outputAllowed))
+	case s.Out && s.Proto == "icmp" && own.Is4():
+		b.rule(c, owner(0), head, l4(unix.IPPROTO_ICMP), icmpType(byte(s.Port)), accept(outputAllowed))
+	case s.Out && s.Proto == "icmp6" && own.Is6():
+		b.rule(c, owner(0), head, l4(unix.IPPROTO_ICMPV6), icmpType(byte(s.Port)), accept(outputAllowed))
 	}
 }
 

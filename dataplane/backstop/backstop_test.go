@@ -62,7 +62,7 @@ func options(t *testing.T) Options {
 	a.Segments = append(a.Segments, anchors.Segment{ID: "tokyo", Zone: anchors.MyNumber, Attach: anchors.AttachTunnel, Port: "wg0",
 		Prefixes: []netip.Prefix{region}, Gate: []netip.Addr{netip.MustParseAddr("198.51.100.62")}})
 	a.Tunnels = []anchors.Tunnel{{Device: "wg0", Line: "up", Listen: 51820, Peers: []anchors.Peer{{ID: "tokyo", Segment: "tokyo",
-		PublicKey: "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", Endpoint: netip.MustParseAddrPort("192.0.2.2:51821"),
+		PublicKey: "dG9reW8tcmVnaW9uLWV4YW1wbGUta2V5LTAxMjM0NTY=", Endpoint: netip.MustParseAddrPort("192.0.2.2:51821"),
 		Allowed: []netip.Prefix{region}, Probe: netip.MustParseAddr("198.51.100.1")}}}}
 	a.Services = []anchors.Service{
 		{ID: "wireguard", Segment: "up", Proto: "udp", Port: 51820, From: []netip.Prefix{netip.MustParsePrefix("192.0.2.2/32")}},
@@ -358,30 +358,93 @@ func TestKernelAnswers(t *testing.T) {
 	}
 }
 
-func TestMSSIsClampedToTheTunnel(t *testing.T) {
-	newTown(t, magic<<16)
-	netlab.Run(t, "", "ip", "link", "add", "wg0", "mtu", "1420", "type", "veth", "peer", "name", "far0")
-	t.Cleanup(func() { netlab.Run(t, "", "ip", "link", "del", "wg0") })
-	netlab.Run(t, "", "ip", "link", "set", "far0", "up")
-	netlab.Run(t, "", "ip", "link", "set", "wg0", "up")
-	netlab.Run(t, "", "ip", "route", "add", "198.51.100.0/26", "dev", "wg0")
-	netlab.Run(t, "", "ip", "neigh", "add", "198.51.100.11", "lladdr", "02:00:00:00:00:01", "dev", "wg0")
-	install(t, options(t))
-	far := netlab.Listen(t, "", "far0")
-	_, _ = netlab.Try("mn", "timeout", "0.5", "bash", "-c", "echo >/dev/tcp/198.51.100.11/443") // nobody answers
-	for _, f := range far.Frames() {
-		const ip, tcp = 14, 34
-		if len(f) < tcp+24 || f[ip+9] != syscall.IPPROTO_TCP || f[tcp+13]&0x02 == 0 {
+// announced is the segment size that the first SYN among frames announces; 0: there is none.
+func announced(frames [][]byte) uint16 {
+	for _, f := range frames {
+		tcp := 14 + 20
+		if len(f) > 14 && f[14]>>4 == 6 {
+			tcp = 14 + 40
+		}
+		if len(f) < tcp+24 || f[tcp-20+9] != syscall.IPPROTO_TCP && f[14+6] != syscall.IPPROTO_TCP || f[tcp+13]&0x12 != 0x02 {
 			continue
 		}
 		if i := bytes.Index(f[tcp+20:], []byte{2, 4}); i >= 0 {
-			if mss := binary.BigEndian.Uint16(f[tcp+20+i+2:]); mss != 1380 {
-				t.Errorf("SYN announces segments of %d bytes, want 1380", mss)
-			}
-			return
+			return binary.BigEndian.Uint16(f[tcp+20+i+2:])
 		}
 	}
-	t.Error("no SYN came out of the tunnel device")
+	return 0
+}
+
+// Packets into a tunnel may not be fragmented, and "too big" gets lost: each side is told to send what fits, whoever begins.
+func TestMSSIsClampedToTheTunnel(t *testing.T) {
+	newTown(t, magic<<16)
+	far := netlab.New(t, "far")
+	netlab.Veth(t, "", "wg0", far, "eth0")
+	netlab.Run(t, "", "ip", "link", "set", "wg0", "mtu", "1420")
+	const near4, near6, far4, far6 = "198.51.100.62", "2001:db8:60::62", "198.51.100.11", "2001:db8:60::11"
+	for _, x := range [][2]string{{near4 + "/26", far4 + "/26"}, {near6 + "/64", far6 + "/64"}} {
+		netlab.Run(t, "", "ip", "addr", "add", x[0], "dev", "wg0", "nodad")
+		netlab.Run(t, far, "ip", "addr", "add", x[1], "dev", "eth0", "nodad")
+	}
+	netlab.Run(t, far, "ip", "route", "add", "default", "via", near4)
+	netlab.Run(t, far, "ip", "route", "add", "default", "via", near6)
+	netlab.Run(t, "", "sysctl", "-qw", "net.ipv4.conf.wg0.rp_filter=0")
+	o := options(t)
+	o.Anchors.Segments[len(o.Anchors.Segments)-1].Prefixes = append(o.Anchors.Segments[len(o.Anchors.Segments)-1].Prefixes, netip.MustParsePrefix("2001:db8:60::/64"))
+	install(t, o)
+	mn := nets[0]
+	for _, x := range []struct {
+		what, from, to, address string
+		want                    uint16
+	}{
+		{"into the tunnel, IPv4", mn.ns(), far, far4, 1420 - 40},
+		{"into the tunnel, IPv6", mn.ns(), far, far6, 1420 - 60},
+		{"out of the tunnel, IPv4", far, mn.ns(), mn.addr(4, 2), 1420 - 40},
+		{"out of the tunnel, IPv6", far, mn.ns(), mn.addr(6, 2), 1420 - 60},
+	} {
+		seen := netlab.Listen(t, x.to, "eth0")
+		_, _ = netlab.Try(x.from, "timeout", "2", "bash", "-c", "echo >/dev/tcp/"+x.address+"/443") // nobody listens
+		netlab.Until(t, 5*time.Second, x.what+": a SYN", func() bool { return announced(seen.Frames()) != 0 })
+		if got := announced(seen.Frames()); got != x.want {
+			t.Errorf("%s: a SYN announces segments of %d bytes, want %d", x.what, got, x.want)
+		}
+	}
+}
+
+// What a region's services need goes by every tunnel with an end of the region, and by no other.
+func TestServicesUseEveryTunnelOfTheirRegion(t *testing.T) {
+	newTown(t, magic<<16)
+	o := options(t)
+	end := o.Anchors.Tunnels[0].Peers[0]
+	o.Anchors.Tunnels = append(o.Anchors.Tunnels,
+		anchors.Tunnel{Device: "wg1", Line: "up", Listen: 51821, Peers: []anchors.Peer{{ID: "osaka", Segment: "osaka", Endpoint: end.Endpoint, TakesOver: []string{"tokyo"}}}},
+		anchors.Tunnel{Device: "wg2", Line: "up", Listen: 51822, Peers: []anchors.Peer{{ID: "osaka-c", Segment: "osaka", Endpoint: end.Endpoint}}})
+	osaka := anchors.Segment{ID: "osaka", Zone: anchors.MyNumber, Attach: anchors.AttachTunnel, Port: "wg1", Prefixes: []netip.Prefix{netip.MustParsePrefix("198.51.100.64/26")}}
+	o.Anchors.Segments = append(o.Anchors.Segments, osaka)
+	install(t, o)
+	for _, d := range []string{"wg0", "wg1", "wg2"} {
+		netlab.Run(t, "", "ip", "link", "add", d, "type", "veth", "peer", "name", "far-"+d)
+		t.Cleanup(func() { netlab.Run(t, "", "ip", "link", "del", d) })
+		netlab.Run(t, "", "ip", "link", "set", "far-"+d, "up")
+		netlab.Run(t, "", "ip", "link", "set", d, "up")
+		netlab.Run(t, "", "ip", "addr", "add", "198.51.100.62/32", "dev", d)
+	}
+	for device, want := range map[string]uint64{"wg0": 1, "wg1": 1, "wg2": 0} {
+		netlab.Run(t, "", "ip", "route", "replace", "198.51.100.0/26", "dev", device, "src", "198.51.100.62")
+		netlab.Run(t, "", "ip", "neigh", "replace", "198.51.100.1", "lladdr", "02:00:00:00:00:01", "dev", device)
+		before := count(t, outputAllowed)
+		_, _ = netlab.Try("", "bash", "-c", "echo x >/dev/udp/198.51.100.1/7") // a dropped packet is an error to its sender
+		if got := count(t, outputAllowed) - before; got != want {
+			t.Errorf("by %s: %d packets to the probe pass, want %d", device, got, want)
+		}
+	}
+	// Both take part in forwarding as well.
+	for _, device := range []string{"wg0", "wg1"} {
+		netlab.Run(t, "", "ip", "route", "replace", "198.51.100.0/26", "dev", device)
+		before := count(t, forwardAllowed)
+		_, _ = netlab.Try("mn", "bash", "-c", "echo x >/dev/udp/198.51.100.1/9")
+		netlab.Until(t, 5*time.Second, "a packet forwarded by "+device, func() bool { return count(t, forwardAllowed) > before })
+	}
 }
 
 // Replacing the rules opens nothing, not for one packet.

@@ -16,12 +16,13 @@ func (b *builder) zoneSets() {
 	var all []string
 	for i := range b.Anchors.Segments {
 		s := &b.Anchors.Segments[i]
-		d := deviceOf(s)
-		if !slices.Contains(all, d) {
-			all = append(all, d)
-		}
-		if !slices.Contains(zones[d], s.Zone) {
-			zones[d] = append(zones[d], s.Zone)
+		for _, d := range b.Anchors.Devices(s) {
+			if !slices.Contains(all, d) {
+				all = append(all, d)
+			}
+			if !slices.Contains(zones[d], s.Zone) {
+				zones[d] = append(zones[d], s.Zone)
+			}
 		}
 		nets[s.Zone] = append(nets[s.Zone], s.Prefixes...)
 	}

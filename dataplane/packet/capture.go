@@ -389,7 +389,7 @@ func (f *captureFile) device(s PortStatus) pcapng.Interface {
 		i.Link = pcapng.IP
 	}
 	for _, segment := range f.c.anchors.Segments {
-		if segment.Port == s.Name {
+		if slices.Contains(f.c.anchors.Bundle(segment.Port), s.Name) {
 			i.Description = segment.Zone.String()
 			break
 		}

@@ -16,7 +16,8 @@ type devices struct {
 	numbers map[string]uint16
 	names   map[uint16]string
 	tunnel  map[string]bool
-	wanted  []string // of the anchors, in their order
+	bundle  map[string]uint16 // number of the device that stands for a tunnel and others that share its segments
+	wanted  []string          // of the anchors, in their order
 }
 
 const (
@@ -33,7 +34,7 @@ func (d *devices) name(n uint16) string { return d.names[n] }
 
 // openDevices numbers the devices of the anchors; those that the pins know keep their numbers.
 func (c *Core) openDevices() error {
-	d := &devices{numbers: map[string]uint16{}, names: map[uint16]string{}, tunnel: map[string]bool{}}
+	d := &devices{numbers: map[string]uint16{}, names: map[uint16]string{}, tunnel: map[string]bool{}, bundle: map[string]uint16{}}
 	pinned, err := values[programsDevice](c.objects.Devices)
 	if err != nil {
 		return err
@@ -76,7 +77,27 @@ func (c *Core) openDevices() error {
 			return err
 		}
 	}
+	for _, bundle := range c.anchors.Bundles() {
+		for _, name := range bundle[1:] {
+			d.bundle[name], d.bundle[bundle[0]] = d.numbers[bundle[0]], d.numbers[bundle[0]]
+		}
+	}
 	c.devices = d
+	return c.unbundle(pinned)
+}
+
+// unbundle lets go of bundles that these anchors do not know: what older ones joined is one place no more. The scan joins what
+// they do know.
+func (c *Core) unbundle(pinned []programsDevice) error {
+	for n, v := range pinned {
+		if v.Bundle == 0 || uint16(v.Bundle) == c.devices.bundle[cString(v.Name)] {
+			continue
+		}
+		v.Bundle = 0
+		if err := c.objects.Devices.Put(uint32(n), v); err != nil {
+			return fmt.Errorf("let device %s go out of its bundle: %w", cString(v.Name), err)
+		}
+	}
 	return nil
 }
 
@@ -86,7 +107,7 @@ func (c *Core) showDevice(name string, ifindex int, mac MAC) error {
 	if !ok {
 		return fmt.Errorf("device %s has no number", name)
 	}
-	v := programsDevice{Ifindex: uint32(ifindex), Mac: mac, Tunnel: flag(c.devices.tunnel[name])}
+	v := programsDevice{Ifindex: uint32(ifindex), Mac: mac, Tunnel: flag(c.devices.tunnel[name]), Bundle: uint8(c.devices.bundle[name])}
 	for i := range len(name) {
 		v.Name[i] = int8(name[i])
 	}

@@ -195,7 +195,7 @@ func differ(t *testing.T, core *packet.Core, index map[string]int, total int, ba
 		var wg sync.WaitGroup
 		for _, w := range team {
 			snapshot := tables
-			w.m = model.New(&snapshot)
+			w.m = model.New(&snapshot).Anchored(worldAnchors())
 			w.st.Clock.Floor, w.st.Wall = floor, time.Now()
 			if err := w.age(); err != nil {
 				t.Fatal(err)
@@ -247,7 +247,7 @@ func (w *worker) work(n int, ns netns.NsHandle) {
 	for range n {
 		port, frame := w.gen.next(w.bare)
 		if w.bare {
-			port = "wg0"
+			port = pick(w.gen, "wg0", "wg0", "wg0", "wg1", "wg1", "wg2")
 		}
 		if len(frame) < 14 {
 			frame = append(frame, make([]byte, 14-len(frame))...) // the kernel runs no program on less

@@ -3,6 +3,7 @@ package packet_test
 import (
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -50,7 +51,7 @@ func (g *generator) exit(dst netip.Addr) string {
 	}
 	for _, s := range worldAnchors().Segments {
 		for _, p := range s.Prefixes {
-			if p.Contains(dst) && s.Port != "wg0" {
+			if p.Contains(dst) && s.Attach != anchors.AttachTunnel {
 				return s.Port
 			}
 		}
@@ -92,7 +93,7 @@ func TestEgressProgramAndModelAgree(t *testing.T) {
 			continue // the kernel redirects no such frames
 		}
 		if g.chance(20) {
-			in = pick(g, ports...)
+			in = pick(g, slices.Concat(ports, tunnels)...)
 		}
 		exit, src, dst, ok := leaving(frame)
 		out := g.exit(dst)

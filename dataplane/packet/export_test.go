@@ -144,7 +144,7 @@ func (c *Core) NewTrial(flows, quota uint32, own ...string) (*Trial, error) {
 	}
 	o := &c.objects
 	shared := map[string]*ebpf.Map{
-		"allowed": o.Allowed, "anchor_homes": o.AnchorHomes, "anchor_prefixes4": o.AnchorPrefixes4, "anchor_nodes4": o.AnchorNodes4, "anchor_prefixes6": o.AnchorPrefixes6, "boot": o.Boot,
+		"allowed": o.Allowed, "anchor_homes": o.AnchorHomes, "anchor_bundles": o.AnchorBundles, "anchor_prefixes4": o.AnchorPrefixes4, "anchor_nodes4": o.AnchorNodes4, "anchor_prefixes6": o.AnchorPrefixes6, "boot": o.Boot,
 		"images": o.Images, "rule_counts": o.RuleCounts, "device_index": o.DeviceIndex, "device_low_index": o.DeviceLowIndex, "devices": o.Devices, "egress_ports": o.EgressPorts, "egress_ports_jumbo": o.EgressPortsJumbo,
 		"zone_pairs": o.ZonePairs, "wall_clock": o.WallClock,
 	}

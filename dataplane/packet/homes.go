@@ -134,7 +134,7 @@ func (c *Core) settlePrefixes() error {
 	if want.equal(have) {
 		return nil
 	}
-	if err := c.bindPorts(nil); err != nil {
+	if err := c.bindPorts(homes{}); err != nil {
 		return err
 	}
 	for k := range have.v6 {
@@ -167,20 +167,74 @@ func putAll[V any](m *ebpf.Map, v []V) error {
 	return nil
 }
 
-// bindings are the devices and tags by which each segment may be left, by its number. guarded: the index of each device that
-// takes part.
-func (c *Core) bindings(guarded map[string]int) map[uint16]programsAnchorHome {
-	out := map[uint16]programsAnchorHome{}
-	for i, s := range c.anchors.Segments {
-		if index, ok := guarded[s.Port]; ok {
-			out[anchorNumber(i)] = programsAnchorHome{Ifindex: uint32(index), Vlan: s.VLAN, Outer: s.Outer}
+// homes are the devices and tags by which each segment may be left.
+type homes struct {
+	segments map[uint16]programsAnchorHome // by the segment's number
+	bundles  map[uint32]uint32             // by the index of each device of a bundle: what the homes of its segments name instead
+}
+
+// noIndex marks what stands in a home for a bundle: no kernel has so many devices.
+const noIndex = 1 << 31
+
+// bindings gives the homes of all segments. guarded: the index of each device that takes part. The homes of a bundle's
+// segments stay while its devices come and go.
+func (c *Core) bindings(guarded map[string]int) homes {
+	h := homes{segments: map[uint16]programsAnchorHome{}, bundles: map[uint32]uint32{}}
+	for name, bundle := range c.devices.bundle {
+		if index, ok := guarded[name]; ok {
+			h.bundles[uint32(index)] = noIndex | uint32(bundle)
 		}
 	}
-	return out
+	for i, s := range c.anchors.Segments {
+		home := programsAnchorHome{Vlan: s.VLAN, Outer: s.Outer}
+		if bundle, ok := c.devices.bundle[s.Port]; ok {
+			home.Ifindex = noIndex | uint32(bundle)
+		} else if index, ok := guarded[s.Port]; ok {
+			home.Ifindex = uint32(index)
+		} else {
+			continue
+		}
+		h.segments[anchorNumber(i)] = home
+	}
+	return h
 }
 
 // bindPorts makes want the devices and tags by which each segment may be left; the others hang nowhere.
-func (c *Core) bindPorts(want map[uint16]programsAnchorHome) error {
+func (c *Core) bindPorts(want homes) error {
+	if err := c.bindBundles(want.bundles, false); err != nil {
+		return err
+	}
+	if err := c.bindSegments(want.segments); err != nil {
+		return err
+	}
+	return c.bindBundles(want.bundles, true)
+}
+
+// bindBundles takes away what is not so any more, or puts what is new.
+func (c *Core) bindBundles(want map[uint32]uint32, put bool) error {
+	have := map[uint32]uint32{}
+	if err := each(c.objects.AnchorBundles, func(device, bundle uint32) { have[device] = bundle }); err != nil {
+		return err
+	}
+	for device, bundle := range have {
+		if !put && want[device] != bundle {
+			if err := c.objects.AnchorBundles.Delete(device); err != nil {
+				return fmt.Errorf("let device %d go out of its bundle: %w", device, err)
+			}
+		}
+	}
+	for device, bundle := range want {
+		if put && have[device] != bundle {
+			if err := c.objects.AnchorBundles.Put(device, bundle); err != nil {
+				return fmt.Errorf("join device %d to bundle %#x: %w", device, bundle, err)
+			}
+		}
+	}
+	return nil
+}
+
+// bindSegments does so with the segments' own devices.
+func (c *Core) bindSegments(want map[uint16]programsAnchorHome) error {
 	have, err := values[programsAnchorHome](c.objects.AnchorHomes)
 	if err != nil {
 		return err

@@ -140,7 +140,7 @@ type programsDevice struct {
 	Ifindex uint32
 	Mac     [6]uint8
 	Tunnel  uint8
-	Pad     uint8
+	Bundle  uint8
 }
 
 type programsDeviceTags struct {
@@ -391,6 +391,7 @@ const (
 	programsMapAdjacencyDrafts  = "adjacency_drafts"
 	programsMapAdjacencyIndex   = "adjacency_index"
 	programsMapAllowed          = "allowed"
+	programsMapAnchorBundles    = "anchor_bundles"
 	programsMapAnchorHomes      = "anchor_homes"
 	programsMapAnchorNodes4     = "anchor_nodes4"
 	programsMapAnchorPrefixes4  = "anchor_prefixes4"
@@ -529,6 +530,7 @@ type programsMapSpecs struct {
 	AdjacencyDrafts  *ebpf.MapSpec `ebpf:"adjacency_drafts"`
 	AdjacencyIndex   *ebpf.MapSpec `ebpf:"adjacency_index"`
 	Allowed          *ebpf.MapSpec `ebpf:"allowed"`
+	AnchorBundles    *ebpf.MapSpec `ebpf:"anchor_bundles"`
 	AnchorHomes      *ebpf.MapSpec `ebpf:"anchor_homes"`
 	AnchorNodes4     *ebpf.MapSpec `ebpf:"anchor_nodes4"`
 	AnchorPrefixes4  *ebpf.MapSpec `ebpf:"anchor_prefixes4"`
@@ -623,6 +625,7 @@ type programsMaps struct {
 	AdjacencyDrafts  *ebpf.Map `ebpf:"adjacency_drafts"`
 	AdjacencyIndex   *ebpf.Map `ebpf:"adjacency_index"`
 	Allowed          *ebpf.Map `ebpf:"allowed"`
+	AnchorBundles    *ebpf.Map `ebpf:"anchor_bundles"`
 	AnchorHomes      *ebpf.Map `ebpf:"anchor_homes"`
 	AnchorNodes4     *ebpf.Map `ebpf:"anchor_nodes4"`
 	AnchorPrefixes4  *ebpf.Map `ebpf:"anchor_prefixes4"`
@@ -679,6 +682,7 @@ func (m *programsMaps) Close() error {
 		m.AdjacencyDrafts,
 		m.AdjacencyIndex,
 		m.Allowed,
+		m.AnchorBundles,
 		m.AnchorHomes,
 		m.AnchorNodes4,
 		m.AnchorPrefixes4,

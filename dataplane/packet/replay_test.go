@@ -96,7 +96,7 @@ func replayer(t *testing.T, core *packet.Core, index map[string]int) *worker {
 	}
 	tables, _ := core.Active()
 	w := &worker{
-		trial: trial, gen: &generator{r: rand.New(rand.NewPCG(seed, 4))}, index: index, magic: core.Magic(), clock: began, m: model.New(&tables),
+		trial: trial, gen: &generator{r: rand.New(rand.NewPCG(seed, 4))}, index: index, magic: core.Magic(), clock: began, m: model.New(&tables).Anchored(worldAnchors()),
 		st: &model.State{
 			Flows: map[model.FlowKey]*model.Flow{}, Capacity: flowCapacity, Quota: flowCapacity, Pieces: packet.TrialPieces,
 			MACs: map[string]packet.MAC{}, Route: route,

@@ -47,6 +47,18 @@ func (w *town) dial(from, to string) error {
 	return conn.Close()
 }
 
+// gateSends sends a datagram from the gate itself.
+func (w *town) gateSends(from, to string) error {
+	d := net.Dialer{LocalAddr: &net.UDPAddr{IP: net.ParseIP(from), Port: 4000}}
+	conn, err := d.Dial("udp", to)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_, err = conn.Write([]byte("x"))
+	return err
+}
+
 func TestGateItselfNeedsACell(t *testing.T) {
 	w := newTown(t)
 	c := w.open()

@@ -74,6 +74,8 @@ var networks = []network{
 	{"198.18.99.0/24", "2001:db8:99::/64", 503, 4, "c0", 0, "", 0, false, "unreachable"},
 	{"198.18.96.0/24", "2001:db8:96::/64", 504, 3, "b0", 0, "b0", 254, false, "class wants on link, route a router"},
 	{"198.18.95.0/24", "2001:db8:95::/64", 505, 3, "b0", 0, tagged, 0, false, "class wants no tag, route has one"},
+	{"198.18.94.0/24", "2001:db8:94::/64", 506, 6, "wg0", 0, "wg1", 0, false, "another tunnel of the bundle"},
+	{"198.18.93.0/24", "2001:db8:93::/64", 507, 6, "wg0", 0, "wg2", 0, false, "a tunnel outside the bundle"},
 }
 
 // limits of some of the segments; the others have none of their own.
@@ -96,6 +98,9 @@ func (s segment) device() string {
 }
 
 var ports = []string{"a0", "b0", "c0", "d0", "e0"}
+
+// tunnels of the world: the first two are a bundle.
+var tunnels = []string{"wg0", "wg1", "wg2"}
 
 func hostMAC(segment uint16, n int) packet.MAC {
 	return packet.MAC{2, 0, 0, 1, byte(segment), byte(n)}
@@ -152,6 +157,9 @@ func worldTables(r *rand.Rand, revision string) packet.Tables {
 	}
 	for _, n := range networks {
 		c := packet.Class{ID: n.class, Segment: n.segment, Kind: packet.KindForward, Port: n.port, OnLink: n.via == 0}
+		if segmentOf(n.segment).tunnel {
+			c.Kind = packet.KindTunnel
+		}
 		if n.via != 0 {
 			c.Via = []netip.Addr{addr4(segmentOf(3), n.via), addr6(segmentOf(3), n.via)}
 		}
@@ -218,7 +226,9 @@ func timed(t *packet.Tables, now time.Time) {
 }
 
 func worldAnchors() *anchors.Anchors {
-	a := &anchors.Anchors{Version: 1, Name: "world"}
+	a := &anchors.Anchors{Version: 1, Name: "world", Tunnels: []anchors.Tunnel{
+		{Device: "wg0", Peers: []anchors.Peer{{Segment: "s6"}, {Segment: "s7"}}}, {Device: "wg1", Peers: []anchors.Peer{{Segment: "s6"}}}, {Device: "wg2"},
+	}}
 	for _, s := range segments {
 		attach := anchors.AttachPort
 		if s.tunnel {
@@ -315,7 +325,9 @@ func world(t *testing.T) (*packet.Core, map[string]int) {
 	packet.Run(t, "ip", "link", "add", tagged, "address", portMAC("b0").String(), "type", "veth", "peer", "name", tagged, "netns", far)
 	packet.Run(t, "ip", "netns", "exec", far, "ip", "link", "set", tagged, "up")
 	packet.Run(t, "ip", "link", "set", tagged, "up")
-	packet.Run(t, "ip", "tuntap", "add", "wg0", "mode", "tun")
+	for _, tunnel := range tunnels {
+		packet.Run(t, "ip", "tuntap", "add", tunnel, "mode", "tun")
+	}
 	core, err := packet.Open(context.Background(), packet.Options{PinDir: pins, Anchors: worldAnchors(), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)

@@ -30,9 +30,9 @@ func Leave(a *anchors.Anchors, isolated map[anchors.Zone]bool, in string, out Ex
 		return "egress-source"
 	case to == nil:
 		return "egress-destination"
-	case out != Exit{to.Port, to.VLAN, to.Outer}:
+	case out.VLAN != to.VLAN || out.Outer != to.Outer || !samePlace(a, to.Port, out.Port):
 		return "egress-wrong-port"
-	case in != "" && from.Port != in:
+	case in != "" && !samePlace(a, from.Port, in):
 		return "egress-wrong-source"
 	case isolated[from.Zone] || isolated[to.Zone]:
 		return "zone-isolated"
@@ -40,6 +40,12 @@ func Leave(a *anchors.Anchors, isolated map[anchors.Zone]bool, in string, out Ex
 		return "egress-zone-pair"
 	}
 	return ""
+}
+
+// samePlace tells whether what hangs on one device is reached by the other as well: tunnels that share a segment are one place.
+// a: nil when nothing is known of bundles.
+func samePlace(a *anchors.Anchors, hangs, device string) bool {
+	return hangs == device || a != nil && slices.Contains(a.Bundle(hangs), device)
 }
 
 // anchored is the segment whose prefix holds an address most closely.

@@ -45,7 +45,7 @@ func Explain(t *packet.Tables, a *anchors.Anchors, q Query) []Step {
 	if tables.Epoch == 0 {
 		tables.Epoch = 1 // not loaded yet; explain as if it were
 	}
-	m := New(&tables)
+	m := New(&tables).Anchored(a)
 	steps := []Step{}
 	if !q.Src.IsValid() || !q.Dst.IsValid() || q.Src.Is4() != q.Dst.Is4() {
 		return append(steps, Step{Name: "parse", Reason: "ip-header", Text: fmt.Sprintf("%s to %s: want two addresses of one family", q.Src, q.Dst)})

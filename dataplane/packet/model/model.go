@@ -91,6 +91,7 @@ type Model struct {
 	ports    map[attachment]uint16
 	prefixes [2][]map[netip.Addr]binding // by family; index: prefix length
 	windows  map[uint8]packet.Window
+	anchors  *anchors.Anchors // nil: every tunnel is a place of its own
 }
 
 type attachment struct {
@@ -125,6 +126,12 @@ func New(t *packet.Tables) *Model {
 	for _, w := range t.Windows {
 		m.windows[w.ID] = w
 	}
+	return m
+}
+
+// Anchored tells m what the tables do not say and the programs know from the anchors: which tunnels are one place. It gives m.
+func (m *Model) Anchored(a *anchors.Anchors) *Model {
+	m.anchors = a
 	return m
 }
 
@@ -216,7 +223,7 @@ func (m *Model) permission(src, dst uint16, proto uint8, port uint16) (packet.Ce
 // Decide says what becomes of a packet and changes st.Flows and st.Fragments accordingly. With anchors, a redirect has to pass the egress
 // program as well.
 func Decide(t *packet.Tables, a *anchors.Anchors, st *State, in Packet) Decision {
-	return New(t).Decide(a, st, in)
+	return New(t).Anchored(a).Decide(a, st, in)
 }
 
 // Decide is the function of the same name over prepared tables.

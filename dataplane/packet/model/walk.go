@@ -95,7 +95,7 @@ func (w *walk) place() (reason string) {
 		return "source-address"
 	}
 	b, ok := w.m.find(w.p.src)
-	if s := w.m.segments[b.segment]; ok && s.Tunnel && s.Port == w.in.Port {
+	if s := w.m.segments[b.segment]; ok && s.Tunnel && samePlace(w.m.anchors, s.Port, w.in.Port) {
 		w.segment = s
 		return ""
 	}
@@ -254,7 +254,7 @@ func (w *walk) forward() (reason string) {
 		return "forwarding-disabled"
 	case !hop.Found:
 		return "no-route"
-	case hop.Device != w.to.Port || !w.tagged(hop) || !w.permits(hop):
+	case !samePlace(w.m.anchors, w.to.Port, hop.Device) || !w.tagged(hop) || !w.permits(hop):
 		return "egress-mismatch"
 	case w.segment.Tunnel || w.to.Kind == packet.KindTunnel:
 		w.stack() // the kernel feeds the tunnel, and forwards what comes out of one

@@ -73,7 +73,7 @@ func In(r *packet.Rehearsal, staged *packet.Staged, a *anchors.Anchors, violatio
 		return err
 	}
 	tables := staged.Decoded()
-	m := model.New(&tables)
+	m := model.New(&tables).Anchored(a)
 	for i, n := 0, 0; i < len(violations) && n < Most; i++ {
 		if x := violations[i].Counterexample; x != nil {
 			violations[i].Replay = play(r, m, &tables, a, x)
