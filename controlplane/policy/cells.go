@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -11,26 +12,97 @@ import (
 // bandwidth class of the first, and is in force when any of them is.
 //
 // There are hundreds of thousands of cells, but each initiator class has few: its crossings are written down as numbers that
-// sort by cell first and by permit second, and read off in that order.
+// sort by cell first and by permit second, and read off in that order. Two halves of the initiator classes are written at once,
+// each with a rule book of its own: what a book's lists are numbered does not show in the tables.
 func (p *plan) cells(c classified, ports portClasses) ([]packet.Cell, []packet.Rule, error) {
-	w := cellWriter{plan: p, book: newRuleBook(p.permits), ports: ports}
-	to, most := make([][]uint16, len(p.permits)), 0
-	opens := make([][]uint32, len(c.classes)+1) // permits by initiator class
+	book := newRuleBook(p.permits)
+	o := p.openings(c, ports)
+	half := o.half()
+	first := cellWriter{plan: p, openings: o, book: book, ports: ports, classes: c}
+	second := first
+	second.book = book.fresh()
+	failed := make(chan error, 1)
+	go func() { failed <- second.write(half, len(o.opens)) }()
+	err := cmp.Or(first.write(0, half), <-failed)
+	if err == nil && len(first.done)+len(second.done) > MaxCells {
+		err = tooManyCells()
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	same := book.take(second.book)
+	for i := range second.done {
+		second.done[i].Rule = same[second.done[i].Rule]
+	}
+	cells := slices.Concat(first.done, second.done)
+	rules, err := book.number(cells)
+	return cells, rules, err
+}
+
+func tooManyCells() error {
+	return fmt.Errorf("the records make more than %d cells, which is what the packet core has room for: use groups, segments or fewer port ranges", MaxCells)
+}
+
+// openings say which permits open from each initiator class, and to which classes.
+type openings struct {
+	to    [][]uint16 // by permit
+	opens [][]uint32 // by initiator class: permits
+	most  []int      // by initiator class: cells, at most
+}
+
+func (p *plan) openings(c classified, ports portClasses) openings {
+	o := openings{make([][]uint16, len(p.permits)), make([][]uint32, len(c.classes)+1), make([]int, len(c.classes)+1)}
 	for i := range p.permits {
 		q := &p.permits[i]
-		to[i] = c.side(q.to)
-		from := c.side(q.from)
-		for _, src := range from {
-			opens[src] = append(opens[src], uint32(i))
+		o.to[i] = c.side(q.to)
+		for _, src := range c.side(q.from) {
+			o.opens[src] = append(o.opens[src], uint32(i))
+			o.most[src] += len(o.to[i]) * len(ports.of[i])
 		}
-		most += len(from) * len(to[i]) * len(ports.of[i])
+	}
+	return o
+}
+
+// half is the initiator class before which half of the work is.
+func (o *openings) half() int {
+	all := 0
+	for _, n := range o.most {
+		all += n
+	}
+	half, sum := 0, 0
+	for half < len(o.most) && sum < all/2 {
+		sum += o.most[half]
+		half++
+	}
+	return half
+}
+
+// cellWriter writes the cells of one initiator class after the other.
+type cellWriter struct {
+	openings
+	plan    *plan
+	book    *ruleBook
+	ports   portClasses
+	classes classified
+
+	waiting []uint64      // crossings of the class at hand: destination class, port class and permit
+	row     []packet.Cell // of the class at hand, in order; rules are lists of the book
+	spare   []packet.Cell // the memory of the row before
+	done    []packet.Cell
+}
+
+// write writes the cells of the initiator classes from one to before another.
+func (w *cellWriter) write(from, to int) error {
+	most, c := 0, w.classes
+	for _, n := range w.most[from:to] {
+		most += n
 	}
 	w.done = make([]packet.Cell, 0, min(most, MaxCells))
-	for n, permits := range opens {
+	for n := from; n < to; n++ {
 		src := uint16(n)
-		for _, i := range permits {
-			q := &p.permits[i]
-			for _, dst := range to[i] {
+		for _, i := range w.opens[n] {
+			q := &w.plan.permits[i]
+			for _, dst := range w.to[i] {
 				if !q.local && c.classes[src-1].segment == c.classes[dst-1].segment {
 					continue // neighbours speak directly, not through the gate
 				}
@@ -39,28 +111,15 @@ func (p *plan) cells(c classified, ports portClasses) ([]packet.Cell, []packet.R
 					continue // no packet goes from IPv4 to IPv6, and none comes from where closer entries hold every address
 				}
 				if err := w.crossings(src, dst, i, common); err != nil {
-					return nil, nil, err
+					return err
 				}
 			}
 		}
 		if err := w.end(src); err != nil {
-			return nil, nil, err
+			return err
 		}
 	}
-	rules, err := w.book.number(w.done)
-	return w.done, rules, err
-}
-
-// cellWriter writes the cells of one initiator class after the other.
-type cellWriter struct {
-	plan  *plan
-	book  *ruleBook
-	ports portClasses
-
-	waiting []uint64      // crossings of the class at hand: destination class, port class and permit
-	row     []packet.Cell // of the class at hand, in order; rules are lists of the book
-	spare   []packet.Cell // the memory of the row before
-	done    []packet.Cell
+	return nil
 }
 
 // mostWaiting bounds the memory for crossings of many records that permit the same.
@@ -116,7 +175,7 @@ func (w *cellWriter) end(src uint16) error {
 		return err
 	}
 	if w.done = append(w.done, w.row...); len(w.done) > MaxCells {
-		return fmt.Errorf("the records make more than %d cells, which is what the packet core has room for: use groups, segments or fewer port ranges", MaxCells)
+		return tooManyCells()
 	}
 	w.row = w.row[:0]
 	return nil

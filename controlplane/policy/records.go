@@ -20,6 +20,7 @@ var echo = config.PortSpec{Proto: "icmp"}
 func (p *plan) addRecords(cfg *config.Config) {
 	x := p.newIndex(cfg)
 	p.windows, x.windows = windows(cfg)
+	p.permits = make([]permit, 0, len(cfg.Communications)+len(cfg.Communications)/16)
 	for i := range cfg.Communications {
 		if c := &cfg.Communications[i]; c.Active() {
 			p.addCommunication(c, x)
@@ -144,9 +145,9 @@ func destinations(c *config.Communication, x index) []destination {
 	return out
 }
 
-// clean sorts and removes repetitions, and owns its slices.
+// clean sorts and removes repetitions. The hosts are in the caller's own memory, the prefixes need not be.
 func (s set) clean() set {
-	h, p := slices.Clone(s.hosts), slices.Clone(s.prefixes)
+	h, p := s.hosts, slices.Clone(s.prefixes)
 	slices.SortFunc(h, func(a, b *host) int { return a.rank - b.rank })
 	slices.SortFunc(p, comparePrefix)
 	return set{slices.Compact(h), slices.Compact(p)}

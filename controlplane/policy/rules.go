@@ -45,6 +45,20 @@ func newRuleBook(permits []permit) *ruleBook {
 	return b
 }
 
+// fresh is a book of the same records without lists.
+func (b *ruleBook) fresh() *ruleBook {
+	return &ruleBook{records: b.records, alone: make([]uint32, len(b.records)), next: map[uint64]uint32{}}
+}
+
+// take enters the lists of another book of the same records, and tells by their numbers there what they are here.
+func (b *ruleBook) take(o *ruleBook) []uint32 {
+	same := make([]uint32, len(o.lists)+1)
+	for i, e := range o.lists { // the shorter stands before the longer
+		same[i+1] = b.add(same[e.shorter], e.record)
+	}
+	return same
+}
+
 // add gives the list that is one record longer. Permits of a record follow each other, so only the last can be the same.
 func (b *ruleBook) add(list, record uint32) uint32 {
 	if list == 0 {
@@ -67,9 +81,9 @@ func (b *ruleBook) add(list, record uint32) uint32 {
 	return n
 }
 
-// read gives the records of a list, the first first.
-func (b *ruleBook) read(list uint32) []record {
-	var out []record
+// read gives the records of a list, the first first, in the memory of out.
+func (b *ruleBook) read(list uint32, out []record) []record {
+	out = out[:0]
 	for ; list != 0; list = b.lists[list-1].shorter {
 		out = append(out, b.records[b.lists[list-1].record])
 	}
@@ -80,13 +94,14 @@ func (b *ruleBook) read(list uint32) []record {
 // number gives the lists that are in use rule numbers, in the order of the cells. A list whose records are in force at times
 // that no single term says becomes a chain of rules, one for each term; its cells name the first.
 func (b *ruleBook) number(cells []packet.Cell) ([]packet.Rule, error) {
-	var rules []packet.Rule
+	rules := make([]packet.Rule, 0, len(b.records))
 	ids := make([]uint32, len(b.lists)+1)
+	var records []record
 	for i := range cells {
 		list := cells[i].Rule
 		if ids[list] == 0 {
 			ids[list] = uint32(len(rules) + 1)
-			records := b.read(list)
+			records = b.read(list, records)
 			more, err := chain(ids[list], records)
 			if err != nil {
 				return nil, err

@@ -41,6 +41,9 @@ func (t term) covers(o term) bool {
 
 // together is the union of terms: as few as can say it, earliest first. What follows upon another without a gap is one with it.
 func together(in []term) []term {
+	if !slices.ContainsFunc(in, func(t term) bool { return t != in[0] }) {
+		return in[:min(len(in), 1)] // the usual case
+	}
 	s := slices.Clone(in)
 	slices.SortFunc(s, func(a, b term) int {
 		return cmp.Or(cmp.Compare(a.window, b.window), cmp.Compare(a.from, b.from), cmp.Compare(a.until, b.until))
