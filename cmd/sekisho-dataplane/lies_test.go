@@ -23,6 +23,7 @@ import (
 	"github.com/sekisho/sekisho/dataplane/gate"
 	"github.com/sekisho/sekisho/dataplane/packet"
 	"github.com/sekisho/sekisho/dataplane/socket"
+	"github.com/sekisho/sekisho/dataplane/tunnel"
 	"github.com/sekisho/sekisho/dataplane/tunnel/netlab"
 )
 
@@ -187,6 +188,11 @@ func (w *town) lies(t *testing.T) []lie {
 			p[0].Allowed, p[1].Allowed = p[1].Allowed, p[0].Allowed
 		}, "may send from"},
 		{"region twice", func(g *gate.Generation) { g.Tunnels[0].Peers = append(g.Tunnels[0].Peers, g.Tunnels[0].Peers[0]) }, "twice"},
+		{"end of another region", func(g *gate.Generation) { g.Tunnels[0].Peers[0].Region = g.Tunnels[0].Peers[1].ID }, "is one of region"},
+		{"region that takes over a zone", func(g *gate.Generation) { g.Tunnels[0].Peers[0].TakesOver = []string{"mn-office"} }, "takes over"},
+		{"class that prefers the internet's port", func(g *gate.Generation) {
+			g.Preferences = []tunnel.Preference{{Class: 1, Devices: []string{g.Tunnels[0].Device, "inw0"}}}
+		}, "no tunnel of this generation"},
 		{"tunnel by another line", func(g *gate.Generation) { g.Tunnels[0].Line = "inw0" }, "line"},
 		{"tunnel on another port number", func(g *gate.Generation) { g.Tunnels[0].Listen = 53 }, "port 53"},
 		{"tunnel on a port's device", func(g *gate.Generation) { g.Tunnels[0].Device = "in0" }, "no tunnel"},
@@ -214,6 +220,7 @@ func malformed(honest []byte) map[string][2]string {
 		"a list twice":             {with(`"routes":[]`), "stands twice"},
 		"a backstop":               {with(`"backstop":"none"`), `unknown field "backstop"`},
 		"NAT pairs":                {with(`"nat":[{"inside":"198.18.10.0/24","outside":"203.0.113.0/24"}]`), `unknown field "nat"`},
+		"a pre-shared key":         {strings.Replace(string(honest), `"public-key":`, `"preshared-key":"c2VraXNobyBmb3JlaWduIHBlZXIgcHVibGljIGtleSE=","public-key":`, 1), `unknown field "preshared-key"`},
 		"zones of its own":         {with(`"anchors":{"name":"mine"}`), `unknown field "anchors"`},
 		"a second one behind it":   {string(honest) + string(honest), "stands behind it"},
 		"a number beyond its type": {strings.Replace(string(honest), `"class":`, `"class":7777777`, 1), "cannot unmarshal"},

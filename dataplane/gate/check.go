@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/bandwidth"
@@ -12,9 +13,9 @@ import (
 )
 
 // checkObjects compares every object of g beside its tables with the anchors and tells all that does not fit. The tables are
-// the proof's business.
-func checkObjects(g *Generation, a *anchors.Anchors) error {
-	c := &objectCheck{a: a}
+// the proof's business. own: the gate's own public keys by tunnel device; nil where they are not known.
+func checkObjects(g *Generation, a *anchors.Anchors, own map[string]string) error {
+	c := &objectCheck{a: a, own: own}
 	if g.Revision == "" || len(g.Revision) > 200 {
 		c.fail("revision %q: want 1 to 200 characters", g.Revision)
 	}
@@ -23,6 +24,7 @@ func checkObjects(g *Generation, a *anchors.Anchors) error {
 	}
 	c.routes(g.Routes)
 	c.tunnels(g.Tunnels)
+	c.preferences(g.Preferences, g.Tunnels)
 	c.bandwidth(g.Bandwidth, g.Tunnels)
 	return errors.Join(c.errs...)
 }
@@ -32,6 +34,7 @@ const maxComplaints = 100
 
 type objectCheck struct {
 	a    *anchors.Anchors
+	own  map[string]string
 	errs []error
 }
 
@@ -69,8 +72,8 @@ func (c *objectCheck) route(r Route) {
 		return
 	}
 	s := &c.a.Segments[i]
-	if r.Port != deviceOf(s) {
-		c.fail("route %s: by port %q, but segment %q (%s) hangs on %s", r.Prefix, r.Port, s.ID, s.Zone, deviceOf(s))
+	if by := c.a.Devices(s); !slices.Contains(by, r.Port) {
+		c.fail("route %s: by port %q, but segment %q (%s) hangs on %s", r.Prefix, r.Port, s.ID, s.Zone, strings.Join(by, ", "))
 	}
 	router := s.Router(r.Prefix)
 	switch {
@@ -83,83 +86,6 @@ func (c *objectCheck) route(r Route) {
 
 // deviceOf is the device by which the stack reaches a segment.
 func deviceOf(s *anchors.Segment) string { return s.Device() }
-
-func (c *objectCheck) tunnels(specs []tunnel.Spec) {
-	seen := map[string]bool{}
-	for _, s := range specs {
-		i := slices.IndexFunc(c.a.Tunnels, func(t anchors.Tunnel) bool { return t.Device == s.Device })
-		if i < 0 {
-			c.fail("tunnel %q: no tunnel of the anchors", s.Device)
-			continue
-		}
-		if seen[s.Device] {
-			c.fail("tunnel %s: given twice", s.Device)
-		}
-		seen[s.Device] = true
-		c.tunnel(s, &c.a.Tunnels[i])
-	}
-}
-
-func (c *objectCheck) tunnel(s tunnel.Spec, t *anchors.Tunnel) {
-	line, ok := c.a.Segment(t.Line)
-	if !ok || s.Line != deviceOf(line) {
-		c.fail("tunnel %s: by line %q, want that of segment %q", s.Device, s.Line, t.Line)
-	}
-	if s.Listen != t.Listen {
-		c.fail("tunnel %s: listens on port %d, want %d", s.Device, s.Listen, t.Listen)
-	}
-	if s.MTU != 0 && (s.MTU < 1280 || s.MTU > 8920) {
-		c.fail("tunnel %s: MTU %d: want 1280 to 8920, or 0 for the line's less 80", s.Device, s.MTU)
-	}
-	for i, addr := range s.Addrs {
-		own, ok := c.a.SegmentOf(addr)
-		if !ok || own.Port != s.Device || !slices.Contains(own.Gate, addr) {
-			c.fail("tunnel %s: address %s is not the gate's in any of its segments", s.Device, addr)
-		}
-		if slices.Contains(s.Addrs[:i], addr) {
-			c.fail("tunnel %s: address %s is given twice", s.Device, addr)
-		}
-	}
-	seen := map[string]bool{}
-	for _, p := range s.Peers {
-		i := slices.IndexFunc(t.Peers, func(q anchors.Peer) bool { return q.ID == p.ID })
-		if i < 0 {
-			c.fail("tunnel %s: region %q is no peer of the anchors", s.Device, p.ID)
-			continue
-		}
-		if seen[p.ID] {
-			c.fail("tunnel %s: region %s is given twice", s.Device, p.ID)
-		}
-		seen[p.ID] = true
-		c.peer(s.Device, p, &t.Peers[i])
-	}
-}
-
-func (c *objectCheck) peer(device string, p tunnel.Peer, want *anchors.Peer) {
-	if p.PublicKey != want.PublicKey {
-		c.fail("tunnel %s: region %s: public key %s is not that of the anchors", device, p.ID, p.PublicKey)
-	}
-	if p.Endpoint != want.Endpoint {
-		c.fail("tunnel %s: region %s: endpoint %s, want %s", device, p.ID, p.Endpoint, want.Endpoint)
-	}
-	if !samePrefixes(p.Allowed, want.Allowed) {
-		c.fail("tunnel %s: region %s may send from %v, want %v", device, p.ID, p.Allowed, want.Allowed)
-	}
-	if p.Probe.IsValid() && !c.probe(p.Probe, want) {
-		c.fail("tunnel %s: region %s: probe %s is no service that the anchors let the gate use", device, p.ID, p.Probe)
-	}
-	if p.Keepalive < 0 || p.Keepalive > 3600 {
-		c.fail("tunnel %s: region %s: keepalive %d s: want 0 to 3600", device, p.ID, p.Keepalive)
-	}
-}
-
-// probe tells whether the gate may open UDP to the target, by the anchors.
-func (c *objectCheck) probe(target netip.AddrPort, p *anchors.Peer) bool {
-	return (!p.Probe.IsValid() || target.Addr() == p.Probe) && slices.ContainsFunc(c.a.Services, func(s anchors.Service) bool {
-		return s.Out && s.Segment == p.Segment && s.Proto == "udp" && s.Port == target.Port() &&
-			slices.ContainsFunc(s.From, func(f netip.Prefix) bool { return f.Contains(target.Addr()) })
-	})
-}
 
 func (c *objectCheck) bandwidth(trees []bandwidth.Tree, specs []tunnel.Spec) {
 	seen := map[string]bool{}

@@ -10,7 +10,7 @@ import (
 func (g *Gate) Check(n Generation) error {
 	g.checking.Lock()
 	defer g.checking.Unlock()
-	if err := checkObjects(&n, g.anchors); err != nil {
+	if err := checkObjects(&n, g.anchors, g.own); err != nil {
 		return &Refusal{Problems: err}
 	}
 	_, discard, err := g.stage(n.Tables, true)

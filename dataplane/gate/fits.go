@@ -15,7 +15,7 @@ func Fits(instance place.Instance, a *anchors.Anchors) error {
 	if err != nil || last == nil {
 		return err
 	}
-	if err := checkObjects(&last.Generation, a); err != nil {
+	if err := checkObjects(&last.Generation, a, nil); err != nil {
 		return &Refusal{Problems: err}
 	}
 	if v := proof.Check(&last.Tables, a); len(v) > 0 {

@@ -33,6 +33,7 @@ type Gate struct {
 	anchors  *anchors.Anchors
 	core     *packet.Core
 	tunnels  *tunnel.Set
+	own      map[string]string // its public keys, by tunnel device
 	meter    bandwidth.Meter
 	measured measure.Recorder
 	events   *hub
@@ -132,7 +133,7 @@ func (g *Gate) open(ctx context.Context, text []byte) error {
 		g.backstop.Kernel = g.backstop.Kernel || kernel
 		devices = append(devices, t.Device)
 	}
-	if _, err := g.tunnels.PublicKeys(devices); err != nil {
+	if g.own, err = g.tunnels.PublicKeys(devices); err != nil {
 		return err
 	}
 	if err := mountBPF(g.instance.BPF()); err != nil {
@@ -207,7 +208,7 @@ func (g *Gate) prepare(core *packet.Core) error {
 		}
 		return nil
 	}
-	if last == nil || checkObjects(&last.Generation, g.anchors) != nil {
+	if last == nil || checkObjects(&last.Generation, g.anchors, g.own) != nil {
 		return no()
 	}
 	swap, discard, err := g.stage(last.Tables, false)
@@ -304,7 +305,7 @@ func (g *Gate) Apply(ctx context.Context, n Generation) (Result, error) {
 
 // apply keeps what keep says once it is in force; nil: what is kept already.
 func (g *Gate) apply(ctx context.Context, n Generation, keep *kept) (Result, error) {
-	if err := checkObjects(&n, g.anchors); err != nil {
+	if err := checkObjects(&n, g.anchors, g.own); err != nil {
 		return Result{}, &Refusal{Problems: err}
 	}
 	swap, discard, err := g.stage(n.Tables, keep != nil)
