@@ -16,6 +16,7 @@ import (
 	"github.com/sekisho/sekisho/controlplane/config/revision"
 	"github.com/sekisho/sekisho/controlplane/emergency"
 	"github.com/sekisho/sekisho/controlplane/monitor"
+	"github.com/sekisho/sekisho/controlplane/monitor/evidence"
 	"github.com/sekisho/sekisho/controlplane/office"
 	"github.com/sekisho/sekisho/controlplane/policy/difference"
 	"github.com/sekisho/sekisho/controlplane/transfer"
@@ -49,6 +50,11 @@ func serve(ctx context.Context, i place.Instance, log *slog.Logger) (err error) 
 		// The rest goes on without it: the dataplane keeps what it has, and a new commit mends it.
 		log.Error("the head revision cannot be used; commit one that can", "error", err)
 	}
+	kept, err := evidence.Open(filepath.Join(i.StateOf("control"), "evidence"), log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, kept.Close()) }() // after work, which writes to it, has ended
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
 	var wg sync.WaitGroup
@@ -61,6 +67,7 @@ func serve(ctx context.Context, i place.Instance, log *slog.Logger) (err error) 
 		Head:      o.Book.Head,
 		AuditSize: func() (int64, time.Time) { return o.Log.Size(), o.Log.Last().Time },
 		Store:     o.Store,
+		Evidence:  kept,
 		Log:       log,
 		Now:       time.Now,
 	})

@@ -132,6 +132,7 @@ func (m *Monitor) Collect(ch chan<- prometheus.Metric) {
 			gauge(isolatedUntil, float64(until.Unix()), z.String())
 		}
 	}
+	m.collectEvidence(gauge, count)
 	for reason, c := range s.counters.Reasons {
 		count(droppedPackets, c.Packets, reason)
 		count(droppedBytes, c.Bytes, reason)

@@ -4,7 +4,8 @@
 // its rights nor slow it down. Mechanism: one poll a second of the dataplane's status and counters, kept as a snapshot and as
 // rates of the last ten minutes; every reader is served from there; once a minute, what was used is remembered by the day.
 // Life cycle: Run polls until its context ends; a dataplane that does not answer is shown as down, with the last counters.
-// Invariant: nothing here changes anything but that memory.
+// Evidence of what lines were given is pulled in the same beat (package evidence). Invariant: nothing here changes anything but
+// that memory and the evidence.
 package monitor
 
 import (
@@ -21,6 +22,7 @@ import (
 
 	"github.com/sekisho/sekisho/controlplane/config"
 	"github.com/sekisho/sekisho/controlplane/config/revision"
+	"github.com/sekisho/sekisho/controlplane/monitor/evidence"
 	"github.com/sekisho/sekisho/controlplane/policy"
 	"github.com/sekisho/sekisho/controlplane/store"
 	"github.com/sekisho/sekisho/controlplane/web"
@@ -46,6 +48,7 @@ type Options struct {
 	Head      func() *revision.Head     // what should be in force
 	AuditSize func() (int64, time.Time) // sealed events and the time of the last checkpoint
 	Store     store.Store               // remembers what was used; nil: nobody does
+	Evidence  *evidence.Store           // keeps what lines and classes were given; nil: nobody does
 	Log       *slog.Logger              // nil: slog.Default()
 	Now       func() time.Time
 }
@@ -57,6 +60,8 @@ type Monitor struct {
 
 	memory   memory
 	recalled time.Time // by Run alone
+	puller   evidence.Puller
+	unkept   time.Time // when it was last told that evidence is not kept; by Run alone
 
 	mu      sync.RWMutex
 	now     snapshot
@@ -78,7 +83,9 @@ func New(o Options) *Monitor {
 	}
 	c := socket.Client(o.Dataplane)
 	c.Timeout = timeout
-	return &Monitor{o: o, http: c}
+	m := &Monitor{o: o, http: c}
+	m.puller = evidence.Puller{Store: o.Evidence, Get: func(ctx context.Context, query string, into any) error { return m.get(ctx, "/measures?"+query, into) }}
+	return m
 }
 
 // Run polls until ctx ends.
@@ -89,6 +96,7 @@ func (m *Monitor) Run(ctx context.Context) {
 	for {
 		m.poll(ctx)
 		m.recall(ctx)
+		m.keepEvidence(ctx)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -19,6 +20,7 @@ import (
 	"github.com/sekisho/sekisho/controlplane/config"
 	"github.com/sekisho/sekisho/controlplane/config/examples"
 	"github.com/sekisho/sekisho/controlplane/config/revision"
+	"github.com/sekisho/sekisho/controlplane/monitor/evidence"
 	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/bandwidth"
 	"github.com/sekisho/sekisho/dataplane/gate"
@@ -26,6 +28,7 @@ import (
 	"github.com/sekisho/sekisho/dataplane/packet"
 	"github.com/sekisho/sekisho/dataplane/socket"
 	"github.com/sekisho/sekisho/dataplane/tunnel"
+	"github.com/sekisho/sekisho/dataplane/tunnel/measure"
 )
 
 // puppet answers as the dataplane does, with its own types.
@@ -35,6 +38,7 @@ type puppet struct {
 	counters packet.Counters
 	names    packet.Names
 	stations map[netip.Addr]time.Time
+	measured measure.Recorder
 	down     bool
 }
 
@@ -45,7 +49,14 @@ func (p *puppet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "{}", http.StatusInternalServerError)
 		return
 	}
-	json.NewEncoder(w).Encode(map[string]any{"/status": p.status, "/counters": p.counters, "/names": p.names, "/stations": p.stations}[r.URL.Path])
+	json.NewEncoder(w).Encode(map[string]any{"/status": p.status, "/counters": p.counters, "/names": p.names, "/stations": p.stations, "/measures": p.measures(r)}[r.URL.Path])
+}
+
+func (p *puppet) measures(r *http.Request) []measure.Sample {
+	var run uint32
+	var seq uint64
+	fmt.Sscanf(r.URL.RawQuery, "run=%d&after=%d", &run, &seq)
+	return p.measured.After(run, seq, 120)
 }
 
 func (p *puppet) set(f func()) {
@@ -165,8 +176,10 @@ func TestConsoleShowsTheGate(t *testing.T) {
 }
 
 func TestMetricsKeepTheRules(t *testing.T) {
-	m, _, _ := newEye(t)
+	m, p, _ := newEye(t)
+	keepMeasured(t, m, p)
 	m.poll(context.Background())
+	m.keepEvidence(context.Background())
 	r := prometheus.NewPedanticRegistry()
 	if err := r.Register(m); err != nil {
 		t.Fatal(err)
@@ -216,6 +229,14 @@ func TestMetricsKeepTheRules(t *testing.T) {
 		`sekisho_redirect_failed_frames_total{device="mn0",error="ENXIO",kind="send"} 12`,
 		`sekisho_redirect_failed_frames_total{device="",error="various",kind="send"} 1`,
 		"sekisho_redirect_failures_watched 1",
+		`sekisho_guarantee_seconds_total{class="core",direction="up",line="line-a",verdict="kept"} 2`,
+		`sekisho_guarantee_seconds_total{class="core",direction="up",line="line-a",verdict="idle"} 1`,
+		`sekisho_guarantee_seconds_total{class="core",direction="down",line="line-a",verdict="not-counted"} 3`,
+		`sekisho_line_delivered_bytes_total{class="core",direction="up",line="line-a"} 8e+06`,
+		`sekisho_line_guarantee_bytes_per_second{class="core",direction="up",line="line-a"} 2.5e+06`,
+		`sekisho_line_seconds_total{line="line-a",state="up"} 3`,
+		`sekisho_line_probes_total{class="",line="line-a"} 3`,
+		`sekisho_line_probe_delay_p99_seconds{class="",line="line-a"} 0.004`,
 	} {
 		if !have[want] {
 			t.Errorf("no line %q", want)
@@ -226,6 +247,27 @@ func TestMetricsKeepTheRules(t *testing.T) {
 			t.Errorf("%q: the handshake is a time, not an age", line)
 		}
 	}
+}
+
+// keepMeasured lets the dataplane have measured three seconds, in two of which a class had its guarantee.
+func keepMeasured(t *testing.T, m *Monitor, p *puppet) {
+	t.Helper()
+	var err error
+	if m.o.Evidence, err = evidence.Open(t.TempDir(), nil); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.o.Evidence.Close() })
+	m.puller.Store = m.o.Evidence
+	at, sent, probes := time.Unix(1_800_000_000, 0), uint64(0), uint64(0)
+	p.set(func() {
+		for _, bytes := range []uint64{0, 3_000_000, 4_900_000, 100_000} {
+			sent, probes = sent+bytes, probes+1
+			at = at.Add(time.Second)
+			tally := measure.Tally{Up: &measure.Counters{Bytes: sent}, Sent: probes, Trips: []time.Duration{4 * time.Millisecond}}
+			class := measure.Class{Name: "core", GuaranteeUp: 20e6, GuaranteeDown: 20e6, Tally: tally}
+			p.measured.Take(at, []measure.Reading{{Line: "line-a", Device: "wg0", Whole: tally, Classes: []measure.Class{class}, Ends: []measure.End{{Region: "tokyo", Answered: true}}}})
+		}
+	})
 }
 
 // TestRateOfNewFlowsIsKnownHoweverMany: the packet core counts what it opens; nobody has to compare lists.
