@@ -24,11 +24,9 @@ func (p *plan) cells(c classified, ports portClasses) ([]packet.Cell, []packet.R
 	failed := make(chan error, 1)
 	go func() { failed <- second.write(half, len(o.opens)) }()
 	err := cmp.Or(first.write(0, half), <-failed)
-	if err == nil && len(first.done)+len(second.done) > MaxCells {
-		err = tooManyCells()
-	}
-	if err != nil {
-		return nil, nil, err
+	if err != nil || len(first.done)+len(second.done) > MaxCells {
+		all := cellWriter{plan: p, openings: o, book: book.fresh(), ports: ports, classes: c}
+		return nil, nil, cmp.Or(all.write(0, len(o.opens)), err, tooManyCells()) // names the first record that is too much
 	}
 	same := book.take(second.book)
 	for i := range second.done {
