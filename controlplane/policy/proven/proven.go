@@ -27,6 +27,7 @@ type Result struct {
 
 // Compile makes and proves the generation of c. The error is the compiler's.
 func Compile(c *config.Config, a *anchors.Anchors, by Compiler) (r Result, err error) {
+	defer collectLater()()
 	document := make(chan *reading.Document, 1)
 	go func() { document <- reading.Of(c) }()
 	if r.Generation, err = by(c, a); err != nil {
