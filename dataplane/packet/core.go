@@ -85,6 +85,9 @@ type Core struct {
 	status     []PortStatus
 	shown      shown
 	clock      clockValue // as it was written last
+	counting   *ebpf.Map  // counters of rules that the next epoch has already
+
+	tidying sync.WaitGroup // takes away what a swap left; with mu held only
 }
 
 // layoutVersion names the folder of the pins: programs of another layout do not see these maps.
@@ -273,6 +276,7 @@ func (c *Core) Magic() uint16 { return c.magic }
 func (c *Core) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.tidying.Wait()
 	err := c.lines.close()
 	if c.objects.Classify != nil {
 		err = errors.Join(err, c.objects.Close())

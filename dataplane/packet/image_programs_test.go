@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"testing"
+	"time"
 )
 
 // What the loaded programs find in an image, at a size at which every table has several chunks, and buckets are full.
@@ -205,6 +206,7 @@ func TestFormerImageAndItsCountersGo(t *testing.T) {
 		tables := townTables()
 		tables.Rules = append(tables.Rules, Rule{ID: 2 + epoch})
 		swap(t, c, tables)
+		c.tidying.Wait()
 		if got, err := c.inForce(); err != nil || got != epoch {
 			t.Fatalf("epoch %d in force, want %d (%v)", got, epoch, err)
 		}
@@ -222,5 +224,79 @@ func TestFormerImageAndItsCountersGo(t *testing.T) {
 		if n, ok := counts.Rules[2+epoch]; !ok || n.Packets != 0 || len(counts.Rules) != 3 {
 			t.Errorf("epoch %d: counters of rules %v", epoch, counts.Rules)
 		}
+	}
+}
+
+// The counters are hung in when tables are staged. Who is staged later does not take them from what comes into force.
+func TestCountersAreThoseOfTheTablesInForce(t *testing.T) {
+	w := newTown(t)
+	c := w.open()
+	load := func(rule uint32) *Staged {
+		tables := townTables()
+		tables.Rules = append(tables.Rules, Rule{ID: rule})
+		s, err := c.Load(tables)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Discard)
+		return s
+	}
+	in := func(rule uint32, when string) {
+		t.Helper()
+		counts, err := c.Counters()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := counts.Rules[rule]; !ok {
+			t.Errorf("%s: counters of rules %v, want one of %d", when, counts.Rules, rule)
+		}
+	}
+	first, second := load(100), load(5)
+	second.Discard()
+	if err := first.Swap(); err != nil {
+		t.Fatal(err)
+	}
+	in(100, "another one was staged after it")
+	load(7).Discard()
+	in(100, "another one was discarded")
+	third := load(200)
+	in(100, "another one is staged")
+	if err := third.Swap(); err != nil {
+		t.Fatal(err)
+	}
+	in(200, "the next one is in force")
+}
+
+// The former image goes when nobody waits any more, but before its slot is needed, and before the maps are closed.
+func TestFormerImageGoesBeforeTheNextComes(t *testing.T) {
+	w := newTown(t)
+	c := w.open()
+	swap(t, c, townTables())
+	swapping := func() error {
+		s, err := c.Load(townTables())
+		if err != nil {
+			return err
+		}
+		return s.Swap()
+	}
+	for _, waits := range []struct {
+		what string
+		do   func() error
+	}{{"swap", swapping}, {"close", c.Close}} {
+		t.Run(waits.what, func(t *testing.T) {
+			gone, done := make(chan struct{}), make(chan error, 1)
+			c.tidying.Go(func() { <-gone })
+			go func() { done <- waits.do() }()
+			select {
+			case err := <-done:
+				t.Errorf("it did not wait (%v)", err)
+				close(gone)
+			case <-time.After(500 * time.Millisecond):
+				close(gone)
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+			}
+		})
 	}
 }

@@ -39,6 +39,37 @@ func (c *Core) stage(t Tables) (*Staged, error) {
 	if t.Epoch = epoch + 1; t.Epoch == 0 {
 		return nil, errors.New("the epochs are used up; remove the pins to begin anew")
 	}
+	s := &Staged{core: c}
+	counting := make(chan error, 1)
+	go func() { counting <- s.count(t) }() // waits for the programs that are running, beside the work
+	if err := errors.Join(s.put(t), <-counting); err != nil {
+		s.Discard()
+		return nil, err
+	}
+	return s, nil
+}
+
+// count hangs in counters for the rules of t. Those of the epoch before the current one give way. No packet counts there any
+// more: the former update of images returned only when every program that was running had ended (maybe_wait_bpf_programs in
+// kernel/bpf/syscall.c). When t does not become current, nothing counts in what hangs there now.
+func (s *Staged) count(t Tables) (err error) {
+	if s.counts, err = newRuleCounts(s.core.spec, t); err != nil {
+		return err
+	}
+	return s.hangCounts(t.Epoch)
+}
+
+func (s *Staged) hangCounts(epoch uint32) error {
+	if err := s.core.objects.RuleCounts.Put(epoch&1, s.counts); err != nil {
+		return fmt.Errorf("hang in the counters of the rules: %w", err)
+	}
+	s.core.counting = s.counts
+	return nil
+}
+
+// put makes the frozen image of t, and reads it back.
+func (s *Staged) put(t Tables) error {
+	c := s.core
 	var image []byte
 	encoded := make(chan error, 1)
 	go func() {
@@ -49,20 +80,13 @@ func (c *Core) stage(t Tables) (*Staged, error) {
 	empty, err := newImage(c.spec) // the kernel clears its 32 MiB meanwhile
 	if err = errors.Join(err, <-encoded); err != nil {
 		empty.Close()
-		return nil, err
+		return err
 	}
-	s := &Staged{core: c}
 	if s.image, err = putImage(empty, image); err != nil {
-		return nil, err
+		return err
 	}
-	if s.decoded, err = s.image.decode(c.devices.name); err == nil {
-		s.counts, err = newRuleCounts(c.spec, s.decoded)
-	}
-	if err != nil {
-		s.Discard()
-		return nil, err
-	}
-	return s, nil
+	s.decoded, err = s.image.decode(c.devices.name)
+	return err
 }
 
 // Decoded is what the frozen image holds, in canonical order. It is not a copy: to be read only.
@@ -104,21 +128,24 @@ func (s *Staged) swap() error {
 	if !frozen {
 		return errors.New("its image is not frozen: somebody could still change it; load it again")
 	}
-	// The counters of the epoch before the current one give way. No packet counts there any more: the former update of images
-	// returned only when every program that was running had ended (maybe_wait_bpf_programs in kernel/bpf/syscall.c).
-	if err := c.objects.RuleCounts.Put(s.decoded.Epoch&1, s.counts); err != nil {
-		return fmt.Errorf("hang in the counters of the rules: %w", err)
+	if c.counting != s.counts { // others were staged after it, for the same epoch
+		if err := s.hangCounts(s.decoded.Epoch); err != nil {
+			return err
+		}
 	}
-	former := byEpoch(epoch)
+	c.tidying.Wait() // it would take away what comes now
 	// One call for both places, in this order, waits for the programs that are running once.
 	slots, fds := []uint32{byEpoch(s.decoded.Epoch), imageNow}, []uint32{uint32(s.image.FD()), uint32(s.image.FD())}
 	if n, err := c.objects.Images.BatchUpdate(slots, fds, nil); err != nil {
 		return fmt.Errorf("hang in the image: %d of %d places: %w", n, len(slots), err)
 	}
-	// It is in force. Nobody uses the former one any more, for the same reason; so that it does not stay in memory:
-	if err := c.objects.Images.Delete(former); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-		c.log.Warn("the former image stays in memory until the next one comes", "error", err)
-	}
+	// It is in force. Nobody uses the former one any more, for the same reason; that it does not stay in memory nobody waits for.
+	former := byEpoch(epoch)
+	c.tidying.Go(func() {
+		if err := c.objects.Images.Delete(former); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			c.log.Warn("the former image stays in memory until the next one comes", "error", err)
+		}
+	})
 	return nil
 }
 
