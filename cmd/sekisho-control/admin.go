@@ -35,6 +35,7 @@ func (a *admin) handler(metrics http.Handler) http.Handler {
 	mux.HandleFunc("GET /status", a.status)
 	mux.HandleFunc("GET /usage", func(w http.ResponseWriter, r *http.Request) { answer(w, http.StatusOK, a.eye.Usage()) })
 	a.revisions(mux)
+	mux.HandleFunc("GET /report", a.report)
 	mux.HandleFunc("POST /isolation", a.isolation)
 	mux.HandleFunc("GET /people", a.people)
 	mux.HandleFunc("POST /people", a.addPerson)

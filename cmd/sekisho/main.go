@@ -53,6 +53,7 @@ var commands = []command{
 	{"isolate", "isolate ZONE --name N --reason TEXT [--for 2h | --until TIME]   cut a zone off at once (my-number, lgwan, internet; uplink: all tunnels)", runIsolate},
 	{"rejoin", "rejoin ZONE --name N --reason TEXT [--dry-run]   give a zone back that was cut off", runRejoin},
 	{"status", "status --name N   what control sees, as JSON", runStatus},
+	{"report", "report --name N --month 2026-10 --line LINE --out DIR [--lang ja|en]   a month of a line: whether guarantees were kept, and who was responsible (PDF, CSV)", runReport},
 	{"flows", "flows --name N [--zone Z] [--segment S] [--record R] [--addr A] [--json]   live flows, by what they carried", runFlows},
 	{"top", "top --name N [--once]   records, flows, segments and drops by rate, refreshed", runTop},
 	{"capture", "capture FILE --name N [--verdict allowed|dropped] [--segment S] [--record R] [--reason R]   packets and what became of them, as pcapng", runCapture},

@@ -2,11 +2,13 @@ package monitor
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sekisho/sekisho/controlplane/monitor/evidence"
+	"github.com/sekisho/sekisho/controlplane/monitor/report"
 )
 
 // tellUnkept is how often a log says that evidence is not kept.
@@ -79,4 +81,31 @@ func (m *Monitor) collectEvidence(gauge func(*prometheus.Desc, float64, ...strin
 			}
 		}
 	}
+}
+
+// Report adds up a month of a line, with the names that the configuration in force gives.
+func (m *Monitor) Report(line string, month time.Time) (report.Month, error) {
+	if m.o.Evidence == nil {
+		return report.Month{}, errors.New("nobody keeps evidence of what lines were given")
+	}
+	out, err := report.Gather(m.o.Evidence, line, month, m.o.Now())
+	if err != nil {
+		return out, err
+	}
+	h := m.o.Head()
+	if h == nil {
+		return out, nil
+	}
+	var called report.Name
+	classes := map[string]report.Name{}
+	for _, l := range h.Config.Lines {
+		if l.ID == line {
+			called = report.Name(l.Name)
+		}
+	}
+	for _, c := range h.Config.Classes {
+		classes[c.ID] = report.Name(c.Name)
+	}
+	out.Entitle(report.Name(h.Config.Town), called, classes)
+	return out, nil
 }

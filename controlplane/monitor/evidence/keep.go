@@ -96,7 +96,7 @@ func worse(a, b Record) bool {
 // second is the record of one sample.
 func second(x, line measure.Sample) Record {
 	up, down, upShare, downShare := Judge(x, line)
-	r := Record{At: x.At, Covered: 1, Span: x.Span, Up: wayOf(x.Up, up, upShare), Down: wayOf(x.Down, down, downShare),
+	r := Record{At: x.At, Covered: 1, Span: x.Span, Up: wayOf(x, x.Up, line.Up, up, upShare), Down: wayOf(x, x.Down, line.Down, down, downShare),
 		Sent: x.Probe.Sent, Lost: x.Probe.Lost, P50: x.Probe.P50, P99: x.Probe.P99, Max: x.Probe.Max, Jitter: x.Probe.Jitter,
 		run: x.Run, seq: uint32(x.Seq)}
 	switch x.State {
@@ -110,8 +110,8 @@ func second(x, line measure.Sample) Record {
 	return r
 }
 
-func wayOf(f measure.Flow, v Verdict, share uint16) Way {
-	w := Way{Bytes: uint64(f.Bits() / 8), Packets: f.Packets, Drops: uint32(min(f.Drops, 1<<32-1)), Backlog: uint32(min(f.Backlog, 1<<32-1)),
+func wayOf(x measure.Sample, f, line measure.Flow, v Verdict, share uint16) Way {
+	w := Way{Bytes: uint64(delivered(x, f, line) * x.Span.Seconds() / 8), Packets: f.Packets, Drops: uint32(min(f.Drops, 1<<32-1)), Backlog: uint32(min(f.Backlog, 1<<32-1)),
 		Guarantee: f.Guarantee, Rate: f.Rate, Worst: share}
 	w.see(0, 1, v)
 	return w

@@ -31,7 +31,7 @@ type Record struct {
 
 // Way is one direction.
 type Way struct {
-	Bytes     uint64 `json:"bytes"` // as the line counts them: inner packets and what each grows by
+	Bytes     uint64 `json:"bytes"` // delivered, as the line counts them: inner packets and what each grows by
 	Packets   uint64 `json:"packets"`
 	Drops     uint32 `json:"drops"`
 	Backlog   uint32 `json:"backlog"`   // bytes, the most at the end of a second

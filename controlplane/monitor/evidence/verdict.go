@@ -1,6 +1,8 @@
 package evidence
 
 import (
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sekisho/sekisho/dataplane/tunnel/measure"
@@ -25,9 +27,26 @@ const (
 // Broken tells whether the verdict is that a guarantee was not kept.
 func (v Verdict) Broken() bool { return v >= ByOwn && v < verdicts }
 
+var names = [verdicts]string{"not-known", "not-counted", "idle", "kept", "own-traffic", "line", "far-end", "unknown"}
+
 // String names the verdict as reports and metrics do.
 func (v Verdict) String() string {
-	return [...]string{"not-known", "not-counted", "idle", "kept", "own-traffic", "line", "far-end", "unknown"}[v]
+	if v >= verdicts {
+		return fmt.Sprintf("verdict %d", uint8(v))
+	}
+	return names[v]
+}
+
+// MarshalText and UnmarshalText use the name.
+func (v Verdict) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
+
+func (v *Verdict) UnmarshalText(b []byte) error {
+	i := slices.Index(names[:], string(b))
+	if i < 0 {
+		return fmt.Errorf("verdict %q: want one of %v", b, names)
+	}
+	*v = Verdict(i)
+	return nil
 }
 
 const (
@@ -64,19 +83,23 @@ func judge(s measure.Sample, f, line measure.Flow, far bool) (Verdict, uint16) {
 	case !offered(s, f):
 		return Idle, 1000
 	}
-	sent := f.Delivered(s.Span)
-	delivered := sent
-	if line.Arrived >= 0 && line.Arrived < enough {
-		delivered *= line.Arrived
-	}
-	if s.State == measure.Down {
-		delivered = 0
-	}
+	delivered := delivered(s, f, line)
 	share := delivered / float64(f.Guarantee)
 	if share >= enough {
 		return Kept, 1000
 	}
-	return cause(s, f, line, sent, far), uint16(1000 * share)
+	return cause(s, f, line, far), uint16(1000 * share)
+}
+
+// delivered is the rate in bit/s at which a direction came out at the other end.
+func delivered(s measure.Sample, f, line measure.Flow) float64 {
+	switch {
+	case s.State == measure.Down:
+		return 0
+	case line.Arrived >= 0 && line.Arrived < enough:
+		return f.Delivered(s.Span) * line.Arrived
+	}
+	return f.Delivered(s.Span) // what is between is how far apart the two ends were read
 }
 
 // offered tells whether the class had at least its guarantee to send: it sent and dropped so much, or its queue stood.
@@ -95,8 +118,8 @@ func offered(s measure.Sample, f measure.Flow) bool {
 }
 
 // cause is the first that fits. far: the shaper of this direction is the far end's.
-func cause(s measure.Sample, f, line measure.Flow, sent float64, far bool) Verdict {
-	total := s.Probe.Sent
+func cause(s measure.Sample, f, line measure.Flow, far bool) Verdict {
+	sent, total := f.Delivered(s.Span), s.Probe.Sent
 	queue := time.Duration(float64(f.Backlog) * 8 / float64(f.Guarantee) * float64(time.Second))
 	switch {
 	case s.Silent == measure.OfFar:

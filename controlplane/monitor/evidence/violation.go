@@ -7,11 +7,11 @@ type Violation struct {
 	Series
 	Downward bool          `json:"downward"` // from the regions; else towards them
 	From     time.Time     `json:"from"`
-	To       time.Time     `json:"to"`      // end of its last second
-	Seconds  int           `json:"seconds"` // in which it was not kept; between them may lie seconds of other kinds
-	Worst    float64       `json:"worst"`   // share of the guarantee that was delivered in the worst second of its minutes
-	Cause    Verdict       `json:"-"`       // of most of its seconds
-	By       [verdicts]int `json:"-"`
+	To       time.Time     `json:"to"`        // end of its last second
+	Seconds  int           `json:"seconds"`   // in which it was not kept; between them may lie seconds of other kinds
+	Worst    float64       `json:"worst"`     // share of the guarantee that was delivered in the worst second of its minutes
+	Cause    Verdict       `json:"cause"`     // of most of its seconds
+	By       [verdicts]int `json:"by"`        // seconds by cause
 	Rate     uint64        `json:"guarantee"` // bit/s
 }
 
@@ -22,49 +22,70 @@ func (v Violation) Length() time.Duration { return v.To.Sub(v.From) }
 // is one fault.
 const joined = 10 // s
 
-// Violations joins the seconds of a series' minutes, which come in order, to intervals. A gap of which nothing is known ends one.
-func Violations(id Series, minutes []Record, downward bool) (out []Violation) {
-	var open *Violation
-	var last int64 // second that was not kept last
-	end := func() {
-		if open != nil {
-			open.To = time.Unix(last+1, 0)
-			for c := range open.By {
-				if open.By[c] > open.By[open.Cause] {
-					open.Cause = Verdict(c)
-				}
-			}
-			out = append(out, *open)
-			open = nil
-		}
-	}
-	previous := int64(0)
+// Violations joins the seconds of a series' minutes, which come in order, to intervals.
+func Violations(id Series, minutes []Record, downward bool) []Violation {
+	j := Joiner{Series: id, Downward: downward}
 	for _, m := range minutes {
-		if m.At != previous+60 {
-			end()
+		j.Add(m)
+	}
+	return j.End()
+}
+
+// Joiner joins seconds to intervals, minute by minute, so that no month need be held. A gap of which nothing is known ends an interval.
+type Joiner struct {
+	Series   Series
+	Downward bool
+
+	done     []Violation
+	open     *Violation
+	last     int64 // second that was not kept last
+	previous int64 // minute
+}
+
+// Add takes the next minute.
+func (j *Joiner) Add(m Record) {
+	if m.At != j.previous+60 {
+		j.close()
+	}
+	j.previous = m.At
+	w := m.Up
+	if j.Downward {
+		w = m.Down
+	}
+	for i, v := range w.Verdicts {
+		at := m.At + int64(i)
+		if j.open != nil && (v == NotKnown || at-j.last > joined) {
+			j.close()
 		}
-		previous = m.At
-		w := m.Up
-		if downward {
-			w = m.Down
+		if !v.Broken() {
+			continue
 		}
-		for i, v := range w.Verdicts {
-			at := m.At + int64(i)
-			if open != nil && (v == NotKnown || at-last > joined) {
-				end()
-			}
-			if !v.Broken() {
-				continue
-			}
-			if open == nil {
-				open = &Violation{Series: id, Downward: downward, From: time.Unix(at, 0), Worst: 1, Cause: v, Rate: w.Guarantee}
-			}
-			open.Seconds++
-			open.By[v]++
-			open.Worst = min(open.Worst, float64(w.Worst)/1000)
-			last = at
+		if j.open == nil {
+			j.open = &Violation{Series: j.Series, Downward: j.Downward, From: time.Unix(at, 0), Worst: 1, Cause: v, Rate: w.Guarantee}
+		}
+		j.open.Seconds++
+		j.open.By[v]++
+		j.open.Worst = min(j.open.Worst, float64(w.Worst)/1000)
+		j.last = at
+	}
+}
+
+// End gives the intervals, oldest first.
+func (j *Joiner) End() []Violation {
+	j.close()
+	return j.done
+}
+
+func (j *Joiner) close() {
+	v := j.open
+	if v == nil {
+		return
+	}
+	v.To = time.Unix(j.last+1, 0)
+	for c, n := range v.By {
+		if n > v.By[v.Cause] {
+			v.Cause = Verdict(c)
 		}
 	}
-	end()
-	return out
+	j.done, j.open = append(j.done, *v), nil
 }

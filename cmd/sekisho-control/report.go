@@ -1,0 +1,22 @@
+package main
+
+import (
+	"net/http"
+
+	"github.com/sekisho/sekisho/controlplane/monitor/report"
+)
+
+// report answers GET /report?line=L&month=2026-10 with the figures of the month.
+func (a *admin) report(w http.ResponseWriter, r *http.Request) {
+	month, err := report.ParseMonth(r.URL.Query().Get("month"))
+	if err != nil {
+		answer(w, http.StatusBadRequest, refusal{Error: err.Error()})
+		return
+	}
+	m, err := a.eye.Report(r.URL.Query().Get("line"), month)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	answer(w, http.StatusOK, m)
+}
