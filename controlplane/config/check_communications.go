@@ -57,6 +57,7 @@ func (k *checker) communication(c *Communication) {
 	k.inForce(c, what)
 	k.life(c, what)
 	k.bothSides(c, what)
+	k.oneClass(c, what)
 	k.joins(c, what)
 }
 
@@ -168,6 +169,44 @@ func (k *checker) toPrefix(p *netip.Prefix, what string) {
 		return
 	}
 	k.at(p, "%s: %s lies inside no segment: name a prefix within one", what, p)
+}
+
+// oneClass refuses a communication without a class that names a host as a station and also as a service of some class: on the
+// service's ports it would have two.
+func (k *checker) oneClass(c *Communication, what string) {
+	if c.Class != "" || len(c.To.Groups) == 0 {
+		return
+	}
+	classed := map[netip.Addr]*Service{}
+	for _, id := range c.To.Groups {
+		if g := k.groups[id]; g != nil {
+			for _, sv := range g.Services {
+				if s := k.services[sv]; s != nil && s.Class != "" {
+					for _, a := range s.Addresses {
+						classed[a] = s
+					}
+				}
+			}
+		}
+	}
+	for i := range c.To.Groups {
+		g := k.groups[c.To.Groups[i]]
+		if g == nil {
+			continue
+		}
+		for _, id := range g.Stations {
+			st := k.stations[id]
+			if st == nil {
+				continue
+			}
+			for _, a := range st.Addresses {
+				if s := classed[a]; s != nil {
+					k.at(&c.To.Groups[i], "%s: it names %s as station %q, without a bandwidth class, and as service %q of class %q: give the communication a class", what, a, short(st.ID), short(s.ID), short(s.Class))
+					return
+				}
+			}
+		}
+	}
 }
 
 // bothSides refuses an address that a communication names as initiator and as destination: the direction would be lost.

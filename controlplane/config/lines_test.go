@@ -63,7 +63,8 @@ var lineFaults = []fault{
 	{"DSCP out of range", "dscp: [cs1]", "dscp: [64]", "64", "0 to 63, or a name like ef"},
 	{"unknown DSCP", "dscp: [cs1]", "dscp: [cs9]", "cs9", "0 to 63, or a name like ef"},
 	{"service of an unknown class", "ports: [tcp/443], class: core, name", "ports: [tcp/443], class: cor, name", "cor", "did you mean core?"},
-	{"one port in two classes", "ports: [tcp/8443], class: backup", "ports: [tcp/443], class: backup", "backup", `service "resident" (line 31) offers the same ports at 198.51.100.11 in class "core"`},
+	{"one port in two classes", "ports: [tcp/8443], class: backup", "ports: [tcp/443], class: backup", "backup", `service "resident" (line 32) offers the same ports at 198.51.100.11 in class "core"`},
+	{"station and service of a class in one communication", "communications:\n", "groups:\n  - {id: machines, stations: [resident-host]}\n  - {id: offers, services: [resident]}\ncommunications:\n  - {id: twofold, from: {stations: [mn-pc1]}, to: {groups: [machines, offers]}, ports: [tcp/443], purpose: p, owner: o}\n", "machines", `as station "resident-host", without a bandwidth class, and as service "resident" of class "core"`},
 	{"trust on a line", "{id: line-a, zone: uplink, port: wan0,", "{id: line-a, zone: uplink, port: wan0, trust-dscp: true,", "true", "only segments of stations"},
 	{"trust in a region", "{id: osaka, zone: my-number, tunnel: wg0,", "{id: osaka, zone: my-number, tunnel: wg0, trust-dscp: true,", "true", "only segments of stations"},
 

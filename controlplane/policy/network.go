@@ -9,12 +9,7 @@ import (
 	"github.com/sekisho/sekisho/dataplane/bandwidth"
 	"github.com/sekisho/sekisho/dataplane/gate"
 	"github.com/sekisho/sekisho/dataplane/tunnel"
-)
-
-// Bytes that WireGuard adds to a packet on the line.
-const (
-	overheadV4 = 60
-	overheadV6 = 80
+	"github.com/sekisho/sekisho/dataplane/tunnel/talk"
 )
 
 // routes sends every prefix out by its segment's device, and lays an unreachable route under each and under everything, so
@@ -58,28 +53,58 @@ func routes(cfg *config.Config) []gate.Route {
 	return out
 }
 
+// tunnels makes one device of each tunnel; the ends of all regions that are reached by it are its peers.
 func tunnels(cfg *config.Config) []tunnel.Spec {
 	var out []tunnel.Spec
 	for _, t := range cfg.Tunnels {
 		spec := tunnel.Spec{Device: t.ID, Listen: t.Listen, MTU: t.MTU}
 		if l := lineOf(cfg, t.ID); l != nil {
+			spec.Contract = l.ID
 			if s := segmentOf(cfg, l.Segment); s != nil {
 				spec.Line = device(s)
 			}
 		}
-		for _, r := range cfg.Regions {
-			s := segmentOf(cfg, r.ID)
-			if r.Tunnel != t.ID || s == nil {
-				continue
+		for _, f := range endsOn(cfg, t.ID) {
+			p := tunnel.Peer{
+				ID: f.ID, Region: f.region.ID, PublicKey: string(f.PublicKey), Endpoint: f.Endpoint, Allowed: f.segment.Prefixes, Keepalive: 25,
+				TakesOver: f.region.TakesOver, Plain: f.Plain, Preshared: f.Preshared,
 			}
-			p := tunnel.Peer{ID: r.ID, PublicKey: string(r.PublicKey), Endpoint: r.Endpoint, Allowed: s.Prefixes, Keepalive: 25}
-			if r.Probe.IsValid() {
-				p.Probe = netip.AddrPortFrom(r.Probe, ProbePort)
+			if f.Probe.IsValid() {
+				p.Probe = netip.AddrPortFrom(f.Probe, ProbePort)
 			}
-			spec.Addrs = append(spec.Addrs, s.Gate...)
+			for _, g := range f.segment.Gate {
+				if !slices.Contains(spec.Addrs, g) {
+					spec.Addrs = append(spec.Addrs, g)
+				}
+			}
 			spec.Peers = append(spec.Peers, p)
 		}
 		out = append(out, spec)
+	}
+	return out
+}
+
+// farEnd is an end with the region and the segment that it belongs to.
+type farEnd struct {
+	config.End
+	region  *config.Region
+	segment *config.Segment
+}
+
+// endsOn lists the ends that hang on a tunnel, in the order of the document.
+func endsOn(cfg *config.Config, tunnelID string) []farEnd {
+	var out []farEnd
+	for i := range cfg.Regions {
+		r := &cfg.Regions[i]
+		s := segmentOf(cfg, r.ID)
+		if s == nil {
+			continue
+		}
+		for _, e := range r.Reached() {
+			if e.Tunnel == tunnelID {
+				out = append(out, farEnd{e, r, s})
+			}
+		}
 	}
 	return out
 }
@@ -92,21 +117,65 @@ func bandwidths(cfg *config.Config) []bandwidth.Tree {
 		if l == nil {
 			continue
 		}
-		tree := bandwidth.Tree{Device: t.ID, Rate: uint64(l.Rate), Overhead: overheadV4}
-		for _, r := range cfg.Regions {
-			if r.Tunnel == t.ID && r.Endpoint.Addr().Is6() {
-				tree.Overhead = overheadV6
+		tree := bandwidth.Tree{Device: t.ID, Rate: uint64(l.Rate), Overhead: overhead(cfg, t.ID)}
+		for i := range cfg.Classes {
+			if c, on := classOn(cfg, i, l); on {
+				tree.Classes = append(tree.Classes, c)
 			}
-		}
-		for i, c := range cfg.Classes {
-			if c.Line != l.ID {
-				continue
-			}
-			tree.Classes = append(tree.Classes, bandwidth.Class{ID: uint8(i + 1), Name: c.ID, Guarantee: uint64(c.Guarantee), Ceiling: uint64(c.Ceiling), Priority: c.Priority, Default: c.Default})
 		}
 		if len(tree.Classes) > 0 {
 			out = append(out, tree)
 		}
+	}
+	return out
+}
+
+// overhead is what a packet grows by on a tunnel's line: as much as towards the end that needs most.
+func overhead(cfg *config.Config, tunnelID string) int {
+	for _, f := range endsOn(cfg, tunnelID) {
+		if f.Endpoint.Addr().Is6() {
+			return config.OverheadV6
+		}
+	}
+	return config.OverheadV4
+}
+
+// classOn is the configuration's class number i on a line; false: it has no place there.
+func classOn(cfg *config.Config, i int, l *config.Line) (bandwidth.Class, bool) {
+	c := &cfg.Classes[i]
+	at, on := cfg.On(c, l)
+	if !on {
+		return bandwidth.Class{}, false
+	}
+	order := slices.IndexFunc(cfg.Places(c), func(p config.OnLine) bool { return p.Line == l.ID })
+	return bandwidth.Class{
+		ID: uint8(i + 1), Name: c.ID, Guarantee: uint64(at.Guarantee), Ceiling: uint64(at.Ceiling),
+		Priority: c.Priority, Default: c.Default, Latency: string(c.Latency), Order: uint8(order),
+	}, true
+}
+
+// preferences are the orders of devices of the classes that name their lines. Packets without a class go as those of the
+// default class do.
+func preferences(cfg *config.Config) []tunnel.Preference {
+	var out []tunnel.Preference
+	all := make([]string, len(cfg.Tunnels))
+	for i, t := range cfg.Tunnels {
+		all[i] = t.ID
+	}
+	for i := range cfg.Classes {
+		c := &cfg.Classes[i]
+		var devices []string
+		for _, at := range cfg.Places(c) {
+			for _, t := range cfg.Tunnels {
+				if t.Line == at.Line {
+					devices = append(devices, t.ID)
+				}
+			}
+		}
+		if len(devices) == 0 || slices.Equal(devices, all) {
+			continue
+		}
+		out = append(out, tunnel.Preference{Class: uint8(i + 1), Devices: devices})
 	}
 	return out
 }
@@ -155,23 +224,43 @@ func Anchors(cfg *config.Config) *anchors.Anchors {
 		at := anchors.Tunnel{Device: t.ID, Line: l.Segment, Listen: t.Listen}
 		in := anchors.Service{ID: "wireguard-" + t.ID, Segment: l.Segment, Proto: "udp", Port: t.Listen}
 		var out []anchors.Service
-		for _, r := range cfg.Regions {
-			s := segmentOf(cfg, r.ID)
-			if r.Tunnel != t.ID || s == nil {
-				continue
+		for _, f := range endsOn(cfg, t.ID) {
+			at.Peers = append(at.Peers, anchors.Peer{
+				ID: f.ID, Segment: f.segment.ID, PublicKey: string(f.PublicKey), Endpoint: f.Endpoint, Allowed: f.segment.Prefixes,
+				Probe: f.Probe, TakesOver: f.region.TakesOver,
+			})
+			far := single(f.Endpoint.Addr())
+			if !slices.Contains(in.From, far) {
+				in.From = append(in.From, far)
 			}
-			at.Peers = append(at.Peers, anchors.Peer{ID: r.ID, Segment: s.ID, PublicKey: string(r.PublicKey), Endpoint: r.Endpoint, Allowed: s.Prefixes, Probe: r.Probe})
-			far := single(r.Endpoint.Addr())
-			in.From = append(in.From, far)
-			out = append(out, anchors.Service{ID: "wireguard-" + r.ID, Segment: l.Segment, Proto: "udp", Port: r.Endpoint.Port(), From: []netip.Prefix{far}, Out: true})
-			if r.Probe.IsValid() {
-				out = append(out, anchors.Service{ID: "probe-" + r.ID, Segment: s.ID, Proto: "udp", Port: ProbePort, From: []netip.Prefix{single(r.Probe)}, Out: true})
-			}
+			out = append(out, anchors.Service{ID: "wireguard-" + f.ID, Segment: l.Segment, Proto: "udp", Port: f.Endpoint.Port(), From: []netip.Prefix{far}, Out: true})
+			out = append(out, probes(f)...)
 		}
 		a.Tunnels = append(a.Tunnels, at)
 		a.Services = append(append(a.Services, in), out...)
 	}
+	for i := range cfg.Regions {
+		r := &cfg.Regions[i]
+		for _, n := range r.NAT {
+			a.NAT = append(a.NAT, anchors.NAT{Segment: r.ID, Inside: n.Inside, Outside: n.Outside})
+		}
+	}
 	return a
+}
+
+// probes are the gate's questions to an end: the echo, and where the far end is ours, one port for each bandwidth class, also for
+// those that the configuration does not have yet.
+func probes(f farEnd) []anchors.Service {
+	if !f.Probe.IsValid() {
+		return nil
+	}
+	echo := anchors.Service{ID: "probe-" + f.ID, Segment: f.segment.ID, Proto: "udp", Port: ProbePort, From: []netip.Prefix{single(f.Probe)}, Out: true}
+	if f.Plain {
+		return []anchors.Service{echo}
+	}
+	asked := echo
+	asked.ID, asked.Port, asked.Last = "talk-"+f.ID, talk.Port, talk.Port+config.MaxClasses
+	return []anchors.Service{echo, asked}
 }
 
 func single(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }

@@ -200,12 +200,15 @@ func (p *plan) addHosts(cfg *config.Config) {
 			p.addHost(s.ID, po.Address, PortalMAC(po.Zone))
 		}
 	}
-	for _, r := range cfg.Regions {
-		if r.Probe.IsValid() {
-			p.addHost(r.ID, r.Probe, packet.MAC{})
-		}
-		if l := lineOf(cfg, r.Tunnel); l != nil {
-			p.addHost(l.Segment, r.Endpoint.Addr(), packet.MAC{})
+	for i := range cfg.Regions {
+		r := &cfg.Regions[i]
+		for _, e := range r.Reached() {
+			if e.Probe.IsValid() {
+				p.addHost(r.ID, e.Probe, packet.MAC{})
+			}
+			if l := lineOf(cfg, e.Tunnel); l != nil {
+				p.addHost(l.Segment, e.Endpoint.Addr(), packet.MAC{})
+			}
 		}
 	}
 }

@@ -41,10 +41,14 @@ func Compile(cfg *config.Config, a *anchors.Anchors) (gate.Generation, error) {
 		return gate.Generation{}, fmt.Errorf("compile: %w", err)
 	}
 	g := gate.Generation{
-		Tables:    packet.Ordered(t),
-		Routes:    routes(cfg),
-		Tunnels:   tunnels(cfg),
-		Bandwidth: bandwidths(cfg),
+		Tables:      packet.Ordered(t),
+		Routes:      routes(cfg),
+		Tunnels:     tunnels(cfg),
+		Preferences: preferences(cfg),
+		Bandwidth:   bandwidths(cfg),
+	}
+	if g.Plans, err = plans(cfg, &g.Tables); err != nil {
+		return gate.Generation{}, fmt.Errorf("compile: %w", err)
 	}
 	g.Revision = packet.Hash(g.Tables)[:16]
 	g.Tables.Revision = g.Revision

@@ -12,10 +12,12 @@ import (
 	"time"
 
 	"github.com/sekisho/sekisho/controlplane/config"
+	"github.com/sekisho/sekisho/controlplane/config/examples"
 	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/packet"
 	"github.com/sekisho/sekisho/dataplane/packet/proof"
 	"github.com/sekisho/sekisho/dataplane/release"
+	"github.com/sekisho/sekisho/dataplane/tunnel"
 )
 
 func example(t testing.TB, name string) *config.Config {
@@ -234,7 +236,7 @@ func TestTunnelsAndClassesFollowTheConfiguration(t *testing.T) {
 }
 
 func TestDerivedFilesAreReadAgain(t *testing.T) {
-	for _, name := range []string{"lab", "town", "city"} {
+	for _, name := range []string{"lab", "town", "city", "lines"} {
 		text, err := Anchors(example(t, name)).YAML()
 		if err != nil {
 			t.Fatal(err)
@@ -349,5 +351,60 @@ func TestShadowedPrefixesMakeNoCells(t *testing.T) {
 				t.Errorf("cells towards 203.0.113.10/31: got %t, want %t", got, c.cells)
 			}
 		})
+	}
+}
+
+// Two lines, several ends, orders of preference: what the dataplane is asked for, and what the anchors must hold for it.
+func TestLinesBecomeTunnels(t *testing.T) {
+	cfg, errs := config.Parse(examples.Lines)
+	if errs != nil {
+		t.Fatal(errs)
+	}
+	a := Anchors(cfg)
+	if err := a.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	g, err := Compile(cfg, a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := proof.Check(&g.Tables, a); len(v) > 0 {
+		t.Fatalf("not proven: %v", v)
+	}
+	wg0, wg1 := g.Tunnels[0], g.Tunnels[1]
+	if wg0.Contract != "line-a" || wg0.Line != "wan0" || len(wg0.Peers) != 2 || len(wg0.Addrs) != 2 || len(wg1.Peers) != 4 || len(wg1.Addrs) != 3 || wg1.MTU != 1394 {
+		t.Errorf("got tunnels %+v", g.Tunnels)
+	}
+	if p := wg0.Peers[0]; p.ID != "tokyo-a" || p.Region != "tokyo" || !p.Preshared || p.Plain || p.TakesOver != nil || p.Probe.String() != "198.51.100.1:7" {
+		t.Errorf("got end %+v", p)
+	}
+	if p := wg1.Peers[2]; p.ID != "osaka-b" || !slices.Equal(p.TakesOver, []string{"tokyo"}) || p.Probe.String() != "198.51.100.65:7" {
+		t.Errorf("got end %+v", p)
+	}
+	want := []tunnel.Preference{{Class: 3, Devices: []string{"wg1", "wg0"}}, {Class: 4, Devices: []string{"wg1"}}}
+	if !slices.EqualFunc(g.Preferences, want, func(a, b tunnel.Preference) bool { return a.Class == b.Class && slices.Equal(a.Devices, b.Devices) }) {
+		t.Errorf("got preferences %+v, want %+v", g.Preferences, want)
+	}
+	if len(g.Bandwidth) != 2 || len(g.Bandwidth[0].Classes) != 3 || len(g.Bandwidth[1].Classes) != 4 {
+		t.Fatalf("got trees %+v", g.Bandwidth)
+	}
+	core, backup := g.Bandwidth[1].Classes[0], g.Bandwidth[1].Classes[2]
+	if core.Ceiling != 20e6 || core.Latency != "interactive" || core.Order != 1 || backup.Guarantee != 2e6 || backup.Order != 0 || backup.ID != 3 {
+		t.Errorf("got classes %+v and %+v of the second line", core, backup)
+	}
+	for _, tree := range g.Bandwidth {
+		if err := tree.Check(); err != nil {
+			t.Error(err)
+		}
+	}
+	if len(a.NAT) != 1 || a.NAT[0].Segment != "tokyo" || len(a.Tunnels[1].Peers) != 4 {
+		t.Errorf("got NAT %+v and tunnels %+v of the anchors", a.NAT, a.Tunnels)
+	}
+	i := slices.IndexFunc(a.Services, func(s anchors.Service) bool { return s.ID == "talk-tokyo-b" })
+	if i < 0 || a.Services[i].Port != 7000 || a.Services[i].Last != 7063 {
+		t.Errorf("got services %+v, want a range of ports for the probes of each class", a.Services)
+	}
+	if slices.ContainsFunc(a.Services, func(s anchors.Service) bool { return s.ID == "talk-prefecture" }) {
+		t.Error("the gate may talk to a far end of another make")
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sekisho/sekisho/controlplane/config"
 	"github.com/sekisho/sekisho/controlplane/policy/internal/drawn"
+	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/packet"
 	"github.com/sekisho/sekisho/dataplane/packet/proof"
 )
@@ -191,11 +192,11 @@ func interesting(cfg *config.Config) ([]netip.Addr, []config.Range) {
 	for _, s := range cfg.Services {
 		addrs = append(addrs, s.Addresses...)
 	}
-	for _, s := range []string{"192.0.2.11", "198.51.100.2", "198.18.120.2", "198.18.21.2", "203.0.113.200"} {
+	for _, s := range []string{"192.0.2.11", "192.0.2.27", "192.0.2.28", "198.51.100.2", "198.51.100.3", "198.18.120.2", "198.18.21.2", "203.0.113.200"} {
 		addrs = append(addrs, netip.MustParseAddr(s))
 	}
 	var ports []config.Range
-	for _, s := range append(drawn.Ports, "udp/51821") {
+	for _, s := range append(drawn.Ports, "udp/51821", "udp/7000-7003") {
 		var p config.PortSpec
 		if err := p.UnmarshalText([]byte(s)); err != nil {
 			panic(err)
@@ -229,20 +230,41 @@ func permitted(cfg *config.Config, f flow) []string {
 			out = append(out, "gate:portal-"+p.Zone.String())
 		}
 	}
-	for _, r := range cfg.Regions {
-		e := r.Endpoint
-		switch {
-		case f.proto == 17 && f.src == e.Addr() && toGate && dst.ID == "line1" && f.port == 51820:
-			out = append(out, "gate:wireguard-"+r.ID+"-in")
-		case f.proto == 17 && fromGate && src.ID == "line1" && f.dst == e.Addr() && f.port == e.Port():
-			out = append(out, "gate:wireguard-"+r.ID+"-out")
-		case f.proto == 17 && fromGate && src.ID == r.ID && f.dst == r.Probe && f.port == 7:
-			out = append(out, "gate:probe-"+r.ID)
-		}
+	for i := range cfg.Regions {
+		out = append(out, asked(cfg, &cfg.Regions[i], f, src, dst, fromGate, toGate)...)
 	}
 	echo := f.proto == 1 && f.port == 8 || f.proto == 58 && f.port == 128
-	if echo && toGate && !fromGate && src == dst && src.Port != "" && src.ID != "line1" {
+	if echo && toGate && !fromGate && src == dst && src.Port != "" && src.Zone != anchors.Uplink {
 		out = append(out, "gate:echo-"+src.ID)
+	}
+	return out
+}
+
+// asked lists what the gate and the ends of a region say to each other.
+func asked(cfg *config.Config, r *config.Region, f flow, src, dst *config.Segment, fromGate, toGate bool) (out []string) {
+	if f.proto != 17 {
+		return nil
+	}
+	for _, t := range cfg.Tunnels {
+		for _, l := range cfg.Lines {
+			for _, e := range r.Reached() {
+				if l.ID != t.Line || e.Tunnel != t.ID {
+					continue
+				}
+				switch {
+				case f.src == e.Endpoint.Addr() && toGate && dst.ID == l.Segment && f.port == t.Listen:
+					out = append(out, "gate:wireguard-"+e.ID+"-in")
+				case fromGate && src.ID == l.Segment && f.dst == e.Endpoint.Addr() && f.port == e.Endpoint.Port():
+					out = append(out, "gate:wireguard-"+e.ID+"-out")
+				case fromGate && src.ID == r.ID && f.dst == e.Probe && (f.port == 7 || f.port == 7000 && !e.Plain):
+					out = append(out, "gate:probe-"+e.ID)
+				case fromGate && src.ID == r.ID && f.dst == e.Probe && !e.Plain && f.port > 7000 && int(f.port) <= 7000+len(cfg.Classes):
+					if _, on := cfg.On(&cfg.Classes[f.port-7001], &l); on {
+						out = append(out, "gate:probe-"+e.ID+":"+cfg.Classes[f.port-7001].ID)
+					}
+				}
+			}
+		}
 	}
 	return out
 }

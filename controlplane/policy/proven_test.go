@@ -7,7 +7,7 @@ import (
 )
 
 func TestExamplesAreProven(t *testing.T) {
-	for _, name := range []string{"lab", "town", "city"} {
+	for _, name := range []string{"lab", "town", "city", "lines"} {
 		t.Run(name, func(t *testing.T) {
 			cfg := example(t, name)
 			a := Anchors(cfg)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sekisho/sekisho/controlplane/config"
 	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/tunnel/talk"
 )
 
 // ProbePort is where a region's far end answers the probe (UDP echo, RFC 862).
@@ -46,6 +47,7 @@ type server struct {
 	hosts []*host
 	ports []config.PortSpec
 	key   string
+	class uint8
 }
 
 func (p *plan) newIndex(cfg *config.Config) index {
@@ -53,22 +55,22 @@ func (p *plan) newIndex(cfg *config.Config) index {
 		stations: make(map[string][]*host, len(cfg.Stations)), services: make(map[string]server, len(cfg.Services)), groups: make(map[string]*config.Group, len(cfg.Groups)),
 		segments: map[string]*config.Segment{}, classes: map[string]uint8{},
 	}
+	for i := range cfg.Classes {
+		x.classes[cfg.Classes[i].ID] = uint8(i + 1)
+	}
 	for i := range cfg.Stations {
 		s := &cfg.Stations[i]
 		x.stations[s.ID] = p.hostsOf(s.Addresses...)
 	}
 	for i := range cfg.Services {
 		s := &cfg.Services[i]
-		x.services[s.ID] = server{p.hostsOf(s.Addresses...), s.Ports, portKey(s.Ports)}
+		x.services[s.ID] = server{p.hostsOf(s.Addresses...), s.Ports, portKey(s.Ports), x.classes[s.Class]}
 	}
 	for i := range cfg.Groups {
 		x.groups[cfg.Groups[i].ID] = &cfg.Groups[i]
 	}
 	for i := range cfg.Segments {
 		x.segments[cfg.Segments[i].ID] = &cfg.Segments[i]
-	}
-	for i := range cfg.Classes {
-		x.classes[cfg.Classes[i].ID] = uint8(i + 1)
 	}
 	return x
 }
@@ -91,10 +93,10 @@ func (p *plan) addCommunication(c *config.Communication, x index) {
 			from.prefixes = append(from.prefixes, s.Prefixes...)
 		}
 	}
-	base := permit{record: c.ID, term: termOf(c, x.windows), from: from.clean(), class: x.classes[c.Class]}
+	base := permit{record: c.ID, term: termOf(c, x.windows), from: from.clean()}
 	for _, to := range destinations(c, x) {
 		q := base
-		q.to, q.ports, q.key = to.set.clean(), to.ports, to.key
+		q.to, q.ports, q.key, q.class = to.set.clean(), to.ports, to.key, to.class
 		p.permits = append(p.permits, q)
 		for _, pre := range q.to.prefixes {
 			p.addRecordPrefix(pre)
@@ -102,14 +104,16 @@ func (p *plan) addCommunication(c *config.Communication, x index) {
 	}
 }
 
-// destination is a part of a record's far side that shares one list of ports.
+// destination is a part of a record's far side that shares one list of ports and one bandwidth class.
 type destination struct {
 	set   set
 	ports []config.PortSpec
 	key   string // of the ports
+	class uint8
 }
 
-// destinations splits the far side of a record by list of ports, so that services with equal ports can share a class.
+// destinations splits the far side of a record by list of ports, so that services with equal ports can share a class, and by
+// bandwidth class: the record's, or where it has none, each service's own.
 func destinations(c *config.Communication, x index) []destination {
 	stations, services := c.To.Stations, c.To.Services
 	for _, id := range c.To.Groups {
@@ -118,9 +122,9 @@ func destinations(c *config.Communication, x index) []destination {
 		}
 	}
 	var out []destination
-	own := portKey(c.Ports)
+	own, class := portKey(c.Ports), x.classes[c.Class]
 	if len(stations)+len(c.To.Prefixes) > 0 {
-		d := destination{ports: c.Ports, key: own}
+		d := destination{ports: c.Ports, key: own, class: class}
 		for _, id := range stations {
 			d.set.hosts = append(d.set.hosts, x.stations[id]...)
 		}
@@ -135,10 +139,13 @@ func destinations(c *config.Communication, x index) []destination {
 		if len(c.Ports) > 0 {
 			s.ports, s.key = c.Ports, own
 		}
-		i := slices.IndexFunc(out, func(d destination) bool { return d.key == s.key })
+		if class != 0 {
+			s.class = class
+		}
+		i := slices.IndexFunc(out, func(d destination) bool { return d.key == s.key && d.class == s.class })
 		if i < 0 {
 			i = len(out)
-			out = append(out, destination{ports: s.ports, key: s.key})
+			out = append(out, destination{ports: s.ports, key: s.key, class: s.class})
 		}
 		out[i].set.hosts = append(out[i].set.hosts, s.hosts...)
 	}
@@ -196,21 +203,42 @@ func (p *plan) addPortalRecords(cfg *config.Config) {
 	}
 }
 
-// addTunnelRecords lets the gate and each region's endpoint speak WireGuard, and the gate probe each region.
+// addTunnelRecords lets the gate and each end speak WireGuard, and the gate probe each end: the echo, and where the far end is
+// ours, one port for each bandwidth class of the line, in that class, so that each probe waits where the packets wait that it
+// speaks for.
 func (p *plan) addTunnelRecords(cfg *config.Config) {
-	for _, r := range cfg.Regions {
-		l := lineOf(cfg, r.Tunnel)
+	for _, t := range cfg.Tunnels {
+		l := lineOf(cfg, t.ID)
 		if l == nil {
 			continue
 		}
-		outer := p.gateOf(l.Segment, r.Endpoint.Addr())
-		far := set{hosts: p.hostsOf(r.Endpoint.Addr())}
-		listen := tunnelOf(cfg, r.Tunnel).Listen
-		p.permits = append(p.permits,
-			permit{term: always, record: fmt.Sprintf("gate:wireguard-%s-in", r.ID), from: far, to: outer, ports: udp(listen), local: true},
-			permit{term: always, record: fmt.Sprintf("gate:wireguard-%s-out", r.ID), from: outer, to: far, ports: udp(r.Endpoint.Port()), local: true})
-		if r.Probe.IsValid() {
-			p.permits = append(p.permits, permit{term: always, record: "gate:probe-" + r.ID, from: p.gateOf(r.ID, r.Probe), to: set{hosts: p.hostsOf(r.Probe)}, ports: udp(ProbePort), local: true})
+		for _, f := range endsOn(cfg, t.ID) {
+			outer := p.gateOf(l.Segment, f.Endpoint.Addr())
+			far := set{hosts: p.hostsOf(f.Endpoint.Addr())}
+			p.permits = append(p.permits,
+				permit{term: always, record: fmt.Sprintf("gate:wireguard-%s-in", f.ID), from: far, to: outer, ports: udp(t.Listen), local: true},
+				permit{term: always, record: fmt.Sprintf("gate:wireguard-%s-out", f.ID), from: outer, to: far, ports: udp(f.Endpoint.Port()), local: true})
+			if f.Probe.IsValid() {
+				p.addProbes(cfg, l, f)
+			}
+		}
+	}
+}
+
+func (p *plan) addProbes(cfg *config.Config, l *config.Line, f farEnd) {
+	probe := permit{term: always, record: "gate:probe-" + f.ID, from: p.gateOf(f.segment.ID, f.Probe), to: set{hosts: p.hostsOf(f.Probe)}, ports: udp(ProbePort), local: true}
+	if f.Plain {
+		p.permits = append(p.permits, probe)
+		return
+	}
+	probe.ports = append(probe.ports, udp(talk.Port)...)
+	p.permits = append(p.permits, probe)
+	for i := range cfg.Classes {
+		if c, on := classOn(cfg, i, l); on {
+			of := probe
+			of.record += ":" + c.Name
+			of.ports, of.class = udp(talk.Port+uint16(c.ID)), c.ID
+			p.permits = append(p.permits, of)
 		}
 	}
 }
@@ -246,13 +274,4 @@ func (p *plan) gateOf(segmentID string, peer netip.Addr) set {
 
 func udp(port uint16) []config.PortSpec {
 	return []config.PortSpec{{Proto: "udp", Lo: port, Hi: port}}
-}
-
-func tunnelOf(cfg *config.Config, id string) config.Tunnel {
-	for _, t := range cfg.Tunnels {
-		if t.ID == id {
-			return t
-		}
-	}
-	return config.Tunnel{}
 }

@@ -147,8 +147,9 @@ type NAT struct {
 type Service struct {
 	ID      string         `yaml:"id" json:"id"`
 	Segment string         `yaml:"segment" json:"segment"`
-	Proto   string         `yaml:"proto" json:"proto"`                   // tcp, udp, icmp, icmp6
-	Port    uint16         `yaml:"port,omitempty" json:"port,omitempty"` // ICMP: the type
-	From    []netip.Prefix `yaml:"from,omitempty" json:"from,omitempty"` // peers that may reach it; empty = whole segment
-	Out     bool           `yaml:"out,omitempty" json:"out,omitempty"`   // true: the gate opens, From are the destinations
+	Proto   string         `yaml:"proto" json:"proto"`                             // tcp, udp, icmp, icmp6
+	Port    uint16         `yaml:"port,omitempty" json:"port,omitempty"`           // ICMP: the type
+	Last    uint16         `yaml:"last-port,omitempty" json:"last-port,omitempty"` // of several ports that begin with Port, TCP and UDP only; 0 = Port alone
+	From    []netip.Prefix `yaml:"from,omitempty" json:"from,omitempty"`           // peers that may reach it; empty = whole segment
+	Out     bool           `yaml:"out,omitempty" json:"out,omitempty"`             // true: the gate opens, From are the destinations
 }

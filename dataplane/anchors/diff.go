@@ -102,7 +102,7 @@ func serviceFields(s *Service) []field {
 	if from == "" {
 		from = "the whole segment"
 	}
-	return []field{{"segment", s.Segment}, {"proto", s.Proto}, {"port", number(s.Port)}, {"from", from}, {"out", yes(s.Out)}}
+	return []field{{"segment", s.Segment}, {"proto", s.Proto}, {"port", number(s.Port)}, {"last-port", number(s.Last)}, {"from", from}, {"out", yes(s.Out)}}
 }
 
 type differ struct{ changes []Change }

@@ -94,6 +94,9 @@ func TestParseRefuses(t *testing.T) {
 		{"listening for strangers on the uplink", "port: 51820, from: [192.0.2.11/32]}", "port: 51820, from: [192.0.2.0/24]}", "only WireGuard"},
 		{"opening to anybody", "from: [198.51.100.1/32], out: true", "out: true", "named peers"},
 		{"service with a peer elsewhere", "from: [198.51.100.1/32], out", "from: [203.0.113.1/32], out", "does not lie in segment"},
+		{"last port before the first", "proto: udp, port: 7,", "proto: udp, port: 7, last-port: 6,", "not behind port 7"},
+		{"last port of a ping", "proto: icmp, port: 8", "proto: icmp, port: 8, last-port: 9", "only TCP and UDP"},
+		{"several ports on the uplink", "proto: udp, port: 51820, from: [192.0.2.11/32], out", "proto: udp, port: 51820, last-port: 51830, from: [192.0.2.11/32], out", "only WireGuard"},
 		{"empty", whole, "", "empty"},
 	}
 	for _, c := range cases {
@@ -207,3 +210,12 @@ func must(t *testing.T, err error) {
 }
 
 func mkfifo(path string) error { return syscall.Mkfifo(path, 0o600) }
+
+func TestServesItsPorts(t *testing.T) {
+	one, several := Service{Port: 7}, Service{Port: 7000, Last: 7063}
+	for port, want := range map[uint16][2]bool{6: {}, 7: {true, false}, 8: {}, 6999: {}, 7000: {false, true}, 7063: {false, true}, 7064: {}} {
+		if got := [2]bool{one.Serves(port), several.Serves(port)}; got != want {
+			t.Errorf("port %d: got %v, want %v", port, got, want)
+		}
+	}
+}

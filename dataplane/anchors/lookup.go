@@ -145,3 +145,6 @@ func (s *Segment) Router(p netip.Prefix) *Router {
 func coveredBy(list []netip.Prefix, p netip.Prefix) bool {
 	return slices.ContainsFunc(list, func(q netip.Prefix) bool { return q.Bits() <= p.Bits() && q.Contains(p.Addr()) })
 }
+
+// Serves tells whether a port, or ICMP type, is one of the service's.
+func (s *Service) Serves(port uint16) bool { return port == s.Port || port > s.Port && port <= s.Last }

@@ -262,9 +262,15 @@ func (v *validator) services() {
 			if x.Port == 0 {
 				v.fail("service %q: port is missing", x.ID)
 			}
+			if x.Last != 0 && x.Last <= x.Port {
+				v.fail("service %q: last-port %d is not behind port %d: raise it, or take it out for one port", x.ID, x.Last, x.Port)
+			}
 		case "icmp", "icmp6":
 			if x.Port > 255 {
 				v.fail("service %q: ICMP type %d: want 0 to 255", x.ID, x.Port)
+			}
+			if x.Last != 0 {
+				v.fail("service %q: last-port %d: only TCP and UDP have several ports", x.ID, x.Last)
 			}
 		default:
 			v.fail("service %q: protocol %q: want tcp, udp, icmp or icmp6", x.ID, x.Proto)
@@ -287,7 +293,7 @@ func (v *validator) services() {
 // an endpoint and its port.
 func (v *validator) wireguard(x Service) bool {
 	for _, t := range v.a.Tunnels {
-		if t.Line != x.Segment || x.Proto != "udp" || len(x.From) == 0 || !x.Out && x.Port != t.Listen {
+		if t.Line != x.Segment || x.Last != 0 || x.Proto != "udp" || len(x.From) == 0 || !x.Out && x.Port != t.Listen {
 			continue
 		}
 		return !slices.ContainsFunc(x.From, func(f netip.Prefix) bool {

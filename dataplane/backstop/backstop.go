@@ -347,7 +347,7 @@ func (b *builder) exchange(c *nftables.Chain, s anchors.Service, own netip.Addr,
 		if s.Out {
 			at = destination
 		}
-		b.rule(c, owner(0), head, l4(proto), port(at, s.Port), accept(outputAllowed))
+		b.rule(c, owner(0), head, l4(proto), ports(at, s.Port, s.Last), accept(outputAllowed))
 	case s.Out && s.Proto == "icmp" && own.Is4():
 		b.rule(c, owner(0), head, l4(unix.IPPROTO_ICMP), icmpType(byte(s.Port)), accept(outputAllowed))
 	case s.Out && s.Proto == "icmp6" && own.Is6():

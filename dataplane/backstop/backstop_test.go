@@ -65,6 +65,7 @@ func options(t *testing.T) Options {
 		PublicKey: "dG9reW8tcmVnaW9uLWV4YW1wbGUta2V5LTAxMjM0NTY=", Endpoint: netip.MustParseAddrPort("192.0.2.2:51821"),
 		Allowed: []netip.Prefix{region}, Probe: netip.MustParseAddr("198.51.100.1")}}}}
 	a.Services = []anchors.Service{
+		{ID: "talk", Segment: "tokyo", Proto: "udp", Port: 7000, Last: 7063, From: []netip.Prefix{netip.MustParsePrefix("198.51.100.1/32")}, Out: true},
 		{ID: "wireguard", Segment: "up", Proto: "udp", Port: 51820, From: []netip.Prefix{netip.MustParsePrefix("192.0.2.2/32")}},
 		{ID: "probe", Segment: "tokyo", Proto: "udp", Port: 7, From: []netip.Prefix{netip.MustParsePrefix("198.51.100.1/32")}, Out: true},
 		{ID: "syslog", Segment: "mg", Proto: "udp", Port: 514, From: []netip.Prefix{netip.MustParsePrefix("198.18.40.2/32")}, Out: true},
@@ -311,6 +312,10 @@ func TestOutputByUser(t *testing.T) {
 		{"root to the probe", "root", "198.51.100.1:7", "", outputAllowed},
 		{"root to another host of the region", "root", "198.51.100.2:7", "", outputRoot},
 		{"root to another port of the probe", "root", "198.51.100.1:8", "", outputRoot},
+		{"root to the first port of a range", "root", "198.51.100.1:7000", "", outputAllowed},
+		{"root to the last port of a range", "root", "198.51.100.1:7063", "", outputAllowed},
+		{"root before a range", "root", "198.51.100.1:6999", "", outputRoot},
+		{"root behind a range", "root", "198.51.100.1:7064", "", outputRoot},
 		{"root to a declared service", "root", "198.18.40.2:514", "", outputAllowed},
 		{"root to the declared service from another address", "root", "198.18.40.2:514", "bind=198.18.10.1", outputRoot},
 		{"root into a zone", "root", "198.18.10.2:514", "", outputRoot},

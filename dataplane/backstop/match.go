@@ -78,6 +78,16 @@ func port(e end, n uint16) []expr.Any {
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.BigEndian.PutUint16(n)}}
 }
 
+// ports matches the ports from lo to hi; 0: lo alone.
+func ports(e end, lo, hi uint16) []expr.Any {
+	if hi == 0 {
+		return port(e, lo)
+	}
+	return []expr.Any{&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: uint32(2 * e), Len: 2},
+		&expr.Cmp{Op: expr.CmpOpGte, Register: 1, Data: binaryutil.BigEndian.PutUint16(lo)},
+		&expr.Cmp{Op: expr.CmpOpLte, Register: 1, Data: binaryutil.BigEndian.PutUint16(hi)}}
+}
+
 // icmpType matches the type of ICMP or ICMPv6; after l4.
 func icmpType(t byte) []expr.Any {
 	return []expr.Any{&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 0, Len: 1},

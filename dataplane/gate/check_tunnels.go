@@ -108,7 +108,7 @@ func (c *objectCheck) peer(device string, p tunnel.Peer, want *anchors.Peer) {
 // probe tells whether the gate may open UDP to the target, by the anchors.
 func (c *objectCheck) probe(target netip.AddrPort, p *anchors.Peer) bool {
 	return (!p.Probe.IsValid() || target.Addr() == p.Probe) && slices.ContainsFunc(c.a.Services, func(s anchors.Service) bool {
-		return s.Out && s.Segment == p.Segment && s.Proto == "udp" && s.Port == target.Port() &&
+		return s.Out && s.Segment == p.Segment && s.Proto == "udp" && s.Serves(target.Port()) &&
 			slices.ContainsFunc(s.From, func(f netip.Prefix) bool { return f.Contains(target.Addr()) })
 	})
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/sekisho/sekisho/dataplane/bandwidth"
 	"github.com/sekisho/sekisho/dataplane/packet"
 	"github.com/sekisho/sekisho/dataplane/tunnel"
+	"github.com/sekisho/sekisho/dataplane/tunnel/plan"
 )
 
 // Generation is everything that the control side may ask for, at once. The backstop is not in it: the dataplane derives it
@@ -30,6 +31,8 @@ type Generation struct {
 	Tunnels     []tunnel.Spec       `json:"tunnels"`
 	Preferences []tunnel.Preference `json:"preferences,omitempty"`
 	Bandwidth   []bandwidth.Tree    `json:"bandwidth"`
+
+	Plans map[string]plan.Plan `json:"plans,omitempty"` // by region: what its far ends are told
 }
 
 // Digest names the whole generation, in 64 hexadecimal digits; Revision and epoch of the tables do not count.
@@ -40,7 +43,8 @@ func (g Generation) Digest() string {
 		Tunnels     []tunnel.Spec
 		Preferences []tunnel.Preference
 		Bandwidth   []bandwidth.Tree
-	}{packet.Hash(g.Tables), g.Routes, g.Tunnels, g.Preferences, g.Bandwidth}
+		Plans       map[string]plan.Plan
+	}{packet.Hash(g.Tables), g.Routes, g.Tunnels, g.Preferences, g.Bandwidth, g.Plans}
 	b, err := json.Marshal(rest)
 	if err != nil {
 		return "" // nothing in it fails to be written; an empty digest equals no other

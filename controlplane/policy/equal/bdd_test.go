@@ -290,8 +290,9 @@ func (e *engine) document(c *config.Config) meaning {
 		if q.State != "" && q.State != "active" {
 			continue
 		}
-		class := 1 + slices.IndexFunc(c.Classes, func(k config.Class) bool { return k.ID == q.Class })
-		permit(q.ID, class, e.And(between, e.And(e.opens(c, q), e.opened(c, q))), e.when(func(minute int64) bool { return calendar(c, q, minute) }))
+		for class, to := range e.opened(c, q) {
+			permit(q.ID, class, e.And(between, e.And(e.opens(c, q), to)), e.when(func(minute int64) bool { return calendar(c, q, minute) }))
+		}
 	}
 	for _, p := range c.Portals {
 		from := e.False()
@@ -300,14 +301,29 @@ func (e *engine) document(c *config.Config) meaning {
 		}
 		permit("gate:portal-"+p.Zone.String(), 0, e.And(e.And(others, from), e.And(e.addr(dst, p.Address), e.ports(6, 443, 443))), e.when(ever))
 	}
-	for _, r := range c.Regions {
-		t := c.Tunnels[slices.IndexFunc(c.Tunnels, func(t config.Tunnel) bool { return t.ID == r.Tunnel })]
-		l := c.Lines[slices.IndexFunc(c.Lines, func(l config.Line) bool { return l.ID == t.Line })]
-		line, far := gates[l.Segment].Gate, r.Endpoint.Addr()
-		permit("gate:wireguard-"+r.ID+"-in", 0, e.And(e.And(e.addr(atSrc, far), e.addr(dst, line...)), e.ports(17, t.Listen, t.Listen)), e.when(ever))
-		permit("gate:wireguard-"+r.ID+"-out", 0, e.And(e.And(e.addr(atSrc, line...), e.addr(dst, far)), e.ports(17, r.Endpoint.Port(), r.Endpoint.Port())), e.when(ever))
-		if r.Probe.IsValid() {
-			permit("gate:probe-"+r.ID, 0, e.And(e.And(e.addr(atSrc, gates[r.ID].Gate...), e.addr(dst, r.Probe)), e.ports(17, 7, 7)), e.when(ever))
+	for i := range c.Regions {
+		r := &c.Regions[i]
+		for _, end := range r.Reached() {
+			t := c.Tunnels[slices.IndexFunc(c.Tunnels, func(t config.Tunnel) bool { return t.ID == end.Tunnel })]
+			l := c.Lines[slices.IndexFunc(c.Lines, func(l config.Line) bool { return l.ID == t.Line })]
+			line, far := gates[l.Segment].Gate, end.Endpoint.Addr()
+			permit("gate:wireguard-"+end.ID+"-in", 0, e.And(e.And(e.addr(atSrc, far), e.addr(dst, line...)), e.ports(17, t.Listen, t.Listen)), e.when(ever))
+			permit("gate:wireguard-"+end.ID+"-out", 0, e.And(e.And(e.addr(atSrc, line...), e.addr(dst, far)), e.ports(17, end.Endpoint.Port(), end.Endpoint.Port())), e.when(ever))
+			if !end.Probe.IsValid() {
+				continue
+			}
+			asks := e.And(e.addr(atSrc, gates[r.ID].Gate...), e.addr(dst, end.Probe))
+			permit("gate:probe-"+end.ID, 0, e.And(asks, e.ports(17, 7, 7)), e.when(ever))
+			if end.Plain {
+				continue
+			}
+			permit("gate:probe-"+end.ID, 0, e.And(asks, e.ports(17, 7000, 7000)), e.when(ever))
+			for n, k := range c.Classes {
+				everywhere := k.Line == "" && k.Lines == nil
+				if everywhere || k.Line == l.ID || slices.ContainsFunc(k.Lines, func(o config.OnLine) bool { return o.Line == l.ID }) {
+					permit("gate:probe-"+end.ID+":"+k.ID, n+1, e.And(asks, e.ports(17, uint16(7001+n), uint16(7001+n))), e.when(ever))
+				}
+			}
 		}
 	}
 	for _, s := range c.Segments {
@@ -338,7 +354,21 @@ func (e *engine) opens(c *config.Config, q config.Communication) rudd.Node {
 	return n
 }
 
-func (e *engine) opened(c *config.Config, q config.Communication) rudd.Node {
+// opened is what a record opens, by bandwidth class.
+func (e *engine) opened(c *config.Config, q config.Communication) map[int]rudd.Node {
+	number := func(id string) int {
+		return 1 + slices.IndexFunc(c.Classes, func(k config.Class) bool { return k.ID == id })
+	}
+	out := map[int]rudd.Node{}
+	put := func(class string, n rudd.Node) {
+		if q.Class != "" {
+			class = q.Class
+		}
+		if old := out[number(class)]; old != nil {
+			n = e.Or(old, n)
+		}
+		out[number(class)] = n
+	}
 	on := func(list []config.PortSpec) rudd.Node {
 		n := e.False()
 		for _, s := range list {
@@ -369,17 +399,17 @@ func (e *engine) opened(c *config.Config, q config.Communication) rudd.Node {
 			to = e.Or(to, e.addr(e.dst(), s.Addresses...))
 		}
 	}
-	n := e.And(to, on(q.Ports))
+	put("", e.And(to, on(q.Ports)))
 	for _, s := range c.Services {
 		if slices.Contains(q.To.Services, s.ID) || group(func(g config.Group) bool { return slices.Contains(g.Services, s.ID) }) {
 			ports := q.Ports
 			if len(ports) == 0 {
 				ports = s.Ports
 			}
-			n = e.Or(n, e.And(e.addr(e.dst(), s.Addresses...), on(ports)))
+			put(s.Class, e.And(e.addr(e.dst(), s.Addresses...), on(ports)))
 		}
 	}
-	return n
+	return out
 }
 
 // calendar reads a record's time as a person in Japan would.

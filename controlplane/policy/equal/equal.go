@@ -139,10 +139,11 @@ type checker struct {
 	a *anchors.Anchors
 
 	units   []unit
-	ends    [versions][][]run // units of the reading's Ends
-	members [versions][]int32 // units of each class
-	sample  [versions][]int32 // one of them
-	segment []int32           // of each class, by its units
+	ends    [versions][][]run            // units of the reading's Ends
+	members [versions][]int32            // units of each class
+	sample  [versions][]int32            // one of them
+	segment []int32                      // of each class, by its units
+	in      [versions]map[uint16][]int32 // units of each class, once somebody asked
 
 	ranges  []packet.PortRange // in order
 	sizes   [versions][]int32  // ports of each port class

@@ -39,7 +39,7 @@ func compiled(t interface{ Fatal(...any) }, cfg *config.Config) (*packet.Tables,
 }
 
 func TestExamplesAreEqual(t *testing.T) {
-	for _, name := range []string{"lab", "town", "city"} {
+	for _, name := range []string{"lab", "town", "city", "lines"} {
 		t.Run(name, func(t *testing.T) {
 			cfg := example(t, name)
 			tables, a := compiled(t, cfg)

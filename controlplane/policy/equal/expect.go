@@ -245,10 +245,8 @@ func (k *checker) justify() {
 		switch {
 		case !alive:
 			k.fault(Fault{What: fmt.Sprintf("the cell of classes %d -> %d and port class %d is dead: no packet can use it", c.Src, c.Dst, c.Port)})
-		case len(n.records) > 0 && n.records[0] < stranger && k.d.Permits[n.records[0]].Class != c.BWClass:
-			p, _ := k.packetOf(c)
-			k.fault(Fault{What: fmt.Sprintf("a cell of rule %d has bandwidth class %d; its first record %q has %d", n.ID, c.BWClass, n.Records[0], k.d.Permits[n.records[0]].Class),
-				Record: n.Records[0], Packet: &p, Tables: k.tablesSay(p), Records: k.recordsSay(p)})
+		case len(n.records) > 0 && n.records[0] < stranger:
+			k.classed(c, n)
 		}
 	}
 	if k.unshown > 0 && len(k.faults) == 0 {

@@ -52,7 +52,7 @@ func (k *checker) recordsSay(p space.Packet) Answer {
 	var a Answer
 	for i, q := range k.d.Of(p) {
 		if i == 0 {
-			a.Class = q.Class
+			a.Class = q.ClassOf(p.Dst, p.Port)
 		}
 		a.Permits = append(a.Permits, q.Record)
 	}

@@ -52,10 +52,12 @@ func (d *Document) Bindings() map[netip.Addr]packet.MAC {
 	for _, p := range c.Portals {
 		lies(p.Address, portalMAC(p.Zone))
 	}
-	for _, r := range c.Regions {
-		lies(r.Endpoint.Addr(), packet.MAC{})
-		if r.Probe.IsValid() {
-			lies(r.Probe, packet.MAC{})
+	for i := range c.Regions {
+		for _, e := range c.Regions[i].Reached() {
+			lies(e.Endpoint.Addr(), packet.MAC{})
+			if e.Probe.IsValid() {
+				lies(e.Probe, packet.MAC{})
+			}
 		}
 	}
 	return out

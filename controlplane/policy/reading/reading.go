@@ -32,7 +32,8 @@ type Document struct {
 // Permit is what one record permits. Only between different segments, unless it is the gate's own.
 type Permit struct {
 	Record string
-	Class  uint8 // number of its bandwidth class; 0: the default
+	Class  uint8 // number of its bandwidth class; 0: the default. Of Mixed ones, nothing
+	Mixed  bool  // its targets have different classes: it has none itself, and their services have
 	When   space.Times
 	From   []*Ends
 	To     []Target
@@ -43,6 +44,7 @@ type Permit struct {
 type Target struct {
 	*Ends
 	Ports *Ports
+	Class uint8 // bandwidth class: the record's, or where it has none, the service's
 }
 
 // Ends are addresses of one segment that records name together.
@@ -90,6 +92,7 @@ type reader struct {
 type service struct {
 	*Ends
 	ports *Ports
+	class uint8
 }
 
 // Of reads a configuration that config.Parse found no fault with.
@@ -98,6 +101,9 @@ func Of(c *config.Config) *Document {
 		Document: &Document{Config: c, interned: map[string]*Ports{}}, segments: map[string]int{}, stations: map[string]*Ends{}, services: map[string]*service{},
 		groups: map[string][]*Ends{}, offers: map[string][]*service{}, whole: map[string]*Ends{}, prefixes: map[netip.Prefix]*Ends{},
 		classes: map[string]uint8{}, weeks: map[string]space.Week{},
+	}
+	for i := range c.Classes {
+		r.classes[c.Classes[i].ID] = uint8(i + 1)
 	}
 	for i := range c.Segments {
 		s := &c.Segments[i]
@@ -110,13 +116,10 @@ func Of(c *config.Config) *Document {
 	}
 	for i := range c.Services {
 		s := &c.Services[i]
-		r.services[s.ID] = &service{r.ends(r.segments[s.Segment], space.Single(s.Addresses...)), r.portsOf(s.Ports)}
+		r.services[s.ID] = &service{r.ends(r.segments[s.Segment], space.Single(s.Addresses...)), r.portsOf(s.Ports), r.classes[s.Class]}
 	}
 	for i := range c.Groups {
 		r.group(&c.Groups[i])
-	}
-	for i := range c.Classes {
-		r.classes[c.Classes[i].ID] = uint8(i + 1)
 	}
 	for i := range c.Windows {
 		r.weeks[c.Windows[i].ID] = week(&c.Windows[i])
@@ -233,7 +236,7 @@ func (r *reader) communication(q *config.Communication) {
 		ports = r.portsOf(q.Ports)
 	}
 	service := func(s *service) {
-		t := Target{s.Ends, ports}
+		t := Target{s.Ends, ports, s.class}
 		if ports == nil {
 			t.Ports = s.ports
 		}
@@ -247,16 +250,38 @@ func (r *reader) communication(q *config.Communication) {
 			service(s)
 		}
 		for _, e := range r.groups[id] {
-			p.To = append(p.To, Target{e, ports})
+			p.To = append(p.To, Target{e, ports, 0})
 		}
 	}
 	for _, id := range q.To.Stations {
-		p.To = append(p.To, Target{r.stations[id], ports})
+		p.To = append(p.To, Target{r.stations[id], ports, 0})
 	}
 	for _, w := range q.To.Prefixes {
-		p.To = append(p.To, Target{r.prefix(w), ports})
+		p.To = append(p.To, Target{r.prefix(w), ports, 0})
+	}
+	for i := range p.To {
+		t := &p.To[i]
+		if q.Class != "" {
+			t.Class = p.Class
+		}
+		p.Mixed = p.Mixed || t.Class != p.To[0].Class
+	}
+	if p.Class = p.To[0].Class; p.Mixed {
+		p.Class = 0
 	}
 	r.Permits = append(r.Permits, p)
+}
+
+// ClassOf is the bandwidth class of a packet that the permit lets through.
+func (p *Permit) ClassOf(dst netip.Addr, port space.Port) uint8 {
+	if p.Mixed {
+		for _, t := range p.To {
+			if t.Addrs().Contains(dst) && t.Ports.All.Contains(port) {
+				return t.Class
+			}
+		}
+	}
+	return p.Class
 }
 
 // when is the time of a record: from its first minute, or its day's, to the minute before its end, or the end of its last day.

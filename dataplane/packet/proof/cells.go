@@ -229,7 +229,7 @@ func (c *checker) offered(cell *packet.Cell, gate, peer *member, out bool) strin
 	}
 	for _, r := range c.port[cell.Port] {
 		if r.Lo != r.Hi || !slices.ContainsFunc(c.a.Services, func(s anchors.Service) bool {
-			return s.Segment == a.ID && s.Out == out && protocols[s.Proto] == r.Proto && s.Port == r.Lo && c.admits(s, peer)
+			return s.Segment == a.ID && s.Out == out && protocols[s.Proto] == r.Proto && s.Serves(r.Lo) && c.admits(s, peer)
 		}) {
 			return fmt.Sprintf("the anchors name no such local service (%s) in segment %q for these peers", service(r.Proto, r.Lo), a.ID)
 		}

@@ -25,6 +25,7 @@ ports:
   - {id: in0, zone: internet}
   - {id: mg0, zone: management}
   - {id: wan0, zone: uplink}
+  - {id: wan1, zone: uplink}
 segments:
   - {id: mn-a, zone: my-number, port: mn0, vlan: 10, prefixes: [198.18.10.0/28, "2001:db8:10::/120"], gate: [198.18.10.1, "2001:db8:10::1"], strict: true}
   - {id: mn-b, zone: my-number, port: mn0, vlan: 11, prefixes: [198.18.11.0/28], gate: [198.18.11.1], strict: true}
@@ -40,15 +41,21 @@ segments:
   - {id: in-a, zone: internet, port: in0, prefixes: [203.0.113.0/26, "2001:db8:30::/120"], gate: [203.0.113.1, "2001:db8:30::1"]}
   - {id: mg-a, zone: management, port: mg0, prefixes: [198.18.40.0/28], gate: [198.18.40.1], strict: true}
   - {id: line1, zone: uplink, port: wan0, prefixes: [192.0.2.0/28], gate: [192.0.2.1]}
+  - {id: line2, zone: uplink, port: wan1, prefixes: [192.0.2.16/28], gate: [192.0.2.17]}
   - {id: tokyo, zone: my-number, tunnel: wg0, prefixes: [198.51.100.0/28], gate: [198.51.100.14]}
   - {id: lg-portal, zone: lgwan, portal: true, prefixes: [198.18.120.0/29], gate: [198.18.120.1]}
-lines: [{id: line1, segment: line1, rate: 50Mbit}]
+lines: [{id: line1, segment: line1, rate: 50Mbit}, {id: line2, segment: line2, rate: 30Mbit}]
 classes:
-  - {id: core, line: line1, guarantee: 25Mbit, ceiling: 50Mbit, priority: 0}
+  - {id: core, guarantee: 20Mbit, ceiling: 50Mbit, priority: 0}
   - {id: rest, line: line1, guarantee: 15Mbit, ceiling: 50Mbit, priority: 1, default: true}
-tunnels: [{id: wg0, line: line1, listen: 51820}]
+  - {id: spare, lines: [{line: line2, guarantee: 5Mbit, ceiling: 30Mbit}], priority: 1, default: true}
+tunnels: [{id: wg0, line: line1, listen: 51820}, {id: wg1, line: line2, listen: 51822}]
 regions:
-  - {id: tokyo, tunnel: wg0, public-key: "dG9reW8tcmVnaW9uLWV4YW1wbGUta2V5LTAxMjM0NTY=", endpoint: "192.0.2.11:51821", probe: 198.51.100.2}
+  - id: tokyo
+    ends:
+      - {id: tokyo, tunnel: wg0, public-key: "dG9reW8tcmVnaW9uLWV4YW1wbGUta2V5LTAxMjM0NTY=", endpoint: "192.0.2.11:51821", probe: 198.51.100.2}
+      - {id: tokyo-b, tunnel: wg1, public-key: "dG9reW8tcmVnaW9uLWV4YW1wbGUta2V5LTAxMjM0NTY=", endpoint: "192.0.2.27:51821", probe: 198.51.100.2}
+      - {id: tokyo-c, tunnel: wg1, public-key: "b3Nha2EtcmVnaW9uLWV4YW1wbGUta2V5LTAxMjM0NTY=", endpoint: "192.0.2.28:51821", probe: 198.51.100.3, plain: true}
 portals: [{zone: lgwan, address: 198.18.120.2, name: portal.lgwan.example, reach: [lg-a]}]
 windows:
   - {id: office, days: [mon, tue, wed, thu, fri], from: "08:30", to: "17:15"}
@@ -71,6 +78,8 @@ var places = []struct {
 var Ports = []string{"tcp/443", "tcp/80", "tcp/1000-2000", "tcp/1500", "tcp/1501", "tcp/1502-1600", "udp/53", "udp/7", "udp/51820", "icmp/echo", "icmp/8", "icmp6/128"}
 var drawnPrefixes = []string{"203.0.113.0/26", "203.0.113.32/27", "203.0.113.40/29", "198.19.0.32/28", "198.18.20.8/29", "198.51.100.8/29", "2001:db8:30::/121", "203.0.113.5/32"}
 var drawnSegments = []string{"mn-a", "mn-b", "lg-a", "lg-b", "in-a", "mg-a", "tokyo"}
+
+var drawnClasses = []string{"", "", ", class: core", ", class: rest", ", class: spare"}
 
 var drawnTimes = []string{"", "", ", since: 2027-04-01", ", since: \"2027-03-31 12:00\"", ", since: 2027-05-01"}
 var drawnEnds = []string{"", "", ", until: 2027-05-31", ", until: \"2027-05-01 00:00\"", ", until: \"2027-06-01 09:30\""}
@@ -106,7 +115,7 @@ func Document(t *rapid.T) string {
 	b.WriteString("services:\n")
 	for i := range places {
 		for n := range rapid.IntRange(0, 3).Draw(t, "services") {
-			entry(&services, "sv", i, 8+n, ", ports: "+drawPorts(t))
+			entry(&services, "sv", i, 8+n, ", ports: "+drawPorts(t)+rapid.SampledFrom(drawnClasses).Draw(t, "class"))
 		}
 	}
 	entry(&services, "sv", 5, 13, ", ports: [tcp/443]")
@@ -135,7 +144,7 @@ func Document(t *rapid.T) string {
 		default:
 			to, ports = "services: "+some(t, services), ""
 		}
-		class := rapid.SampledFrom([]string{"", ", class: core", ", class: rest"}).Draw(t, "class")
+		class := rapid.SampledFrom(drawnClasses).Draw(t, "class")
 		time := rapid.SampledFrom(drawnTimes).Draw(t, "since") + rapid.SampledFrom(drawnEnds).Draw(t, "until") + rapid.SampledFrom(drawnWindows).Draw(t, "window")
 		fmt.Fprintf(&b, "  - {id: c%d, from: {%s}, to: {%s}%s%s%s%s, purpose: x, owner: x}\n", n, from, to, ports, class, time, rapid.SampledFrom(drawnStates).Draw(t, "state"))
 	}
