@@ -49,6 +49,9 @@ type Gate struct {
 
 	checking sync.Mutex // one check at a time: it takes the room of a whole generation
 
+	steering sync.Mutex // for a moment only: a line that is cut does not wait for a generation
+	routed   []Route    // what was asked for last, to be put where the ways are
+
 	mu      sync.Mutex  // one change at a time
 	current *Generation // in force; nil before the first
 	digest  string      // of current
@@ -114,7 +117,9 @@ func (g *Gate) open(ctx context.Context, text []byte) error {
 	g.keepAnchors(text)
 	g.backstop = backstop.Options{Anchors: g.anchors, Tunnel: uid}
 	g.openIsolation()
-	g.tunnels = tunnel.New(tunnelOptions(g.instance, g.log))
+	o := tunnelOptions(g.instance, g.log)
+	o.Moved = g.moved
+	g.tunnels = tunnel.New(o)
 	if err := apply(stackSettings); err != nil {
 		return err
 	}
@@ -281,11 +286,7 @@ func (g *Gate) closeAll(ctx context.Context) error {
 			bare = append(bare, tunnel.Spec{Device: t.Device, Line: deviceOf(line), Listen: t.Listen, MTU: 1280})
 		}
 	}
-	plan, _, err := planRoutes(nil, g.anchors)
-	if err == nil {
-		err = errors.Join(withdrawRoutes(plan), g.tunnels.Apply(ctx, bare))
-	}
-	if err != nil {
+	if err := errors.Join(g.routes(nil), g.tunnels.Apply(ctx, bare)); err != nil {
 		return fmt.Errorf("close everything: tables are closed, but: %w", err)
 	}
 	return nil
@@ -353,27 +354,50 @@ func (g *Gate) install(ctx context.Context, n *Generation, swap func() error) er
 }
 
 func (g *Gate) tighten(ctx context.Context, n *Generation) error {
-	plan, _, err := planRoutes(n.Routes, g.anchors)
-	if err != nil {
-		return err
-	}
-	if err := withdrawRoutes(plan); err != nil {
+	if err := g.tightenRoutes(n.Routes); err != nil {
 		return err
 	}
 	return g.tunnels.Apply(ctx, common(g.tunnels.Specs(), n.Tunnels))
 }
 
+// routes makes the kernel's routes what is asked for, by the ways of now.
+func (g *Gate) routes(asked []Route) error {
+	g.steering.Lock()
+	defer g.steering.Unlock()
+	return g.route(asked, g.tunnels.Ways())
+}
+
 func (g *Gate) loosen(ctx context.Context, n *Generation) error {
+	g.tunnels.Prefer(n.Preferences)
 	if err := g.tunnels.Apply(ctx, n.Tunnels); err != nil {
 		return err
 	}
+	g.askInClasses(n)
 	g.shield.Lock()
 	g.shaped = n.Bandwidth
 	g.shield.Unlock()
 	if err := shape(g.anchors, n.Bandwidth); err != nil {
 		return err
 	}
-	return g.settleRoutes(n)
+	return g.routes(n.Routes)
+}
+
+// askInClasses has ends asked in the classes of their lines, those that wait least first.
+func (g *Gate) askInClasses(n *Generation) {
+	for _, s := range n.Tunnels {
+		var ids []uint8
+		for _, t := range n.Bandwidth {
+			if t.Device != s.Device {
+				continue
+			}
+			classes := slices.Clone(t.Classes)
+			slices.SortStableFunc(classes, func(a, b bandwidth.Class) int { return int(a.Priority) - int(b.Priority) })
+			for _, c := range classes {
+				ids = append(ids, c.ID)
+			}
+		}
+		g.tunnels.Classes(s.Device, ids)
+	}
 }
 
 // shape makes every tunnel device carry its plan; one without a plan is not shaped.
@@ -391,20 +415,6 @@ func shape(a *anchors.Anchors, plans []bandwidth.Tree) error {
 		}
 	}
 	return nil
-}
-
-func (g *Gate) settleRoutes(n *Generation) error {
-	plan, missing, err := planRoutes(n.Routes, g.anchors)
-	if err != nil {
-		return err
-	}
-	if len(missing) > 0 {
-		g.log.Debug("routes wait for their ports", "prefixes", missing)
-	}
-	if err := withdrawRoutes(plan); err != nil {
-		return err
-	}
-	return addRoutes(plan)
 }
 
 // back restores the former generation after a failure on the way. Its tables are loaded again: they were proven.
@@ -532,7 +542,7 @@ func (g *Gate) settle(ctx context.Context) error {
 	if changed {
 		errs = append(errs, g.loosen(ctx, g.current))
 	} else {
-		errs = append(errs, g.settleRoutes(g.current))
+		errs = append(errs, g.routes(g.current.Routes))
 	}
 	for _, p := range status {
 		g.indexes[p.Name] = p.Index

@@ -21,11 +21,13 @@ const (
 
 // routeKey is what makes two routes the same to the kernel; value type, so that plans can be compared.
 type routeKey struct {
+	table       int // 0: the main one
 	prefix      netip.Prefix
 	port        int // device index
 	via         netip.Addr
 	source      netip.Addr
 	unreachable bool
+	metric      int // 0: the kernel's choice
 }
 
 // layBeneath puts an unreachable route under every prefix of the anchors and under everything: when a device vanishes with
@@ -104,7 +106,8 @@ func withdrawRoutes(plan map[routeKey]bool) error {
 	return nil
 }
 
-// addRoutes installs what the plan has and the kernel lacks.
+// addRoutes installs what the plan has and the kernel lacks. A route takes the place of another one to the same prefix in one
+// step: no packet in between finds none.
 func addRoutes(plan map[routeKey]bool) error {
 	have, err := installedRoutes()
 	if err != nil {
@@ -124,15 +127,23 @@ func addRoutes(plan map[routeKey]bool) error {
 	return nil
 }
 
+// installedRoutes are the gate's own in the main table and in those of the classes.
 func installedRoutes() (map[routeKey]bool, error) {
 	out := map[routeKey]bool{}
-	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
-		have, err := netlink.RouteListFiltered(family, &netlink.Route{Protocol: routeProtocol}, netlink.RT_FILTER_PROTOCOL)
+	for _, family := range families {
+		have, err := netlink.RouteListFiltered(family, &netlink.Route{Protocol: routeProtocol, Table: unix.RT_TABLE_UNSPEC},
+			netlink.RT_FILTER_PROTOCOL|netlink.RT_FILTER_TABLE)
 		if err != nil {
 			return nil, fmt.Errorf("list routes: %w", err)
 		}
 		for _, r := range have {
 			k := routeKey{unreachable: r.Type == unix.RTN_UNREACHABLE, via: addrOf(r.Gw), source: addrOf(r.Src)}
+			if r.Priority >= probeMetric && r.Priority < probeMetric+maxDevices {
+				k.metric = r.Priority
+			}
+			if r.Table != unix.RT_TABLE_MAIN {
+				k.table = r.Table
+			}
 			if !k.unreachable {
 				k.port = r.LinkIndex
 			}
@@ -150,6 +161,8 @@ func installedRoutes() (map[routeKey]bool, error) {
 	return out, nil
 }
 
+var families = []int{netlink.FAMILY_V4, netlink.FAMILY_V6}
+
 func addrOf(ip net.IP) netip.Addr {
 	a, _ := netip.AddrFromSlice(ip)
 	return a.Unmap()
@@ -160,7 +173,7 @@ func ipNet(p netip.Prefix) *net.IPNet {
 }
 
 func (k routeKey) route() *netlink.Route {
-	r := &netlink.Route{Dst: ipNet(k.prefix), Protocol: routeProtocol}
+	r := &netlink.Route{Dst: ipNet(k.prefix), Protocol: routeProtocol, Table: k.table, Priority: k.metric}
 	if k.unreachable {
 		r.Type, r.Priority = unix.RTN_UNREACHABLE, beneath
 		return r
@@ -177,5 +190,5 @@ func (k routeKey) route() *netlink.Route {
 	return r
 }
 
-// removeRoutes takes away all of the gate's routes, those beneath too. For Remove.
-func removeRoutes() error { return withdrawRoutes(nil) }
+// removeRoutes takes away all of the gate's routes and rules, those beneath too. For Remove.
+func removeRoutes() error { return errors.Join(settleRules(nil), withdrawRoutes(nil)) }

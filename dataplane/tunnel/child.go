@@ -168,12 +168,26 @@ func operate(dev *device.Device, q request) (string, error) {
 			return "", err
 		}
 		dev.DisableSomeRoamingForBrokenMobileSemantics() // a region is where the anchors say, wherever packets come from
+		outerUnfragmented()                              // the sockets are others when the port has changed
 		return "", nil
 	case "get":
 		text, err := dev.IpcGet()
 		return withoutKeys(text), err
 	}
 	return "", fmt.Errorf("operation %q: want set or get", q.Op)
+}
+
+// outerUnfragmented makes every UDP socket of this process set "don't fragment". Packets that are too long for the line are then
+// lost, which is noticed and mended; in pieces they would pass, each at the price of two. By the descriptors, since the
+// library does not give its sockets away.
+func outerUnfragmented() {
+	for fd := range 256 {
+		if p, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL); err != nil || p != unix.IPPROTO_UDP {
+			continue
+		}
+		domain, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
+		_ = neverFragment(fd, domain == unix.AF_INET6) // refused: what the search for the MTU finds may be too long
+	}
 }
 
 // withoutKeys drops private and pre-shared keys: whoever reads statistics needs neither.

@@ -62,10 +62,13 @@ func addDevice(name string) (netlink.Link, error) {
 	return l, nil
 }
 
-// quiet keeps the kernel from talking on the device by itself: no link-local address, no router solicitation.
+// quiet keeps the kernel from talking on the device by itself: no link-local address, no router solicitation. A source is right
+// when a route leads to it by any device: a region's packets may come by another tunnel than they go by.
 func quiet(name string) error {
-	for _, s := range []struct{ key, value string }{{"addr_gen_mode", "1"}, {"accept_ra", "0"}, {"router_solicitations", "0"}} {
-		p := filepath.Join("/proc/sys/net/ipv6/conf", name, s.key)
+	for _, s := range []struct{ family, key, value string }{
+		{"ipv6", "addr_gen_mode", "1"}, {"ipv6", "accept_ra", "0"}, {"ipv6", "router_solicitations", "0"}, {"ipv4", "rp_filter", "2"},
+	} {
+		p := filepath.Join("/proc/sys/net", s.family, "conf", name, s.key)
 		if err := os.WriteFile(p, []byte(s.value), 0); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("set %s of %s: %w", s.key, name, err)
 		}
@@ -73,19 +76,23 @@ func quiet(name string) error {
 	return nil
 }
 
-// setDevice gives the device its MTU and exactly its addresses.
-func setDevice(spec Spec) error {
+// setDevice gives a device its MTU and exactly its addresses.
+func (s *Set) setDevice(r *running) error {
+	s.mu.Lock()
+	spec, found := r.spec, r.size.found
+	s.mu.Unlock()
 	l, err := netlink.LinkByName(spec.Device)
 	if err != nil {
 		return fmt.Errorf("look for the device: %w", err)
 	}
 	mtu := spec.MTU
 	if mtu == 0 {
-		line, err := netlink.LinkByName(spec.Line)
-		if err != nil {
-			return fmt.Errorf("read the MTU of line %s: %w", spec.Line, err)
+		if mtu, err = longest(spec); err != nil {
+			return err
 		}
-		mtu = line.Attrs().MTU - outerCost
+		if found != 0 {
+			mtu = min(mtu, found)
+		}
 	}
 	if l.Attrs().MTU != mtu {
 		if err := netlink.LinkSetMTU(l, mtu); err != nil {
@@ -93,6 +100,15 @@ func setDevice(spec Spec) error {
 		}
 	}
 	return setAddresses(l, spec.Addrs)
+}
+
+// longest is the longest inner packet that the line itself lets out, bytes.
+func longest(spec Spec) (int, error) {
+	line, err := netlink.LinkByName(spec.Line)
+	if err != nil {
+		return 0, fmt.Errorf("read the MTU of line %s: %w", spec.Line, err)
+	}
+	return line.Attrs().MTU - outerCost, nil
 }
 
 func setAddresses(l netlink.Link, want []netip.Addr) error {

@@ -21,7 +21,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
 )
 
 // answerTime bounds one question to the engine; one that is silent for longer is ended and replaced.
@@ -36,10 +35,9 @@ type embedded struct {
 	log    *slog.Logger
 
 	mu   sync.Mutex
-	spec Spec
-	key  wgtypes.Key
+	want setup
 	link *link // nil while there is no engine
-	kick chan struct{}
+	last engineState
 }
 
 // link is the connection to one living engine.
@@ -53,7 +51,7 @@ type link struct {
 }
 
 func newEmbedded(dir, device, user string, log *slog.Logger) *embedded {
-	return &embedded{device: device, path: filepath.Join(dir, device+".sock"), user: user, log: log, kick: make(chan struct{}, 1)}
+	return &embedded{device: device, path: filepath.Join(dir, device+".sock"), user: user, log: log}
 }
 
 // supervise runs until ctx ends; the engine goes on after that.
@@ -64,7 +62,7 @@ func (e *embedded) supervise(ctx context.Context) {
 		l, err := e.obtain(ctx)
 		if err == nil {
 			e.mu.Lock()
-			e.link = l
+			e.link, e.last = l, engineState{}
 			err = e.configureLocked()
 			e.mu.Unlock()
 		}
@@ -103,26 +101,27 @@ func (e *embedded) watch(ctx context.Context, l *link) error {
 			return nil
 		case <-l.gone:
 			return errors.New("engine process ended")
-		case <-e.kick:
-			e.mu.Lock()
-			err := e.configureLocked()
-			e.mu.Unlock()
+		case <-tick.C:
+			a, err := l.ask(request{Op: "get"})
 			if err != nil {
 				return err
 			}
-		case <-tick.C:
-			if _, err := l.ask(request{Op: "get"}); err != nil {
+			st, err := parseUAPI(a.UAPI)
+			if err != nil {
 				return err
 			}
+			e.mu.Lock()
+			e.last = st
+			e.mu.Unlock()
 		}
 	}
 }
 
 // configure sets what the engine shall do; a dead one gets it when it is up again.
-func (e *embedded) configure(spec Spec, key wgtypes.Key) error {
+func (e *embedded) configure(s setup) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.spec, e.key = spec, key
+	e.want = s
 	if e.link == nil {
 		return nil
 	}
@@ -138,7 +137,7 @@ func (e *embedded) configureLocked() error {
 	if err != nil {
 		return err
 	}
-	text, err := uapiSet(e.spec, e.key, now)
+	text, err := e.want.uapi(now)
 	if err != nil {
 		return err
 	}
@@ -160,6 +159,15 @@ func (e *embedded) state() (engineState, error) {
 		return engineState{}, err
 	}
 	return parseUAPI(a.UAPI)
+}
+
+func (e *embedded) known() (engineState, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.link == nil {
+		return engineState{}, fmt.Errorf("WireGuard on %s: engine is down", e.device)
+	}
+	return e.last, nil
 }
 
 // obtain connects to a running engine or starts one.

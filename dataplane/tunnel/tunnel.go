@@ -1,13 +1,15 @@
-// Package tunnel carries traffic to the cloud regions: one WireGuard device per uplink, the regions as its peers.
+// Package tunnel carries traffic to the cloud regions: one WireGuard device per line, the ends of regions as its peers.
 //
-// Problem: what goes to a region must leave encrypted or not at all, also in the seconds in which a process has just died;
-// and the operator must see a dead tunnel as dead. Mechanism: where the kernel has WireGuard, it does the work. Elsewhere the
-// engine is wireguard-go in a process of its own: own user, no capabilities, holding one TUN descriptor and UDP sockets. The
-// TUN is persistent and made by the daemon, routes into it stay whoever dies, and an unreachable route lies beneath. State
-// comes from an echo inside the tunnel and the handshake's age, never from configuration. Life cycle: Apply makes and
-// configures devices, a supervisor per device starts and adopts engines, Close leaves every engine running for the next
-// daemon to adopt over its control socket, Remove takes all away. Invariant: there is no moment in which a packet for a
-// region has another way than the device of its tunnel.
+// Problem: what goes to a region must leave encrypted or not at all, also in the seconds in which a process has just died or a
+// line was cut; traffic must find the line that works within a second, and the operator must see a dead tunnel as dead.
+// Mechanism: where the kernel has WireGuard, it does the work. Elsewhere the engine is wireguard-go in a process of its own: own
+// user, no capabilities, holding one TUN descriptor and UDP sockets. The TUN is persistent and made by the daemon, routes into
+// it stay whoever dies, and an unreachable route lies beneath. Every end is asked several times a second inside the tunnel;
+// package ways makes of the answers by which end each region and class goes, the owner of the Set puts the routes there, and
+// the Set moves the prefixes between peers and tells the far ends. Life cycle: Apply makes and configures devices, a supervisor
+// per device starts and adopts engines, Close leaves every engine running for the next daemon to adopt over its control
+// socket, Remove takes all away. Invariant: there is no moment in which a packet for a region has another way than a device of
+// its tunnels.
 package tunnel
 
 import (
@@ -15,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"strings"
@@ -22,59 +25,72 @@ import (
 	"time"
 
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
+
+	"github.com/sekisho/sekisho/dataplane/tunnel/ways"
 )
 
 // Options of a Set.
 type Options struct {
-	Control string        // directory of the engines' control sockets; made with mode 0700
-	Keys    string        // directory of the private keys
-	User    string        // whom engines run as
-	Log     *slog.Logger  // nil: slog.Default()
-	Probe   time.Duration // between two echoes to a region; 0 = 500 ms
+	Control string                // directory of the engines' control sockets; made with mode 0700
+	Keys    string                // directory of the private keys
+	Vault   Vault                 // nil: files in Keys
+	User    string                // whom engines run as
+	Log     *slog.Logger          // nil: slog.Default()
+	Probe   time.Duration         // between two questions to an end; 0 = 200 ms
+	Moved   func(ways.Ways) error // puts the routes where the ways are; called again until it succeeds. nil: nobody does
 }
 
 // Set is all tunnels of one gate. Its methods may be called from several goroutines, but everything happens
 // in the network namespace of the process.
 type Set struct {
-	o       Options
-	mu      sync.Mutex
-	tunnels map[string]*running // by device
+	o    Options
+	run  uint64 // names this process to the far ends
+	stop context.CancelFunc
+	done chan struct{} // closed when the keeper has ended; nil: none was started
+
+	applying sync.Mutex // one Apply at a time: it waits for engines
+
+	mu      sync.Mutex // never held while an engine or the network is waited for
+	tunnels map[string]*running
+	order   []string // devices, as applied
+	prefer  map[uint8][]string
+	machine *ways.Machine
+	askers  []*asker
+	keys    map[string]*preshared // by peer
+	classes map[string][]uint8    // by device
+	plans   map[string]*planText  // by region
+	unmoved bool                  // Moved failed
 }
 
 // running is one device that was applied.
 type running struct {
-	spec   Spec
 	engine engine
 	kernel bool
 	start  func()
 	stop   context.CancelFunc
 	done   chan struct{}
-	probes []*probe
+
+	setting sync.Mutex // one configuration of the engine at a time; taken before Set.mu, which guards the rest
+	spec    Spec
+	key     wgtypes.Key
+	late    bool // what the engine was told last is no longer what it shall do
+	linkUp  bool // of the device, as far as is known
+	lineUp  bool
+	size    sized
+}
+
+// planText is a region's plan as it goes to its far ends.
+type planText struct {
+	hash uint64
+	text []byte
 }
 
 // engine is what encrypts: the kernel or a child.
 type engine interface {
-	configure(Spec, wgtypes.Key) error
-	state() (engineState, error)
+	configure(setup) error
+	state() (engineState, error) // asks
+	known() (engineState, error) // as of a few seconds ago at most
 }
-
-// Status is one region as seen from here.
-type Status struct {
-	Device    string        `json:"device"`
-	Region    string        `json:"region"`
-	Engine    string        `json:"engine"` // kernel, embedded
-	Up        bool          `json:"up"`     // the probe was answered lately and the keys are fresh
-	Handshake time.Time     `json:"handshake,omitzero"`
-	RTT       time.Duration `json:"-"`
-	ProbeRTT  float64       `json:"probe_rtt_ms"` // of the last answer; 0 = none
-	Loss      float64       `json:"probe_loss"`   // 0..1 of the last 20 probes
-	Rx        uint64        `json:"rx_bytes"`
-	Tx        uint64        `json:"tx_bytes"`
-	Reason    string        `json:"reason,omitempty"` // why it is not up
-}
-
-// handshakeLimit is WireGuard's REJECT_AFTER_TIME: older keys carry nothing.
-const handshakeLimit = 180 * time.Second
 
 // New makes an empty set.
 func New(o Options) *Set {
@@ -82,16 +98,17 @@ func New(o Options) *Set {
 		o.Log = slog.Default()
 	}
 	if o.Probe == 0 {
-		o.Probe = 500 * time.Millisecond
+		o.Probe = 200 * time.Millisecond
 	}
-	return &Set{o: o, tunnels: map[string]*running{}}
+	return &Set{o: o, run: rand.Uint64() | 1, tunnels: map[string]*running{}, machine: ways.New(), keys: map[string]*preshared{},
+		classes: map[string][]uint8{}, plans: map[string]*planText{}}
 }
 
 // PublicKeys are the gate's own keys, one for each device, made if they do not exist yet.
 func (s *Set) PublicKeys(devices []string) (map[string]string, error) {
 	keys := map[string]string{}
 	for _, d := range devices {
-		k, err := loadKey(s.o.Keys, d)
+		k, err := loadKey(s.o.vault(), d)
 		if err != nil {
 			return nil, err
 		}
@@ -106,24 +123,91 @@ func (s *Set) Prepare(device string) (kernel bool, err error) {
 	return makeDevice(device)
 }
 
-// Apply makes the set carry exactly specs. Devices that stay keep their engines and sessions. Devices that go lose their
-// peers, but stay as devices (packets into them vanish); Remove deletes.
+// Apply makes the set carry exactly specs; their order is that of preference. Devices that stay keep their engines and
+// sessions. Devices that go lose their peers, but stay as devices (packets into them vanish); Remove deletes.
 func (s *Set) Apply(ctx context.Context, specs []Spec) error {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	specs = slices.Clone(specs)
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	for device, r := range s.tunnels {
 		if !slices.ContainsFunc(specs, func(n Spec) bool { return n.Device == device }) {
 			gone := r.spec
 			gone.Peers = nil
-			if err := s.applyOne(ctx, gone); err != nil {
-				return err
-			}
+			specs = append(specs, gone)
 		}
 	}
+	s.mu.Unlock()
 	for _, spec := range specs {
-		if err := s.applyOne(ctx, spec); err != nil {
+		if err := s.prepare(spec); err != nil {
 			return fmt.Errorf("tunnel %s: %w", spec.Device, err)
 		}
+	}
+	s.follow(specs)
+	for _, spec := range specs {
+		if err := s.configure(spec.Device); err != nil {
+			return fmt.Errorf("tunnel %s: %w", spec.Device, err)
+		}
+	}
+	if s.done == nil {
+		ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+		s.stop, s.done = stop, make(chan struct{})
+		go s.keep(ctx)
+	}
+	return nil
+}
+
+// prepare makes the device as it shall be, and takes the specification.
+func (s *Set) prepare(spec Spec) error {
+	key, err := loadKey(s.o.vault(), spec.Device)
+	if err != nil {
+		return err
+	}
+	if err := spec.check(key); err != nil {
+		return err
+	}
+	keys := map[string]*preshared{}
+	for _, p := range spec.Peers {
+		k, err := loadPreshared(s.o.vault(), p.ID)
+		if err != nil {
+			return err
+		}
+		keys[p.ID] = &k
+	}
+	kernel, err := makeDevice(spec.Device)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	r := s.tunnels[spec.Device]
+	if r == nil {
+		r = s.open(spec.Device, kernel)
+		s.tunnels[spec.Device] = r
+	}
+	r.spec, r.key = spec, key
+	for id, k := range keys {
+		if s.keys[id] == nil || s.keys[id].Next == noKey { // not while the two sides agree on one: memory knows more than the file
+			s.keys[id] = k
+		}
+	}
+	s.mu.Unlock()
+	return s.setDevice(r)
+}
+
+// check tells what WireGuard would take in silence: a peer that can never be.
+func (s Spec) check(key wgtypes.Key) error {
+	seen := map[string]string{}
+	for _, p := range s.Peers {
+		if _, err := hexKey(p.PublicKey); err != nil {
+			return fmt.Errorf("peer %s: %w", p.ID, err)
+		}
+		if p.PublicKey == key.PublicKey().String() {
+			return fmt.Errorf("peer %s: public key %s is this device's own: enter the far end's", p.ID, p.PublicKey)
+		}
+		if other, ok := seen[p.PublicKey]; ok {
+			return fmt.Errorf("peer %s: public key %s is that of peer %s, too: each far end has its own for a line", p.ID, p.PublicKey, other)
+		}
+		seen[p.PublicKey] = p.ID
 	}
 	return nil
 }
@@ -140,37 +224,10 @@ func (s *Set) Specs() []Spec {
 	return out
 }
 
-func (s *Set) applyOne(ctx context.Context, spec Spec) error {
-	key, err := loadKey(s.o.Keys, spec.Device)
-	if err != nil {
-		return err
-	}
-	kernel, err := makeDevice(spec.Device)
-	if err != nil {
-		return err
-	}
-	if err := setDevice(spec); err != nil {
-		return err
-	}
-	r := s.tunnels[spec.Device]
-	known := r != nil
-	if !known {
-		r = s.open(spec.Device, kernel)
-		s.tunnels[spec.Device] = r
-	}
-	r.spec = spec
-	r.restartProbes(spec, s.o)
-	err = r.engine.configure(spec, key)
-	if !known {
-		r.start() // knowing what to do: an engine that is adopted must not lose its peers for a moment
-	}
-	return err
-}
-
 // open readies the engine of a device.
 func (s *Set) open(device string, kernel bool) *running {
 	ctx, stop := context.WithCancel(context.Background())
-	r := &running{kernel: kernel, stop: stop, done: make(chan struct{})}
+	r := &running{kernel: kernel, stop: stop, done: make(chan struct{}), linkUp: true, lineUp: true}
 	if kernel {
 		r.engine = kernelEngine{device}
 		r.start = func() { close(r.done) }
@@ -187,15 +244,50 @@ func (s *Set) open(device string, kernel bool) *running {
 	return r
 }
 
+// configure tells the engine of a device what it shall do now.
+func (s *Set) configure(device string) error {
+	s.mu.Lock()
+	r := s.tunnels[device]
+	s.mu.Unlock()
+	if r == nil {
+		return nil
+	}
+	r.setting.Lock()
+	defer r.setting.Unlock()
+	s.mu.Lock()
+	c := s.setup(r)
+	r.late = false
+	start := r.start
+	r.start = nil
+	s.mu.Unlock()
+	err := r.engine.configure(c)
+	if start != nil {
+		start() // knowing what to do: an engine that is adopted must not lose its peers for a moment
+	}
+	return err
+}
+
 // Close stops watching; engines go on.
 func (s *Set) Close() error {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	if s.done != nil {
+		s.stop()
+		<-s.done
+		s.done = nil
+	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	for device, r := range s.tunnels {
+	tunnels, askers := s.tunnels, s.askers
+	s.tunnels, s.askers = map[string]*running{}, nil
+	s.mu.Unlock()
+	for _, r := range tunnels {
 		r.stop()
-		<-r.done
-		r.stopProbes()
-		delete(s.tunnels, device)
+		if r.start == nil {
+			<-r.done
+		}
+	}
+	for _, a := range askers {
+		a.close()
 	}
 	return nil
 }
@@ -211,54 +303,6 @@ func Remove(o Options, devices []string) error {
 		errs = append(errs, deleteDevice(d))
 	}
 	return errors.Join(errs...)
-}
-
-// Status tells about every region of every device.
-func (s *Set) Status() []Status {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var out []Status
-	for _, r := range s.tunnels {
-		st, err := r.engine.state()
-		for i, p := range r.spec.Peers {
-			out = append(out, r.status(p, r.probes[i], st, err))
-		}
-	}
-	slices.SortFunc(out, func(a, b Status) int { return strings.Compare(a.Device+"/"+a.Region, b.Device+"/"+b.Region) })
-	return out
-}
-
-func (r *running) status(p Peer, pr *probe, st engineState, err error) Status {
-	x := Status{Device: r.spec.Device, Region: p.ID, Engine: "embedded"}
-	if r.kernel {
-		x.Engine = "kernel"
-	}
-	if err != nil {
-		x.Reason = err.Error()
-		return x
-	}
-	for _, q := range st.peers {
-		if q.PublicKey == p.PublicKey {
-			x.Handshake, x.Rx, x.Tx = q.Handshake, q.Rx, q.Tx
-		}
-	}
-	age := time.Since(x.Handshake)
-	fresh := !x.Handshake.IsZero() && age < handshakeLimit
-	answered := true
-	if pr != nil {
-		x.RTT, x.Loss, answered = pr.result()
-		x.ProbeRTT = float64(x.RTT.Microseconds()) / 1000
-	}
-	x.Up = fresh && answered
-	switch {
-	case x.Handshake.IsZero():
-		x.Reason = "no handshake yet"
-	case !fresh:
-		x.Reason = fmt.Sprintf("last handshake %d s ago", int(age.Seconds()))
-	case !answered:
-		x.Reason = "no answer to the probe inside the tunnel"
-	}
-	return x
 }
 
 // source is the gate's own address from which a region is probed: the one that lies in what the region may carry.

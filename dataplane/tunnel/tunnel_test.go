@@ -310,11 +310,11 @@ func TestCaptureSeesClearText(t *testing.T) {
 
 func TestKeysAreKeptPrivate(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "keys")
-	k1, err := loadKey(dir, "wg0")
+	k1, err := loadKey(folder(dir), "wg0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	k2, err := loadKey(dir, "wg0")
+	k2, err := loadKey(folder(dir), "wg0")
 	if err != nil || k1 != k2 {
 		t.Errorf("second read differs (%v): want the key kept", err)
 	}
@@ -325,7 +325,7 @@ func TestKeysAreKeptPrivate(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "wireguard-wg1.key"), []byte("damaged"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := loadKey(dir, "wg1"); err == nil {
+	if _, err := loadKey(folder(dir), "wg1"); err == nil {
 		t.Error("a damaged key was replaced silently: regions would refuse us without a word")
 	}
 }

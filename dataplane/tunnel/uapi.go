@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +19,8 @@ type PeerState struct {
 	PublicKey string    // base64
 	Handshake time.Time // zero: never
 	Rx, Tx    uint64    // bytes
+
+	allowed []netip.Prefix
 }
 
 // engineState is a WireGuard engine's configuration, as far as it must be compared, and its peers.
@@ -28,39 +31,78 @@ type engineState struct {
 
 const defaultKeepalive = 25 // seconds
 
-// uapiSet is the text of WireGuard's cross-platform configuration protocol that turns the state `now` into spec. Peers that
-// stay keep their sessions, and the listening socket is touched only when its port changes.
+// setup is what an engine shall do: the specification, in which each peer's Allowed is what it carries now, and the keys.
+type setup struct {
+	spec Spec
+	key  wgtypes.Key
+	psk  map[string]wgtypes.Key // by peer's ID; none = zeros
+}
+
+// uapiSet is the text of WireGuard's cross-platform configuration protocol that turns the state `now` into spec.
 func uapiSet(spec Spec, key wgtypes.Key, now engineState) (string, error) {
+	return setup{spec: spec, key: key}.uapi(now)
+}
+
+// uapi is the text of WireGuard's cross-platform configuration protocol that turns the state `now` into what shall be. Peers
+// that stay keep their sessions, the listening socket is touched only when its port changes, and a prefix that stays where it
+// is, or goes from one peer to another, is without a peer at no moment.
+func (c setup) uapi(now engineState) (string, error) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "private_key=%s\n", hex.EncodeToString(key[:]))
-	if now.listen != spec.Listen {
-		fmt.Fprintf(&b, "listen_port=%d\n", spec.Listen)
+	fmt.Fprintf(&b, "private_key=%s\n", hex.EncodeToString(c.key[:]))
+	if now.listen != c.spec.Listen {
+		fmt.Fprintf(&b, "listen_port=%d\n", c.spec.Listen)
 	}
-	for _, p := range now.peers {
-		if slices.ContainsFunc(spec.Peers, func(q Peer) bool { return q.PublicKey == p.PublicKey }) {
-			continue
-		}
-		k, err := hexKey(p.PublicKey)
-		if err != nil {
-			return "", err
-		}
-		fmt.Fprintf(&b, "public_key=%s\nremove=true\n", k)
-	}
-	for _, p := range spec.Peers {
+	for _, p := range c.spec.Peers {
 		k, err := hexKey(p.PublicKey)
 		if err != nil {
 			return "", fmt.Errorf("peer %s: %w", p.ID, err)
 		}
-		fmt.Fprintf(&b, "public_key=%s\n", k)
+		psk := c.psk[p.ID]
+		fmt.Fprintf(&b, "public_key=%s\npreshared_key=%s\n", k, hex.EncodeToString(psk[:]))
 		if p.Endpoint.IsValid() {
 			fmt.Fprintf(&b, "endpoint=%s\n", p.Endpoint)
 		}
-		fmt.Fprintf(&b, "persistent_keepalive_interval=%d\nreplace_allowed_ips=true\n", p.keepalive())
+		fmt.Fprintf(&b, "persistent_keepalive_interval=%d\n", p.keepalive())
 		for _, a := range p.Allowed {
-			fmt.Fprintf(&b, "allowed_ip=%s\n", a)
+			if !slices.Contains(now.peer(p.PublicKey).allowed, a) {
+				fmt.Fprintf(&b, "allowed_ip=%s\n", a)
+			}
+		}
+	}
+	// What went to another peer above is not with its former one any more: taking it from that one has no effect.
+	for _, p := range now.peers {
+		k, err := hexKey(p.PublicKey)
+		if err != nil {
+			return "", err
+		}
+		i := slices.IndexFunc(c.spec.Peers, func(q Peer) bool { return q.PublicKey == p.PublicKey })
+		if i < 0 {
+			fmt.Fprintf(&b, "public_key=%s\nremove=true\n", k)
+			continue
+		}
+		named := false
+		for _, a := range p.allowed {
+			if slices.Contains(c.spec.Peers[i].Allowed, a) {
+				continue
+			}
+			if !named {
+				fmt.Fprintf(&b, "public_key=%s\n", k)
+				named = true
+			}
+			fmt.Fprintf(&b, "allowed_ip=-%s\n", a)
 		}
 	}
 	return b.String(), nil
+}
+
+// peer is what is known of one; nothing, when it is not there.
+func (st engineState) peer(publicKey string) PeerState {
+	for _, p := range st.peers {
+		if p.PublicKey == publicKey {
+			return p
+		}
+	}
+	return PeerState{}
 }
 
 func (p Peer) keepalive() int {
@@ -103,6 +145,11 @@ func parseUAPI(text string) (engineState, error) {
 			}
 			st.peers = append(st.peers, PeerState{PublicKey: base64.StdEncoding.EncodeToString(k)})
 			peer = &st.peers[len(st.peers)-1]
+		case "allowed_ip":
+			var a netip.Prefix
+			if a, err = netip.ParsePrefix(value); err == nil && peer != nil {
+				peer.allowed = append(peer.allowed, a)
+			}
 		case "last_handshake_time_sec":
 			sec, err = strconv.ParseInt(value, 10, 64)
 		case "last_handshake_time_nsec": // follows the seconds

@@ -1,0 +1,175 @@
+package tunnel
+
+import (
+	"context"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/sekisho/sekisho/dataplane/tunnel/ways"
+)
+
+const (
+	beat  = 50 * time.Millisecond // how late a loss is noticed after it is one
+	check = 2 * time.Second       // between two looks at what gives no sign: handshakes, links whose message was lost
+)
+
+// keep asks the ends and moves the ways until ctx ends. It waits for nobody: what may take long, engines and long questions,
+// is done beside it.
+func (s *Set) keep(ctx context.Context) {
+	defer close(s.done)
+	tick := time.NewTicker(beat)
+	defer tick.Stop()
+	links := make(chan netlink.LinkUpdate, 64)
+	if err := netlink.LinkSubscribe(links, ctx.Done()); err != nil {
+		s.o.Log.Warn("listen for links: a line that goes down is noticed by its probes only", "error", err)
+		links = nil
+	}
+	every := max(1, int(s.o.Probe/beat))
+	var looked time.Time
+	for n := 0; ; n++ {
+		select {
+		case <-ctx.Done():
+			return
+		case u, ok := <-links:
+			if !ok {
+				links = nil // the timer goes on looking
+				continue
+			}
+			s.link(u.Link.Attrs().Name, u.Header.Type != unix.RTM_DELLINK && hasCarrier(u.Link))
+		case now := <-tick.C:
+			s.mu.Lock()
+			askers := s.askers
+			s.mu.Unlock()
+			for i, a := range askers {
+				if (n+i)%every == 0 {
+					s.mu.Lock()
+					s.machine.Sent(a.peer.ID)
+					s.mu.Unlock()
+					a.ask(now)
+				}
+			}
+			if now.Sub(looked) >= check {
+				looked = now
+				s.look(ctx, now)
+			}
+		}
+		s.step(time.Now())
+	}
+}
+
+// step moves what has to move.
+func (s *Set) step(now time.Time) {
+	s.mu.Lock()
+	before := s.machine.Ways()
+	moved := s.machine.Step(now)
+	after := s.machine.Ways()
+	if !moved && !s.unmoved {
+		s.mu.Unlock()
+		return
+	}
+	var late []string
+	for device, r := range s.tunnels {
+		if holdersDiffer(before, after, device) {
+			r.late, late = true, append(late, device)
+		}
+	}
+	s.instruct()
+	askers := s.askers
+	s.mu.Unlock()
+	for stream, device := range after.Devices {
+		if before.Devices[stream] != device {
+			s.o.Log.Info("way moved", "region", stream.Region, "class", stream.Class, "to", device, "from", before.Devices[stream],
+				"end", after.Holders[ways.Place{Device: device, Region: stream.Region}])
+		}
+	}
+	for _, device := range late {
+		go s.settle(device)
+	}
+	var err error
+	if s.o.Moved != nil {
+		err = s.o.Moved(after)
+	}
+	if err != nil {
+		s.o.Log.Error("move the routes to where the ways are", "error", err)
+	}
+	s.mu.Lock()
+	s.unmoved = err != nil
+	s.mu.Unlock()
+	if moved {
+		for _, a := range askers {
+			a.ask(now) // what comes down shall follow at once
+		}
+	}
+}
+
+func holdersDiffer(a, b ways.Ways, device string) bool {
+	for _, x := range [][2]ways.Ways{{a, b}, {b, a}} {
+		for place, id := range x[0].Holders {
+			if place.Device == device && x[1].Holders[place] != id {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// settle tells an engine what has changed. One that cannot be told now is told by the next look, or when it is up again.
+func (s *Set) settle(device string) {
+	if err := s.configure(device); err != nil {
+		s.o.Log.Warn("tell the WireGuard engine what its peers carry", "device", device, "error", err)
+		s.mu.Lock()
+		if r := s.tunnels[device]; r != nil {
+			r.late = true
+		}
+		s.mu.Unlock()
+	}
+}
+
+// link takes news of a device or line.
+func (s *Set) link(name string, up bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for device, r := range s.tunnels {
+		if name != device && name != r.spec.Line {
+			continue
+		}
+		if name == device {
+			r.linkUp = up
+		} else {
+			r.lineUp = up
+		}
+		s.machine.Link(device, r.linkUp && r.lineUp)
+	}
+}
+
+// hasCarrier tells whether packets can leave by a link: it is up, and has a carrier.
+func hasCarrier(l netlink.Link) bool {
+	const both = unix.IFF_UP | unix.IFF_RUNNING
+	return l.Attrs().RawFlags&both == both
+}
+
+// look finds what gave no sign.
+func (s *Set) look(ctx context.Context, now time.Time) {
+	s.mu.Lock()
+	var late []string
+	names := map[string]bool{}
+	for device, r := range s.tunnels {
+		names[device], names[r.spec.Line] = true, true
+		if r.late {
+			late = append(late, device)
+		}
+	}
+	s.mu.Unlock()
+	for name := range names {
+		if l, err := netlink.LinkByName(name); err == nil {
+			s.link(name, hasCarrier(l))
+		}
+	}
+	for _, device := range late {
+		go s.settle(device)
+	}
+	s.lookAtKeys(now)
+	s.lookAtSizes(ctx, now)
+}
