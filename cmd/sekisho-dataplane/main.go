@@ -28,7 +28,7 @@ func commands() []command {
 	return []command{
 		{"run", "run --name NAME                guard the ports of this network namespace", runGate},
 		{tunnel.ChildCommand, "wireguard                      (started by run) one WireGuard device, without rights", runChild},
-		{"region", "region --config FILE           the far end of a tunnel, for labs and tests", runRegion},
+		{"region", "region --config FILE           the far end of a gate's tunnels; region key, region check, region --unit", runRegion},
 		{"remove", "remove --name NAME             detach, unpin and delete everything that run made", runRemove},
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -25,6 +24,7 @@ import (
 	"github.com/sekisho/sekisho/dataplane/place"
 	"github.com/sekisho/sekisho/dataplane/tunnel"
 	"github.com/sekisho/sekisho/dataplane/tunnel/netlab"
+	"github.com/sekisho/sekisho/dataplane/tunnel/region"
 )
 
 // The test binary is also the engine process and the region's gateway.
@@ -33,11 +33,7 @@ func TestMain(m *testing.M) {
 		os.Exit(tunnel.Child(context.Background(), os.Stderr))
 	}
 	if len(os.Args) > 2 && os.Args[1] == "region" {
-		c, err := tunnel.ReadRegion(os.Args[2])
-		if err == nil {
-			err = tunnel.Region(context.Background(), c, slog.Default(), nil)
-		}
-		fmt.Fprintln(os.Stderr, err)
+		fmt.Fprintln(os.Stderr, region.Run(context.Background(), os.Args[2], region.Options{}))
 		os.Exit(1)
 	}
 	os.Exit(netlab.Main(m))

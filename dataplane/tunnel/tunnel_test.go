@@ -21,22 +21,6 @@ import (
 	"github.com/sekisho/sekisho/dataplane/tunnel/netlab"
 )
 
-// The test binary is also the engine process and the region's gateway.
-func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == ChildCommand {
-		os.Exit(Child(context.Background(), os.Stderr))
-	}
-	if len(os.Args) > 2 && os.Args[1] == "region" {
-		c, err := ReadRegion(os.Args[2])
-		if err == nil {
-			err = Region(context.Background(), c, slog.Default(), nil)
-		}
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	os.Exit(netlab.Main(m))
-}
-
 // bench is a gate (the test's own namespace) with a line to one region, and a default route over the line: what leaves in
 // clear would leave there.
 type bench struct {

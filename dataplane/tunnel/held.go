@@ -1,0 +1,149 @@
+package tunnel
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+	"golang.zx2c4.com/wireguard/conn"
+	"golang.zx2c4.com/wireguard/device"
+	"golang.zx2c4.com/wireguard/tun"
+	"golang.zx2c4.com/wireguard/wgctrl"
+	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
+)
+
+// Held is a WireGuard device that the process itself holds, for far ends: the kernel's where it has WireGuard, which stays when
+// the process ends, else wireguard-go within the process, whose device goes with it. Not for several goroutines at once.
+type Held struct {
+	name   string
+	engine engine
+	own    *device.Device // nil: the kernel's
+}
+
+// Hold makes the device, or takes the kernel's that is there. Errors of the engine within the process go to stderr.
+func Hold(name string, stderr io.Writer) (*Held, error) {
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = name
+	err := netlink.LinkAdd(&netlink.Wireguard{LinkAttrs: attrs})
+	if errors.Is(err, unix.EEXIST) {
+		err = nil
+		if l, lookErr := netlink.LinkByName(name); lookErr != nil || l.Type() != "wireguard" {
+			err = fmt.Errorf("device %s is there and is no WireGuard device of the kernel: rename or remove it", name)
+		}
+	}
+	switch {
+	case err == nil:
+		return &Held{name: name, engine: kernelEngine{name}}, nil
+	case !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.ENOSYS):
+		return nil, fmt.Errorf("make WireGuard device %s: %w", name, err)
+	}
+	f, err := attachTUN(name, false)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := unix.Dup(int(f.Fd()))
+	f.Close()
+	if err != nil {
+		return nil, fmt.Errorf("TUN %s: %w", name, err)
+	}
+	td, _, err := tun.CreateUnmonitoredTUNFromFD(fd)
+	if err != nil {
+		return nil, fmt.Errorf("TUN %s: %w", name, err)
+	}
+	dev := device.NewDevice(td, conn.NewDefaultBind(), logTo(stderr, name))
+	return &Held{name: name, engine: ownEngine{dev}, own: dev}, nil
+}
+
+// Kernel tells whether it is the kernel's WireGuard.
+func (h *Held) Kernel() bool { return h.own == nil }
+
+// Configure makes the device serve spec's peers and brings it up; its MTU and addresses are the caller's.
+func (h *Held) Configure(spec Spec, key wgtypes.Key) error {
+	if err := h.engine.configure(spec, key); err != nil {
+		return err
+	}
+	l, err := netlink.LinkByName(h.name)
+	if err != nil {
+		return fmt.Errorf("look for device %s: %w", h.name, err)
+	}
+	if err := quiet(h.name); err != nil {
+		return err
+	}
+	if err := netlink.LinkSetUp(l); err != nil {
+		return fmt.Errorf("set device %s up: %w", h.name, err)
+	}
+	if h.own != nil {
+		return h.own.Up()
+	}
+	return nil
+}
+
+// Preshare sets the pre-shared key of a peer for the handshakes to come; keys in use go on. All zeros: none.
+func (h *Held) Preshare(peer string, psk [32]byte) error {
+	if h.own == nil {
+		c, err := wgctrl.New()
+		if err != nil {
+			return fmt.Errorf("pre-shared key on %s: %w", h.name, err)
+		}
+		defer c.Close()
+		pk, err := wgtypes.ParseKey(peer)
+		if err != nil {
+			return fmt.Errorf("pre-shared key on %s: public key %q: %w", h.name, peer, err)
+		}
+		k := wgtypes.Key(psk)
+		if err := c.ConfigureDevice(h.name, wgtypes.Config{Peers: []wgtypes.PeerConfig{{PublicKey: pk, UpdateOnly: true, PresharedKey: &k}}}); err != nil {
+			return fmt.Errorf("pre-shared key on %s: %w", h.name, err)
+		}
+		return nil
+	}
+	pk, err := hexKey(peer)
+	if err != nil {
+		return fmt.Errorf("pre-shared key on %s: %w", h.name, err)
+	}
+	if err := h.own.IpcSet(fmt.Sprintf("public_key=%s\nupdate_only=true\npreshared_key=%s\n", pk, hex.EncodeToString(psk[:]))); err != nil {
+		return fmt.Errorf("pre-shared key on %s: %w", h.name, err)
+	}
+	return nil
+}
+
+// Peers is what WireGuard knows of its peers.
+func (h *Held) Peers() ([]PeerState, error) {
+	st, err := h.engine.state()
+	return st.peers, err
+}
+
+// Close lets go of the device.
+func (h *Held) Close() {
+	if h.own != nil {
+		h.own.Close()
+	}
+}
+
+// ownEngine is wireguard-go within this process.
+type ownEngine struct{ dev *device.Device }
+
+func (e ownEngine) configure(spec Spec, key wgtypes.Key) error {
+	now, err := e.state()
+	if err != nil {
+		return err
+	}
+	text, err := uapiSet(spec, key, now)
+	if err != nil {
+		return err
+	}
+	if err := e.dev.IpcSet(text); err != nil {
+		return fmt.Errorf("configure WireGuard on %s: %w", spec.Device, err)
+	}
+	return nil
+}
+
+func (e ownEngine) state() (engineState, error) {
+	text, err := e.dev.IpcGet()
+	if err != nil {
+		return engineState{}, fmt.Errorf("read WireGuard: %w", err)
+	}
+	return parseUAPI(text)
+}
