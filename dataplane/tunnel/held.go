@@ -1,7 +1,6 @@
 package tunnel
 
 import (
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +10,6 @@ import (
 	"golang.zx2c4.com/wireguard/conn"
 	"golang.zx2c4.com/wireguard/device"
 	"golang.zx2c4.com/wireguard/tun"
-	"golang.zx2c4.com/wireguard/wgctrl"
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
 )
 
@@ -60,9 +58,10 @@ func Hold(name string, stderr io.Writer) (*Held, error) {
 // Kernel tells whether it is the kernel's WireGuard.
 func (h *Held) Kernel() bool { return h.own == nil }
 
-// Configure makes the device serve spec's peers and brings it up; its MTU and addresses are the caller's.
-func (h *Held) Configure(spec Spec, key wgtypes.Key) error {
-	if err := h.engine.configure(spec, key); err != nil {
+// Configure makes the device serve spec's peers and brings it up; its MTU and addresses are the caller's. Pre-shared keys, by
+// peer's ID, count for the handshakes to come: sessions go on.
+func (h *Held) Configure(spec Spec, key wgtypes.Key, psk map[string]wgtypes.Key) error {
+	if err := h.engine.configure(setup{spec, key, psk}); err != nil {
 		return err
 	}
 	l, err := netlink.LinkByName(h.name)
@@ -77,34 +76,6 @@ func (h *Held) Configure(spec Spec, key wgtypes.Key) error {
 	}
 	if h.own != nil {
 		return h.own.Up()
-	}
-	return nil
-}
-
-// Preshare sets the pre-shared key of a peer for the handshakes to come; keys in use go on. All zeros: none.
-func (h *Held) Preshare(peer string, psk [32]byte) error {
-	if h.own == nil {
-		c, err := wgctrl.New()
-		if err != nil {
-			return fmt.Errorf("pre-shared key on %s: %w", h.name, err)
-		}
-		defer c.Close()
-		pk, err := wgtypes.ParseKey(peer)
-		if err != nil {
-			return fmt.Errorf("pre-shared key on %s: public key %q: %w", h.name, peer, err)
-		}
-		k := wgtypes.Key(psk)
-		if err := c.ConfigureDevice(h.name, wgtypes.Config{Peers: []wgtypes.PeerConfig{{PublicKey: pk, UpdateOnly: true, PresharedKey: &k}}}); err != nil {
-			return fmt.Errorf("pre-shared key on %s: %w", h.name, err)
-		}
-		return nil
-	}
-	pk, err := hexKey(peer)
-	if err != nil {
-		return fmt.Errorf("pre-shared key on %s: %w", h.name, err)
-	}
-	if err := h.own.IpcSet(fmt.Sprintf("public_key=%s\nupdate_only=true\npreshared_key=%s\n", pk, hex.EncodeToString(psk[:]))); err != nil {
-		return fmt.Errorf("pre-shared key on %s: %w", h.name, err)
 	}
 	return nil
 }
@@ -125,17 +96,17 @@ func (h *Held) Close() {
 // ownEngine is wireguard-go within this process.
 type ownEngine struct{ dev *device.Device }
 
-func (e ownEngine) configure(spec Spec, key wgtypes.Key) error {
+func (e ownEngine) configure(s setup) error {
 	now, err := e.state()
 	if err != nil {
 		return err
 	}
-	text, err := uapiSet(spec, key, now)
+	text, err := s.uapi(now)
 	if err != nil {
 		return err
 	}
 	if err := e.dev.IpcSet(text); err != nil {
-		return fmt.Errorf("configure WireGuard on %s: %w", spec.Device, err)
+		return fmt.Errorf("configure WireGuard on %s: %w", s.spec.Device, err)
 	}
 	return nil
 }
@@ -147,3 +118,5 @@ func (e ownEngine) state() (engineState, error) {
 	}
 	return parseUAPI(text)
 }
+
+func (e ownEngine) known() (engineState, error) { return e.state() }

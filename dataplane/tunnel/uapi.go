@@ -38,11 +38,6 @@ type setup struct {
 	psk  map[string]wgtypes.Key // by peer's ID; none = zeros
 }
 
-// uapiSet is the text of WireGuard's cross-platform configuration protocol that turns the state `now` into spec.
-func uapiSet(spec Spec, key wgtypes.Key, now engineState) (string, error) {
-	return setup{spec: spec, key: key}.uapi(now)
-}
-
 // uapi is the text of WireGuard's cross-platform configuration protocol that turns the state `now` into what shall be. Peers
 // that stay keep their sessions, the listening socket is touched only when its port changes, and a prefix that stays where it
 // is, or goes from one peer to another, is without a peer at no moment.

@@ -93,26 +93,24 @@ func (f *far) rotate(e *end, id uint64, key [32]byte) error {
 		return fmt.Errorf("keep the pre-shared key: %w", err)
 	}
 	f.psks = next
-	return f.preshare(e)
+	return f.configure(e)
 }
 
-// preshare sets the pre-shared key that the gate gave last, or the one of the file.
-func (f *far) preshare(e *end) error {
-	var key [32]byte
-	if k, ok := f.psks[e.Gate.Device]; ok && len(k.Key) == len(key) {
-		copy(key[:], k.Key)
-		return e.held.Preshare(e.Gate.PublicKey, key)
+// preshared is the pre-shared key that the gate gave last, or the one of the file; zeros: none.
+func (f *far) preshared(e *end) (wgtypes.Key, error) {
+	if k, ok := f.psks[e.Gate.Device]; ok {
+		return wgtypes.NewKey(k.Key)
 	}
 	if e.Gate.Preshared == "" {
-		return nil
+		return wgtypes.Key{}, nil
 	}
 	b, err := os.ReadFile(e.Gate.Preshared)
 	if err != nil {
-		return fmt.Errorf("pre-shared key of device %s: %w", e.Name, err)
+		return wgtypes.Key{}, fmt.Errorf("pre-shared key of device %s: %w", e.Name, err)
 	}
 	k, err := wgtypes.ParseKey(strings.TrimSpace(string(b)))
 	if err != nil {
-		return fmt.Errorf("pre-shared key %s of device %s: %w", e.Gate.Preshared, e.Name, err)
+		return k, fmt.Errorf("pre-shared key %s of device %s: %w", e.Gate.Preshared, e.Name, err)
 	}
-	return e.held.Preshare(e.Gate.PublicKey, k)
+	return k, nil
 }

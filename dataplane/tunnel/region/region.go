@@ -201,13 +201,7 @@ func (f *far) open(d Device) (*end, error) {
 		}
 	}
 	e.Device = d
-	// The gate begins. When both ends do at once, each answers the other's handshake and drops its own: neither comes about, and
-	// both wait 5 s before they try again.
-	spec := tunnel.Spec{Device: d.Name, Listen: d.Listen, Peers: []tunnel.Peer{{ID: "gate", PublicKey: d.Gate.PublicKey, Endpoint: d.Gate.Endpoint, Allowed: d.Gate.Allowed, Keepalive: -1}}}
-	if err := e.held.Configure(spec, key); err != nil {
-		return nil, err
-	}
-	if err := f.preshare(e); err != nil {
+	if err := f.configure(e); err != nil {
 		return nil, err
 	}
 	l, err := netlink.LinkByName(d.Name)
@@ -220,6 +214,22 @@ func (f *far) open(d Device) (*end, error) {
 		}
 	}
 	return e, loosen(d.Name)
+}
+
+// configure gives WireGuard the keys and the peer.
+func (f *far) configure(e *end) error {
+	key, err := e.key()
+	if err != nil {
+		return err
+	}
+	psk, err := f.preshared(e)
+	if err != nil {
+		return err
+	}
+	// The gate begins. When both ends do at once, each answers the other's handshake and drops its own: neither comes about, and
+	// both wait 5 s before they try again.
+	peer := tunnel.Peer{ID: "gate", PublicKey: e.Gate.PublicKey, Endpoint: e.Gate.Endpoint, Allowed: e.Gate.Allowed, Keepalive: -1}
+	return e.held.Configure(tunnel.Spec{Device: e.Name, Listen: e.Listen, Peers: []tunnel.Peer{peer}}, key, map[string]wgtypes.Key{peer.ID: psk})
 }
 
 // loosen lets packets of the gate come by any of the devices, whichever the route back is: WireGuard has checked their source.
