@@ -87,7 +87,9 @@ enum reason {
 	DROP_CLOCK_BEHIND = 67,         /* the clock shows a time before one that has been: timed records are closed */
 	DROP_MULTICAST_REFUSED = 68,    /* to a group, and no record opens the gate's own service for it */
 	DROP_ZONE_ISOLATED = 69,        /* source or destination lies in a zone that people have cut off */
-	REASONS = 70,
+	DROP_NAT_INSIDE = 70,           /* a region names an address of ours that it knows by another only */
+	DROP_NAT_FAILED = 71,           /* the packet cannot be given its other address */
+	REASONS = 72,
 };
 
 #endif

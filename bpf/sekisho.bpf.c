@@ -6,8 +6,8 @@
  *   leave       XDP in every DEVMAP entry: the second engine, see egress.h (and leave_jumbo)
  *   port_in     tcx ingress on ports: only what XDP let up enters the stack; metadata becomes the mark
  *   port_out    tcx egress on ports: only marked or the gate's own packets leave the stack
- *   tunnel_in   tcx ingress on tunnel devices: the whole decision, without Ethernet
- *   tunnel_out  tcx egress on tunnel devices: as port_out, and the bandwidth class
+ *   tunnel_in   tcx ingress on tunnel devices: the whole decision, without Ethernet; mappings back
+ *   tunnel_out  tcx egress on tunnel devices: as port_out, and the bandwidth class; mappings towards regions
  *
  * and begin_collecting starts the timer that removes flows that are over.
  */
@@ -44,6 +44,7 @@
 #include "quote.h"
 
 #include "egress.h"
+#include "nat.h"
 
 #include "capture.h"
 
@@ -519,11 +520,14 @@ int tunnel_out(struct __sk_buff *skb)
 {
 	struct packet *p = fresh_packet(skb->len);
 	__u8 bwclass = 0;
+	__be32 became;
 	int reason;
 
 	if (!p)
 		return TCX_DROP;
 	reason = leave_stack(skb, 0, p, &bwclass);
+	if (!reason)
+		reason = translate(skb, NAT_OUT, &became);
 	if (reason)
 		dropped(reason, HOOK_TUNNEL_OUT, skb->ifindex, 0, p);
 	if (watching) {
@@ -544,6 +548,7 @@ INLINE int decide_bare(struct __sk_buff *skb, struct packet *p, struct ingress *
 	struct binding *src;
 	struct address_class *to;
 	struct tables t;
+	__be32 became = 0;
 	int reason;
 
 	headers_in_a_row(skb, 0);
@@ -567,6 +572,11 @@ INLINE int decide_bare(struct __sk_buff *skb, struct packet *p, struct ingress *
 	in->number = src->segment;
 	if (segment_cut(in->segment))
 		return DROP_ZONE_ISOLATED;
+	reason = translate(skb, NAT_IN, &became);
+	if (reason)
+		return reason;
+	if (became)
+		map_ip4(&p->dst, became);
 	behind_head(&c, (void *)(long)skb->data, (void *)(long)skb->data_end, p);
 	reason = dhcp(in, &c, p);
 	if (reason)

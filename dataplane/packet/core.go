@@ -143,6 +143,7 @@ func (c *Core) open(ctx context.Context, o Options) error {
 		c.settleZonePairs,
 		c.openDevices,
 		c.settlePrefixes,
+		c.settleMappings,
 		c.recall,
 		func() error {
 			if o.Prepare == nil {
@@ -181,6 +182,9 @@ func (c *Core) load(flows uint32, isolated []anchors.Zone) error {
 		return fmt.Errorf("read the built-in programs: %w", err)
 	}
 	if err := beginIsolated(spec, isolated); err != nil {
+		return err
+	}
+	if err := beginMapping(spec, c.anchors); err != nil {
 		return err
 	}
 	for name, m := range spec.Maps {

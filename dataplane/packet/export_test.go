@@ -103,6 +103,7 @@ type trialObjects struct {
 	programsMaps
 	Classify   *ebpf.Program `ebpf:"classify"`
 	TunnelIn   *ebpf.Program `ebpf:"tunnel_in"`
+	TunnelOut  *ebpf.Program `ebpf:"tunnel_out"`
 	Leave      *ebpf.Program `ebpf:"leave"`
 	CollectNow *ebpf.Program `ebpf:"collect_now"`
 	Begin      *ebpf.Program `ebpf:"begin_collecting"`
@@ -125,6 +126,9 @@ func (c *Core) NewTrial(flows, quota uint32, own ...string) (*Trial, error) {
 	if err := spec.Variables["record_verdicts"].Set(uint32(1)); err != nil {
 		return nil, err
 	}
+	if err := beginMapping(spec, c.anchors); err != nil {
+		return nil, err
+	}
 	if err := spec.Variables["given_clock"].Set(uint32(1)); err != nil {
 		return nil, err
 	}
@@ -144,7 +148,7 @@ func (c *Core) NewTrial(flows, quota uint32, own ...string) (*Trial, error) {
 	}
 	o := &c.objects
 	shared := map[string]*ebpf.Map{
-		"allowed": o.Allowed, "anchor_homes": o.AnchorHomes, "anchor_bundles": o.AnchorBundles, "anchor_prefixes4": o.AnchorPrefixes4, "anchor_nodes4": o.AnchorNodes4, "anchor_prefixes6": o.AnchorPrefixes6, "boot": o.Boot,
+		"allowed": o.Allowed, "anchor_homes": o.AnchorHomes, "anchor_bundles": o.AnchorBundles, "nat_inside": o.NatInside, "nat_outside": o.NatOutside, "anchor_prefixes4": o.AnchorPrefixes4, "anchor_nodes4": o.AnchorNodes4, "anchor_prefixes6": o.AnchorPrefixes6, "boot": o.Boot,
 		"images": o.Images, "rule_counts": o.RuleCounts, "device_index": o.DeviceIndex, "device_low_index": o.DeviceLowIndex, "devices": o.Devices, "egress_ports": o.EgressPorts, "egress_ports_jumbo": o.EgressPortsJumbo,
 		"zone_pairs": o.ZonePairs, "wall_clock": o.WallClock,
 	}
@@ -177,7 +181,7 @@ func (t *Trial) Close() error {
 	if err := errors.Join(t.lines.close(), unix.Munmap(t.page)); err != nil {
 		return err
 	}
-	return _ProgramsClose(&t.objects.programsMaps, t.objects.Classify, t.objects.TunnelIn, t.objects.Leave, t.objects.CollectNow)
+	return _ProgramsClose(&t.objects.programsMaps, t.objects.Classify, t.objects.TunnelIn, t.objects.TunnelOut, t.objects.Leave, t.objects.CollectNow)
 }
 
 // TrialPieces is how many packets in fragments a trial holds.
@@ -294,6 +298,18 @@ const bpfProgTestRun = 10
 
 func (t *Trial) run(p *ebpf.Program, frame []byte, contextSize int) (answer uint32, out []byte, v RawVerdict, err error) {
 	runs := t.verdict.Runs
+	if answer, out, err = t.once(p, frame, contextSize); err != nil {
+		return 0, nil, v, err
+	}
+	v = *t.verdict
+	if v.Runs != runs+1 {
+		return 0, nil, v, fmt.Errorf("one packet was judged %d times", v.Runs-runs)
+	}
+	return answer, out, v, nil
+}
+
+// once runs a program on one frame, whether or not it writes down what it thinks.
+func (t *Trial) once(p *ebpf.Program, frame []byte, contextSize int) (answer uint32, out []byte, err error) {
 	var pin runtime.Pinner
 	pin.Pin(&frame[0])
 	pin.Pin(t)
@@ -311,15 +327,11 @@ func (t *Trial) run(p *ebpf.Program, frame []byte, contextSize int) (answer uint
 			continue
 		}
 		if errno != 0 {
-			return 0, nil, v, fmt.Errorf("run the program on %d bytes: %w", len(frame), errno)
+			return 0, nil, fmt.Errorf("run the program on %d bytes: %w", len(frame), errno)
 		}
 		break
 	}
-	v = *t.verdict
-	if v.Runs != runs+1 {
-		return 0, nil, v, fmt.Errorf("one packet was judged %d times", v.Runs-runs)
-	}
-	return attr.answer, t.out[:attr.sizeOut], v, nil
+	return attr.answer, t.out[:attr.sizeOut], nil
 }
 
 // Frame is one that comes in by a device.
@@ -481,11 +493,28 @@ func (t *Trial) ClassifyBehind(ifindex, metadata int, frame []byte) (RawVerdict,
 
 // TunnelIn runs the tunnel's ingress program; mark is what the packet would carry up the stack.
 func (t *Trial) TunnelIn(ifindex int, frame []byte) (answer, mark uint32, v RawVerdict, err error) {
+	answer, mark, _, v, err = t.TunnelInto(ifindex, frame)
+	return answer, mark, v, err
+}
+
+// TunnelInto is TunnelIn, and gives the packet as it would go up the stack.
+func (t *Trial) TunnelInto(ifindex int, frame []byte) (answer, mark uint32, out []byte, v RawVerdict, err error) {
 	const size = 192 // struct __sk_buff; offsets of mark and ifindex
 	clear(t.context[:size])
 	le.PutUint32(t.context[40:], uint32(ifindex))
-	answer, _, v, err = t.run(t.objects.TunnelIn, frame, size)
-	return answer, le.Uint32(t.context[8:]), v, err
+	answer, out, v, err = t.run(t.objects.TunnelIn, frame, size)
+	return answer, le.Uint32(t.context[8:]), out, v, err
+}
+
+// TunnelOut runs the tunnel's egress program over a packet that the stack forwards with a mark, and gives it as it enters the
+// tunnel.
+func (t *Trial) TunnelOut(ifindex int, mark uint32, frame []byte) (passed bool, out []byte, err error) {
+	const size = 192
+	clear(t.context[:size])
+	le.PutUint32(t.context[8:], mark)
+	le.PutUint32(t.context[40:], uint32(ifindex))
+	answer, out, err := t.once(t.objects.TunnelOut, frame, size)
+	return answer == answerTCXPass, out, err
 }
 
 // NewEgressTrial is a trial of the egress program: frames are redirected to one of the devices without being looked at.

@@ -141,6 +141,9 @@ func (g *generator) next(bare bool) (port string, frame []byte) {
 		t = g.fresh(bare)
 	}
 	g.last = t
+	if bare && t.dst.Is4() {
+		t.dst = g.called(t.src, t.dst)
+	}
 	if len(g.pending) < 20 && (t.proto != 58 || g.chance(10)) && g.chance(2) {
 		g.cut(t, bare)
 	}
@@ -164,6 +167,9 @@ func (g *generator) fresh(bare bool) talk {
 	s := g.somewhere(bare)
 	v6 := g.chance(45)
 	to := segments[g.r.IntN(len(segments))]
+	if bare && !v6 && g.chance(25) {
+		to = segmentOf(2) // which the regions know by other addresses
+	}
 	t := talk{port: s.port, vlan: g.tag(s), outer: int(s.outer), src: g.address(s, v6), dst: g.address(to, v6)}
 	if g.chance(2) {
 		t.src = g.address(to, v6)
@@ -295,6 +301,9 @@ func (g *generator) complaint() talk {
 		q.sport++
 	case g.chance(3) && (q.proto == 1 || q.proto == 58):
 		q.typ = pick[uint8](g, 3, 11, 1, 2, 4, 13, 128, 129, 0, 8)
+	}
+	if q.src.Is4() {
+		q.src = g.called(t.src, q.src)
 	}
 	b := g.write(q, true)
 	l3 := 40

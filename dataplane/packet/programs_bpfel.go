@@ -272,6 +272,19 @@ type programsLine6 struct {
 	Spare [32]uint8
 }
 
+type programsNatKey struct {
+	_       structs.HostLayout
+	Length  uint32
+	Segment uint32
+	Addr    uint32
+}
+
+type programsNatSide struct {
+	_     structs.HostLayout
+	Net   uint32
+	Hosts uint32
+}
+
 type programsOverflowDraft struct {
 	_    structs.HostLayout
 	Key  programsOverflowKey
@@ -426,6 +439,8 @@ const (
 	programsMapImages           = "images"
 	programsMapLedOn            = "led_on"
 	programsMapLookups          = "lookups"
+	programsMapNatInside        = "nat_inside"
+	programsMapNatOutside       = "nat_outside"
 	programsMapNotices          = "notices"
 	programsMapOpeningEnds      = "opening_ends"
 	programsMapOverflowDrafts   = "overflow_drafts"
@@ -460,6 +475,7 @@ const (
 	programsVarHashKeys         = "hash_keys"
 	programsVarHz               = "hz"
 	programsVarIsolated         = "isolated"
+	programsVarMappings         = "mappings"
 	programsVarRecordVerdicts   = "record_verdicts"
 	programsVarSegmentQuota     = "segment_quota"
 	programsVarStationMask      = "station_mask"
@@ -565,6 +581,8 @@ type programsMapSpecs struct {
 	Images           *ebpf.MapSpec `ebpf:"images"`
 	LedOn            *ebpf.MapSpec `ebpf:"led_on"`
 	Lookups          *ebpf.MapSpec `ebpf:"lookups"`
+	NatInside        *ebpf.MapSpec `ebpf:"nat_inside"`
+	NatOutside       *ebpf.MapSpec `ebpf:"nat_outside"`
 	Notices          *ebpf.MapSpec `ebpf:"notices"`
 	OpeningEnds      *ebpf.MapSpec `ebpf:"opening_ends"`
 	OverflowDrafts   *ebpf.MapSpec `ebpf:"overflow_drafts"`
@@ -594,6 +612,7 @@ type programsVariableSpecs struct {
 	HashKeys       *ebpf.VariableSpec `ebpf:"hash_keys"`
 	Hz             *ebpf.VariableSpec `ebpf:"hz"`
 	Isolated       *ebpf.VariableSpec `ebpf:"isolated"`
+	Mappings       *ebpf.VariableSpec `ebpf:"mappings"`
 	RecordVerdicts *ebpf.VariableSpec `ebpf:"record_verdicts"`
 	SegmentQuota   *ebpf.VariableSpec `ebpf:"segment_quota"`
 	StationMask    *ebpf.VariableSpec `ebpf:"station_mask"`
@@ -660,6 +679,8 @@ type programsMaps struct {
 	Images           *ebpf.Map `ebpf:"images"`
 	LedOn            *ebpf.Map `ebpf:"led_on"`
 	Lookups          *ebpf.Map `ebpf:"lookups"`
+	NatInside        *ebpf.Map `ebpf:"nat_inside"`
+	NatOutside       *ebpf.Map `ebpf:"nat_outside"`
 	Notices          *ebpf.Map `ebpf:"notices"`
 	OpeningEnds      *ebpf.Map `ebpf:"opening_ends"`
 	OverflowDrafts   *ebpf.Map `ebpf:"overflow_drafts"`
@@ -717,6 +738,8 @@ func (m *programsMaps) Close() error {
 		m.Images,
 		m.LedOn,
 		m.Lookups,
+		m.NatInside,
+		m.NatOutside,
 		m.Notices,
 		m.OpeningEnds,
 		m.OverflowDrafts,
@@ -747,6 +770,7 @@ type programsVariables struct {
 	HashKeys       *ebpf.Variable `ebpf:"hash_keys"`
 	Hz             *ebpf.Variable `ebpf:"hz"`
 	Isolated       *ebpf.Variable `ebpf:"isolated"`
+	Mappings       *ebpf.Variable `ebpf:"mappings"`
 	RecordVerdicts *ebpf.Variable `ebpf:"record_verdicts"`
 	SegmentQuota   *ebpf.Variable `ebpf:"segment_quota"`
 	StationMask    *ebpf.Variable `ebpf:"station_mask"`

@@ -72,6 +72,8 @@ var reasons = [...]string{
 	67: "clock-behind",
 	68: "multicast-refused",
 	69: "zone-isolated",
+	70: "nat-inside",
+	71: "nat-failed",
 }
 
 // Reasons are the names of all drop reasons, in the order of their numbers.

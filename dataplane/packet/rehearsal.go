@@ -43,6 +43,7 @@ func (c *Core) shared() map[string]*ebpf.Map {
 	return map[string]*ebpf.Map{
 		programsMapAnchorPrefixes4: o.AnchorPrefixes4, programsMapAnchorNodes4: o.AnchorNodes4, programsMapAnchorPrefixes6: o.AnchorPrefixes6,
 		programsMapZonePairs: o.ZonePairs, programsMapBoot: o.Boot,
+		programsMapNatInside: o.NatInside, programsMapNatOutside: o.NatOutside,
 	}
 }
 
@@ -52,6 +53,9 @@ func (c *Core) Rehearse() (*Rehearsal, error) {
 	spec, err := loadPrograms()
 	if err == nil {
 		err = spec.Variables["record_verdicts"].Set(uint32(1))
+	}
+	if err == nil {
+		err = beginMapping(spec, c.anchors)
 	}
 	var keys hashKeys
 	if err == nil {

@@ -39,6 +39,9 @@ func (c *Core) stage(t Tables) (*Staged, error) {
 	if t.Epoch = epoch + 1; t.Epoch == 0 {
 		return nil, errors.New("the epochs are used up; remove the pins to begin anew")
 	}
+	if err := c.checkMappings(); err != nil {
+		return nil, err
+	}
 	s := &Staged{core: c}
 	counting := make(chan error, 1)
 	go func() { counting <- s.count(t) }() // waits for the programs that are running, beside the work

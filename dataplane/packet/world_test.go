@@ -99,6 +99,26 @@ func (s segment) device() string {
 
 var ports = []string{"a0", "b0", "c0", "d0", "e0"}
 
+// mappings towards the regions: all of segment 2 and some of segment 8.
+var mappings = []anchors.NAT{
+	{Segment: "s6", Inside: netip.MustParsePrefix("198.18.2.0/24"), Outside: netip.MustParsePrefix("198.19.2.0/24")},
+	{Segment: "s6", Inside: netip.MustParsePrefix("198.18.8.8/29"), Outside: netip.MustParsePrefix("198.19.8.64/29")},
+	{Segment: "s7", Inside: netip.MustParsePrefix("198.18.2.8/29"), Outside: netip.MustParsePrefix("198.19.8.64/29")},
+}
+
+// called is what the region of "by" calls an address, mostly.
+func (g *generator) called(by, addr netip.Addr) netip.Addr {
+	for _, n := range mappings {
+		region := segmentOf(map[string]uint16{"s6": 6, "s7": 7}[n.Segment])
+		if n.Inside.Contains(addr) && netip.PrefixFrom(addr4(region, 0), 24).Contains(by) && !g.chance(6) {
+			out := n.Outside.Addr().As4()
+			out[3] |= addr.As4()[3] & byte(1<<(32-n.Inside.Bits())-1)
+			return netip.AddrFrom4(out)
+		}
+	}
+	return addr
+}
+
 // tunnels of the world: the first two are a bundle.
 var tunnels = []string{"wg0", "wg1", "wg2"}
 
@@ -228,7 +248,7 @@ func timed(t *packet.Tables, now time.Time) {
 func worldAnchors() *anchors.Anchors {
 	a := &anchors.Anchors{Version: 1, Name: "world", Tunnels: []anchors.Tunnel{
 		{Device: "wg0", Peers: []anchors.Peer{{Segment: "s6"}, {Segment: "s7"}}}, {Device: "wg1", Peers: []anchors.Peer{{Segment: "s6"}}}, {Device: "wg2"},
-	}}
+	}, NAT: mappings}
 	for _, s := range segments {
 		attach := anchors.AttachPort
 		if s.tunnel {

@@ -25,7 +25,7 @@ type Query struct {
 
 // Step is one decision on the way.
 type Step struct {
-	Name    string   `json:"name"` // parse, segment, neighbour, isolation, station, destination, flow, policy, forward, egress
+	Name    string   `json:"name"` // parse, segment, neighbour, isolation, nat, station, destination, flow, policy, forward, egress
 	OK      bool     `json:"ok"`
 	Reason  string   `json:"reason,omitempty"` // drop reason, when not OK
 	Text    string   `json:"text"`             // facts, in English, for a person of the trade
@@ -59,8 +59,16 @@ func Explain(t *packet.Tables, a *anchors.Anchors, q Query) []Step {
 		q.At = time.Now()
 	}
 	st := &State{MACs: map[string]packet.MAC{enters.Port: explained}, Route: m.permitted, Isolated: q.Isolated, Clock: Clock{Floor: q.At}}
-	w := walk{m: m, st: st, in: Packet{Port: enters.Port, Frame: firstPacket(q, enters), Bare: enters.Tunnel, Now: q.At}, told: &steps}
-	if w.all() != "" || w.out.Verdict != Redirect || a == nil {
+	w := walk{m: m, st: st, in: Packet{Port: enters.Port, Frame: m.firstPacket(q, enters), Bare: enters.Tunnel, Now: q.At}, told: &steps}
+	if w.all() != "" || a == nil {
+		return steps
+	}
+	if s := m.segments[w.dst.segment]; s.Tunnel && q.Src.Is4() {
+		if known, ok := outsideOf(a, s.Name, q.Src); ok {
+			return append(steps, Step{Name: "nat", OK: true, Text: fmt.Sprintf("segment %s knows %s as %s", s.Name, q.Src, known)})
+		}
+	}
+	if w.out.Verdict != Redirect {
 		return steps
 	}
 	reason := Leave(a, q.Isolated, enters.Port, w.out.exit(), q.Src, q.Dst)
@@ -108,8 +116,19 @@ func (m *Model) permitted(_ string, _, dst netip.Addr) Hop {
 	return hop
 }
 
-// firstPacket builds the frame that a query describes.
-func firstPacket(q Query, s packet.Segment) []byte {
+// firstPacket is the frame that a query describes. Queries name inside addresses, as records do: a region that knows the
+// destination by another writes that one.
+func (m *Model) firstPacket(q Query, s packet.Segment) []byte {
+	if s.Tunnel && m.anchors != nil && q.Dst.Is4() {
+		if known, ok := outsideOf(m.anchors, s.Name, q.Dst); ok {
+			q.Dst = known
+		}
+	}
+	return frameOf(q, s)
+}
+
+// frameOf builds it.
+func frameOf(q Query, s packet.Segment) []byte {
 	var l4 []byte
 	switch q.Proto {
 	case tcp:

@@ -47,6 +47,7 @@ type Decision struct {
 	NextMAC packet.MAC // with Redirect
 	Mark    uint32     // without the magic, with Stack
 	Opened  bool       // a flow was created
+	Frame   []byte     // with Stack from a tunnel: as it goes up
 }
 
 func (d Decision) exit() Exit { return Exit{d.Egress, d.VLAN, d.Outer} }
@@ -91,7 +92,7 @@ type Model struct {
 	ports    map[attachment]uint16
 	prefixes [2][]map[netip.Addr]binding // by family; index: prefix length
 	windows  map[uint8]packet.Window
-	anchors  *anchors.Anchors // nil: every tunnel is a place of its own
+	anchors  *anchors.Anchors // nil: every tunnel is a place of its own, and nothing is mapped
 }
 
 type attachment struct {
@@ -129,7 +130,8 @@ func New(t *packet.Tables) *Model {
 	return m
 }
 
-// Anchored tells m what the tables do not say and the programs know from the anchors: which tunnels are one place. It gives m.
+// Anchored tells m what the tables do not say and the programs know from the anchors: which tunnels are one place, and as what
+// regions know our addresses. It gives m.
 func (m *Model) Anchored(a *anchors.Anchors) *Model {
 	m.anchors = a
 	return m

@@ -14,7 +14,7 @@ func (m *Model) Part(q Query, s packet.Segment, out bool) packet.Part {
 	src, _ := m.find(q.Src)
 	dst, _ := m.find(q.Dst)
 	q.MAC = m.sender(q)
-	p := packet.Part{Port: s.Port, Out: out, Frame: firstPacket(q, s), At: q.At, Dst: q.Dst}
+	p := packet.Part{Port: s.Port, Out: out, Frame: m.firstPacket(q, s), At: q.At, Dst: q.Dst}
 	if c, ok := m.permission(src.class, dst.class, q.Proto, q.DPort); ok && p.At.IsZero() {
 		p.At = m.moment(c.Rule, time.Now())
 	}

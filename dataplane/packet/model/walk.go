@@ -38,7 +38,7 @@ func (w *walk) tell(step, reason string, text func() string) {
 }
 
 func (w *walk) all() string {
-	for _, step := range []func() string{w.parse, w.place, w.neighbour, w.isolation, w.station, w.destination, w.belong, w.forward, w.remember} {
+	for _, step := range []func() string{w.parse, w.place, w.neighbour, w.isolation, w.translate, w.station, w.destination, w.belong, w.forward, w.remember} {
 		if reason := step(); reason != "" {
 			return reason
 		}

@@ -4,13 +4,13 @@
 // finite, so every entry and every cell is looked at, over the tables as they were decoded from what will be loaded, and
 // against the anchors alone; nothing of the compiler or of the configuration is used. Life cycle: a function; control
 // calls it before it asks, the dataplane calls it before it swaps. Invariant: if Check is silent, then no packet that the
-// contract's decision would admit over these tables, at any time, breaks I1-I5, I7, I9, I10, I12 or I13. (That the loaded programs
+// contract's decision would admit over these tables, at any time, breaks I1-I5, I7 or I9-I13. (That the loaded programs
 // implement that decision is tested, not proven.)
 //
 // Zones come from the anchors, by segment and once more by each address, so that an entry in the wrong place is found
-// twice. I6 refuses nothing: package stones lists what it is about. I11 holds by there being no mapping: tables, images and
-// programs know none, each address stands for itself on its way through the gate, and what is proven of addresses is proven of
-// packets; whoever adds a translation of addresses must add it to the tables that are proven here. What is contradictory or dangling is refused before any invariant is asked: two readers could read it differently.
+// twice. I6 refuses nothing: package stones lists what it is about. I11: addresses are translated where a packet
+// crosses a tunnel and nowhere else, by the anchors' mappings alone, which the loader compares with those that the programs read
+// before it hands out tables to be proven; nat.go shows that tables of inside addresses then say all. What is contradictory or dangling is refused before any invariant is asked: two readers could read it differently.
 package proof
 
 import (
@@ -119,6 +119,7 @@ func (c *checker) run() []Violation {
 	c.prefixes()
 	c.gateAddresses()
 	c.processes()
+	c.nat()
 	c.routedPrefixes()
 	c.ports()
 	c.windows()
