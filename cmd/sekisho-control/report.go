@@ -13,7 +13,7 @@ func (a *admin) report(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusBadRequest, refusal{Error: err.Error()})
 		return
 	}
-	m, err := a.eye.Report(r.URL.Query().Get("line"), month)
+	m, err := a.eye.Evidence().Month(r.URL.Query().Get("line"), month)
 	if err != nil {
 		fail(w, err)
 		return

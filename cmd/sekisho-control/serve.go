@@ -119,6 +119,7 @@ func serve(ctx context.Context, i place.Instance, log *slog.Logger) (err error) 
 			services.Monitor, services.Audit = eye, auditor
 			services.Emergency, services.Book, services.Usage = siren{alarm, eye, o.Book}, o.Book, eye.Usage
 			services.Differ = differ
+			services.Evidence = eye.Evidence()
 			services.Stones = func() ([]stones.Stone, error) {
 				h := o.Book.Head()
 				a, err := anchors.Load(i.Anchors())

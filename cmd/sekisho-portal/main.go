@@ -66,7 +66,7 @@ func run(ctx context.Context, args []string) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil)).With("daemon", "portal", "zone", zone.String())
 	log.Info("listening", "address", l.Addr().String())
 	return portal.Serve(ctx, l, cert, portal.New(portal.Options{
-		Control: at.ControlSocket(zone), Release: release.NewClient(at.ReleaseSocket()), Log: log,
+		Control: at.ControlSocket(zone), Release: release.NewClient(at.ReleaseSocket()), Log: log, Reports: zone == anchors.Management,
 	}), log)
 }
 

@@ -2,13 +2,13 @@ package monitor
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sekisho/sekisho/controlplane/monitor/evidence"
 	"github.com/sekisho/sekisho/controlplane/monitor/report"
+	"github.com/sekisho/sekisho/controlplane/web"
 )
 
 // tellUnkept is how often a log says that evidence is not kept.
@@ -83,29 +83,45 @@ func (m *Monitor) collectEvidence(gauge func(*prometheus.Desc, float64, ...strin
 	}
 }
 
-// Report adds up a month of a line, with the names that the configuration in force gives.
-func (m *Monitor) Report(line string, month time.Time) (report.Month, error) {
+// Evidence is what the console shows of lines; nil: nobody keeps any.
+func (m *Monitor) Evidence() web.Evidence {
 	if m.o.Evidence == nil {
-		return report.Month{}, errors.New("nobody keeps evidence of what lines were given")
+		return nil
 	}
-	out, err := report.Gather(m.o.Evidence, line, month, m.o.Now())
-	if err != nil {
-		return out, err
-	}
+	return desk{m.o.Evidence, m}
+}
+
+// desk is the evidence with the names that the configuration in force gives.
+type desk struct {
+	*evidence.Store
+	m *Monitor
+}
+
+func (d desk) Month(line string, month time.Time) (report.Month, error) {
+	out, err := report.Gather(d.Store, line, month, d.m.o.Now())
+	return d.m.entitle(out), err
+}
+
+func (d desk) Between(line string, from, to time.Time, t evidence.Tier) (report.Month, error) {
+	out, err := report.Between(d.Store, line, from, to, d.m.o.Now(), t)
+	return d.m.entitle(out), err
+}
+
+func (m *Monitor) entitle(out report.Month) report.Month {
 	h := m.o.Head()
 	if h == nil {
-		return out, nil
+		return out
 	}
-	var called report.Name
+	var line report.Name
 	classes := map[string]report.Name{}
 	for _, l := range h.Config.Lines {
-		if l.ID == line {
-			called = report.Name(l.Name)
+		if l.ID == out.Line {
+			line = report.Name(l.Name)
 		}
 	}
 	for _, c := range h.Config.Classes {
 		classes[c.ID] = report.Name(c.Name)
 	}
-	out.Entitle(report.Name(h.Config.Town), called, classes)
-	return out, nil
+	out.Entitle(report.Name(h.Config.Town), line, classes)
+	return out
 }

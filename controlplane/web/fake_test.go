@@ -46,6 +46,7 @@ type hall struct {
 	differ    web.Differ
 	usage     policy.Usage
 	stones    func() ([]stones.Stone, error)
+	evidence  web.Evidence
 	early     func() // done once, while a request is under way
 }
 
@@ -91,7 +92,7 @@ func (h *hall) services(zone anchors.Zone) web.Services {
 	s := web.Services{People: h, Transfers: h}
 	if zone == anchors.Management {
 		s.Monitor, s.Audit, s.Emergency = h, ledger{h}, alarm{h}
-		s.Stones = h.stones
+		s.Stones, s.Evidence = h.stones, h.evidence
 		s.Differ, s.Usage = h.differ, func() policy.Usage { return h.usage }
 		if h.book != nil {
 			s.Book = h.book

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sekisho/sekisho/controlplane/config"
 	"github.com/sekisho/sekisho/controlplane/config/templates"
+	"github.com/sekisho/sekisho/controlplane/monitor/report"
 	"github.com/sekisho/sekisho/controlplane/web/assets"
 	"github.com/sekisho/sekisho/controlplane/web/text"
 	"github.com/sekisho/sekisho/dataplane/anchors"
@@ -52,9 +53,12 @@ func functions(l text.Lang) template.FuncMap {
 		"lifeclass": func(s string) string {
 			return map[string]string{"active": "up", "over": "down", "expired": "expired", "suspended": "expired"}[s]
 		},
-		"wards": wards,
-		"add":   func(a, b int) int { return a + b },
-		"dict":  dict,
+		"wards":   wards,
+		"share":   share,
+		"called":  func(n report.Name) string { return Name(n).in(l) },
+		"lasting": func(n any) string { return lasting(l, n) },
+		"add":     func(a, b int) int { return a + b },
+		"dict":    dict,
 	}
 }
 

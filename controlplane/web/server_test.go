@@ -45,7 +45,7 @@ func stand(t *testing.T, h *hall, zone anchors.Zone) string {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- portal.Serve(ctx, l, certificate(t), portal.New(portal.Options{Control: path, Release: desk{h, zone}, Log: log}), log)
+		ended <- portal.Serve(ctx, l, certificate(t), portal.New(portal.Options{Control: path, Release: desk{h, zone}, Log: log, Reports: zone == anchors.Management}), log)
 	}()
 	t.Cleanup(func() {
 		stop()

@@ -28,6 +28,8 @@ type Services struct {
 
 	Stones func() ([]stones.Stone, error) // of the head; nil: nobody can tell
 	Usage  func() policy.Usage            // of records and stations; nil: nobody watches
+
+	Evidence Evidence // of what lines were given; nil: nobody keeps any
 }
 
 // Codes of the errors that a person can do something about. A service wraps its error in a type with Code() string, or

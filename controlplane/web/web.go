@@ -64,6 +64,8 @@ func New(zone anchors.Zone, s Services, o Options) http.Handler {
 		mux.HandleFunc("POST /proposals/{number}/approve", st.role(st.approve, ITAdmin))
 		mux.HandleFunc("POST /proposals/{number}/withdraw", st.role(st.withdraw, ITAdmin))
 		mux.HandleFunc("GET /review", st.role(st.reviewPage, ITAdmin, Auditor))
+		mux.HandleFunc("GET /evidence", st.role(st.evidencePage, ITAdmin, Auditor))
+		mux.HandleFunc("GET /evidence/report", st.role(st.evidenceReport, ITAdmin, Auditor))
 		mux.HandleFunc("GET /audit", st.role(st.auditPage, Auditor))
 		mux.HandleFunc("POST /audit/verify", st.role(st.auditVerify, Auditor))
 	} else {

@@ -99,6 +99,7 @@ func TestEveryAnswerIsGuarded(t *testing.T) {
 func TestPagesHaveNothingInline(t *testing.T) {
 	h, _ := newHall().withBook(t)
 	h.busy()
+	h.evidence = measured(t)
 	v := visit(t, stand(t, h, anchors.LGWAN))
 	v.signIn("tanaka", "tanaka-no-password")
 	m := visit(t, stand(t, h, anchors.Management))
@@ -107,7 +108,7 @@ func TestPagesHaveNothingInline(t *testing.T) {
 	for _, x := range []struct {
 		v    *visitor
 		path string
-	}{{v, "/sign-in"}, {v, "/transfers"}, {v, "/send"}, {v, "/received"}, {v, "/approvals"}, {v, "/password"}, {m, "/console"}, {m, "/emergency/lgwan"}, {m, "/revisions"}, {m, "/revisions/1"}, {m, "/designated"}, {m, "/designated/eltax-submit"}, {m, "/change"}, {m, "/proposals"}, {m, "/review"}} {
+	}{{v, "/sign-in"}, {v, "/transfers"}, {v, "/send"}, {v, "/received"}, {v, "/approvals"}, {v, "/password"}, {m, "/console"}, {m, "/emergency/lgwan"}, {m, "/revisions"}, {m, "/revisions/1"}, {m, "/designated"}, {m, "/designated/eltax-submit"}, {m, "/change"}, {m, "/proposals"}, {m, "/review"}, {m, "/evidence"}} {
 		resp, body := x.v.get(x.path)
 		_, english := x.v.get(x.path, "Cookie", "__Host-lang=en")
 		body += english

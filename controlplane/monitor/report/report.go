@@ -127,28 +127,28 @@ func ParseMonth(s string) (time.Time, error) {
 
 // Gather adds the month up that begins at from (Japan's time), as far as it is over at now. A line without evidence is an error.
 func Gather(s Source, line string, from, now time.Time) (Month, error) {
-	known := s.Known()
-	if !slices.Contains(known, evidence.Series{Line: line}) {
-		var lines []string
-		for _, k := range known {
-			if k.Class == "" {
-				lines = append(lines, k.Line)
-			}
-		}
-		return Month{}, fmt.Errorf("there is no evidence of a line %q: known are %q", line, lines)
+	to := from.AddDate(0, 1, 0)
+	if to.After(now) {
+		to = now.Truncate(time.Minute)
 	}
-	m := Month{Line: line, Name: Name{JA: line}, From: from, To: from.AddDate(0, 1, 0), Made: now}
-	if m.To.After(now) {
-		m.To = now.Truncate(time.Minute)
-	}
-	if !m.To.After(m.From) {
+	if !to.After(from) {
 		return Month{}, fmt.Errorf("the month %s has not begun yet", from.In(Japan).Format("2006-01"))
 	}
-	m.Seconds = int64(m.To.Sub(m.From).Seconds())
 	tier := evidence.Minutes
-	if m.From.Before(now.Add(-time.Duration(tier.Slots*tier.Step) * time.Second)) {
-		tier, m.Hourly = evidence.Hours, true
+	if from.Before(now.Add(-time.Duration(tier.Slots*tier.Step) * time.Second)) {
+		tier = evidence.Hours
 	}
+	return Between(s, line, from, to, now, tier)
+}
+
+// Between adds any time up from the minutes or the hours; of hours no single violation is known.
+func Between(s Source, line string, from, to, now time.Time, tier evidence.Tier) (Month, error) {
+	known := s.Known()
+	if !slices.Contains(known, evidence.Series{Line: line}) {
+		return Month{}, fmt.Errorf("there is no evidence of a line %q: known are %q", line, Lines(s))
+	}
+	m := Month{Line: line, Name: Name{JA: line}, From: from, To: to, Made: now, Hourly: tier == evidence.Hours}
+	m.Seconds = int64(m.To.Sub(m.From).Seconds())
 	for _, id := range known {
 		if id.Line != line {
 			continue
@@ -159,6 +159,16 @@ func Gather(s Source, line string, from, now time.Time) (Month, error) {
 	}
 	slices.SortStableFunc(m.Violations, func(a, b evidence.Violation) int { return a.From.Compare(b.From) })
 	return m, nil
+}
+
+// Lines are the lines of which there is evidence.
+func Lines(s Source) (lines []string) {
+	for _, k := range s.Known() {
+		if k.Class == "" {
+			lines = append(lines, k.Line)
+		}
+	}
+	return lines
 }
 
 // gather adds one series, a day at a time.

@@ -47,6 +47,7 @@ type Options struct {
 	Control string // path of control's socket for this zone
 	Release Release
 	Log     *slog.Logger
+	Reports bool // control may answer with a report as a file: in the management zone only
 }
 
 // New gives the handler that is served over HTTPS.
@@ -121,7 +122,7 @@ func (p *portal) proxy() http.Handler {
 			r.Out.Header.Set(PeerHeader, r.In.RemoteAddr)
 			r.Out.Header.Del("Accept-Encoding") // tame reads what an answer is, and lets no encoding through
 		},
-		ModifyResponse: tame,
+		ModifyResponse: p.tame,
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			p.Log.Warn("control does not answer as it should", "path", r.URL.Path, "err", err)
 			p.say(w, r, http.StatusBadGateway, "unavailable")
