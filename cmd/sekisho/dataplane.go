@@ -24,7 +24,20 @@ func dataplaneOf(name string) dataplane {
 
 // ask begins a request; the caller closes the body. An answer other than 200 is the error that the daemon gave.
 func (d dataplane) ask(ctx context.Context, path string, q url.Values) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://gate"+path+"?"+q.Encode(), nil)
+	return d.call(ctx, http.MethodGet, path, q)
+}
+
+// post asks for something to be done.
+func (d dataplane) post(ctx context.Context, path string, q url.Values) error {
+	resp, err := d.call(ctx, http.MethodPost, path, q)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
+func (d dataplane) call(ctx context.Context, method, path string, q url.Values) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://gate"+path+"?"+q.Encode(), nil)
 	if err != nil {
 		return nil, err
 	}

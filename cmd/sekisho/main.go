@@ -30,7 +30,7 @@ type command struct {
 
 var commands = []command{
 	{"init", "init --name N --config FILE [--people FILE] [--force-rules]   make directories, keys, certificates, anchors, first people", runInit},
-	{"check", "check FILE [--anchors FILE] [--at DAY]   validate a configuration, compile it and prove that the zones stay apart", runCheck},
+	{"check", "check FILE [--explain] [--anchors FILE] [--at DAY]   validate a configuration, compile it and prove that the zones stay apart", runCheck},
 	{"ledger", "ledger import|export|map FILE   take over the town's ledger of designated communications (xlsx, CSV), write it, tell its columns", runLedger},
 	{"trace", "trace FILE --from ZONE --src A --dst B --proto tcp --dport N [--mac M] [--name N]   which step decides, and by which record", runTrace},
 	{"explain", "explain FILE RECORD [--json]   what a record became: classes, ports, rules, cells, and what it shares with others", runExplain},
@@ -39,6 +39,7 @@ var commands = []command{
 	{"templates", "templates [list | show ID]   starting points: models and their measures, designated communications that most towns have", runTemplates},
 	{"measures", "measures FILE   the checklist of the configuration's model; 1 when something required is missing", runMeasures},
 	{"anchors", anchorsUsage + "   print the anchors that a configuration needs; what they were, what changed; put others into force, at the box", runAnchors},
+	{"tunnel", tunnelUsage + "   lines, ends and their keys: what is configured, how it is, public keys to and from far ends, another pre-shared key", runTunnel},
 	{"sanitize", "sanitize FILE... --out DIR [--report FILE.json]   sanitize and verify files in their sandboxes", runSanitize},
 	{"routes", "routes FILE   print the file routes of a configuration, for root to put into force", runRoutes},
 	{"commit", "commit --name N [--confirm 10m] [--comment TEXT] [--parent REV] [--merge] [--replace] [--as ID] FILE   prove a configuration and bring it into force", runCommit},

@@ -37,9 +37,10 @@ type compiled struct {
 
 // runCheck validates a configuration, compiles it and proves the result.
 func runCheck(_ context.Context, args []string, stdout, stderr io.Writer) int {
-	fs, o := policyFlags("check FILE [--anchors FILE] [--at MOMENT] [--against FILE] [--lang ja|en]", stderr)
+	fs, o := policyFlags("check FILE [--explain] [--anchors FILE] [--at MOMENT] [--against FILE] [--lang ja|en]", stderr)
 	other := fs.String("against", "", "another configuration, such as the one in force: tells what changes in packets, from it to FILE")
 	lang := langFlag(fs)
+	explain := fs.Bool("explain", false, "also tell what each line promises, and what becomes of it while lines are down")
 	file, ok := oneFile(fs, args)
 	if !ok {
 		return exitUsage
@@ -58,6 +59,9 @@ func runCheck(_ context.Context, args []string, stdout, stderr io.Writer) int {
 	t := &c.Tables
 	fmt.Fprintf(stdout, "%s: valid and proven: %d segments, %s, %d classes, %d cells, %s, hash %s\n",
 		file, len(t.Segments), counted(c.cfg), len(t.Classes), len(t.Cells), countStones(len(stones.Find(t, c.anchors))), packet.Hash(*t))
+	if *explain {
+		c.explainLines(stdout)
+	}
 	if *other != "" && !against(*other, c.cfg, *lang, stdout, stderr) {
 		return exitFailed
 	}

@@ -83,6 +83,7 @@ func TestPolicyCommands(t *testing.T) {
 		code     int
 	}{
 		{"check-clean", "", "", []string{"check", "LAB", "--at", "2026-10-01"}, 0},
+		{"check-lines", "", "", []string{"check", "LAB", "--explain", "--at", "2026-10-01"}, 0},
 		{"check-errors", "{id: mg0, zone: management", "{id: mg0, zone: managment", []string{"check", "LAB", "--at", "2026-10-01"}, 1},
 		{"check-counterexample", "to: {services: [eltax]}", "to: {services: [web]}", []string{"check", "LAB", "--at", "2026-10-01"}, 1},
 		{"check-any-between-zones", "from: {stations: [mn-pc1]}", "from: {segments: [mn-office]}", []string{"check", "LAB", "--at", "2026-10-01"}, 1},

@@ -46,7 +46,7 @@ func (a Admission) Over() Rate { return max(a.Sum(), a.Usable()) - a.Usable() }
 func (a Admission) String() string {
 	terms := make([]string, len(a.Terms))
 	for i, t := range a.Terms {
-		terms[i] = fmt.Sprintf("%s %s", short(t.Class.ID), t.Guarantee)
+		terms[i] = fmt.Sprintf("%s %s", short(t.Class.ID), shown(t.Guarantee))
 	}
 	direction, of := "up", "the line"
 	if a.Down {
@@ -59,7 +59,18 @@ func (a Admission) String() string {
 	if a.Over() > 0 {
 		but = "but"
 	}
-	return fmt.Sprintf("%s = %s %s, %s %s carries %s, of which %d %% (%s) can be promised, the tunnel's 60 bytes a packet (80 over IPv6) included", strings.Join(terms, " + "), a.Sum(), direction, but, of, a.Rate, Usable, a.Usable())
+	return fmt.Sprintf("%s = %s %s, %s %s carries %s, of which %d %% (%s) can be promised, the tunnel's 60 bytes a packet (80 over IPv6) included", strings.Join(terms, " + "), shown(a.Sum()), direction, but, of, shown(a.Rate), Usable, shown(a.Usable()))
+}
+
+// Unpromised is what is nobody's, and shared by priority, for people.
+func (a Admission) Unpromised() string { return shown(a.Usable() - min(a.Sum(), a.Usable())) }
+
+// shown writes a rate for people: what is no whole number of kbit/s is rounded.
+func shown(r Rate) string {
+	if r%1000 == 0 {
+		return r.String()
+	}
+	return fmt.Sprintf("%.2fMbit", float64(r)/1e6)
 }
 
 // Admission gives the accounts of a line: upwards, then downwards for each region that it reaches. None without classes.

@@ -187,7 +187,7 @@ func (k *checker) admission(l *Line) {
 				at = &on.Guarantee
 			}
 		}
-		k.at(at, "line %q: the guarantees exceed the line: %s: take %s off", short(l.ID), a, a.Over())
+		k.at(at, "line %q: the guarantees exceed the line: %s: take %s off", short(l.ID), a, shown(a.Over()))
 		return // downwards, it is the same fault
 	}
 }

@@ -13,7 +13,7 @@ var lineFaults = []fault{
 	{"malformed end id", "{id: osaka-a,", "{id: Osaka A,", "Osaka A", "1 to 63 small letters"},
 	{"key of another region", "cHJlZmVjdHVyZS1leGFtcGxlLXB1YmxpYy1rZXktMDE=", "b3Nha2EtcmVnaW9uLWV4YW1wbGUta2V5LTAxMjM0NTY=", "b3Nha2EtcmVnaW9uLWV4YW1wbGUta2V5LTAxMjM0NTY=", `its public key is that of region "osaka" end "osaka-a"`},
 	{"key twice on one tunnel", "dG9reW8tc2Vjb25kLWJveC1leGFtcGxlLWtleS0wMTI=", "dG9reW8tcmVnaW9uLWV4YW1wbGUta2V5LTAxMjM0NTY=", "dG9reW8tcmVnaW9uLWV4YW1wbGUta2V5LTAxMjM0NTY=", "on the same tunnel: WireGuard tells peers by their keys"},
-	{"endpoint twice", `"192.0.2.140:51820"`, `"192.0.2.139:51820"`, "192.0.2.139:51820", `is that of region "tokyo" end "tokyo-b"`},
+	{"endpoint twice", `"192.0.2.140:51820"`, `"192.0.2.139:51821"`, "192.0.2.139:51821", `is that of region "tokyo" end "tokyo-b"`},
 	{"endpoint on the other line", `"192.0.2.140:51820"`, `"192.0.2.40:51820"`, "192.0.2.40:51820", "outside segment line-b"},
 	{"probe outside the region", "probe: 198.51.100.2,", "probe: 198.51.100.66,", "198.51.100.66", "lies outside its segment"},
 	{"probe shared on one tunnel", "probe: 198.51.100.2,", "probe: 198.51.100.1,", "198.51.100.1", "on the same tunnel: each end there needs an address of its own"},

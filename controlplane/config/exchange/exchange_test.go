@@ -3,6 +3,9 @@ package exchange
 import (
 	"bytes"
 	"image/png"
+	"net/netip"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -11,6 +14,7 @@ import (
 
 	"github.com/sekisho/sekisho/controlplane/config"
 	"github.com/sekisho/sekisho/controlplane/config/examples"
+	"github.com/sekisho/sekisho/dataplane/tunnel/region"
 )
 
 const (
@@ -141,6 +145,13 @@ func TestFarFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	path := filepath.Join(t.TempDir(), "region.yaml")
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := region.Read(path); err != nil {
+		t.Errorf("the far end does not take it: %v\n%s", err, b)
+	}
 	var f struct {
 		Version int
 		Devices []struct {
@@ -162,7 +173,7 @@ func TestFarFile(t *testing.T) {
 		t.Fatalf("got\n%s", b)
 	}
 	d := f.Devices[1]
-	if d.Device != "wg1" || d.Listen != 51820 || d.MTU != 1394 || d.Gate.PublicKey != other || d.Gate.Endpoint != "192.0.2.129:51821" || !reflect.DeepEqual(d.Gate.Allowed, []string{"198.18.10.0/24", "198.51.100.126/32"}) {
+	if d.Device != "wg1" || d.Listen != 51821 || d.MTU != 1394 || d.Gate.PublicKey != other || d.Gate.Endpoint != "192.0.2.129:51821" || !reflect.DeepEqual(d.Gate.Allowed, []string{"198.18.10.0/24", "198.51.100.126/32", "198.51.100.62/32", "203.0.113.0/24"}) {
 		t.Errorf("got device %+v", d)
 	}
 	if strings.Contains(string(b), "private-key:") {
@@ -177,6 +188,12 @@ func TestFarFile(t *testing.T) {
 			t.Errorf("%s: got %v, want an error with %q", id, err, want)
 		}
 	}
+	usual := cfg.Regions[1].Ends[1].Endpoint
+	cfg.Regions[1].Ends[1].Endpoint = netip.MustParseAddrPort("192.0.2.141:51820")
+	if _, err := FarFile(cfg, gate, "osaka"); err == nil || !strings.Contains(err.Error(), "both to listen at port 51820") {
+		t.Errorf("one port for two devices: got %v", err)
+	}
+	cfg.Regions[1].Ends[1].Endpoint = usual
 	if _, err := FarFile(cfg, keys(t, Gate, "x", map[string]string{"wg0": one}), "osaka"); err == nil || !strings.Contains(err.Error(), "key of tunnel wg1") {
 		t.Errorf("without a key: got %v", err)
 	}

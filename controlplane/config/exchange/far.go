@@ -23,13 +23,23 @@ func FarFile(cfg *config.Config, gate Keys, id string) ([]byte, error) {
 		return nil, err
 	}
 	allowed := behind(cfg, r)
+	for i := range cfg.Regions { // what it carries for others comes from the same stations, as those see them
+		if o := &cfg.Regions[i]; slices.Contains(r.TakesOver, o.ID) {
+			allowed = append(allowed, behind(cfg, o)...)
+		}
+	}
+	slices.Sort(allowed)
+	allowed = slices.Compact(allowed)
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# The far end of region %s, from the configuration of %s.\n", r.ID, cfg.Town.JA)
 	b.WriteString("# Put it on the machine there, run `sekisho-dataplane region key --config FILE`, which makes the private keys that are missing,\n")
 	b.WriteString("# and give what it prints back: `sekisho tunnel import`.\n")
 	b.WriteString("version: 1\ndevices:\n")
 	var addresses []string
-	for _, e := range ends {
+	for j, e := range ends {
+		if o := slices.IndexFunc(ends[:j], func(o config.End) bool { return o.Endpoint.Port() == e.Endpoint.Port() }); o >= 0 {
+			return nil, fmt.Errorf("ends %s and %s of one machine are both to listen at port %d: give one of their endpoints another port, or ask for each end by itself if they are two machines", ends[o].ID, e.ID, e.Endpoint.Port())
+		}
 		i := slices.IndexFunc(gate.Keys, func(k Key) bool { return k.Device == e.Tunnel })
 		if i < 0 {
 			return nil, fmt.Errorf("end %s: the gate's key of tunnel %s is not among those given", e.ID, e.Tunnel)
