@@ -61,7 +61,7 @@ struct image_head {
 	struct image_table rules;
 	struct image_table stations;
 	struct image_table notes; /* for people; count and entries: bytes */
-	__u8 spare[64];
+	__u8 dscp[64];            /* bandwidth class by code point, for segments that trust it; 0: none */
 	struct image_port devices[MAX_DEVICES];
 	__u16 small[SMALL_SIZE]; /* port classes */
 	struct window windows[MAX_WINDOWS];
@@ -74,6 +74,7 @@ _Static_assert(sizeof(struct segment) == 32 && sizeof(struct window) == 32, "who
 _Static_assert(sizeof(struct address_class) == 64 && sizeof(struct cell) == 16 && sizeof(struct rule) == 16,
 	       "whole in a line");
 _Static_assert(__builtin_offsetof(struct image_head, vlans) == 64, "the tables of every decision share a line");
+_Static_assert(__builtin_offsetof(struct image_head, dscp) % 64 == 0, "the code points are one line");
 _Static_assert(__builtin_offsetof(struct image_head, segments) % 64 == 0, "segments begin a line");
 
 /* A packet's way from port and tags to its segment: blocks of 4096 by VID. 0: none; below VLAN_INNER a segment; else the

@@ -79,4 +79,28 @@ INLINE struct cell *policy(const struct tables *t, __u16 src, __u16 dst, __u8 pr
 	return cell_at(t, place_of_cell(t->epoch, (__u32)src << 16 | dst, (__u32)proto << 16 | port));
 }
 
+/* Packets into tunnels whose bandwidth class their code point chose (RFC 2474), by it. Written by classify, read by the loader. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 64);
+	__type(key, __u32);
+	__type(value, struct count);
+} marked SEC(".maps");
+
+/* The bandwidth class of a packet that goes into a tunnel: the record's; where it names none, that of the code point, if the
+ * segment that the packet came from is trusted to set it. */
+INLINE __u8 class_by_mark(const struct tables *t, const struct segment *from, const struct packet *p, __u8 bwclass)
+{
+	__u32 dscp = p->tos >> 2;
+	struct count *c;
+
+	if (bwclass || !from->trust_dscp)
+		return bwclass;
+	bwclass = t->head->dscp[dscp & 63];
+	c = bwclass ? bpf_map_lookup_elem(&marked, &dscp) : 0;
+	if (c)
+		add(c, p->length);
+	return bwclass;
+}
+
 #endif

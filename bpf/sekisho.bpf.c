@@ -192,6 +192,8 @@ INLINE int decide(struct xdp_md *ctx, void *exits, struct packet *p, struct ingr
 	way = route(ctx, p, to, &w);
 	if (way != TO_STACK && way != PASS)
 		return way;
+	if (to->kind == KIND_TUNNEL)
+		d->bwclass = class_by_mark(&t, in->segment, p, d->bwclass);
 	if (p->piece == PIECE_FIRST) {
 		reason = fragment_first(&t, in->number, p, d);
 		if (reason)

@@ -78,7 +78,8 @@ struct segment {
 	__u16 group4; /* class that IPv4 groups stand for; 0: none. This and the next two are derived, see groups.go. */
 	__u16 group6;
 	__be32 broadcast; /* the directed broadcast; 0: none */
-	__u8 rest[12];
+	__u8 trust_dscp;  /* what its stations mark their packets with chooses a bandwidth class where no record does */
+	__u8 rest[11];
 };
 
 /* What the initiators of one segment may take of the flow table; 0: no bound of its own. */

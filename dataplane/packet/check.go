@@ -23,7 +23,7 @@ func Check(t Tables) error { return check(t) }
 // check finds what the image cannot hold, or would hold ambiguously. It says nothing about whether the policy is good.
 func check(t Tables) error {
 	return errors.Join(checkSegments(t.Segments), checkHosts(t.Hosts), checkPrefixes(t.Prefixes), checkClasses(t.Classes),
-		checkPorts(t.Ports), checkCells(t.Cells), checkRules(t.Rules), checkWindows(t.Windows), checkTimes(t))
+		checkPorts(t.Ports), checkCells(t.Cells), checkRules(t.Rules), checkWindows(t.Windows), checkTimes(t), checkCodePoints(t.DSCP))
 }
 
 func checkSegments(in []Segment) error {
@@ -37,6 +37,9 @@ func checkSegments(in []Segment) error {
 		}
 		ids[s.ID] = true
 		if s.Tunnel {
+			if s.TrustDSCP {
+				return fmt.Errorf("segment %q: the marks of a tunnel's packets choose no class; only stations on ports can be trusted", s.Name)
+			}
 			continue
 		}
 		place := fmt.Sprintf("%s VLAN %d in %d", s.Port, s.VLAN, s.Outer)
@@ -44,6 +47,15 @@ func checkSegments(in []Segment) error {
 			return fmt.Errorf("segment %q: %s belongs to another segment already", s.Name, place)
 		}
 		places[place] = true
+	}
+	return nil
+}
+
+func checkCodePoints(classes [CodePoints]uint8) error {
+	for dscp, class := range classes {
+		if class > maxBWClass {
+			return fmt.Errorf("code point %d: bandwidth class %d above %d", dscp, class, maxBWClass)
+		}
 	}
 	return nil
 }

@@ -102,7 +102,7 @@ func openImage(image []byte) (*reader, error) {
 		return nil, fmt.Errorf("the head counts %d chunks, there are %d", r.word(headChunks), chunks)
 	case r.word(headEpoch) == 0:
 		return nil, errors.New("epoch 0")
-	case !zero(image[headSpare:headDevices]) || !zero(image[headEnd:chunkSize]):
+	case !zero(image[headEnd:chunkSize]):
 		return nil, errors.New("the head has bytes where it should have none")
 	}
 	next := uint64(1)
@@ -142,6 +142,10 @@ func truth(b []byte, out ...*bool) error {
 }
 
 func (r *reader) segments(t *Tables, nameOf func(uint16) string) error {
+	copy(t.DSCP[:], r.image[headDSCP:headDevices])
+	if err := checkCodePoints(t.DSCP); err != nil {
+		return err
+	}
 	for id := range maxSegments {
 		b := r.image[headSegments+segmentSize*id:][:segmentSize]
 		limits := r.image[headLimits+limitsSize*id:][:limitsSize]
@@ -159,7 +163,10 @@ func (r *reader) segments(t *Tables, nameOf func(uint16) string) error {
 		if err := truth(b[7:], &s.Strict, &s.Tunnel, &s.Multicast, &s.Routers, &s.DHCPServers); err != nil {
 			return fmt.Errorf("segment %d: %w", id, err)
 		}
-		if s.Port == "" || !zero(b[20:]) {
+		if err := truth(b[20:], &s.TrustDSCP); err != nil {
+			return fmt.Errorf("segment %d: %w", id, err)
+		}
+		if s.Port == "" || !zero(b[21:]) {
 			return fmt.Errorf("segment %d: nobody knows device %d, or there are bytes where there should be none", id, device)
 		}
 		t.Segments = append(t.Segments, s)

@@ -89,6 +89,9 @@ func TestProgramAndModelAgree(t *testing.T) {
 			t.Errorf("only %d times: %s", reached[want], want)
 		}
 	}
+	if n := reached["class by mark"]; n < 100 {
+		t.Errorf("only %d packets chose their class by their code point", n)
+	}
 	for _, name := range packet.Reasons() {
 		_, excused := unreachable[name]
 		if reached[name] == 0 && !excused {
@@ -321,6 +324,9 @@ func (w *worker) one(port string, frame []byte) error {
 		}
 	}
 	w.reached[name]++
+	if want.ByMark {
+		w.reached["class by mark"]++
+	}
 	if !w.bare {
 		for _, s := range shapeOf(frame) {
 			w.reached["of shape "+s+outcome[want.Reason == ""]]++

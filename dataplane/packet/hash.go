@@ -45,6 +45,9 @@ func TableHashes(t Tables) []TableHash {
 		}
 		return note(note(b, s.Name), s.Port)
 	})
+	if marks := marksOf(&t); marks != nil { // tables that know none keep the hash that they had before there were any
+		add("dscp", 1, len(marks), func(b []byte, _ int) []byte { return append(b, marks...) })
+	}
 	add("hosts", len(t.Hosts), 27, func(b []byte, i int) []byte {
 		h := &t.Hosts[i]
 		a := h.Addr.As16()
@@ -97,6 +100,20 @@ func TableHashes(t Tables) []TableHash {
 func numbers16(b []byte, in ...uint16) []byte {
 	for _, n := range in {
 		b = le.AppendUint16(b, n)
+	}
+	return b
+}
+
+// marksOf are the classes by code point and the numbers of the segments that trust it; nil when no packet is classed so.
+func marksOf(t *Tables) []byte {
+	b := append([]byte{}, t.DSCP[:]...)
+	for i := range t.Segments {
+		if s := &t.Segments[i]; s.TrustDSCP {
+			b = le.AppendUint16(b, s.ID)
+		}
+	}
+	if len(b) == CodePoints && t.DSCP == [CodePoints]uint8{} {
+		return nil
 	}
 	return b
 }

@@ -25,6 +25,7 @@ func encodeImage(t Tables, deviceOf func(string) (uint16, bool)) ([]byte, error)
 		return nil, err
 	}
 	encodeWindows(image, t.Windows)
+	copy(image[headDSCP:headDevices], t.DSCP[:])
 	parts := [tableCount]part{
 		tableVLANs: vlans,
 		tablePorts: encodePorts(image, t.Ports),
@@ -104,6 +105,7 @@ func encodeSegments(head []byte, t Tables, deviceOf func(string) (uint16, bool))
 		v[10] = flag(s.Routers)
 		v[11] = flag(s.DHCPServers)
 		putGroups(v[12:], groups[s.ID])
+		v[20] = flag(s.TrustDSCP)
 		limits := head[headLimits+limitsSize*int(s.ID):]
 		le.PutUint32(limits[0:], s.Limits.Flows)
 		le.PutUint32(limits[4:], s.Limits.Rate)

@@ -229,7 +229,7 @@ func TestImageThatCouldBeReadInTwoWaysIsRefused(t *testing.T) {
 			add32(b[headChunks:], 1)
 			return append(b, make([]byte, chunkSize)...)
 		}},
-		{"something in the head's spare bytes", "head", poke(func(b []byte) { b[headSpare] = 1 })},
+		{"a code point of a class that no mark can carry", "segments", poke(func(b []byte) { b[headDSCP+7] = maxBWClass + 1 })},
 		{"something behind the head", "head", poke(func(b []byte) { b[chunkSize-1] = 1 })},
 		{"something behind a table", "behind its end", poke(func(b []byte) {
 			at, count := table(b, tableCells)
@@ -570,7 +570,7 @@ func TestEveryByteOfAnImageCounts(t *testing.T) {
 		if r.IntN(2) == 0 {
 			i = used[r.IntN(len(used))]
 		}
-		if field := (i - headTables) / 4 % 4; i >= headTables && i < headSpare && (field == 1 || field == 3) && imageTables[(i-headTables)/16].ways > 0 {
+		if field := (i - headTables) / 4 % 4; i >= headTables && i < headDSCP && (field == 1 || field == 3) && imageTables[(i-headTables)/16].ways > 0 {
 			continue
 		}
 		old := good[i]

@@ -25,7 +25,7 @@ const (
 	headEpoch    = 8
 	headChunks   = 12
 	headTables   = 16 // in the order of imageTables
-	headSpare    = headTables + 16*int(tableCount)
+	headDSCP     = headTables + 16*int(tableCount)
 	headDevices  = 256
 	headSmall    = headDevices + 4*maxDevices
 	headWindows  = headSmall + 2*smallSize

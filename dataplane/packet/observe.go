@@ -25,6 +25,7 @@ type Count struct {
 type Counters struct {
 	Reasons    map[string]Count          // drops by reason name; only those that occurred
 	Notices    map[string]Count          // what was told though it is no drop, by kind; only those that occurred
+	Marked     map[uint8]Count           // into tunnels, in the bandwidth class that their code point chose: by it; only those that occurred
 	Pairs      map[[2]anchors.Zone]Count // allowed, by {from zone, to zone} of the packet
 	Segments   []SegmentCount            // allowed, by segments of the packet; what live flows hold included
 	Rules      map[uint32]Count          // allowed, by rule number of the current tables
@@ -47,6 +48,7 @@ type SegmentCount struct {
 type countersJSON struct {
 	Reasons    map[string]Count     `json:"reasons"`
 	Notices    map[string]Count     `json:"notices"`
+	Marked     map[uint8]Count      `json:"marked,omitempty"`
 	Pairs      map[string]Count     `json:"pairs"` // "lgwan>internet"
 	Segments   []SegmentCount       `json:"segments"`
 	Rules      map[uint32]Count     `json:"rules"`
@@ -60,7 +62,7 @@ type countersJSON struct {
 
 // MarshalJSON writes pairs as "from>to".
 func (c Counters) MarshalJSON() ([]byte, error) {
-	j := countersJSON{Reasons: c.Reasons, Notices: c.Notices, Pairs: map[string]Count{}, Segments: c.Segments, Rules: c.Rules, LastUsed: c.LastUsed,
+	j := countersJSON{Reasons: c.Reasons, Notices: c.Notices, Marked: c.Marked, Pairs: map[string]Count{}, Segments: c.Segments, Rules: c.Rules, LastUsed: c.LastUsed,
 		Redirects: c.Redirects, Unseen: c.Unseen, Opened: c.Opened, Flows: c.Flows, EventsLost: c.EventsLost}
 	for pair, n := range c.Pairs {
 		j.Pairs[pair[0].String()+">"+pair[1].String()] = n
@@ -74,7 +76,7 @@ func (c *Counters) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &j); err != nil {
 		return err
 	}
-	*c = Counters{Reasons: j.Reasons, Notices: j.Notices, Pairs: map[[2]anchors.Zone]Count{}, Segments: j.Segments, Rules: j.Rules, LastUsed: j.LastUsed,
+	*c = Counters{Reasons: j.Reasons, Notices: j.Notices, Marked: j.Marked, Pairs: map[[2]anchors.Zone]Count{}, Segments: j.Segments, Rules: j.Rules, LastUsed: j.LastUsed,
 		Redirects: j.Redirects, Unseen: j.Unseen, Opened: j.Opened, Flows: j.Flows, EventsLost: j.EventsLost}
 	for name, n := range j.Pairs {
 		from, to, _ := strings.Cut(name, ">")
@@ -95,7 +97,7 @@ const zoneStride = 8 // MAX_ZONES
 
 // Counters reads all counters.
 func (c *Core) Counters() (Counters, error) {
-	out := Counters{Reasons: map[string]Count{}, Notices: map[string]Count{}, Pairs: map[[2]anchors.Zone]Count{}, Rules: map[uint32]Count{}, LastUsed: map[uint32]time.Time{}}
+	out := Counters{Reasons: map[string]Count{}, Notices: map[string]Count{}, Marked: map[uint8]Count{}, Pairs: map[[2]anchors.Zone]Count{}, Rules: map[uint32]Count{}, LastUsed: map[uint32]time.Time{}}
 	for n := uint32(1); n < uint32(len(reasons)); n++ {
 		v, err := total(c.objects.Drops, n)
 		if err != nil {
@@ -112,6 +114,15 @@ func (c *Core) Counters() (Counters, error) {
 		}
 		if v.Packets != 0 {
 			out.Notices[notices[n]] = v
+		}
+	}
+	for dscp := range uint8(CodePoints) {
+		v, err := total(c.objects.Marked, uint32(dscp))
+		if err != nil {
+			return out, fmt.Errorf("read what code point %d chose the class of: %w", dscp, err)
+		}
+		if v.Packets != 0 {
+			out.Marked[dscp] = v
 		}
 	}
 	for from := anchors.MyNumber; from < anchors.Zones; from++ {

@@ -439,6 +439,7 @@ const (
 	programsMapImages           = "images"
 	programsMapLedOn            = "led_on"
 	programsMapLookups          = "lookups"
+	programsMapMarked           = "marked"
 	programsMapNatInside        = "nat_inside"
 	programsMapNatOutside       = "nat_outside"
 	programsMapNotices          = "notices"
@@ -581,6 +582,7 @@ type programsMapSpecs struct {
 	Images           *ebpf.MapSpec `ebpf:"images"`
 	LedOn            *ebpf.MapSpec `ebpf:"led_on"`
 	Lookups          *ebpf.MapSpec `ebpf:"lookups"`
+	Marked           *ebpf.MapSpec `ebpf:"marked"`
 	NatInside        *ebpf.MapSpec `ebpf:"nat_inside"`
 	NatOutside       *ebpf.MapSpec `ebpf:"nat_outside"`
 	Notices          *ebpf.MapSpec `ebpf:"notices"`
@@ -679,6 +681,7 @@ type programsMaps struct {
 	Images           *ebpf.Map `ebpf:"images"`
 	LedOn            *ebpf.Map `ebpf:"led_on"`
 	Lookups          *ebpf.Map `ebpf:"lookups"`
+	Marked           *ebpf.Map `ebpf:"marked"`
 	NatInside        *ebpf.Map `ebpf:"nat_inside"`
 	NatOutside       *ebpf.Map `ebpf:"nat_outside"`
 	Notices          *ebpf.Map `ebpf:"notices"`
@@ -738,6 +741,7 @@ func (m *programsMaps) Close() error {
 		m.Images,
 		m.LedOn,
 		m.Lookups,
+		m.Marked,
 		m.NatInside,
 		m.NatOutside,
 		m.Notices,

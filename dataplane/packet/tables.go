@@ -21,7 +21,14 @@ type Tables struct {
 	Cells    []Cell      `json:"cells"`
 	Rules    []Rule      `json:"rules"`
 	Windows  []Window    `json:"windows"`
+
+	// DSCP is the bandwidth class by code point, 0 = none: of packets into tunnels whose cell names no class, from segments with
+	// TrustDSCP.
+	DSCP [CodePoints]uint8 `json:"dscp,omitzero"`
 }
+
+// CodePoints is how many code points there are (RFC 2474).
+const CodePoints = 64
 
 // Segment is one ingress: (port, VLAN) -> number and zone. Number 1..1023; 0 means none.
 type Segment struct {
@@ -38,6 +45,8 @@ type Segment struct {
 	Multicast   bool `json:"multicast"`    // group addresses stand for the gate's own address in this segment
 	Routers     bool `json:"routers"`      // router advertisements of registered stations
 	DHCPServers bool `json:"dhcp_servers"` // answers of DHCP servers
+
+	TrustDSCP bool `json:"trust_dscp,omitempty"` // how its stations mark their packets counts; see Tables.DSCP
 
 	Limits Limits `json:"limits"`
 }

@@ -52,6 +52,7 @@ var (
 	shouting    = []uint16{1, 4, 7, 9}
 	advertising = []uint16{2, 3}
 	leasing     = []uint16{3, 4, 6}
+	trusted     = []uint16{1, 2, 8}
 )
 
 // Networks that lie behind a router, or whose route is not what their class permits.
@@ -151,6 +152,7 @@ func worldTables(r *rand.Rand, revision string) packet.Tables {
 			ID: s.id, Name: fmt.Sprint("s", s.id), Zone: s.zone, Port: s.port, VLAN: s.vlan, Outer: s.outer, Strict: s.strict, Tunnel: s.tunnel,
 			Multicast: slices.Contains(shouting, s.id), Routers: slices.Contains(advertising, s.id), DHCPServers: slices.Contains(leasing, s.id), Limits: limits[s.id],
 		})
+		t.Segments[len(t.Segments)-1].TrustDSCP = slices.Contains(trusted, s.id)
 		kind := packet.KindForward
 		if s.tunnel {
 			kind = packet.KindTunnel
@@ -201,11 +203,14 @@ func worldTables(r *rand.Rand, revision string) packet.Tables {
 		t.Rules = append(t.Rules, packet.Rule{ID: rule, Records: []string{fmt.Sprint("record-", rule)}})
 	}
 	timed(&t, time.Now())
+	for dscp := range t.DSCP {
+		t.DSCP[dscp] = uint8(max(0, r.IntN(80)-16))
+	}
 	for _, src := range all {
 		for _, dst := range all {
 			for port := uint16(1); port <= 5; port++ {
 				if r.IntN(100) < 55 {
-					t.Cells = append(t.Cells, packet.Cell{Src: src, Dst: dst, Port: port, Rule: 1 + r.Uint32N(40), BWClass: uint8(r.IntN(64))})
+					t.Cells = append(t.Cells, packet.Cell{Src: src, Dst: dst, Port: port, Rule: 1 + r.Uint32N(40), BWClass: uint8(max(0, r.IntN(96)-32))})
 				}
 			}
 		}

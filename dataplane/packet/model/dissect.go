@@ -45,6 +45,7 @@ type dissected struct {
 	proto      uint8
 	src, dst   netip.Addr // ARP: sender and target
 	ttl        uint8
+	dscp       uint8
 	size       int    // bytes from the network header on
 	sport      uint16 // ICMP echo: the identifier, on both sides
 	dport      uint16
@@ -165,7 +166,7 @@ func (d *dissected) ip4(b []byte) string {
 	case total > len(b):
 		return "ip-truncated"
 	}
-	d.size, d.ttl, d.proto = total, b[8], b[9]
+	d.size, d.ttl, d.proto, d.dscp = total, b[8], b[9], b[1]>>2
 	d.src, d.dst = netip.AddrFrom4([4]byte(b[12:16])), netip.AddrFrom4([4]byte(b[16:20]))
 	place := be.Uint16(b[6:])
 	if place>>15 == 1 {
@@ -231,7 +232,7 @@ func (d *dissected) ip6(b []byte) string {
 	case end > len(b):
 		return "ip-truncated"
 	}
-	d.size, d.ttl = end, b[7]
+	d.size, d.ttl, d.dscp = end, b[7], (b[0]&15)<<2|b[1]>>6
 	d.src, d.dst = netip.AddrFrom16([16]byte(b[8:24])), netip.AddrFrom16([16]byte(b[24:40]))
 	rest, reason := d.extensions(b[6], b[40:end])
 	if reason == "" {

@@ -17,6 +17,7 @@ type Query struct {
 	Proto uint8
 	SPort uint16
 	DPort uint16     // ICMP: the type
+	DSCP  uint8      // code point
 	MAC   packet.MAC // zero: the registered one
 	At    time.Time  // zero: now
 
@@ -25,7 +26,7 @@ type Query struct {
 
 // Step is one decision on the way.
 type Step struct {
-	Name    string   `json:"name"` // parse, segment, neighbour, isolation, nat, station, destination, flow, policy, forward, egress
+	Name    string   `json:"name"` // parse, segment, neighbour, isolation, nat, station, destination, flow, policy, class, forward, egress
 	OK      bool     `json:"ok"`
 	Reason  string   `json:"reason,omitempty"` // drop reason, when not OK
 	Text    string   `json:"text"`             // facts, in English, for a person of the trade
@@ -164,14 +165,14 @@ func frameOf(q Query, s packet.Segment) []byte {
 		if !s.Tunnel {
 			b = be.AppendUint16(b, 0x0800)
 		}
-		b = append(b, 0x45, 0)
+		b = append(b, 0x45, q.DSCP<<2)
 		b = be.AppendUint16(b, uint16(20+len(l4)))
 		b = append(b, 0, 0, 0, 0, 64, q.Proto, 0, 0)
 	} else {
 		if !s.Tunnel {
 			b = be.AppendUint16(b, 0x86dd)
 		}
-		b = append(b, 0x60, 0, 0, 0)
+		b = append(b, 0x60|q.DSCP>>2&15, q.DSCP<<6, 0, 0)
 		b = be.AppendUint16(b, uint16(len(l4)))
 		b = append(b, q.Proto, 64)
 	}

@@ -40,6 +40,7 @@ type Decision struct {
 	Reason  string // why it was dropped
 	Rule    uint32 // rule that permits it, 0 = none (the gate's neighbour discovery)
 	BWClass uint8
+	ByMark  bool       // its code point chose BWClass
 	Segment uint16     // ingress segment, 0 = not known
 	Egress  string     // device, with Redirect
 	VLAN    uint16     // that it leaves with, with Redirect

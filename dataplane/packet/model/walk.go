@@ -257,6 +257,7 @@ func (w *walk) forward() (reason string) {
 	case !samePlace(w.m.anchors, w.to.Port, hop.Device) || !w.tagged(hop) || !w.permits(hop):
 		return "egress-mismatch"
 	case w.segment.Tunnel || w.to.Kind == packet.KindTunnel:
+		w.classByMark()
 		w.stack() // the kernel feeds the tunnel, and forwards what comes out of one
 		return ""
 	case w.p.ttl <= 1 || hop.MAC.IsZero() || w.p.size > hop.MTU:
@@ -266,6 +267,19 @@ func (w *walk) forward() (reason string) {
 	w.out.Verdict, w.out.Egress, w.out.NextMAC = Redirect, hop.Device, hop.MAC
 	w.out.VLAN, w.out.Outer = w.to.VLAN, w.to.Outer
 	return ""
+}
+
+// classByMark lets a packet into a tunnel choose its bandwidth class by its code point, where the cell names none and the packet's
+// segment is trusted to set it.
+func (w *walk) classByMark() {
+	if w.to.Kind != packet.KindTunnel || !w.segment.TrustDSCP || w.out.BWClass != 0 {
+		return
+	}
+	w.out.BWClass = w.m.tables.DSCP[w.p.dscp]
+	w.out.ByMark = w.out.BWClass != 0
+	w.tell("class", "", func() string {
+		return fmt.Sprintf("no record names a bandwidth class; code point %d of segment %s stands for class %d", w.p.dscp, w.segment.Name, w.out.BWClass)
+	})
 }
 
 // tagged tells whether a route's device agrees with the tags of the destination's class. A route by the port itself leaves

@@ -25,7 +25,7 @@ func (c *checker) segments() {
 		}
 		want := packet.Segment{
 			ID: c.a.Number(s.Name), Name: a.ID, Zone: a.Zone, Port: a.Port, VLAN: a.VLAN, Outer: a.Outer, Strict: a.Strict, Tunnel: a.Attach == anchors.AttachTunnel,
-			Multicast: a.Multicast, Routers: a.Advertising, DHCPServers: a.DHCPServers, Limits: s.Limits,
+			Multicast: a.Multicast, Routers: a.Advertising, DHCPServers: a.DHCPServers, TrustDSCP: s.TrustDSCP, Limits: s.Limits,
 		}
 		if s != want {
 			c.fault("I10", "segment %q: the tables say %s, the anchors say %s", s.Name, row(s), row(want))
