@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/sekisho/sekisho/dataplane/tunnel"
-	"github.com/sekisho/sekisho/dataplane/tunnel/netlab"
+	"github.com/sekisho/sekisho/dataplane/tunnel/linelab"
 	"github.com/sekisho/sekisho/dataplane/tunnel/region"
 )
 
@@ -20,5 +20,5 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, region.Run(context.Background(), os.Args[2], region.Options{}))
 		os.Exit(1)
 	}
-	os.Exit(netlab.Main(m))
+	os.Exit(linelab.Main(m))
 }
