@@ -67,7 +67,17 @@ func (g *Gate) Handler() http.Handler {
 		keys, err := g.tunnels.PublicKeys(devices)
 		reply(w, keys, err)
 	})
+	mux.HandleFunc("POST /tunnel-keys/rotate", g.postRotate)
 	return mux
+}
+
+// postRotate begins to replace the pre-shared key of a peer; the status tells when the far end has it.
+func (g *Gate) postRotate(w http.ResponseWriter, r *http.Request) {
+	if err := g.tunnels.Rotate(r.URL.Query().Get("peer")); err != nil {
+		answer(w, http.StatusConflict, failure{Error: err.Error()})
+		return
+	}
+	w.WriteHeader(http.StatusAccepted)
 }
 
 func (g *Gate) postGeneration(w http.ResponseWriter, r *http.Request) {

@@ -1,15 +1,13 @@
 package tunnel
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
-	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -33,8 +31,9 @@ type asker struct {
 	psk    func(peer string, id uint64) // the far end says which pre-shared key is in force
 
 	mu      sync.Mutex
-	conn    *net.UDPConn
-	classes []uint8 // that the line has; the first is asked every time, the others by turns
+	fd      int // of the socket; -1: none
+	room    []byte
+	classes []uint8 // that the line has, those that wait least first
 	turn    int
 	seq     uint64
 	open    [256]question // by sequence number
@@ -68,21 +67,27 @@ func (a *asker) same(device string, p Peer, source netip.Addr, secret talk.Secre
 func (a *asker) ask(now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.conn == nil {
-		a.conn = a.dial() // nil while the device or the address is not there
+	if a.fd < 0 {
+		a.fd = a.dial() // none while the device or the address is not there
 	}
 	talking := now.Sub(a.talked) < feelers
 	if !a.peer.Plain {
-		a.request(a.class(0), now, talking)
-		if n := len(a.classes); n > 1 {
-			a.turn = a.turn%(n-1) + 1
-			a.request(a.class(a.turn), now, talking)
-		}
+		a.request(a.next(), now, talking)
 		a.tell(now)
 	}
 	if !talking {
 		a.echo(now, 64, true)
 	}
+}
+
+// next is the class to ask in: every other time the first, which waits least and so tells soonest that the end lives; the others
+// by turns in between.
+func (a *asker) next() uint8 {
+	a.turn++
+	if n := len(a.classes); n > 1 && a.turn%2 == 0 {
+		return a.classes[1+a.turn/2%(n-1)]
+	}
+	return a.class(0)
 }
 
 func (a *asker) class(i int) uint8 {
@@ -170,38 +175,44 @@ func (a *asker) say(m talk.Message) {
 }
 
 func (a *asker) send(b []byte, port uint16) {
-	if a.conn == nil {
+	if a.fd < 0 {
 		return
 	}
-	err := a.conn.SetWriteDeadline(time.Now().Add(20 * time.Millisecond)) // a full queue must not delay the other ends
-	if err == nil {
-		_, err = a.conn.WriteToUDPAddrPort(b, netip.AddrPortFrom(a.peer.Probe.Addr(), port))
-	}
-	for _, passing := range []error{unix.ECONNREFUSED, unix.EPERM, unix.EMSGSIZE, unix.ENOBUFS, os.ErrDeadlineExceeded} {
+	err := unix.Sendto(a.fd, b, unix.MSG_DONTWAIT, sockaddr(netip.AddrPortFrom(a.peer.Probe.Addr(), port)))
+	for _, passing := range []error{unix.ECONNREFUSED, unix.EPERM, unix.EMSGSIZE, unix.ENOBUFS, unix.EAGAIN, unix.EINTR} {
 		if err == nil || errors.Is(err, passing) {
-			return // an answer of the network or of the rules, not a broken socket
+			return // an answer of the network or of the rules, or a full queue: not a broken socket
 		}
 	}
-	a.conn.Close() // the device may have been made anew: its number has changed
-	a.conn = nil
+	unix.Close(a.fd) // the device may have been made anew: its number has changed
+	a.fd = -1
 }
 
-// dial binds to the device as well as to the source, so that no route can take a question elsewhere, and asks never to be
-// fragmented.
-func (a *asker) dial() *net.UDPConn {
-	lc := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
-		var err error
-		return errors.Join(raw.Control(func(fd uintptr) {
-			err = errors.Join(unix.BindToDevice(int(fd), a.device), neverFragment(int(fd), a.source.Is6()))
-		}), err)
-	}}
-	c, err := lc.ListenPacket(context.Background(), "udp", netip.AddrPortFrom(a.source, 0).String())
-	if err != nil {
-		return nil
+func sockaddr(a netip.AddrPort) unix.Sockaddr {
+	if a.Addr().Is4() {
+		return &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}
 	}
-	uc := c.(*net.UDPConn) // what listening on udp gives
-	go a.listen(uc)
-	return uc
+	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}
+}
+
+// dial binds to the device as well as to the source, so that no route can take a question elsewhere, asks never to be
+// fragmented, and has the kernel note when an answer comes: it may be read a while later, with others.
+func (a *asker) dial() int {
+	family := unix.AF_INET
+	if a.source.Is6() {
+		family = unix.AF_INET6
+	}
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1
+	}
+	err = errors.Join(unix.BindToDevice(fd, a.device), neverFragment(fd, a.source.Is6()),
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1), unix.Bind(fd, sockaddr(netip.AddrPortFrom(a.source, 0))))
+	if err != nil {
+		unix.Close(fd)
+		return -1
+	}
+	return fd
 }
 
 // neverFragment makes a UDP socket set "don't fragment" and take no length from the network's word.
@@ -212,22 +223,68 @@ func neverFragment(fd int, v6 bool) error {
 	return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE)
 }
 
-func (a *asker) listen(c *net.UDPConn) {
-	b := make([]byte, talk.MaxMessage+1)
-	for {
-		n, from, err := c.ReadFromUDPAddrPort(b)
-		if errors.Is(err, unix.ECONNREFUSED) {
+// datagram is one that came, and when.
+type datagram struct {
+	b    []byte
+	from netip.AddrPort
+	at   time.Time
+}
+
+// atOnce bounds what is read at a time: a region that floods the gate's questions keeps nothing else waiting.
+const atOnce = 64
+
+// collect takes what has come. Everything at once, a few times a second: to wake up for each answer would cost several times
+// as much as the answer.
+func (a *asker) collect() {
+	for _, d := range a.read() {
+		if d.from.Addr() == a.peer.Probe.Addr() && a.take(d.b, d.from.Port(), d.at) {
+			a.heard(a.peer.ID, d.at)
+		} // else silence: whoever sends such things learns nothing
+	}
+}
+
+func (a *asker) read() (out []datagram) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var control [128]byte
+	if a.room == nil {
+		a.room = make([]byte, talk.MaxMessage+1)
+	}
+	for a.fd >= 0 && len(out) < atOnce {
+		n, cn, _, from, err := unix.Recvmsg(a.fd, a.room, control[:], unix.MSG_DONTWAIT)
+		if errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.EINTR) {
 			continue
 		}
 		if err != nil {
-			return
+			break // nothing more; a socket that is broken shows it at the next question
 		}
-		now := time.Now()
-		if from.Addr().Unmap() != a.peer.Probe.Addr() || !a.take(b[:n], from.Port(), now) {
-			continue // silence: whoever sends such things learns nothing
+		d := datagram{b: bytes.Clone(a.room[:n]), at: arrival(control[:cn], time.Now())}
+		switch f := from.(type) {
+		case *unix.SockaddrInet4:
+			d.from = netip.AddrPortFrom(netip.AddrFrom4(f.Addr), uint16(f.Port))
+		case *unix.SockaddrInet6:
+			d.from = netip.AddrPortFrom(netip.AddrFrom16(f.Addr), uint16(f.Port))
 		}
-		a.heard(a.peer.ID, now)
+		out = append(out, d)
 	}
+	return out
+}
+
+// arrival is when the kernel took a datagram, on the clock that never jumps.
+func arrival(control []byte, now time.Time) time.Time {
+	messages, err := unix.ParseSocketControlMessage(control)
+	if err != nil {
+		return now
+	}
+	for _, m := range messages {
+		if m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SCM_TIMESTAMPNS && len(m.Data) >= 16 {
+			sec, nsec := binary.NativeEndian.Uint64(m.Data), binary.NativeEndian.Uint64(m.Data[8:])
+			if ago := now.UnixNano() - int64(sec)*int64(time.Second) - int64(nsec); ago > 0 && ago < int64(time.Second) {
+				return now.Add(-time.Duration(ago))
+			}
+		}
+	}
+	return now
 }
 
 // take reads a datagram and tells whether it answers something that was asked.
@@ -300,8 +357,8 @@ func (a *asker) passes(ctx context.Context, packet int) bool {
 	for range 3 {
 		a.mu.Lock()
 		ch := make(chan struct{})
-		if a.conn == nil {
-			a.conn = a.dial()
+		if a.fd < 0 {
+			a.fd = a.dial()
 		}
 		var seq uint64
 		if v6 := a.source.Is6(); !a.peer.Plain && time.Since(a.talked) < feelers {
@@ -335,8 +392,8 @@ func (a *asker) passes(ctx context.Context, packet int) bool {
 func (a *asker) close() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.conn != nil {
-		a.conn.Close()
-		a.conn = nil
+	if a.fd >= 0 {
+		unix.Close(a.fd)
+		a.fd = -1
 	}
 }

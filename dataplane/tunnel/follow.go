@@ -60,7 +60,7 @@ func (s *Set) asker(spec Spec, p Peer, old []*asker) *asker {
 			return a
 		}
 	}
-	return &asker{device: spec.Device, peer: p, source: source, secret: secret, run: s.run, heard: s.hear, psk: s.inForce,
+	return &asker{device: spec.Device, peer: p, source: source, secret: secret, run: s.run, heard: s.hear, psk: s.inForce, fd: -1,
 		results: map[uint8]*ring{}, sizes: map[uint64]chan struct{}{}}
 }
 
@@ -159,7 +159,7 @@ func (s *Set) Prefer(all []Preference) {
 	s.mu.Unlock()
 }
 
-// Classes sets which bandwidth classes a device has. The first is asked every time, the others by turns.
+// Classes sets which bandwidth classes a device has, those that wait least first.
 func (s *Set) Classes(device string, classes []uint8) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,14 +11,15 @@ import (
 )
 
 const (
-	beat  = 50 * time.Millisecond // how late a loss is noticed after it is one
-	check = 2 * time.Second       // between two looks at what gives no sign: handshakes, links whose message was lost
+	beat  = 100 * time.Millisecond // how late a loss is noticed after it is one
+	check = 2 * time.Second        // between two looks at what gives no sign: handshakes, links whose message was lost
 )
 
 // keep asks the ends and moves the ways until ctx ends. It waits for nobody: what may take long, engines and long questions,
 // is done beside it.
 func (s *Set) keep(ctx context.Context) {
 	defer close(s.done)
+	beat := min(beat, s.o.Probe)
 	tick := time.NewTicker(beat)
 	defer tick.Stop()
 	links := make(chan netlink.LinkUpdate, 64)
@@ -28,7 +29,7 @@ func (s *Set) keep(ctx context.Context) {
 	}
 	every := max(1, int(s.o.Probe/beat))
 	var looked time.Time
-	for n := 0; ; n++ {
+	for n := 0; ; {
 		select {
 		case <-ctx.Done():
 			return
@@ -39,16 +40,9 @@ func (s *Set) keep(ctx context.Context) {
 			}
 			s.link(u.Link.Attrs().Name, u.Header.Type != unix.RTM_DELLINK && hasCarrier(u.Link))
 		case now := <-tick.C:
-			s.mu.Lock()
-			askers := s.askers
-			s.mu.Unlock()
-			for i, a := range askers {
-				if (n+i)%every == 0 {
-					s.mu.Lock()
-					s.machine.Sent(a.peer.ID)
-					s.mu.Unlock()
-					a.ask(now)
-				}
+			s.collect()
+			if n++; n%every == 0 {
+				s.ask(now)
 			}
 			if now.Sub(looked) >= check {
 				looked = now
@@ -56,6 +50,29 @@ func (s *Set) keep(ctx context.Context) {
 			}
 		}
 		s.step(time.Now())
+	}
+}
+
+// ask asks all ends at once: the fewer wake-ups, the less it costs.
+func (s *Set) ask(now time.Time) {
+	s.mu.Lock()
+	askers := s.askers
+	for _, a := range askers {
+		s.machine.Sent(a.peer.ID)
+	}
+	s.mu.Unlock()
+	for _, a := range askers {
+		a.ask(now)
+	}
+}
+
+// collect takes what the ends have answered.
+func (s *Set) collect() {
+	s.mu.Lock()
+	askers := s.askers
+	s.mu.Unlock()
+	for _, a := range askers {
+		a.collect()
 	}
 }
 

@@ -126,7 +126,7 @@ func (s *Set) lookAtPreshared(p Peer, fresh bool, handshake, now time.Time) {
 	case k.Next == noKey:
 	case k.trying && fresh && handshake.After(k.tried):
 		s.promote(p.ID, k) // the far end had taken it, and we did not live to hear of it
-	case fresh:
+	case fresh || k.tried.IsZero():
 		k.tried = now
 	case now.Sub(k.tried) > stubborn:
 		k.trying, k.tried = !k.trying, now

@@ -8,7 +8,6 @@
 package linelab
 
 import (
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/netip"
@@ -16,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,9 +33,11 @@ type Region struct {
 	Gate   netip.Addr // the gate's own address among the region's
 	Ends   [2]End     // by line
 
-	config far
-	cmd    *exec.Cmd
-	file   string
+	gate [2]string // public keys
+	from []netip.Prefix
+	apps []string
+	cmd  *exec.Cmd
+	dir  string
 }
 
 // End is a region's WireGuard device on one line.
@@ -58,20 +60,15 @@ func Line(i int) string   { return fmt.Sprintf("wan%d", i) }
 func Device(i int) string { return fmt.Sprintf("wg%d", i) }
 
 // New builds the lab. Gate: the public keys of the gate's two devices. The regions know the gate's address on each line.
-func New(t testing.TB, gate [2]wgtypes.Key) *Lab {
+func New(t testing.TB, gate [2]string) *Lab {
 	t.Helper()
 	l := &Lab{t: t}
 	l.Tokyo = l.region("tokyo", 0, gate)
 	l.Osaka = l.region("osaka", 64, gate)
 	// Each region can stand in for the other: the cloud's own network is beyond this lab.
 	for _, r := range []*Region{l.Tokyo, l.Osaka} {
-		for _, other := range []*Region{l.Tokyo, l.Osaka} {
-			r.config.Addrs = append(r.config.Addrs, netip.PrefixFrom(other.App, 32))
-			r.config.Gate = append(r.config.Gate, netip.PrefixFrom(other.Gate, 32))
-		}
-		r.config.Addrs = append(r.config.Addrs, netip.PrefixFrom(r.Probe, 32))
-		r.config.Apps = append(r.config.Apps, l.Tokyo.App, l.Osaka.App)
-		r.config.Probe = r.Probe
+		r.from = []netip.Prefix{netip.PrefixFrom(l.Tokyo.Gate, 32), netip.PrefixFrom(l.Osaka.Gate, 32)}
+		r.apps = []string{l.Tokyo.App.String(), l.Osaka.App.String()}
 	}
 	for i := range 2 {
 		carrier := netlab.New(t, fmt.Sprintf("carrier%d", i))
@@ -102,16 +99,16 @@ func join(t testing.TB, ns1, dev1, addr1, ns2, dev2, addr2 string) {
 	netlab.Run(t, ns2, "ip", "addr", "add", addr2, "dev", dev2)
 }
 
-func (l *Lab) region(name string, base int, gate [2]wgtypes.Key) *Region {
+func (l *Lab) region(name string, base int, gate [2]string) *Region {
 	addr := func(n int) netip.Addr { return netip.AddrFrom4([4]byte{198, 51, 100, byte(base + n)}) }
-	r := &Region{Name: name, Prefix: netip.PrefixFrom(addr(0), 26), Probe: addr(1), App: addr(11), Gate: addr(62), file: filepath.Join(l.t.TempDir(), name)}
+	r := &Region{Name: name, Prefix: netip.PrefixFrom(addr(0), 26), Probe: addr(1), App: addr(11), Gate: addr(62), dir: l.t.TempDir()}
 	for i := range 2 {
 		key, err := wgtypes.GeneratePrivateKey()
 		if err != nil {
 			l.t.Fatal(err)
 		}
 		r.Ends[i] = End{Key: key, Endpoint: netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, 113, byte(base + 16*i + 2)}), 51820+uint16(i))}
-		r.config.Devices = append(r.config.Devices, farDevice{Device: Device(i), Key: key.String(), Listen: 51820 + uint16(i), Gate: gate[i].String()})
+		r.gate[i] = gate[i]
 	}
 	return r
 }
@@ -119,17 +116,20 @@ func (l *Lab) region(name string, base int, gate [2]wgtypes.Key) *Region {
 // start runs the region's process.
 func (r *Region) start(t testing.TB) {
 	t.Helper()
-	b, err := json.Marshal(r.config)
-	if err == nil {
-		err = os.WriteFile(r.file, b, 0o600)
+	var b strings.Builder
+	fmt.Fprintf(&b, "version: 1\nstate: %s\naddresses: [%s]\ndevices:\n", r.dir, netip.PrefixFrom(r.Probe, 32))
+	for i, e := range r.Ends {
+		fmt.Fprintf(&b, "- {device: %s, private-key: %q, listen: %d, gate: {public-key: %q, allowed: [%s, %s]}}\n", Device(i), e.Key, 51820+i, r.gate[i], r.from[0], r.from[1])
 	}
+	file := filepath.Join(r.dir, "region.yaml")
+	err := os.WriteFile(file, []byte(b.String()), 0o600)
 	exe, err2 := os.Executable()
 	if err != nil || err2 != nil {
 		t.Fatal(err, err2)
 	}
-	r.cmd = netlab.Start(t, r.Name, exe, farCommand, r.file)
+	r.cmd = netlab.Start(t, r.Name, exe, append([]string{farCommand, file}, r.apps...)...)
 	netlab.Until(t, 30*time.Second, r.Name+" listens", func() bool {
-		out, err := netlab.Try(r.Name, "ss", "-Hltn", "sport", "=", ":6000")
+		out, err := netlab.Try(r.Name, "ss", "-Hlun", "sport", "=", ":7007")
 		return err == nil && out != ""
 	})
 }
