@@ -26,6 +26,7 @@ func checkObjects(g *Generation, a *anchors.Anchors, own map[string]string) erro
 	c.tunnels(g.Tunnels)
 	c.preferences(g.Preferences, g.Tunnels)
 	c.bandwidth(g.Bandwidth, g.Tunnels)
+	c.plans(g.Plans)
 	return errors.Join(c.errs...)
 }
 

@@ -376,7 +376,7 @@ func (g *Gate) loosen(ctx context.Context, n *Generation) error {
 	g.shield.Lock()
 	g.shaped = n.Bandwidth
 	g.shield.Unlock()
-	if err := shape(g.anchors, n.Bandwidth); err != nil {
+	if err := errors.Join(shape(g.anchors, n.Bandwidth), tellPlans(g.tunnels, g.anchors, n.Plans)); err != nil {
 		return err
 	}
 	return g.routes(n.Routes)
