@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
 
 	"github.com/sekisho/sekisho/dataplane/bandwidth"
@@ -263,20 +264,44 @@ func (l *Lab) wait(t testing.TB) {
 	})
 }
 
-// OnLine is how many bytes of IP packets have entered a line towards the regions or, down, towards the gate.
+// OnLine is how many bytes of IP packets have passed a line towards the regions or, down, towards the gate.
 func (l *Lab) OnLine(t testing.TB, line int, down bool) uint64 {
 	t.Helper()
 	ns, dev := fmt.Sprintf("near%d", line), "up0"
 	if down {
 		ns, dev = fmt.Sprintf("beyond%d", line), "down0"
 	}
-	var links []struct {
-		Stats struct {
-			TX struct{ Bytes, Packets uint64 }
-		} `json:"stats64"`
+	s := counters(t, ns, dev)[0]
+	return s.TxBytes - 14*s.TxPackets
+}
+
+// Offered is how many bytes of IP packets have come to a line's beginning, whether it had room for them or not.
+func (l *Lab) Offered(t testing.TB, line int, down bool) (sum uint64) {
+	t.Helper()
+	ns, devices := fmt.Sprintf("near%d", line), []string{"in0"}
+	if down {
+		ns, devices = fmt.Sprintf("beyond%d", line), nil
+		for k := range l.c.Regions {
+			devices = append(devices, fmt.Sprintf("r%d", k))
+		}
 	}
-	if err := json.Unmarshal([]byte(netlab.Run(t, ns, "ip", "-s", "-j", "link", "show", "dev", dev)), &links); err != nil || len(links) != 1 {
-		t.Fatalf("counters of %s in %s: %v", dev, ns, err)
+	for _, s := range counters(t, ns, devices...) {
+		sum += s.RxBytes - 14*s.RxPackets
 	}
-	return links[0].Stats.TX.Bytes - 14*links[0].Stats.TX.Packets
+	return sum
+}
+
+func counters(t testing.TB, ns string, devices ...string) (out []*netlink.LinkStatistics) {
+	t.Helper()
+	netlab.Do(t, ns, func() error {
+		for _, d := range devices {
+			link, err := netlink.LinkByName(d)
+			if err != nil {
+				return err
+			}
+			out = append(out, link.Attrs().Statistics)
+		}
+		return nil
+	})
+	return out
 }
