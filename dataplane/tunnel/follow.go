@@ -179,16 +179,25 @@ func (s *Set) SetPlan(region string, hash uint64, text []byte) {
 	s.instruct()
 }
 
-// SetGrant lends an end's root a rate, bit/s, from its next question on; 0: that of its plan.
+// SetGrant lends an end's root a rate, bit/s; 0: that of its plan. The end is told with its next question, which comes at once when
+// the rate is quite another: whoever waits for it shall have it soon.
 func (s *Set) SetGrant(peer string, rate uint64) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, a := range s.askers {
-		if a.peer.ID == peer {
-			a.mu.Lock()
-			a.grant = rate
-			a.mu.Unlock()
-		}
+	i := slices.IndexFunc(s.askers, func(a *asker) bool { return a.peer.ID == peer })
+	var a *asker
+	if i >= 0 {
+		a = s.askers[i]
+	}
+	s.mu.Unlock()
+	if a == nil {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	before := a.grant
+	a.grant = rate
+	if part := before / 16; !a.peer.Plain && a.conn != nil && (rate > before+part || rate+part < before) {
+		a.request(a.class(0), time.Now(), false)
 	}
 }
 

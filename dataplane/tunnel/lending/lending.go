@@ -29,7 +29,7 @@ const (
 	apart = 150 * time.Millisecond
 	// steady is for how long what a region wanted still counts: what comes in gusts is not lent away between them.
 	steady = time.Second
-	// given up is after how long without an answer an end's share is lent to others: its line is dead.
+	// givenUp is after how long without an answer an end's share is lent to others: its line is dead.
 	givenUp = 10 * time.Second
 	// standby is the part of its region's share that an end keeps which does not carry its region now.
 	standby = 64
