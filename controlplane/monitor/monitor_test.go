@@ -263,7 +263,7 @@ func keepMeasured(t *testing.T, m *Monitor, p *puppet) {
 		for _, bytes := range []uint64{0, 3_000_000, 4_900_000, 100_000} {
 			sent, probes = sent+bytes, probes+1
 			at = at.Add(time.Second)
-			tally := measure.Tally{Up: &measure.Counters{Bytes: sent}, Sent: probes, Trips: []time.Duration{4 * time.Millisecond}}
+			tally := measure.Tally{Up: []measure.Counters{{Bytes: sent}}, Sent: probes, Trips: []time.Duration{4 * time.Millisecond}}
 			class := measure.Class{Name: "core", GuaranteeUp: 20e6, GuaranteeDown: 20e6, Tally: tally}
 			p.measured.Take(at, []measure.Reading{{Line: "line-a", Device: "wg0", Whole: tally, Classes: []measure.Class{class}, Ends: []measure.End{{Region: "tokyo", Answered: true}}}})
 		}

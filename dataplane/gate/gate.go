@@ -25,6 +25,7 @@ import (
 	"github.com/sekisho/sekisho/dataplane/place"
 	"github.com/sekisho/sekisho/dataplane/tunnel"
 	"github.com/sekisho/sekisho/dataplane/tunnel/measure"
+	"github.com/sekisho/sekisho/dataplane/tunnel/plan"
 )
 
 // Gate holds the network of one instance, in the process's network namespace.
@@ -45,7 +46,8 @@ type Gate struct {
 	backstop backstop.Options
 	print    backstop.Print   // of the backstop as it was installed; none: it has yet to be
 	shaped   []bandwidth.Tree // queues that may hold packets
-	waiting  bool             // they may hold some that were let in before a zone was cut off
+	told     map[string]plan.Plan
+	waiting  bool // they may hold some that were let in before a zone was cut off
 
 	checking sync.Mutex // one check at a time: it takes the room of a whole generation
 
@@ -374,7 +376,7 @@ func (g *Gate) loosen(ctx context.Context, n *Generation) error {
 	}
 	g.askInClasses(n)
 	g.shield.Lock()
-	g.shaped = n.Bandwidth
+	g.shaped, g.told = n.Bandwidth, n.Plans
 	g.shield.Unlock()
 	if err := errors.Join(shape(g.anchors, n.Bandwidth), tellPlans(g.tunnels, g.anchors, n.Plans)); err != nil {
 		return err

@@ -441,9 +441,9 @@ func (d *dataplane) get(_ context.Context, query string, into any) error {
 
 func (d *dataplane) second(at time.Time) {
 	d.sent += 3_000_000
-	up := measure.Counters{Bytes: d.sent, Packets: d.sent / 1000}
+	up := []measure.Counters{{Bytes: d.sent, Packets: d.sent / 1000}}
 	d.r.Take(at, []measure.Reading{{Line: "line-a", Device: "wg0", RateUp: 100 * mbit, Ends: []measure.End{{Region: "tokyo", Answered: true}},
-		Classes: []measure.Class{{Name: "core", GuaranteeUp: 20 * mbit, Tally: measure.Tally{Up: &up}}}}})
+		Classes: []measure.Class{{Name: "core", GuaranteeUp: 20 * mbit, Tally: measure.Tally{Up: up}}}}})
 }
 
 func TestPullCatchesUp(t *testing.T) {

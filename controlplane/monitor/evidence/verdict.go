@@ -104,7 +104,7 @@ func delivered(s measure.Sample, f, line measure.Flow) float64 {
 
 // offered tells whether the class had at least its guarantee to send: it sent and dropped so much, or its queue stood.
 func offered(s measure.Sample, f measure.Flow) bool {
-	bits := f.Bits()
+	bits := 8 * float64(f.Bytes)
 	if f.Packets > 0 {
 		bits += bits / float64(f.Packets) * float64(f.Drops)
 	} else {

@@ -90,15 +90,6 @@ func silent(state measure.State, whose measure.Silence) func(*measure.Sample, *m
 	return func(s *measure.Sample, _ *measure.Flow) { s.State, s.Silent = state, whose }
 }
 
-// The overhead of each packet belongs to what is delivered: the guarantee is of the line.
-func TestOverheadCounts(t *testing.T) {
-	f := flow(20, 0)
-	f.Bytes, f.Packets, f.Overhead = 1_250_000, 12_500, 100 // 100 bytes each: half of what the line carries is overhead
-	if v, _, share, _ := Judge(measure.Sample{Span: time.Second, Up: f}, measure.Sample{Up: lineFlow(90, 1)}); v != Kept || share != 1000 {
-		t.Errorf("%v, %d", v, share)
-	}
-}
-
 // minutesOf makes minutes of a string: a letter a second, "." a second that nobody looked at, " " a minute that there is none of.
 func minutesOf(worst uint16, text string) (out []Record) {
 	letters := map[byte]Verdict{'.': NotKnown, 'i': Idle, 'k': Kept, 'o': ByOwn, 'l': ByLine, 'f': ByFar, 'u': ByUnknown}

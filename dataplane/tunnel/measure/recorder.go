@@ -2,6 +2,7 @@ package measure
 
 import (
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 )
@@ -11,11 +12,9 @@ type Reading struct {
 	Line, Device string
 	Classes      []Class
 	Ends         []End
-	Whole        Tally // the line's own probes and, where both sides count all packets, its total
-	RateUp       uint64
+	Whole        Tally  // the line's own probes, and the sum of what all classes count
+	RateUp       uint64 // bit/s
 	RateDown     uint64
-	OverheadUp   int
-	OverheadDown int
 }
 
 // Class is one bandwidth class of a line.
@@ -28,23 +27,25 @@ type Class struct {
 
 // Tally is the counters of a class, or of a line.
 type Tally struct {
-	Up, Down   *Counters // nil: nobody counts that direction
-	Sent, Lost uint64    // probes
+	Up, Down   []Counters // of each who counts; nobody counts a direction without any
+	Sent, Lost uint64     // probes
 	Trips      []time.Duration
 }
 
-// Counters of one direction. Arrived is what the other side of the line counted of it.
+// Counters are those of one shaper in one direction, bytes as on the line.
 type Counters struct {
+	Of                    string // whose they are: an end's id, or empty
+	At                    int64  // when they were read, in ns of the clock of who did; 0: at the look itself
 	Bytes, Packets, Drops uint64
 	Backlog               uint64
-	Arrived               *uint64 // bytes; nil: not known
 }
 
 // End is one far end behind the line: did it answer in this second?
 type End struct {
-	Region   string
-	Answered bool
-	Loss     bool // some probes of the second were lost
+	ID, Region string
+	Answered   bool
+	Loss       bool   // some probes of the second were lost
+	Both       *Books // nil: it does not say what it counts
 }
 
 // Memory is how far back samples are kept.
@@ -60,7 +61,8 @@ type Recorder struct {
 	seq    uint64
 	last   time.Time
 	series map[key]*series
-	ring   []Sample // oldest first
+	books  map[key]*compared // by device and end
+	ring   []Sample          // oldest first
 }
 
 type key struct{ device, class string }
@@ -69,8 +71,7 @@ type series struct {
 	was    Tally
 	jitter jitter
 	base   []floor // shortest trips of each minute
-	ways   [2]window
-	tick   int64 // of the last reading
+	tick   int64   // of the last reading
 }
 
 type floor struct {
@@ -87,7 +88,7 @@ func (r *Recorder) Take(now time.Time, lines []Reading) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.series == nil {
-		r.run, r.series = rand.Uint32(), map[key]*series{}
+		r.run, r.series, r.books = rand.Uint32(), map[key]*series{}, map[key]*compared{}
 	}
 	span := now.Sub(r.last)
 	begin := r.last.IsZero() || span > 1500*time.Millisecond
@@ -100,6 +101,7 @@ func (r *Recorder) Take(now time.Time, lines []Reading) {
 		var whole Class
 		whole.Tally = l.Whole
 		state, silent := judge(l, lines)
+		arrivedUp, arrivedDown := r.compare(l, now, tick)
 		for _, c := range append([]Class{whole}, l.Classes...) {
 			k := key{l.Device, c.Name}
 			s := r.series[k]
@@ -109,6 +111,9 @@ func (r *Recorder) Take(now time.Time, lines []Reading) {
 				r.series[k] = s
 			}
 			x := s.sample(c, l, span, tick)
+			if c.Name == "" {
+				x.Up.Arrived, x.Down.Arrived = arrivedUp, arrivedDown
+			}
 			if fresh || begin {
 				continue
 			}
@@ -135,13 +140,19 @@ func (r *Recorder) forget(tick int64) {
 			delete(r.series, k)
 		}
 	}
+	for k, b := range r.books {
+		if b.tick != tick {
+			delete(r.books, k)
+		}
+	}
 }
 
 // sample is what a class did since the last look.
 func (s *series) sample(c Class, l Reading, span time.Duration, tick int64) Sample {
 	var x Sample
-	x.Up = flow(s.was.Up, c.Up, &s.ways[0], c.GuaranteeUp, c.CeilingUp, l.RateUp, l.OverheadUp)
-	x.Down = flow(s.was.Down, c.Down, &s.ways[1], c.GuaranteeDown, c.CeilingDown, l.RateDown, l.OverheadDown)
+	x.Up, x.Down = flow(s.was.Up, c.Up, span), flow(s.was.Down, c.Down, span)
+	x.Up.Guarantee, x.Up.Ceiling, x.Up.Rate = c.GuaranteeUp, c.CeilingUp, l.RateUp
+	x.Down.Guarantee, x.Down.Ceiling, x.Down.Rate = c.GuaranteeDown, c.CeilingDown, l.RateDown
 	for _, t := range c.Trips {
 		s.lower(tick/60, t)
 	}
@@ -157,44 +168,28 @@ func since(was, is uint64) uint64 {
 	return is - was
 }
 
-func flow(was, is *Counters, w *window, guarantee, ceiling, rate uint64, overhead int) Flow {
-	f := Flow{Guarantee: guarantee, Ceiling: ceiling, Rate: rate, Overhead: overhead, Arrived: -1}
-	if is == nil || was == nil {
-		*w = window{}
-		return f
+// flow adds up what grew. A far end's counters come with a probe's answer, some tenths of a second old, so what they grew by is brought
+// from its span to ours; when one of them brings nothing new, the direction is not counted in this second.
+func flow(was, is []Counters, span time.Duration) Flow {
+	f := Flow{Arrived: -1}
+	for _, c := range is {
+		i := slices.IndexFunc(was, func(w Counters) bool { return w.Of == c.Of })
+		if i < 0 {
+			return Flow{Arrived: -1}
+		}
+		w, scale := was[i], 1.0
+		if c.At != 0 {
+			if c.At <= w.At {
+				return Flow{Arrived: -1}
+			}
+			scale = float64(span) / float64(c.At-w.At)
+		}
+		grew := func(was, is uint64) uint64 { return uint64(scale*float64(since(was, is)) + 0.5) }
+		f.Bytes, f.Packets, f.Drops = f.Bytes+grew(w.Bytes, c.Bytes), f.Packets+grew(w.Packets, c.Packets), f.Drops+grew(w.Drops, c.Drops)
+		f.Before, f.Backlog = f.Before+w.Backlog, f.Backlog+c.Backlog
 	}
-	f.Counted = true
-	f.Bytes, f.Packets, f.Drops = since(was.Bytes, is.Bytes), since(was.Packets, is.Packets), since(was.Drops, is.Drops)
-	f.Before, f.Backlog = was.Backlog, is.Backlog
-	if was.Arrived != nil && is.Arrived != nil {
-		f.Arrived = w.add(f.Bytes, since(*was.Arrived, *is.Arrived))
-	} else {
-		*w = window{}
-	}
+	f.Counted = len(is) > 0
 	return f
-}
-
-// window compares both ends over some seconds: their counters are read a probe apart, so that one second alone would show losses
-// and gains that were none.
-type window struct {
-	sent, came [windowSeconds]uint64
-	n          int
-}
-
-const windowSeconds = 8
-
-// add gives the share that arrived; < 0 while the window is not full or too little was sent to tell.
-func (w *window) add(sent, came uint64) float64 {
-	w.sent[w.n%windowSeconds], w.came[w.n%windowSeconds] = sent, came
-	w.n++
-	var s, c uint64
-	for i := range windowSeconds {
-		s, c = s+w.sent[i], c+w.came[i]
-	}
-	if w.n < windowSeconds || s < 100_000 {
-		return -1
-	}
-	return min(1, float64(c)/float64(s))
 }
 
 // lower and floor keep the shortest trip of each of the last 15 minutes: the line when nothing waits.

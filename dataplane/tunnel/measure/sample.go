@@ -28,7 +28,7 @@ type Sample struct {
 	Device string `json:"device"`          // tunnel device
 	Class  string `json:"class,omitempty"` // empty: the line
 
-	Span  time.Duration `json:"span"` // that the counters really grew over, about a second
+	Span  time.Duration `json:"span"` // that the counters grew over, about a second; those of the far end are brought to it
 	Up    Flow          `json:"up"`   // towards the regions
 	Down  Flow          `json:"down"` // from them
 	Probe Probe         `json:"probe"`
@@ -37,30 +37,26 @@ type Sample struct {
 	Silent Silence `json:"silent,omitempty"`
 }
 
-// Flow is one direction of a second. Rates are in bit/s and count what the line carries: inner bytes and Overhead for each packet.
+// Flow is one direction of a second. Bytes are as on the line, with what the tunnel adds to each packet; rates are in bit/s.
 type Flow struct {
 	Counted   bool    `json:"counted"` // somebody counts here; without it, the numbers say nothing
-	Bytes     uint64  `json:"bytes"`   // sent, inner packets
+	Bytes     uint64  `json:"bytes"`   // sent
 	Packets   uint64  `json:"packets"`
 	Drops     uint64  `json:"drops"`   // at the shaper of this direction
 	Backlog   uint64  `json:"backlog"` // bytes that waited there at the end of the second
 	Before    uint64  `json:"before"`  // and at its beginning
 	Guarantee uint64  `json:"guarantee"`
 	Ceiling   uint64  `json:"ceiling"`
-	Rate      uint64  `json:"rate"` // of the line in this direction
-	Overhead  int     `json:"overhead"`
+	Rate      uint64  `json:"rate"`    // of the line in this direction
 	Arrived   float64 `json:"arrived"` // share of what was sent over the last seconds that the other side counted; < 0: not known
 }
 
-// Bits is what the direction carried, as the line counts it.
-func (f Flow) Bits() float64 { return 8 * (float64(f.Bytes) + float64(f.Packets)*float64(f.Overhead)) }
-
-// Delivered is Bits a second.
+// Delivered is the rate over a span, in bit/s.
 func (f Flow) Delivered(span time.Duration) float64 {
 	if span <= 0 {
 		return 0
 	}
-	return f.Bits() / span.Seconds()
+	return 8 * float64(f.Bytes) / span.Seconds()
 }
 
 // Silence is why nobody answered.
