@@ -25,6 +25,7 @@ import (
 	"github.com/sekisho/sekisho/dataplane/socket"
 	"github.com/sekisho/sekisho/dataplane/tunnel"
 	"github.com/sekisho/sekisho/dataplane/tunnel/netlab"
+	"github.com/sekisho/sekisho/dataplane/tunnel/plan"
 )
 
 // A control process that was taken over says what it likes to the real daemon. Each lie changes one thing in an honest
@@ -193,6 +194,7 @@ func (w *town) lies(t *testing.T) []lie {
 		{"class that prefers the internet's port", func(g *gate.Generation) {
 			g.Preferences = []tunnel.Preference{{Class: 1, Devices: []string{g.Tunnels[0].Device, "inw0"}}}
 		}, "no tunnel of this generation"},
+		{"plan for nobody", func(g *gate.Generation) { g.Plans = map[string]plan.Plan{"mn-office": {Region: "mn-office"}} }, "want one with an end"},
 		{"tunnel by another line", func(g *gate.Generation) { g.Tunnels[0].Line = "inw0" }, "line"},
 		{"tunnel on another port number", func(g *gate.Generation) { g.Tunnels[0].Listen = 53 }, "port 53"},
 		{"tunnel on a port's device", func(g *gate.Generation) { g.Tunnels[0].Device = "in0" }, "no tunnel"},

@@ -25,6 +25,7 @@ func checkObjects(g *Generation, a *anchors.Anchors, own map[string]string) erro
 	c.routes(g.Routes)
 	c.tunnels(g.Tunnels)
 	c.preferences(g.Preferences, g.Tunnels)
+	c.plans(g.Plans, g.Tunnels)
 	c.bandwidth(g.Bandwidth, g.Tunnels)
 	c.plans(g.Plans)
 	return errors.Join(c.errs...)

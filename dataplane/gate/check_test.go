@@ -7,8 +7,10 @@ import (
 	"testing"
 
 	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/bandwidth"
 	"github.com/sekisho/sekisho/dataplane/packet"
 	"github.com/sekisho/sekisho/dataplane/tunnel"
+	"github.com/sekisho/sekisho/dataplane/tunnel/plan"
 )
 
 // Two lines: tokyo has an end on each, and its spare one may stand in for osaka; osaka has one on the first.
@@ -58,7 +60,31 @@ func overBothLines(t *testing.T) (*anchors.Anchors, func() Generation) {
 			g.Routes = append(g.Routes, Route{Prefix: a.Tunnels[0].Peers[i].Allowed[0], Port: "wg1"})
 		}
 		g.Preferences = []tunnel.Preference{{Class: 0, Devices: []string{"wg0", "wg1"}}, {Class: 63, Devices: []string{"wg1"}}}
+		p := plan.Plan{Region: "tokyo", Matches: []plan.Match{
+			{From: netip.MustParsePrefix("198.51.100.8/29"), To: netip.MustParsePrefix("198.18.10.0/24"), Proto: 6, Ports: plan.Ports{Lo: 443, Hi: 443}, Class: 1},
+			{From: netip.MustParsePrefix("198.51.100.72/32"), To: netip.MustParsePrefix("0.0.0.0/0"), Class: 1}, // of osaka
+		}}
+		for _, device := range []string{"wg0", "wg1"} {
+			p.Devices = append(p.Devices, plan.Device{Device: device, Rate: 10_000_000, Overhead: 60, Classes: []bandwidth.Class{{ID: 1, Guarantee: 1_000_000, Ceiling: 10_000_000, Default: true}}})
+		}
+		if err := p.Seal(); err != nil {
+			t.Fatal(err)
+		}
+		g.Plans = map[string]plan.Plan{"tokyo": p}
 		return g
+	}
+}
+
+// spoilPlan changes tokyo's plan, which then may be sealed again, and goes under the name that it bears.
+func spoilPlan(spoil func(p *plan.Plan), seal bool) func(g *Generation) {
+	return func(g *Generation) {
+		p := g.Plans["tokyo"]
+		p.Matches = slices.Clone(p.Matches)
+		spoil(&p)
+		if seal && p.Seal() != nil {
+			return
+		}
+		g.Plans = map[string]plan.Plan{p.Region: p}
 	}
 }
 
@@ -107,6 +133,14 @@ func TestEndsAreThoseOfTheAnchors(t *testing.T) {
 		{"a preference for nothing", func(g *Generation) { g.Preferences[1].Devices = nil }, "names no device"},
 		{"two preferences of a class", func(g *Generation) { g.Preferences[1].Class = 0 }, "class 0: given twice"},
 		{"a preference of a class beyond the mark", func(g *Generation) { g.Preferences[1].Class = 64 }, "above 63"},
+		{"a plan of nobody", func(g *Generation) { g.Plans = map[string]plan.Plan{"nara": g.Plans["tokyo"]} }, `plan of "nara"`},
+		{"a plan under another's name", func(g *Generation) { g.Plans = map[string]plan.Plan{"osaka": g.Plans["tokyo"]} }, `it is for region "tokyo"`},
+		{"a plan that was changed", spoilPlan(func(p *plan.Plan) { p.Hash++ }, false), "its hash is"},
+		{"a plan by a device where the region has no end", spoilPlan(func(p *plan.Plan) {
+			p.Region = "osaka"
+			p.Matches = nil
+		}, true), `device "wg1" is no tunnel of this generation with an end of the region`},
+		{"a plan for others' addresses", spoilPlan(func(p *plan.Plan) { p.Matches[0].From = netip.MustParsePrefix("198.18.10.0/24") }, true), "sends from 198.18.10.0/24"},
 		{"a region by a port", func(g *Generation) { g.Routes[0].Port = "mn0" }, `by port "mn0", but segment "tokyo" (my-number) hangs on wg0, wg1`},
 		{"a port's segment by a tunnel", func(g *Generation) { g.Routes[0].Prefix = netip.MustParsePrefix("198.18.10.0/24") }, "hangs on mn0"},
 	} {
@@ -124,6 +158,7 @@ func TestEndsAreThoseOfTheAnchors(t *testing.T) {
 	alone.Tunnels[1].Peers[0].TakesOver = nil
 	g = honest()
 	g.Tunnels[1].Peers[0].TakesOver = nil
+	g.Plans = nil
 	for _, want := range []string{`route 198.51.100.64/26: by port "wg1"`, "tunnel wg1: address 198.51.100.126 is not the gate's"} {
 		if err := checkObjects(&g, &alone, own); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("a region without an end on the line: got %v, want an error with %q", err, want)

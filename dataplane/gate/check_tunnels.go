@@ -2,11 +2,13 @@ package gate
 
 import (
 	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
 
 	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/tunnel"
+	"github.com/sekisho/sekisho/dataplane/tunnel/plan"
 )
 
 func (c *objectCheck) tunnels(specs []tunnel.Spec) {
@@ -133,6 +135,45 @@ func (c *objectCheck) preferences(in []tunnel.Preference, specs []tunnel.Spec) {
 			}
 			if slices.Contains(p.Devices[:i], d) {
 				c.fail("preference of class %d: device %q is given twice", p.Class, d)
+			}
+		}
+	}
+}
+
+// plans tell far ends what is theirs to send: by devices of this generation on which the region has an end, of the region's own
+// addresses and of those that its ends may take over.
+func (c *objectCheck) plans(in map[string]plan.Plan, specs []tunnel.Spec) {
+	for _, region := range slices.Sorted(maps.Keys(in)) {
+		p := in[region]
+		var carried []string
+		on := map[string]bool{}
+		for _, t := range c.a.Tunnels {
+			for _, e := range t.Peers {
+				if e.Segment == region {
+					on[t.Device] = slices.ContainsFunc(specs, func(s tunnel.Spec) bool { return s.Device == t.Device })
+					carried = append(append(carried, region), e.TakesOver...)
+				}
+			}
+		}
+		if p.Region != region || len(carried) == 0 {
+			c.fail("plan of %q: it is for region %q: want one with an end in the anchors, under its own name", region, p.Region)
+			continue
+		}
+		if err := p.Check(); err != nil {
+			c.fail("%w", err)
+			continue
+		}
+		for _, d := range p.Devices {
+			if !on[d.Device] {
+				c.fail("plan of %s: device %q is no tunnel of this generation with an end of the region", region, d.Device)
+			}
+		}
+		for i, m := range p.Matches {
+			if !slices.ContainsFunc(carried, func(id string) bool {
+				s, ok := c.a.Segment(id)
+				return ok && s.Covers(m.From)
+			}) {
+				c.fail("plan of %s: match %d sends from %s, which is not the region's", region, i, m.From)
 			}
 		}
 	}
