@@ -108,7 +108,7 @@ func tunnelRegion(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	if err != nil {
 		return err
 	}
-	b, err := exchange.FarFile(cfg, k, rest[0])
+	b, err := exchange.FarFile(cfg, k, rest[0], exchange.FarState)
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/sekisho/sekisho/controlplane/config"
 	"github.com/sekisho/sekisho/controlplane/config/examples"
+	"github.com/sekisho/sekisho/controlplane/config/exchange"
 	"github.com/sekisho/sekisho/dataplane/place"
 	"github.com/sekisho/sekisho/dataplane/socket"
 )
@@ -61,19 +62,25 @@ func (t *Town) gate(ctx context.Context) error {
 	})
 }
 
-// document is the example configuration with the keys of this town's regions.
+// document is the example configuration on two lines, with the keys of this town's regions.
 func document(keys map[string]wgtypes.Key) ([]byte, error) {
-	doc := examples.Lab
+	doc, err := onTwoLines(examples.Lab)
+	if err != nil {
+		return nil, err
+	}
 	cfg, errs := config.Parse(doc)
 	if err := errs.Err(); err != nil {
 		return nil, fmt.Errorf("example configuration of the lab: %w", err)
 	}
-	for _, r := range cfg.Regions {
+	for i := range cfg.Regions {
+		r := &cfg.Regions[i]
 		key, ok := keys[r.ID]
 		if !ok {
 			return nil, fmt.Errorf("example configuration of the lab: region %s is none of the town's", r.ID)
 		}
-		doc = bytes.ReplaceAll(doc, []byte(r.PublicKey), []byte(key.PublicKey().String()))
+		for _, e := range r.Reached() { // one machine, whatever the line
+			doc = bytes.ReplaceAll(doc, []byte(e.PublicKey), []byte(key.PublicKey().String()))
+		}
 	}
 	return doc, nil
 }
@@ -208,49 +215,46 @@ func (t *Town) regions(ctx context.Context, keys map[string]wgtypes.Key) error {
 	if err := Get(ctx, t.Name.Instance().DataplaneSocket(), "/tunnel-keys", &gateKeys); err != nil {
 		return err
 	}
-	cfg, errs := config.Parse(examples.Lab)
-	if err := errs.Err(); err != nil {
-		return fmt.Errorf("example configuration of the lab: %w", err)
+	doc, err := os.ReadFile(t.Name.ConfigFile())
+	if err != nil {
+		return err
 	}
-	tunnel, line := cfg.Tunnels[0], cfg.Segments[0]
-	for _, s := range cfg.Segments {
-		for _, l := range cfg.Lines {
-			if l.ID == tunnel.Line && s.ID == l.Segment {
-				line = s
-			}
-		}
+	cfg, errs := config.Parse(doc)
+	if err := errs.Err(); err != nil {
+		return fmt.Errorf("configuration of the lab: %w", err)
+	}
+	public, err := exchange.New(exchange.Gate, string(t.Name), gateKeys)
+	if err != nil {
+		return err
 	}
 	for _, r := range regions() {
-		// JSON is YAML; the program reads it as such.
-		file := filepath.Join(t.Name.Instance().Run(), "lab", r.host+".yaml")
-		allowed := []string{r.gate.String() + "/32"}
-		for _, s := range cfg.Segments {
-			if s.Zone.String() == "my-number" && s.Port != "" {
-				for _, p := range s.Prefixes {
-					if p.Addr().Is4() {
-						allowed = append(allowed, p.String())
-					}
-				}
-			}
-		}
-		doc, err := json.Marshal(map[string]any{
-			"device": tunnel.ID, "private-key": keys[r.segment].String(), "listen": 51820,
-			"addresses": []string{r.inner.Addr().String() + "/32"}, "routes": allowed,
-			"gate": map[string]any{"public-key": gateKeys[tunnel.ID],
-				"endpoint": fmt.Sprintf("%s:%d", line.Gate[0], tunnel.Listen), "allowed": allowed},
-		})
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(file, doc, 0o600); err != nil {
-			return err
-		}
-		err = t.Start(ctx, Program{Name: r.host, Host: r.host, Args: []string{filepath.Join(t.bin, "sekisho-dataplane"), "region", "--config", file}})
-		if err != nil {
-			return err
+		if err := t.region(ctx, r, cfg, public, keys[r.segment]); err != nil {
+			return fmt.Errorf("far end %s: %w", r.host, err)
 		}
 	}
 	return nil
+}
+
+// region starts one far end, on a machine with a device for each line.
+func (t *Town) region(ctx context.Context, r region, cfg *config.Config, gate exchange.Keys, key wgtypes.Key) error {
+	dir := filepath.Join(t.Name.Instance().State(), r.host)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	doc, err := exchange.FarFile(cfg, gate, r.segment, dir)
+	if err != nil {
+		return err
+	}
+	for _, x := range gate.Keys {
+		if err := os.WriteFile(filepath.Join(dir, x.Device+".key"), []byte(key.String()+"\n"), 0o600); err != nil {
+			return err
+		}
+	}
+	file := filepath.Join(t.Name.Instance().Run(), "lab", r.host+".yaml")
+	if err := os.WriteFile(file, doc, 0o600); err != nil {
+		return err
+	}
+	return t.Start(ctx, Program{Name: r.host, Host: r.host, Args: []string{filepath.Join(t.bin, "sekisho-dataplane"), "region", "--config", file}})
 }
 
 // Get asks one of the daemons' sockets.

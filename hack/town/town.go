@@ -9,9 +9,11 @@
 package town
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"regexp"
+	"slices"
 
 	"github.com/sekisho/sekisho/controlplane/config"
 	"github.com/sekisho/sekisho/controlplane/config/examples"
@@ -48,8 +50,12 @@ type wire struct {
 	name   string // also the name of its switch's namespace: sw-NAME
 	port   string // device in the gate's namespace; empty: the wire does not touch the gate
 	number byte   // fourth byte of its hosts' MACs
+	dev    string // device of its hosts; empty: eth0, the first of a host of its own
 	hosts  []Host
 }
+
+// device is what the wire's hosts call it.
+func (w wire) device() string { return cmp.Or(w.dev, "eth0") }
 
 // Host is one machine beside the gate.
 type Host struct {
@@ -108,6 +114,11 @@ func wires() []wire {
 			at("region1", "192.0.2.11/24"),
 			at("region2", "192.0.2.12/24"),
 		}},
+		// The same machines on the second line.
+		{name: "wanb", number: 0x63, port: "wan1", dev: "eth1", hosts: []Host{
+			at("region1", "198.18.60.11/24"),
+			at("region2", "198.18.60.12/24"),
+		}},
 		{name: "app1", number: 0x61, hosts: []Host{
 			at("region1-app", "198.51.100.11/26").via("198.51.100.1").serving("--https", "443"),
 		}},
@@ -123,11 +134,18 @@ func wires() []wire {
 	return ws
 }
 
-// Hosts are the machines beside the gate, in the order of the wires.
+// Hosts are the machines beside the gate, in the order of the wires; one that hangs on several has all its addresses, those of
+// eth0 first.
 func Hosts() []Host {
 	var hs []Host
 	for _, w := range wires() {
-		hs = append(hs, w.hosts...)
+		for _, h := range w.hosts {
+			if i := slices.IndexFunc(hs, func(o Host) bool { return o.Name == h.Name }); i >= 0 {
+				hs[i].Addrs = append(hs[i].Addrs, h.Addrs...)
+				continue
+			}
+			hs = append(hs, h)
+		}
 	}
 	return hs
 }

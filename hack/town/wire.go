@@ -31,7 +31,7 @@ func (n Name) lay(w wire) error {
 		}
 	}
 	for i := range w.hosts {
-		ends = append(ends, end{host: &w.hosts[i], ns: n.Netns(w.hosts[i].Name), dev: "eth0"})
+		ends = append(ends, end{host: &w.hosts[i], ns: n.Netns(w.hosts[i].Name), dev: w.device()})
 	}
 	fail := func(err error) error { return fmt.Errorf("lay wire %s: %w", w.name, err) }
 

@@ -141,7 +141,7 @@ func TestFarFile(t *testing.T) {
 		t.Fatal(errs)
 	}
 	gate := keys(t, Gate, "岬町", map[string]string{"wg0": one, "wg1": other})
-	b, err := FarFile(cfg, gate, "osaka")
+	b, err := FarFile(cfg, gate, "osaka", FarState)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,22 +179,22 @@ func TestFarFile(t *testing.T) {
 	if strings.Contains(string(b), "private-key:") {
 		t.Error("there is a private key in it")
 	}
-	tokyo, err := FarFile(cfg, gate, "tokyo-a")
+	tokyo, err := FarFile(cfg, gate, "tokyo-a", FarState)
 	if err != nil || !strings.Contains(string(tokyo), `"203.0.113.0/24"`) || strings.Contains(string(tokyo), "198.18.10.0/24") || !strings.Contains(string(tokyo), "preshared: /var/lib/sekisho-region/wg0.preshared") {
 		t.Errorf("translated towards tokyo: got %v\n%s", err, tokyo)
 	}
 	for id, want := range map[string]string{"kyoto": "no region or end", "prefecture": "of another make", "osaka-c": "did you mean osaka?"} {
-		if _, err := FarFile(cfg, gate, id); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := FarFile(cfg, gate, id, FarState); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want an error with %q", id, err, want)
 		}
 	}
 	usual := cfg.Regions[1].Ends[1].Endpoint
 	cfg.Regions[1].Ends[1].Endpoint = netip.MustParseAddrPort("192.0.2.141:51820")
-	if _, err := FarFile(cfg, gate, "osaka"); err == nil || !strings.Contains(err.Error(), "both to listen at port 51820") {
+	if _, err := FarFile(cfg, gate, "osaka", FarState); err == nil || !strings.Contains(err.Error(), "both to listen at port 51820") {
 		t.Errorf("one port for two devices: got %v", err)
 	}
 	cfg.Regions[1].Ends[1].Endpoint = usual
-	if _, err := FarFile(cfg, keys(t, Gate, "x", map[string]string{"wg0": one}), "osaka"); err == nil || !strings.Contains(err.Error(), "key of tunnel wg1") {
+	if _, err := FarFile(cfg, keys(t, Gate, "x", map[string]string{"wg0": one}), "osaka", FarState); err == nil || !strings.Contains(err.Error(), "key of tunnel wg1") {
 		t.Errorf("without a key: got %v", err)
 	}
 }

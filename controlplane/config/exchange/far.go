@@ -11,13 +11,13 @@ import (
 	"github.com/sekisho/sekisho/controlplane/policy/reading"
 )
 
-// farState is where a far end keeps what it makes itself.
-const farState = "/var/lib/sekisho-region"
+// FarState is where a far end usually keeps what it makes itself.
+const FarState = "/var/lib/sekisho-region"
 
 // FarFile writes the file of a region's far end (dataplane/tunnel/region): all that the gate knows of it. Its private keys are
 // not there: the far end makes them itself, and gives the public ones back. id is a region, or one end of it where the region has
-// several machines.
-func FarFile(cfg *config.Config, gate Keys, id string) ([]byte, error) {
+// several machines; state is the directory there in which it keeps its keys.
+func FarFile(cfg *config.Config, gate Keys, id, state string) ([]byte, error) {
 	r, ends, err := farEnds(cfg, id)
 	if err != nil {
 		return nil, err
@@ -48,19 +48,22 @@ func FarFile(cfg *config.Config, gate Keys, id string) ([]byte, error) {
 		if !outer.IsValid() {
 			return nil, fmt.Errorf("end %s: the gate has no address of its IP version on the line of tunnel %s", e.ID, e.Tunnel)
 		}
-		fmt.Fprintf(&b, "  - device: %s\n    private-key-file: %s/%s.key\n    listen: %d\n", e.Tunnel, farState, e.Tunnel, e.Endpoint.Port())
+		fmt.Fprintf(&b, "  - device: %s\n    private-key-file: %s/%s.key\n    listen: %d\n", e.Tunnel, state, e.Tunnel, e.Endpoint.Port())
 		if t.MTU != 0 {
 			fmt.Fprintf(&b, "    mtu: %d\n", t.MTU)
 		}
 		fmt.Fprintf(&b, "    gate:\n      public-key: %q\n      endpoint: %q\n      allowed: %s\n", gate.Keys[i].PublicKey, netip.AddrPortFrom(outer, t.Listen), list(allowed))
 		if e.Preshared {
-			fmt.Fprintf(&b, "      preshared: %s/%s.preshared # 32 bytes in base64, the same as the gate's for %s\n", farState, e.Tunnel, e.ID)
+			fmt.Fprintf(&b, "      preshared: %s/%s.preshared # 32 bytes in base64, the same as the gate's for %s\n", state, e.Tunnel, e.ID)
 		}
 		if p := e.Probe; p.IsValid() && !slices.Contains(addresses, netip.PrefixFrom(p, p.BitLen()).String()) {
 			addresses = append(addresses, netip.PrefixFrom(p, p.BitLen()).String())
 		}
 	}
 	fmt.Fprintf(&b, "addresses: %s # where the gate's probes are answered\n", list(addresses))
+	if state != FarState {
+		fmt.Fprintf(&b, "state: %q\n", state)
+	}
 	return b.Bytes(), nil
 }
 
