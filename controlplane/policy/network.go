@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 
@@ -178,6 +179,22 @@ func preferences(cfg *config.Config) []tunnel.Preference {
 		out = append(out, tunnel.Preference{Class: uint8(i + 1), Devices: devices})
 	}
 	return out
+}
+
+// translations wants the document and the anchors to name the same NAT: the anchors' is in force whatever the document says.
+func translations(cfg *config.Config, a *anchors.Anchors) error {
+	want := Anchors(cfg).NAT
+	for _, n := range want {
+		if !slices.Contains(a.NAT, n) {
+			return fmt.Errorf("region %q: that %s appears as %s is not in the anchors: root must first add it to the anchors file (`sekisho anchors FILE` prints one)", n.Segment, n.Inside, n.Outside)
+		}
+	}
+	for _, n := range a.NAT {
+		if !slices.Contains(want, n) {
+			return fmt.Errorf("region %q: by the anchors %s appears as %s: add it under nat, or have root take it out of the anchors", n.Segment, n.Inside, n.Outside)
+		}
+	}
+	return nil
 }
 
 func segmentOf(cfg *config.Config, id string) *config.Segment {

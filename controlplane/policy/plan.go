@@ -22,6 +22,8 @@ type plan struct {
 	prefixes map[netip.Prefix]*prefix
 	permits  []permit
 	windows  []packet.Window
+
+	codePoints [packet.CodePoints]uint8 // bandwidth class by DSCP
 }
 
 // segment is a configured segment with its number.
@@ -85,6 +87,11 @@ func newPlan(cfg *config.Config, a *anchors.Anchors) (*plan, error) {
 	p.addHosts(cfg)
 	p.rank()
 	p.addRecords(cfg)
+	for i := range cfg.Classes {
+		for _, d := range cfg.Classes[i].DSCP {
+			p.codePoints[d] = uint8(i + 1)
+		}
+	}
 	return p, nil
 }
 

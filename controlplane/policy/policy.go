@@ -33,6 +33,9 @@ const (
 // apart is for proof.Check to say.
 func Compile(cfg *config.Config, a *anchors.Anchors) (gate.Generation, error) {
 	p, err := newPlan(cfg, a)
+	if err == nil {
+		err = translations(cfg, a)
+	}
 	if err != nil {
 		return gate.Generation{}, fmt.Errorf("compile: %w", err)
 	}

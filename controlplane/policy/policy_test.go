@@ -404,6 +404,16 @@ func TestLinesBecomeTunnels(t *testing.T) {
 	if i < 0 || a.Services[i].Port != 7000 || a.Services[i].Last != 7063 {
 		t.Errorf("got services %+v, want a range of ports for the probes of each class", a.Services)
 	}
+	kept := a.NAT
+	for _, c := range []struct {
+		nat  []anchors.NAT
+		want string
+	}{{nil, "root must first add it"}, {append(slices.Clone(kept), anchors.NAT{Segment: "osaka"}), "add it under nat"}} {
+		a.NAT = c.nat
+		if _, err := Compile(cfg, a); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("with the NAT %v in the anchors: got %v, want an error with %q", c.nat, err, c.want)
+		}
+	}
 	if slices.ContainsFunc(a.Services, func(s anchors.Service) bool { return s.ID == "talk-prefecture" }) {
 		t.Error("the gate may talk to a far end of another make")
 	}

@@ -15,11 +15,11 @@ import (
 
 // tables makes classes, port classes, cells and rules from the plan.
 func (p *plan) tables() (packet.Tables, error) {
-	t := packet.Tables{Windows: p.windows}
+	t := packet.Tables{Windows: p.windows, DSCP: p.codePoints}
 	for _, s := range p.segments {
 		t.Segments = append(t.Segments, packet.Segment{
 			ID: s.number, Name: s.ID, Zone: s.Zone, Port: s.port, VLAN: s.VLAN, Outer: s.Outer, Strict: s.strict, Tunnel: s.Tunnel != "",
-			Multicast: s.Multicast, Routers: s.Advertising, DHCPServers: s.DHCPServers, Limits: limits(s.Limits),
+			Multicast: s.Multicast, Routers: s.Advertising, DHCPServers: s.DHCPServers, TrustDSCP: s.TrustDSCP, Limits: limits(s.Limits),
 		})
 	}
 	c := p.classify()

@@ -45,6 +45,9 @@ func (k *checker) bindings() {
 		places[s.ID] = s
 		if got := segments[s.ID]; got != nil {
 			k.bounds(s, got.Limits)
+			if got.TrustDSCP != s.TrustDSCP {
+				k.fault(Fault{What: fmt.Sprintf("segment %q: trust in its stations' code points is %t in the tables and %t in the configuration", s.ID, got.TrustDSCP, s.TrustDSCP)})
+			}
 		}
 	}
 	for i := range k.t.Prefixes {
@@ -57,6 +60,21 @@ func (k *checker) bindings() {
 		}
 		if p.MAC != mac {
 			k.fault(Fault{What: fmt.Sprintf("prefix %s is bound to MAC %q in the tables and to %q in the configuration", p.Prefix, p.MAC, mac)})
+		}
+	}
+}
+
+// codePoints: one value names the class that the document gives it, and no other names any.
+func (k *checker) codePoints() {
+	var want [packet.CodePoints]uint8
+	for i, c := range k.d.Config.Classes {
+		for _, d := range c.DSCP {
+			want[d] = uint8(i + 1)
+		}
+	}
+	for d, class := range k.t.DSCP {
+		if class != want[d] {
+			k.fault(Fault{What: fmt.Sprintf("DSCP %d stands for bandwidth class %d in the tables and for %d in the configuration", d, class, want[d])})
 		}
 	}
 }

@@ -38,6 +38,29 @@ func TestClassesOfServices(t *testing.T) {
 	}
 }
 
+// What stations may say of their packets' class is the document's word, value by value and segment by segment.
+func TestTrustedMarksAreTheDocuments(t *testing.T) {
+	cfg := example(t, "lines")
+	tables, _ := compiled(t, cfg)
+	if tables.DSCP[46] != 1 || tables.DSCP[34] != 1 || tables.DSCP[8] != 3 || tables.DSCP[0] != 0 || !tables.Segments[0].TrustDSCP || tables.Segments[1].TrustDSCP {
+		t.Errorf("got code points %v, segments %+v", tables.DSCP, tables.Segments[:2])
+	}
+	for want, change := range map[string]func(*packet.Tables){
+		"DSCP 46 stands for bandwidth class 3 in the tables and for 1": func(t *packet.Tables) { t.DSCP[46] = 3 },
+		"DSCP 8 stands for bandwidth class 0 in the tables and for 3":  func(t *packet.Tables) { t.DSCP[8] = 0 },
+		"DSCP 12 stands for bandwidth class 1 in the tables and for 0": func(t *packet.Tables) { t.DSCP[12] = 1 },
+		`segment "lg-office": trust`:                                   func(t *packet.Tables) { t.Segments[1].TrustDSCP = true },
+		`segment "mn-office": trust`:                                   func(t *packet.Tables) { t.Segments[0].TrustDSCP = false },
+	} {
+		tables, a := compiled(t, cfg)
+		change(tables)
+		faults := equal.Check(cfg, a, tables)
+		if !slices.ContainsFunc(faults, func(f equal.Fault) bool { return strings.Contains(f.What, want) }) {
+			t.Errorf("got %v, want a fault with %q", faults, want)
+		}
+	}
+}
+
 // each visits the cells whose rule names a record first.
 func each(t *packet.Tables, record string, f func(*packet.Cell)) {
 	for i := range t.Cells {

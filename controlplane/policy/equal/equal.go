@@ -118,6 +118,7 @@ func Compare(d *reading.Document, a *anchors.Anchors, t *packet.Tables) []Fault 
 	k.cut()
 	k.places()
 	k.bindings()
+	k.codePoints()
 	k.portClasses()
 	k.rules()
 	k.index()
