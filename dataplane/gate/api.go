@@ -45,6 +45,7 @@ func (g *Gate) Handler() http.Handler {
 	mux.HandleFunc("POST /isolation/collected", g.postCollected)
 	mux.HandleFunc("GET /status", g.getStatus)
 	mux.HandleFunc("GET /measures", g.getMeasures)
+	mux.HandleFunc("GET /diagnose", g.getDiagnose)
 	mux.HandleFunc("GET /counters", func(w http.ResponseWriter, r *http.Request) {
 		c, err := g.core.Counters()
 		reply(w, c, err)

@@ -54,6 +54,8 @@ type Gate struct {
 	steering sync.Mutex // for a moment only: a line that is cut does not wait for a generation
 	routed   []Route    // what was asked for last, to be put where the ways are
 
+	looking sync.Mutex // one diagnosis at a time
+
 	mu      sync.Mutex  // one change at a time
 	current *Generation // in force; nil before the first
 	digest  string      // of current

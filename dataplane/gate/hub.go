@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -14,6 +15,7 @@ import (
 type hub struct {
 	mu      sync.Mutex
 	readers map[chan packet.Event]bool
+	claims  map[netip.Addr]claim
 }
 
 func newHub() *hub { return &hub{readers: map[chan packet.Event]bool{}} }
@@ -44,6 +46,7 @@ func (h *hub) run(ctx context.Context, core *packet.Core, log *slog.Logger) {
 		said := map[string]time.Time{}
 		for e := range events {
 			tell(log, said, e)
+			h.note(e)
 			h.spread(e)
 		}
 	}

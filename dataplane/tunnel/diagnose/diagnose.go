@@ -56,7 +56,8 @@ type Subject struct {
 	Embedded bool // its engine is a program of its own
 	Owner    int  // user id whose the tunnel's outer packets are; 0 = root's or the kernel's
 	Addrs    []netip.Addr
-	LineMTU  int // bytes that the line should carry, outer headers included; 0 = what its port is set to
+	Claimed  func(netip.Addr) (mac string, ok bool) // somebody else has lately used this address on the line; nil: nobody can tell
+	LineMTU  int                                    // bytes that the line should carry, outer headers included; 0 = what its port is set to
 
 	Endpoint netip.AddrPort
 	Allowed  []netip.Prefix

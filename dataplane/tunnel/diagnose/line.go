@@ -60,6 +60,11 @@ func (l *look) address(ctx context.Context) finding {
 		return found("address.gone", strings.Join(missing, " "), l.Line)
 	}
 	for _, a := range l.Addrs {
+		if l.Claimed != nil {
+			if by, ok := l.Claimed(a); ok {
+				return found("address.twice", a.String(), by)
+			}
+		}
 		other, err := claimed(ctx, l.device, a)
 		if err != nil {
 			return found(codeError, err.Error())

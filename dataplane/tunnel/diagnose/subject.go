@@ -25,7 +25,7 @@ func Subjects(t Tunnels) []Subject {
 			if s.Region == "" {
 				s.Region = p.ID
 			}
-			i := slices.IndexFunc(status, func(st tunnel.Status) bool { return st.Device == spec.Device && st.Region == p.ID })
+			i := slices.IndexFunc(status, func(st tunnel.Status) bool { return st.Peer == p.ID })
 			if i >= 0 {
 				st := status[i]
 				s.Tunnel = Tunnel{Handshake: st.Handshake, Answered: st.Up, RTT: st.RTT, Loss: st.Loss}

@@ -281,7 +281,7 @@ func (l *look) application(ctx context.Context) finding {
 		switch {
 		case f.In > 0 && (good == nil || f.Idle < good.Idle):
 			good = f
-		case f.In == 0 && f.Out >= unansweredPackets && (mute == nil || f.Idle < mute.Idle):
+		case f.In == 0 && f.Proto == "tcp" && f.Out >= unansweredPackets && (mute == nil || f.Idle < mute.Idle):
 			mute = f
 		}
 	}
@@ -294,5 +294,6 @@ func (l *look) application(ctx context.Context) finding {
 	return found("application.unused")
 }
 
-// unansweredPackets is how many packets must have met with silence: TCP's first one is sent again after a second.
+// unansweredPackets is how many packets of TCP must have met with silence: the first one is sent again after a second. Of UDP
+// nobody knows whether it wants an answer.
 const unansweredPackets = 2

@@ -34,7 +34,15 @@ func claimed(ctx context.Context, d netlink.Link, a netip.Addr) (net.HardwareAdd
 	all := here
 	all.Halen = 6
 	copy(all.Addr[:], []byte{255, 255, 255, 255, 255, 255})
-	err = errors.Join(unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv), unix.Bind(fd, &here), unix.Sendto(fd, arpProbe(own, a), 0, &all))
+	err = errors.Join(unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv), unix.Bind(fd, &here))
+	if err != nil {
+		return nil, err
+	}
+	err = unix.Sendto(fd, arp(own, netip.IPv4Unspecified(), a), 0, &all)
+	if errors.Is(err, unix.ENOBUFS) {
+		// The packet core lets the gate speak in its own name only. Then the address is announced, which others defend theirs against.
+		err = unix.Sendto(fd, arp(own, a, a), 0, &all)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -58,14 +66,16 @@ func claimed(ctx context.Context, d netlink.Link, a netip.Addr) (net.HardwareAdd
 	return nil, nil
 }
 
-func arpProbe(own net.HardwareAddr, a netip.Addr) []byte {
+// arp asks, in the name of an address, who has another.
+func arp(own net.HardwareAddr, sender, target netip.Addr) []byte {
 	b := make([]byte, 28)
 	binary.BigEndian.PutUint16(b[0:], 1) // Ethernet
 	binary.BigEndian.PutUint16(b[2:], unix.ETH_P_IP)
 	b[4], b[5] = 6, 4
 	binary.BigEndian.PutUint16(b[6:], 1) // request
 	copy(b[8:], own)
-	copy(b[24:], a.AsSlice())
+	copy(b[14:], sender.AsSlice())
+	copy(b[24:], target.AsSlice())
 	return b
 }
 
