@@ -196,7 +196,7 @@ func (s *Set) SetGrant(peer string, rate uint64) {
 	defer a.mu.Unlock()
 	before := a.grant
 	a.grant = rate
-	if part := before / 16; !a.peer.Plain && a.conn != nil && (rate > before+part || rate+part < before) {
+	if part := before / 16; !a.peer.Plain && a.fd >= 0 && (rate > before+part || rate+part < before) {
 		a.request(a.class(0), time.Now(), false)
 	}
 }
