@@ -526,14 +526,8 @@ func (g *Gate) settle(ctx context.Context) error {
 	if !portalsStand(g.instance, g.anchors) {
 		errs = append(errs, makePortals(g.instance, g.anchors))
 	}
-	changed := false
-	for _, t := range g.anchors.Tunnels {
-		if l, err := netlink.LinkByName(t.Device); err != nil || g.indexes[t.Device] != l.Attrs().Index {
-			_, err := g.tunnels.Prepare(t.Device)
-			errs = append(errs, err)
-			changed = true
-		}
-	}
+	changed, err := g.remakeTunnels()
+	errs = append(errs, err)
 	status, err := g.core.Rescan(ctx)
 	errs = append(errs, err)
 	if err := g.settleBackstop(); err != nil {
@@ -552,6 +546,17 @@ func (g *Gate) settle(ctx context.Context) error {
 		g.indexes[p.Name] = p.Index
 	}
 	return errors.Join(errs...)
+}
+
+// remakeTunnels makes devices that are missing, and tells whether one is another than before.
+func (g *Gate) remakeTunnels() (changed bool, err error) {
+	for _, t := range g.anchors.Tunnels {
+		if l, look := netlink.LinkByName(t.Device); look != nil || g.indexes[t.Device] != l.Attrs().Index {
+			_, failed := g.tunnels.Prepare(t.Device)
+			changed, err = true, errors.Join(err, failed)
+		}
+	}
+	return changed, err
 }
 
 // Close lets go of everything and changes nothing: programs, rules, routes and engines go on.

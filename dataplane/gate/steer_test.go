@@ -12,11 +12,12 @@ import (
 
 	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/tunnel"
+	"github.com/sekisho/sekisho/dataplane/tunnel/linelab"
 	"github.com/sekisho/sekisho/dataplane/tunnel/netlab"
 	"github.com/sekisho/sekisho/dataplane/tunnel/ways"
 )
 
-func TestMain(m *testing.M) { os.Exit(netlab.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(linelab.Main(m)) }
 
 // newSteered is a gate with two tunnel devices to the region tokyo and routes beneath, as far as routes need one.
 func newSteered(t *testing.T) (*Gate, []Route) {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 	"golang.zx2c4.com/wireguard/conn"
@@ -224,12 +225,61 @@ func peerCred(c net.Conn) (*unix.Ucred, error) {
 	return cred, errors.Join(err, inner)
 }
 
-// logTo lets errors through; the engine's own verbose lines name keys and addresses of every handshake.
+// logTo lets errors through, a few at a time: a line that is gone is an error of every packet. The engine's own verbose lines name
+// keys and addresses of every handshake.
 func logTo(w io.Writer, name string) *device.Logger {
+	l := &sparing{now: time.Now}
 	return &device.Logger{
 		Verbosef: device.DiscardLogf,
 		Errorf: func(format string, args ...any) {
-			fmt.Fprintf(w, "wireguard "+name+": "+format+"\n", args...)
+			if passedOver, ok := l.admit(); ok {
+				format += ifAny(passedOver, " (and %d more errors before)")
+				fmt.Fprintf(w, "wireguard "+name+": "+format+"\n", args...)
+			}
 		},
 	}
+}
+
+func ifAny(n int, format string) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(format, n)
+}
+
+// sparing admits a few lines at once, and then one in a while.
+type sparing struct {
+	now func() time.Time
+
+	mu     sync.Mutex
+	credit int
+	last   time.Time
+	passed int
+}
+
+const (
+	linesAtOnce = 5
+	lineEvery   = 10 * time.Second
+)
+
+func (l *sparing) admit() (passedOver int, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	if l.last.IsZero() || now.Sub(l.last) >= linesAtOnce*lineEvery {
+		l.credit, l.last = linesAtOnce, now
+	}
+	for ; l.credit < linesAtOnce && now.Sub(l.last) >= lineEvery; l.last = l.last.Add(lineEvery) {
+		l.credit++
+	}
+	if l.credit == 0 {
+		l.passed++
+		return 0, false
+	}
+	if l.credit == linesAtOnce {
+		l.last = now
+	}
+	l.credit--
+	passedOver, l.passed = l.passed, 0
+	return passedOver, true
 }

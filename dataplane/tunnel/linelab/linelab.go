@@ -80,17 +80,29 @@ func New(t testing.TB, gate [2]string) *Lab {
 			}
 			base := 16*i + int(r.Gate.As4()[3]&64)
 			join(t, carrier, r.Name, fmt.Sprintf("203.0.113.%d/30", base+1), r.Name, fmt.Sprintf("eth%d", i), fmt.Sprintf("203.0.113.%d/30", base+2))
-			netlab.Run(t, "", "ip", "route", "replace", fmt.Sprintf("203.0.113.%d/30", base), "via", fmt.Sprintf("192.0.2.%d", 16*i+2), "dev", Line(i))
 			netlab.Run(t, r.Name, "ip", "route", "add", fmt.Sprintf("192.0.2.%d/30", 16*i), "via", fmt.Sprintf("203.0.113.%d", base+1))
 		}
 		netlab.Run(t, carrier, "nft", "add table ip cut; add chain ip cut forward { type filter hook forward priority 0; }")
 	}
-	// What leaves in clear leaves here.
-	netlab.Run(t, "", "ip", "route", "replace", "default", "via", "192.0.2.2", "dev", Line(0))
+	l.Connect()
 	for _, r := range []*Region{l.Tokyo, l.Osaka} {
 		r.start(t)
 	}
 	return l
+}
+
+// Connect gives the gate its routes to the regions' endpoints, and a default route by the first line: what leaves in clear leaves
+// there. To be called again after a port was down.
+func (l *Lab) Connect() {
+	l.t.Helper()
+	for i := range 2 {
+		via := fmt.Sprintf("192.0.2.%d", 16*i+2)
+		for _, r := range []*Region{l.Tokyo, l.Osaka} {
+			net := netip.PrefixFrom(r.Ends[i].Endpoint.Addr(), 30).Masked()
+			netlab.Run(l.t, "", "ip", "route", "replace", net.String(), "via", via, "dev", Line(i))
+		}
+	}
+	netlab.Run(l.t, "", "ip", "route", "replace", "default", "via", "192.0.2.2", "dev", Line(0))
 }
 
 func join(t testing.TB, ns1, dev1, addr1, ns2, dev2, addr2 string) {
