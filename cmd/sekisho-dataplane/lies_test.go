@@ -194,7 +194,7 @@ func (w *town) lies(t *testing.T) []lie {
 		{"class that prefers the internet's port", func(g *gate.Generation) {
 			g.Preferences = []tunnel.Preference{{Class: 1, Devices: []string{g.Tunnels[0].Device, "inw0"}}}
 		}, "no tunnel of this generation"},
-		{"plan for nobody", func(g *gate.Generation) { g.Plans = map[string]plan.Plan{"mn-office": {Region: "mn-office"}} }, "want one with an end"},
+		{"plan for nobody", func(g *gate.Generation) { g.Plans = map[string]plan.Plan{"mn-office": {Region: "mn-office"}} }, "no region of the anchors"},
 		{"tunnel by another line", func(g *gate.Generation) { g.Tunnels[0].Line = "inw0" }, "line"},
 		{"tunnel on another port number", func(g *gate.Generation) { g.Tunnels[0].Listen = 53 }, "port 53"},
 		{"tunnel on a port's device", func(g *gate.Generation) { g.Tunnels[0].Device = "in0" }, "no tunnel"},

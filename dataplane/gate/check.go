@@ -25,9 +25,9 @@ func checkObjects(g *Generation, a *anchors.Anchors, own map[string]string) erro
 	c.routes(g.Routes)
 	c.tunnels(g.Tunnels)
 	c.preferences(g.Preferences, g.Tunnels)
-	c.plans(g.Plans, g.Tunnels)
 	c.bandwidth(g.Bandwidth, g.Tunnels)
 	c.plans(g.Plans)
+	c.planned(g.Plans, g.Tunnels)
 	return errors.Join(c.errs...)
 }
 

@@ -133,8 +133,8 @@ func TestEndsAreThoseOfTheAnchors(t *testing.T) {
 		{"a preference for nothing", func(g *Generation) { g.Preferences[1].Devices = nil }, "names no device"},
 		{"two preferences of a class", func(g *Generation) { g.Preferences[1].Class = 0 }, "class 0: given twice"},
 		{"a preference of a class beyond the mark", func(g *Generation) { g.Preferences[1].Class = 64 }, "above 63"},
-		{"a plan of nobody", func(g *Generation) { g.Plans = map[string]plan.Plan{"nara": g.Plans["tokyo"]} }, `plan of "nara"`},
-		{"a plan under another's name", func(g *Generation) { g.Plans = map[string]plan.Plan{"osaka": g.Plans["tokyo"]} }, `it is for region "tokyo"`},
+		{"a plan of nobody", func(g *Generation) { g.Plans = map[string]plan.Plan{"nara": g.Plans["tokyo"]} }, "nara\": no region of the anchors"},
+		{"a plan under another's name", func(g *Generation) { g.Plans = map[string]plan.Plan{"osaka": g.Plans["tokyo"]} }, "it is that of region"},
 		{"a plan that was changed", spoilPlan(func(p *plan.Plan) { p.Hash++ }, false), "its hash is"},
 		{"a plan by a device where the region has no end", spoilPlan(func(p *plan.Plan) {
 			p.Region = "osaka"
