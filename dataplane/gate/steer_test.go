@@ -1,6 +1,8 @@
 package gate
 
 import (
+	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -14,10 +16,18 @@ import (
 	"github.com/sekisho/sekisho/dataplane/tunnel"
 	"github.com/sekisho/sekisho/dataplane/tunnel/linelab"
 	"github.com/sekisho/sekisho/dataplane/tunnel/netlab"
+	"github.com/sekisho/sekisho/dataplane/tunnel/region"
 	"github.com/sekisho/sekisho/dataplane/tunnel/ways"
 )
 
-func TestMain(m *testing.M) { os.Exit(linelab.Main(m)) }
+// The test binary is also the engine process and far ends' program.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[1] == "region" {
+		fmt.Fprintln(os.Stderr, region.Run(context.Background(), os.Args[2], region.Options{}))
+		os.Exit(1)
+	}
+	os.Exit(linelab.Main(m))
+}
 
 // newSteered is a gate with two tunnel devices to the region tokyo and routes beneath, as far as routes need one.
 func newSteered(t *testing.T) (*Gate, []Route) {
