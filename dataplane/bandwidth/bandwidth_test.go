@@ -507,7 +507,7 @@ func send(t *testing.T, ctx context.Context, wg *sync.WaitGroup, class uint8, po
 		b := make([]byte, size)
 		start, sent := time.Now(), 0.0
 		for ctx.Err() == nil {
-			for sent < time.Since(start).Seconds()*rate {
+			for ctx.Err() == nil && sent < time.Since(start).Seconds()*rate { // a slow machine never catches up
 				_, _ = c.Write(b) // a full queue drops: that is the flood
 				sent += float64(size+28+overhead) * 8
 			}

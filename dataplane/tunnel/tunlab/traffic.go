@@ -133,7 +133,7 @@ func (l *Lab) Send(t testing.TB, ctx context.Context, wg *sync.WaitGroup, f Flow
 			cost := float64(OnWire(f.Size)) * 8
 			start, sent := time.Now(), 0.0
 			for ctx.Err() == nil {
-				for due := time.Since(start).Seconds() * f.Rate; sent < due; sent += cost {
+				for due := time.Since(start).Seconds() * f.Rate; sent < due && ctx.Err() == nil; sent += cost {
 					_, _ = c.WriteTo(b, &to) // a full queue drops: that is the flood
 				}
 				time.Sleep(time.Millisecond)
