@@ -24,6 +24,7 @@ import (
 	"github.com/sekisho/sekisho/dataplane/packet/witness"
 	"github.com/sekisho/sekisho/dataplane/place"
 	"github.com/sekisho/sekisho/dataplane/tunnel"
+	"github.com/sekisho/sekisho/dataplane/tunnel/lending"
 	"github.com/sekisho/sekisho/dataplane/tunnel/measure"
 	"github.com/sekisho/sekisho/dataplane/tunnel/plan"
 )
@@ -34,6 +35,7 @@ type Gate struct {
 	anchors  *anchors.Anchors
 	core     *packet.Core
 	tunnels  *tunnel.Set
+	promises *promises
 	own      map[string]string // its public keys, by tunnel device
 	meter    bandwidth.Meter
 	measured measure.Recorder
@@ -124,6 +126,7 @@ func (g *Gate) open(ctx context.Context, text []byte) error {
 	o := tunnelOptions(g.instance, g.log)
 	o.Moved = g.moved
 	g.tunnels = tunnel.New(o)
+	g.promises = &promises{anchors: g.anchors, tunnels: g.tunnels, lender: lending.New(g.tunnels), log: g.log, inForce: g.setInForce}
 	if err := apply(stackSettings); err != nil {
 		return err
 	}
@@ -377,10 +380,7 @@ func (g *Gate) loosen(ctx context.Context, n *Generation) error {
 		return err
 	}
 	g.askInClasses(n)
-	g.shield.Lock()
-	g.shaped, g.told = n.Bandwidth, n.Plans
-	g.shield.Unlock()
-	if err := errors.Join(shape(g.anchors, n.Bandwidth), tellPlans(g.tunnels, g.anchors, n.Plans)); err != nil {
+	if err := g.promises.set(n.Bandwidth, n.Plans); err != nil {
 		return err
 	}
 	return g.routes(n.Routes)
@@ -402,6 +402,13 @@ func (g *Gate) askInClasses(n *Generation) {
 		}
 		g.tunnels.Classes(s.Device, ids)
 	}
+}
+
+// setInForce tells whose queues may hold packets from now on, and what far ends are told.
+func (g *Gate) setInForce(trees []bandwidth.Tree, plans map[string]plan.Plan) {
+	g.shield.Lock()
+	defer g.shield.Unlock()
+	g.shaped, g.told = trees, plans
 }
 
 // shape makes every tunnel device carry its plan; one without a plan is not shaped.
@@ -481,6 +488,7 @@ func (g *Gate) Run(ctx context.Context) {
 	go g.events.run(ctx, g.core, g.log)
 	go g.keepIsolation(ctx)
 	go g.keepMeasures(ctx)
+	go g.promises.watch(ctx)
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	changed := changes(ctx, g.log)

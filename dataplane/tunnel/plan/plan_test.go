@@ -236,3 +236,32 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+func TestDegradedPlanMovesGuarantees(t *testing.T) {
+	p := example()
+	second := p.Devices[0]
+	second.Device = "wg1"
+	second.Classes = append([]bandwidth.Class{}, second.Classes...)
+	second.Classes[0].Guarantee, second.Classes[0].Order = 2*mbit, 1
+	p.Devices = append(p.Devices, second)
+	if err := p.Seal(); err != nil {
+		t.Fatal(err)
+	}
+	before := p.Hash
+	if q, err := p.Degraded(nil); err != nil || q.Hash != before {
+		t.Errorf("nothing is down: plan %x, %v", q.Hash, err)
+	}
+	q, err := p.Degraded([]string{"wg0"})
+	if err != nil || q.Hash == before || q.Check() != nil {
+		t.Fatalf("wg0 is down: %v, %v", err, q.Check())
+	}
+	if got := q.Devices[1].Classes[0].Guarantee; got != 10*mbit {
+		t.Errorf("core is promised %d bit/s on the line that is left, want the 10 Mbit/s of its own line", got)
+	}
+	if !reflect.DeepEqual(q.Devices[0], p.Devices[0]) || p.Devices[1].Classes[0].Guarantee != 2*mbit || p.Hash != before {
+		t.Error("the device that is down or the plan itself was changed")
+	}
+	if q, err := p.Degraded([]string{"wg0", "wg1"}); err != nil || q.Hash != before {
+		t.Errorf("everything is down: plan %x, %v; want it unchanged for what comes back first", q.Hash, err)
+	}
+}
