@@ -29,6 +29,7 @@ func commands() []command {
 		{"run", "run --name NAME                guard the ports of this network namespace", runGate},
 		{tunnel.ChildCommand, "wireguard                      (started by run) one WireGuard device, without rights", runChild},
 		{"region", "region --config FILE           the far end of a gate's tunnels; region key, region check, region --unit", runRegion},
+		{"preshared", "preshared --name NAME export|import PEER   a peer's pre-shared key, to standard output or from standard input", runPreshared},
 		{"remove", "remove --name NAME             detach, unpin and delete everything that run made", runRemove},
 	}
 }

@@ -23,6 +23,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Looks at an engine: soon after it was taken on, when its first handshake is over, and then again and again.
+const (
+	firstLook = 200 * time.Millisecond
+	nextLook  = time.Second
+)
+
 // answerTime bounds one question to the engine; one that is silent for longer is ended and replaced.
 const answerTime = 5 * time.Second
 
@@ -93,7 +99,7 @@ func (e *embedded) supervise(ctx context.Context) {
 
 // watch returns when the engine has ended or does not answer.
 func (e *embedded) watch(ctx context.Context, l *link) error {
-	tick := time.NewTicker(2 * time.Second)
+	tick := time.NewTimer(firstLook)
 	defer tick.Stop()
 	for {
 		select {
@@ -102,6 +108,7 @@ func (e *embedded) watch(ctx context.Context, l *link) error {
 		case <-l.gone:
 			return errors.New("engine process ended")
 		case <-tick.C:
+			tick.Reset(nextLook)
 			a, err := l.ask(request{Op: "get"})
 			if err != nil {
 				return err

@@ -89,7 +89,7 @@ type planText struct {
 type engine interface {
 	configure(setup) error
 	state() (engineState, error) // asks
-	known() (engineState, error) // as of a few seconds ago at most
+	known() (engineState, error) // as of about a second ago; asks nobody who may hang
 }
 
 // New makes an empty set.
