@@ -22,7 +22,7 @@ func dataplaneOf(name string) dataplane {
 	return dataplane{place.Instance(name).DataplaneSocket()}
 }
 
-// ask begins a request; the caller closes the body. An answer other than 200 is the error that the daemon gave.
+// ask begins a request; the caller closes the body. An answer other than 200 or 202 is the error that the daemon gave.
 func (d dataplane) ask(ctx context.Context, path string, q url.Values) (*http.Response, error) {
 	return d.call(ctx, http.MethodGet, path, q)
 }
@@ -45,7 +45,7 @@ func (d dataplane) call(ctx context.Context, method, path string, q url.Values) 
 	if err != nil {
 		return nil, fmt.Errorf("ask the dataplane: %w; does sekisho-dataplane run, and are you root?", err)
 	}
-	if resp.StatusCode == http.StatusOK {
+	if resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusAccepted {
 		return resp, nil
 	}
 	defer resp.Body.Close()

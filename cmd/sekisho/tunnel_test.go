@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -102,5 +104,20 @@ func TestTunnelStatusIsPrinted(t *testing.T) {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("%q is not shown:\n%s", want, b.String())
 		}
+	}
+}
+
+// A new key takes time to be agreed on: the dataplane accepts the wish, and that is no failure.
+func TestRotateTakesAnAcceptedWish(t *testing.T) {
+	var asked string
+	d := puppet(t, map[string]any{"/tunnel-keys/rotate": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = r.Method + " " + r.URL.Query().Get("peer")
+		w.WriteHeader(http.StatusAccepted)
+	})})
+	if err := d.post(t.Context(), "/tunnel-keys/rotate", url.Values{"peer": {"tokyo-a"}}); err != nil || asked != "POST tokyo-a" {
+		t.Errorf("got %v, asked %q", err, asked)
+	}
+	if err := d.post(t.Context(), "/elsewhere", nil); err == nil || !strings.Contains(err.Error(), "no such thing") {
+		t.Errorf("got %v, want what the dataplane says", err)
 	}
 }

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Usable is the part of a line that its classes share: what is left is for the padding of the cipher, which no fixed overhead
-// counts, so that the queue stays here and not at the carrier. In hundredths.
+// Usable is the part of a line that its classes may be promised, in hundredths: the shaper stays a little below the line, so that
+// the queue is here and not at the carrier, and what the tunnel says for itself needs room.
 const Usable = 97
 
 // Admission is what a line promises in one direction, held against what it carries. Downwards each region has its part of the

@@ -54,7 +54,7 @@ func TestExportComesBack(t *testing.T) {
 		}
 		return b
 	}
-	for example, doc := range map[string][]byte{"lab": examples.Lab, "town": read("town.yaml"), "city": read("city.yaml")} {
+	for example, doc := range map[string][]byte{"lab": examples.Lab, "town": read("town.yaml"), "city": read("city.yaml"), "lines": examples.Lines} {
 		if example == "city" && testing.Short() {
 			continue
 		}
