@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/sekisho/sekisho/controlplane/monitor/report"
@@ -14,6 +15,10 @@ func (a *admin) report(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	m, err := a.eye.Evidence().Month(r.URL.Query().Get("line"), month)
+	if errors.Is(err, report.ErrNone) {
+		answer(w, http.StatusNotFound, refusal{Error: err.Error()})
+		return
+	}
 	if err != nil {
 		fail(w, err)
 		return

@@ -2,10 +2,7 @@ package evidence
 
 import (
 	"bytes"
-	"context"
-	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -13,9 +10,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
 
 	"github.com/sekisho/sekisho/dataplane/tunnel/measure"
 )
@@ -328,179 +322,5 @@ func TestClassesComeAndGo(t *testing.T) {
 	})
 	if len(files) != 3 || !strings.HasPrefix(files[0], filepath.Join(dir, "a", "b")+"/l...") {
 		t.Errorf("files of a class with a hostile name: %v", files)
-	}
-}
-
-// TestRecordsSurviveTheirSlot: what is written is read, for any record of each tier.
-func TestRecordsSurviveTheirSlot(t *testing.T) {
-	f, err := os.Create(filepath.Join(t.TempDir(), "ring"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	rapid.Check(t, func(t *rapid.T) {
-		tier := rapid.SampledFrom([]Tier{Seconds, Minutes, Hours}).Draw(t, "tier")
-		n := func(max uint64) uint64 { return rapid.Uint64Max(max).Draw(t, "n") }
-		way := func() (w Way) {
-			w = Way{Bytes: n(1 << 63), Packets: n(1 << 63), Drops: uint32(n(1<<32 - 1)), Backlog: uint32(n(1<<32 - 1)), Guarantee: 1000 * n(1<<32-1), Rate: 1000 * n(1<<32-1), Worst: uint16(n(1000))}
-			if tier == Hours {
-				for i := range w.Count {
-					w.Count[i] = uint16(n(3600))
-				}
-				return w
-			}
-			for i := range min(tier.Step, 60) {
-				w.see(int(i), int(tier.Step), Verdict(n(uint64(verdicts)-1)))
-			}
-			return w
-		}
-		us := func() time.Duration { return time.Duration(n(1<<32-1)) * time.Microsecond }
-		x := Record{At: floorTo(int64(n(1<<32-4000)), tier.Step), Covered: uint16(n(3600)), Span: time.Duration(n(1<<32-1)) * time.Millisecond,
-			UpFor: uint16(n(3600)), Degraded: uint16(n(3600)), DownFor: uint16(n(3600)), Up: way(), Down: way(),
-			Sent: uint32(n(1<<32 - 1)), Lost: uint32(n(1<<32 - 1)), P50: us(), P99: us(), Max: us(), Jitter: us()}
-		if tier == Seconds {
-			x.run, x.seq = uint32(n(1<<32-1)), uint32(n(1<<32-1))
-		} else {
-			for i := range x.Delays {
-				x.Delays[i] = n(1<<16 - 2)
-			}
-		}
-		r := ring{tier, f}
-		if err := r.write(x); err != nil {
-			t.Fatal(err)
-		}
-		got, state, err := r.at(x.At)
-		if diff := cmp.Diff(x, got, cmp.AllowUnexported(Record{})); err != nil || state != whole || diff != "" {
-			t.Fatalf("state %d, %v\n%s", state, err, diff)
-		}
-	})
-}
-
-// Quantiles of merged histograms are never too good and at most a quarter too bad.
-func TestMergedQuantilesAreHonest(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		var all []time.Duration
-		var sum Histogram
-		for range rapid.IntRange(1, 5).Draw(t, "minutes") {
-			var h Histogram
-			for _, us := range rapid.SliceOfN(rapid.IntRange(1, 1_200_000), 1, 300).Draw(t, "trips") {
-				d := time.Duration(us) * time.Microsecond
-				all = append(all, d)
-				h.add(d)
-			}
-			sum.Merge(h)
-		}
-		slices.Sort(all)
-		for _, q := range []float64{0.5, 0.99} {
-			exact := measure.Quantile(all, q)
-			got := sum.Quantile(q, all[len(all)-1])
-			if got < exact || got > max(exact*5/4+1, smallest) {
-				t.Fatalf("q %v: %v, exactly %v", q, got, exact)
-			}
-		}
-		for i, n := range sum.packed() {
-			if (n == 0) != (sum[i] == 0) {
-				t.Fatalf("bucket %d: %d packed to %d", i, sum[i], n)
-			}
-		}
-	})
-}
-
-// dataplane answers as the gate does.
-type dataplane struct {
-	r     measure.Recorder
-	sent  uint64
-	down  bool
-	asked int
-}
-
-func (d *dataplane) get(_ context.Context, query string, into any) error {
-	d.asked++
-	if d.down {
-		return io.ErrUnexpectedEOF
-	}
-	var run, seq uint64
-	for _, kv := range strings.Split(query, "&") {
-		k, v, _ := strings.Cut(kv, "=")
-		var n uint64
-		if err := json.Unmarshal([]byte(v), &n); err != nil {
-			return err
-		}
-		if k == "run" {
-			run = n
-		} else {
-			seq = n
-		}
-	}
-	b, err := json.Marshal(d.r.After(uint32(run), seq, 120))
-	if err == nil {
-		err = json.Unmarshal(b, into)
-	}
-	return err
-}
-
-func (d *dataplane) second(at time.Time) {
-	d.sent += 3_000_000
-	up := []measure.Counters{{Bytes: d.sent, Packets: d.sent / 1000}}
-	d.r.Take(at, []measure.Reading{{Line: "line-a", Device: "wg0", RateUp: 100 * mbit, Ends: []measure.End{{Region: "tokyo", Answered: true}},
-		Classes: []measure.Class{{Name: "core", GuaranteeUp: 20 * mbit, Tally: measure.Tally{Up: up}}}}})
-}
-
-func TestPullCatchesUp(t *testing.T) {
-	var d dataplane
-	dir := t.TempDir()
-	s, _ := open(t, dir)
-	p := &Puller{Store: s, Get: d.get}
-	at := begin
-	run := func(seconds int) {
-		for range seconds {
-			at = at.Add(time.Second)
-			d.second(at)
-		}
-	}
-	pull := func() {
-		t.Helper()
-		if err := p.Pull(context.Background()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	run(100)
-	pull()
-	if got := read(t, s, Seconds, begin, at); len(got) != 99 {
-		t.Fatalf("%d seconds, want 99", len(got))
-	}
-	s.Close()
-	run(800) // control is down
-	s, _ = open(t, dir)
-	p = &Puller{Store: s, Get: d.get}
-	for range 4 {
-		pull()
-	}
-	if got := read(t, s, Seconds, begin, at); len(got) != 899 {
-		t.Errorf("%d seconds after a stop, want 899", len(got))
-	}
-	minutes := read(t, s, Minutes, begin.Add(time.Minute), begin.Add(14*time.Minute))
-	for _, m := range minutes {
-		if m.Covered != 60 {
-			t.Errorf("minute %v covers %d seconds", time.Unix(m.At, 0), m.Covered)
-		}
-	}
-	s.Close()
-	lost := at
-	run(2000) // longer than the dataplane remembers
-	s, _ = open(t, dir)
-	p = &Puller{Store: s, Get: d.get}
-	for range 4 {
-		pull()
-	}
-	if got := read(t, s, Seconds, begin, at); len(got) != 899+900 || got[899].At != at.Unix()-900 {
-		t.Errorf("%d seconds, want 899 and 900", len(got))
-	}
-	for _, m := range read(t, s, Minutes, lost.Add(time.Minute), at.Add(-16*time.Minute)) {
-		t.Errorf("minute %v of the gap: %v", time.Unix(m.At, 0), m.Up.Count)
-	}
-	d.down = true
-	if err := p.Pull(context.Background()); err == nil {
-		t.Error("a dataplane that is down gave no error")
 	}
 }

@@ -100,7 +100,7 @@ func openRing(path string, t Tier, id Series) (r *ring, aside string, err error)
 	page := make([]byte, headerSize)
 	copy(page, want)
 	if _, err = f.WriteAt(page, 0); err == nil {
-		err = errors.Join(f.Sync(), syncDir(filepath.Dir(path)))
+		err = errors.Join(f.Sync(), syncDir(filepath.Dir(path)), syncDir(filepath.Dir(filepath.Dir(path))))
 	}
 	if err != nil {
 		return fail(errors.Join(err, f.Close()))

@@ -7,6 +7,7 @@
 package report
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -107,6 +108,10 @@ func (d *Delay) add(r evidence.Record) {
 	d.Sent, d.Lost = d.Sent+uint64(r.Sent), d.Lost+uint64(r.Lost)
 	d.Max, d.Jitter = max(d.Max, r.Max), max(d.Jitter, r.Jitter)
 	d.all.Merge(r.Delays)
+}
+
+// settle gives the quantiles of all that was added.
+func (d *Delay) settle() {
 	d.P50, d.P99 = d.all.Quantile(0.5, d.Max), d.all.Quantile(0.99, d.Max)
 }
 
@@ -115,6 +120,9 @@ type Source interface {
 	Known() []evidence.Series
 	Read(id evidence.Series, t evidence.Tier, from, to time.Time) ([]evidence.Record, int, error)
 }
+
+// ErrNone says that what was asked for cannot have evidence.
+var ErrNone = errors.New("there is no evidence")
 
 // ParseMonth reads "2026-10".
 func ParseMonth(s string) (time.Time, error) {
@@ -132,7 +140,7 @@ func Gather(s Source, line string, from, now time.Time) (Month, error) {
 		to = now.Truncate(time.Minute)
 	}
 	if !to.After(from) {
-		return Month{}, fmt.Errorf("the month %s has not begun yet", from.In(Japan).Format("2006-01"))
+		return Month{}, fmt.Errorf("%w: the month %s has not begun yet", ErrNone, from.In(Japan).Format("2006-01"))
 	}
 	tier := evidence.Minutes
 	if from.Before(now.Add(-time.Duration(tier.Slots*tier.Step) * time.Second)) {
@@ -145,7 +153,7 @@ func Gather(s Source, line string, from, now time.Time) (Month, error) {
 func Between(s Source, line string, from, to, now time.Time, tier evidence.Tier) (Month, error) {
 	known := s.Known()
 	if !slices.Contains(known, evidence.Series{Line: line}) {
-		return Month{}, fmt.Errorf("there is no evidence of a line %q: known are %q", line, Lines(s))
+		return Month{}, fmt.Errorf("%w of a line %q: known are %q", ErrNone, line, Lines(s))
 	}
 	m := Month{Line: line, Name: Name{JA: line}, From: from, To: to, Made: now, Hourly: tier == evidence.Hours}
 	m.Seconds = int64(m.To.Sub(m.From).Seconds())
@@ -202,6 +210,7 @@ func (m *Month) gather(s Source, id evidence.Series, tier evidence.Tier) error {
 			}
 		}
 	}
+	class.Delay.settle()
 	if id.Class == "" {
 		m.Delay = class.Delay
 		return nil
