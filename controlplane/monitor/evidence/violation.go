@@ -36,18 +36,13 @@ type Joiner struct {
 	Series   Series
 	Downward bool
 
-	done     []Violation
-	open     *Violation
-	last     int64 // second that was not kept last
-	previous int64 // minute
+	done []Violation
+	open *Violation
+	last int64 // second that was not kept last
 }
 
 // Add takes the next minute.
 func (j *Joiner) Add(m Record) {
-	if m.At != j.previous+60 {
-		j.close()
-	}
-	j.previous = m.At
 	w := m.Up
 	if j.Downward {
 		w = m.Down
