@@ -67,7 +67,7 @@ func measure(link netlink.Link, overhead int) error {
 	}
 	table := sizeTable(mtu, overhead)
 	var base, data bytes.Buffer
-	spec := sizeSpec{CellLog: cellLog, SizeLog: sizeLog, CellAlign: padTo - 1, Linklayer: nl.LINKLAYER_ETHERNET, N: uint32(len(table))}
+	spec := sizeSpec{CellLog: cellLog, SizeLog: sizeLog, CellAlign: padTo - 1, Linklayer: nl.LINKLAYER_ETHERNET, MTU: uint32(mtu), N: uint32(len(table))} // the kernel only remembers the MTU
 	if err := binary.Write(&base, binary.NativeEndian, spec); err != nil {
 		return fmt.Errorf("size table: %w", err)
 	}

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/vishvananda/netlink"
 
 	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/bandwidth"
@@ -29,6 +32,7 @@ type promises struct {
 	trees []bandwidth.Tree
 	plans map[string]plan.Plan
 	down  []string
+	mtus  map[string]int // of the shaped devices, as trees were applied: what packets take on the line follows from it
 }
 
 // set makes a generation's promises those to keep.
@@ -62,6 +66,7 @@ func (p *promises) keep() error {
 		}
 		told[region] = x
 	}
+	p.mtus = mtusOf(p.trees)
 	p.inForce(trees, told)
 	errs = append(errs, shape(p.anchors, trees), tellPlans(p.tunnels, p.anchors, told))
 	p.lender.Plan(told)
@@ -86,13 +91,24 @@ func (p *promises) watch(ctx context.Context) {
 func (p *promises) look(down []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if slices.Equal(down, p.down) {
+	if slices.Equal(down, p.down) && maps.Equal(mtusOf(p.trees), p.mtus) {
 		return
 	}
 	p.down = down
 	if err := p.keep(); err != nil {
 		p.log.Error("keep what can be promised", "down", down, "error", err)
 	}
+}
+
+// mtusOf are the MTUs of the devices of trees; those that are not there are left out.
+func mtusOf(trees []bandwidth.Tree) map[string]int {
+	out := map[string]int{}
+	for _, t := range trees {
+		if l, err := netlink.LinkByName(t.Device); err == nil {
+			out[t.Device] = l.Attrs().MTU
+		}
+	}
+	return out
 }
 
 // deadLines are the devices none of whose ends answers, in order. When that is so of all of them, there is nothing to plan for.

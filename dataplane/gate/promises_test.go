@@ -63,6 +63,12 @@ func TestPromisesFollowTheLines(t *testing.T) {
 			t.Errorf("while %v is down, %d trees have queues, want both", s.down, len(told))
 		}
 	}
+	// An MTU that was discovered later changes what packets take on the line.
+	netlab.Run(t, "", "ip", "link", "set", "line0", "mtu", "1394")
+	p.look([]string{"line1"})
+	if got := netlab.Run(t, "", "tc", "-d", "qdisc", "show", "dev", "line0", "root"); !strings.Contains(got, "mtu 1394") {
+		t.Errorf("after the MTU has changed to 1394, packets are measured by %s", got)
+	}
 	for _, x := range trees {
 		if err := bandwidth.Remove(x.Device); err != nil {
 			t.Error(err)
