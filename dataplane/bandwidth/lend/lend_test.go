@@ -185,3 +185,43 @@ func TestLentRateIsBackWithinASecond(t *testing.T) {
 		}
 	})
 }
+
+// What comes back first goes to whom it belongs, not to who would like more of it.
+func TestSharesComeBackBeforeAnythingIsLent(t *testing.T) {
+	l := NewLedger(100 * mbit)
+	now := time.Unix(1_000_000, 0)
+	regions := []struct {
+		id    string
+		share uint64
+	}{{"greedy", 20}, {"owner", 40}, {"first", 20}, {"second", 20}}
+	reports := make([]Report, len(regions))
+	set := func(wants ...uint64) {
+		for i, w := range wants {
+			reports[i].Wants = []Want{{Priority: uint8(min(i, 1)), Rate: w * mbit}}
+		}
+	}
+	for i, r := range regions {
+		reports[i].Region, reports[i].InForce = Region{ID: r.id, Share: r.share * mbit}, r.share*mbit
+	}
+	round := func(answer ...int) {
+		now = now.Add(200 * time.Millisecond)
+		for i := range reports {
+			reports[i].Heard = now
+		}
+		out := l.Round(now, reports)
+		for _, i := range answer {
+			reports[i].InForce = out[regions[i].id]
+		}
+	}
+	set(16, 0, 100, 100)
+	for range 10 {
+		round(0, 1, 2, 3)
+	}
+	set(100, 100, 0, 0)
+	for range 4 {
+		round(0, 1, 2) // the second borrower's answers are late
+	}
+	if got := reports[1].InForce; got < 30*mbit {
+		t.Errorf("the owner has %d bit/s after one of two borrowers gave back some 30 Mbit/s, greedy %d", got, reports[0].InForce)
+	}
+}
