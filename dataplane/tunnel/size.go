@@ -78,7 +78,7 @@ func (s *Set) measure(ctx context.Context, r *running, ends []*asker) {
 	}
 	s.mu.Lock()
 	r.size.searching = false
-	if err == nil && ctx.Err() == nil && s.anyUp(ends) {
+	if err == nil && ctx.Err() == nil && s.allUp(ends) {
 		r.size.found, r.size.short = found, found < min(top, max(spec.MTU, leastMTU))
 	}
 	mtu := r.size.found
@@ -91,8 +91,8 @@ func (s *Set) measure(ctx context.Context, r *running, ends []*asker) {
 	}
 }
 
-// anyUp tells whether what was just measured were ends, and not their going down.
-func (s *Set) anyUp(ends []*asker) bool {
+// allUp tells whether what was just measured were ends, and not their going down.
+func (s *Set) allUp(ends []*asker) bool {
 	for _, a := range ends {
 		if st, _ := s.machine.State(a.peer.ID); st != ways.Up {
 			return false

@@ -282,7 +282,10 @@ func (s *Set) Close() error {
 	s.mu.Unlock()
 	for _, r := range tunnels {
 		r.stop()
-		if r.start == nil {
+		s.mu.Lock()
+		started := r.start == nil
+		s.mu.Unlock()
+		if started {
 			<-r.done
 		}
 	}
