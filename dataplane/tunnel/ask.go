@@ -68,12 +68,28 @@ func (a *asker) ask(now time.Time) {
 	}
 	talking := now.Sub(a.talked) < feelers
 	if !a.peer.Plain {
-		a.request(a.next(), now, talking)
+		for _, class := range a.due(now) {
+			a.request(class, now, talking)
+		}
 		a.tell(now)
 	}
 	if !talking {
 		a.echo(now, 64, true)
 	}
+}
+
+// silence is how long an end that talks may say nothing before it is asked in every class at once.
+const silence = 300 * time.Millisecond
+
+// due are the classes to ask in now. A class that is offered far more than it gets loses most questions in its own queue, and
+// the line is no worse for it: an end that has fallen silent is asked in all of them, so that one that is not flooded answers
+// before it is taken for lost.
+func (a *asker) due(now time.Time) []uint8 {
+	next := a.next()
+	if quiet := now.Sub(a.talked); len(a.classes) < 2 || quiet <= silence || quiet >= feelers {
+		return []uint8{next}
+	}
+	return a.classes
 }
 
 // next is the class to ask in: every other time the first, which waits least and so tells soonest that the end lives; the others

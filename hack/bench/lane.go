@@ -83,31 +83,40 @@ func (l *lane) make(size feederSize) error {
 	})
 }
 
-func (l *lane) makeNamespace() error {
-	made := make(chan error)
+func (l *lane) makeNamespace() (err error) {
+	l.ns, err = newNamespace()
+	return err
+}
+
+// newNamespace makes a network namespace that goes when its handle is closed and nothing is left in it.
+func newNamespace() (ns netns.NsHandle, err error) {
+	done := make(chan struct{})
 	go func() {
+		defer close(done)
 		runtime.LockOSThread() // and never unlocked: the thread ends with this goroutine
-		ns, err := netns.New()
-		l.ns = ns
-		made <- err
+		ns, err = netns.New()
 	}()
-	return <-made
+	<-done
+	return ns, err
 }
 
 // in runs f in the lane's namespace.
-func (l *lane) in(f func() error) error {
+func (l *lane) in(f func() error) error { return within(l.ns, f) }
+
+// within runs f in a network namespace. Sockets and programs that f begins stay there, goroutines do not.
+func within(ns netns.NsHandle, f func() error) error {
 	runtime.LockOSThread()
 	home, err := netns.Get()
 	if err != nil {
 		return fmt.Errorf("remember the own namespace: %w", err)
 	}
 	defer home.Close()
-	if err := netns.Set(l.ns); err != nil {
-		return fmt.Errorf("enter a lane: %w", err)
+	if err := netns.Set(ns); err != nil {
+		return fmt.Errorf("enter a namespace: %w", err)
 	}
 	ferr := f()
 	if err := netns.Set(home); err != nil {
-		return errors.Join(ferr, fmt.Errorf("leave a lane: %w", err)) // the thread stays locked and dies
+		return errors.Join(ferr, fmt.Errorf("leave a namespace: %w", err)) // the thread stays locked and dies
 	}
 	runtime.UnlockOSThread()
 	return ferr

@@ -1,4 +1,4 @@
-// Command bench measures the packet core beside its peers, on the machine it runs on.
+// Command bench measures the packet core and the tunnels beside their peers, on the machine it runs on.
 //
 // Problem: a figure without its peer from the same run says nothing, and a packet that is measured carelessly takes a short
 // way: the second run sees what the first one rewrote, the hundredth finds every line in the cache. Mechanism: single
@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -25,23 +26,40 @@ import (
 )
 
 func main() {
+	if code, ok := role(os.Args[1:]); ok {
+		os.Exit(code)
+	}
 	out := flag.String("out", "out/bench.json", "file for the measurements")
 	plot := flag.String("plot", "out/bench.svg", "file for the plot")
+	floodPlot := flag.String("flood-plot", "out/flood.svg", "file for the plot of what a backup leaves to others")
 	loop := flag.String("loop", "", "for a profiler: measure only hits, firsts, refusals or mix, again and again for -seconds, with -records and -live flows")
 	seconds := flag.Int("seconds", 10, "how long -loop goes on")
 	records := flag.Int("records", 10_000, "records of -loop: 100, 1000, 10000 or 100000")
 	live := flag.Int("live", flows64k, "live flows of -loop")
 	changed := flag.Int("changes", 0, "only measure changes of a policy of so many records, and print them as JSON")
+	tunnelFile := flag.String("tunnel", "", "for a process that bench starts by itself: measure tunnels and write the figures to this file")
+	onlyTunnel := flag.Bool("tunnels", false, "only measure tunnels")
+	part := flag.String("part", "", "of tunnels, only guarantee, flood, delay, page, failover, throughput or idle")
 	flag.Parse()
+	if *tunnelFile != "" {
+		if err := tunnels(*tunnelFile, *part); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	err := aside(func() error {
 		return withPins(func(dir string) error {
 			if *changed > 0 {
 				return printChanges(dir, *changed)
 			}
+			if *onlyTunnel {
+				return printTunnels(*part, *floodPlot)
+			}
 			if *loop != "" {
 				return again(dir, *loop, *records, *live, time.Duration(*seconds)*time.Second)
 			}
-			return bench(dir, *out, *plot)
+			return bench(dir, *out, *plot, *floodPlot)
 		})
 	})
 	var ended *exec.ExitError
@@ -93,7 +111,7 @@ func withPins(f func(dir string) error) error {
 	return f(dir)
 }
 
-func bench(dir, out, plot string) error {
+func bench(dir, out, plot, floods string) error {
 	fmt.Println(machine())
 	records := []int{100, 1_000, 10_000, 100_000}
 	g := newGrowth(records)
@@ -149,14 +167,19 @@ func bench(dir, out, plot string) error {
 	if err != nil {
 		return err
 	}
+	progress("measuring tunnels")
+	t, err := measureTunnels("")
+	if err != nil {
+		return err
+	}
 
 	fmt.Println()
-	if err := errors.Join(g.print(os.Stdout), f.print(os.Stdout), memory.print(os.Stdout), c.print(os.Stdout), printGrowthOfChanges(os.Stdout, changed)); err != nil {
+	if err := errors.Join(g.print(os.Stdout), f.print(os.Stdout), memory.print(os.Stdout), c.print(os.Stdout), printGrowthOfChanges(os.Stdout, changed), t.print(os.Stdout)); err != nil {
 		return err
 	}
 	fmt.Println()
-	all := append(summary(g, f, memory, c), summaryOfChanges(changed)...)
-	return errors.Join(printMeasurements(os.Stdout, all), writeJSON(out, all), writePlot(plot, g, f))
+	all := slices.Concat(summary(g, f, memory, c), summaryOfChanges(changed), t.summary())
+	return errors.Join(printMeasurements(os.Stdout, all), writeJSON(out, all), writePlot(plot, g, f), writeFloods(floods, t.Floods))
 }
 
 // again measures one kind of packet until the time is over, and prints the median.

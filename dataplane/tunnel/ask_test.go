@@ -1,0 +1,38 @@
+package tunnel
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// A flood in one class, even the first, must not look like a line that is cut.
+func TestSilentEndsAreAskedInEveryClass(t *testing.T) {
+	now := time.Now()
+	for _, x := range []struct {
+		name    string
+		classes []uint8
+		quiet   time.Duration
+		want    []uint8 // of four times in a row, without repetition
+		atOnce  int
+	}{
+		{"answers", []uint8{2, 1, 3}, silence, []uint8{1, 2, 3}, 1},
+		{"silent", []uint8{2, 1, 3}, silence + time.Millisecond, []uint8{1, 2, 3}, 3},
+		{"silent for long", []uint8{2, 1, 3}, feelers, []uint8{1, 2, 3}, 1},
+		{"no classes", nil, silence + time.Millisecond, []uint8{0}, 1},
+	} {
+		a := &asker{classes: x.classes, talked: now.Add(-x.quiet)}
+		var got []uint8
+		for range 4 {
+			due := a.due(now)
+			if len(due) != x.atOnce {
+				t.Errorf("%s: asked in %v at once, want %d classes", x.name, due, x.atOnce)
+			}
+			got = append(got, due...)
+		}
+		slices.Sort(got)
+		if got = slices.Compact(got); !slices.Equal(got, x.want) {
+			t.Errorf("%s: asked in %v, want %v", x.name, got, x.want)
+		}
+	}
+}

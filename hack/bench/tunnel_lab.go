@@ -1,0 +1,461 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
+
+	"github.com/sekisho/sekisho/controlplane/policy"
+	"github.com/sekisho/sekisho/dataplane/bandwidth"
+	"github.com/sekisho/sekisho/dataplane/gate"
+	"github.com/sekisho/sekisho/dataplane/place"
+)
+
+// tunnelLab is one municipality with two lines to its regions:
+//
+//	station  <->  mn0 [ gate ] wan0, wan1  <->  carriers  <->  wan0, wan1 [ tokyo ] lan0  <->  application
+//
+// The gate is this process's own namespace. Carriers are bridges whose ports give no more than the contract. A second far
+// end, osaka, hangs on the same lines.
+type tunnelLab struct {
+	station, carrier, tokyo, osaka, app netns.NsHandle
+	plainGate                           netns.NsHandle // of the bare tunnel
+	keys                                []wgtypes.Key  // of tokyo's two ends and of osaka's
+	shape                               labShape
+	gate                                *gate.Gate
+	stopGate                            func()
+	far                                 []*exec.Cmd
+	dir                                 string
+}
+
+const ethernetHeader = 14 // bytes
+
+const labInstance = place.Instance("bench")
+
+func newTunnelLab() (*tunnelLab, error) {
+	l := &tunnelLab{}
+	var err error
+	if l.dir, err = os.MkdirTemp("/run", "lab-"); err != nil {
+		return l, err
+	}
+	for _, ns := range []*netns.NsHandle{&l.station, &l.carrier, &l.tokyo, &l.osaka, &l.app, &l.plainGate} {
+		if *ns, err = newNamespace(); err != nil {
+			return l, err
+		}
+		if err := within(*ns, prepareNamespace); err != nil {
+			return l, err
+		}
+	}
+	for range 2 * len(labDevices) {
+		k, err := wgtypes.GeneratePrivateKey()
+		if err != nil {
+			return l, err
+		}
+		l.keys = append(l.keys, k)
+	}
+	if err := l.wire(); err != nil {
+		return l, fmt.Errorf("lay the lab's wires: %w", err)
+	}
+	return l, nil
+}
+
+// prepareNamespace: hosts that speak no IPv6 by themselves and forward what is not theirs.
+func prepareNamespace() error {
+	for _, path := range []string{"ipv6/conf/all/disable_ipv6", "ipv6/conf/default/disable_ipv6", "ipv4/ip_forward"} {
+		if err := os.WriteFile("/proc/sys/net/"+path, []byte("1"), 0); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return run("ip", "link", "set", "lo", "up")
+}
+
+// run runs a command in the thread's network namespace.
+func run(args ...string) error {
+	if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", strings.Join(args, " "), err, bytes.TrimSpace(out))
+	}
+	return nil
+}
+
+// runAll runs commands, one a line, in a namespace.
+func runAll(ns netns.NsHandle, lines string) error {
+	return within(ns, func() error {
+		for line := range strings.Lines(lines) {
+			if args := strings.Fields(line); len(args) > 0 {
+				if err := run(args...); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// wire makes all links. Frames are whole and their checksums right, as on real lines; the ends that face the gate poll, so that
+// they take what its programs redirect.
+func (l *tunnelLab) wire() error {
+	own, err := netns.Get()
+	if err != nil {
+		return err
+	}
+	defer own.Close()
+	if err := run("ip", "link", "set", "lo", "up"); err != nil {
+		return err
+	}
+	pairs := []struct {
+		ns  netns.NsHandle
+		dev string
+		to  netns.NsHandle
+		far string
+	}{
+		{own, "mn0", l.station, "eth0"}, {l.tokyo, "lan0", l.app, "eth0"},
+		{own, "wan0", l.carrier, "a0"}, {l.tokyo, "wan0", l.carrier, "b0"}, {l.osaka, "wan0", l.carrier, "c0"},
+		{own, "wan1", l.carrier, "a1"}, {l.tokyo, "wan1", l.carrier, "b1"}, {l.osaka, "wan1", l.carrier, "c1"},
+		{l.plainGate, "mn0", l.station, "eth1"}, {l.plainGate, "wan0", l.carrier, "a2"}, {l.tokyo, "wan2", l.carrier, "b2"},
+	}
+	for _, p := range pairs {
+		if err := pairUp(p.ns, p.dev, p.to, p.far); err != nil {
+			return err
+		}
+	}
+	var bridges strings.Builder
+	for i, ports := range []string{"a0 b0 c0", "a1 b1 c1", "a2 b2"} {
+		fmt.Fprintf(&bridges, "ip link add br%d type bridge forward_delay 0\nip link set br%d up\n", i, i)
+		for _, port := range strings.Fields(ports) {
+			fmt.Fprintf(&bridges, "ip link set %s master br%d\n", port, i)
+		}
+	}
+	return errors.Join(
+		runAll(l.carrier, bridges.String()),
+		runAll(l.station, `ip link set eth0 address `+labMAC+`
+			ip link set eth0 mtu 1420
+			ip addr add 198.18.10.11/24 dev eth0
+			ip route add 198.51.100.0/24 via 198.18.10.1
+			ip link set eth1 mtu 1420
+			ip addr add 198.18.30.11/24 dev eth1
+			ip route add 203.0.113.0/24 via 198.18.30.1`),
+		runAll(l.app, `ip addr add 198.51.100.11/32 dev eth0
+			ip addr add 203.0.113.11/32 dev eth0
+			ip link set eth0 mtu 1420
+			ip route add default dev eth0 onlink via 198.51.100.2`),
+		runAll(l.tokyo, `ip addr add 192.0.2.11/25 dev wan0
+			ip addr add 192.0.2.139/25 dev wan1
+			ip addr add 192.0.3.2/24 dev wan2
+			ip addr add 198.51.100.2/32 dev lan0
+			ip route add 198.51.100.11/32 dev lan0
+			ip route add 203.0.113.11/32 dev lan0`),
+		runAll(l.osaka, `ip addr add 192.0.2.12/25 dev wan0
+			ip addr add 192.0.2.140/25 dev wan1`),
+		runAll(l.plainGate, `ip addr add 198.18.30.1/24 dev mn0
+			ip addr add 192.0.3.1/24 dev wan0`),
+	)
+}
+
+func pairUp(ns netns.NsHandle, dev string, to netns.NsHandle, far string) error {
+	return within(ns, func() error {
+		v := netlink.NewVeth(netlink.NewLinkAttrs())
+		v.Name, v.PeerName, v.PeerNamespace = dev, far, netlink.NsFd(to)
+		if err := netlink.LinkAdd(v); err != nil {
+			return fmt.Errorf("make the veth %s: %w", dev, err)
+		}
+		for ns, dev := range map[netns.NsHandle]string{ns: dev, to: far} {
+			err := within(ns, func() error {
+				return errors.Join(run("ethtool", "-K", dev, "tx", "off", "tso", "off", "gso", "off", "txvlan", "off"), run("ip", "link", "set", dev, "up"))
+			})
+			if err != nil {
+				return err
+			}
+		}
+		if dev == "lan0" {
+			return nil
+		}
+		return within(to, func() error { return run("ethtool", "-K", far, "gro", "on") })
+	})
+}
+
+// become makes the lab stand in a shape.
+func (l *tunnelLab) become(s labShape) error {
+	if l.gate != nil && l.shape.both != s.both {
+		l.closeGate()
+	}
+	var public []string
+	for _, k := range l.keys {
+		public = append(public, k.PublicKey().String())
+	}
+	cfg, err := labConfig(s, public)
+	if err != nil {
+		return err
+	}
+	a := policy.Anchors(cfg)
+	if l.gate == nil {
+		b, err := a.YAML()
+		if err != nil {
+			return err
+		}
+		if err := os.MkdirAll(labInstance.Etc(), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(labInstance.Anchors(), b, 0o644); err != nil {
+			return err
+		}
+		if err := l.openGate(); err != nil {
+			return err
+		}
+	}
+	g, err := policy.Compile(cfg, a)
+	if err != nil {
+		return err
+	}
+	if s.unshaped {
+		g.Bandwidth, g.Plans = nil, nil
+	}
+	if _, err := l.gate.Apply(context.Background(), g); err != nil {
+		return err
+	}
+	if l.far == nil {
+		if err := l.openFar(s.both); err != nil {
+			return err
+		}
+	}
+	l.shape = s
+	if s.unshaped { // a far end keeps its last plan when the gate has none for it
+		if err := within(l.tokyo, func() error { return bandwidth.Remove(labDevices[0].tunnel) }); err != nil {
+			return err
+		}
+	}
+	return errors.Join(l.limit(), l.settled())
+}
+
+func (l *tunnelLab) openGate() error {
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+	g, err := gate.Open(context.Background(), labInstance, log)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		g.Run(ctx)
+	}()
+	l.gate = g
+	l.stopGate = func() {
+		stop()
+		<-over
+		g.Close()
+		if err := gate.Remove(labInstance, log); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+		}
+	}
+	return nil
+}
+
+func (l *tunnelLab) closeGate() {
+	if l.gate == nil {
+		return
+	}
+	l.stopGate()
+	for _, c := range l.far {
+		c.Process.Kill()
+		c.Wait()
+	}
+	l.gate, l.far = nil, nil
+}
+
+func (l *tunnelLab) close() {
+	l.closeGate()
+	for _, ns := range []netns.NsHandle{l.station, l.carrier, l.tokyo, l.osaka, l.app, l.plainGate} {
+		if ns.IsOpen() {
+			ns.Close()
+		}
+	}
+}
+
+// ask asks the gate as control does.
+func (l *tunnelLab) ask(path string, into any) error {
+	w := httptest.NewRecorder()
+	l.gate.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+	if w.Code != http.StatusOK {
+		return fmt.Errorf("GET %s: %d: %s", path, w.Code, w.Body)
+	}
+	return json.Unmarshal(w.Body.Bytes(), into)
+}
+
+// openFar starts the regions' far ends.
+func (l *tunnelLab) openFar(both bool) error {
+	var gateKeys map[string]string
+	if err := l.ask("/tunnel-keys", &gateKeys); err != nil {
+		return err
+	}
+	if err := l.startFar("tokyo", l.tokyo, gateKeys, l.keys[:2], "198.51.100.1", "198.51.100.62"); err != nil || !both {
+		return err
+	}
+	return l.startFar("osaka", l.osaka, gateKeys, l.keys[2:], "198.51.100.65", "198.51.100.126")
+}
+
+func (l *tunnelLab) startFar(name string, ns netns.NsHandle, gateKeys map[string]string, keys []wgtypes.Key, probe, gate string) error {
+	var devices []map[string]any
+	for i, d := range labDevices[:len(gateKeys)] {
+		devices = append(devices, map[string]any{"device": d.tunnel, "private-key": keys[i].String(), "listen": d.listen, "mtu": labMTU,
+			"gate": map[string]any{"public-key": gateKeys[d.tunnel], "endpoint": netip.AddrPortFrom(netip.MustParseAddr(d.gate), d.listen), "allowed": []string{gate + "/32", labOffice.String()}}})
+	}
+	b, err := json.Marshal(map[string]any{"version": 1, "devices": devices, "addresses": []string{probe + "/32"}, "state": filepath.Join(l.dir, name)})
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(l.dir, name+".yaml")
+	if err := os.WriteFile(file, b, 0o600); err != nil {
+		return err
+	}
+	c, err := l.start(ns, regionCommand, file)
+	if err == nil {
+		l.far = append(l.far, c)
+	}
+	return err
+}
+
+// start starts this program in another role in a namespace; the role ends with the process of the gate.
+func (l *tunnelLab) start(ns netns.NsHandle, args ...string) (*exec.Cmd, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	c := exec.Command(self, args...)
+	c.Stderr = os.Stderr
+	return c, within(ns, c.Start)
+}
+
+// limit makes the carriers give what the contract says, and no more. What a contract counts is IP packets.
+func (l *tunnelLab) limit() error {
+	return within(l.carrier, func() error {
+		for _, port := range []string{"a0", "b0", "a1", "b1"} {
+			exec.Command("tc", "qdisc", "del", "dev", port, "root").Run() //nolint:errcheck // there may be none
+			if l.shape.unlimited {
+				continue
+			}
+			bytesIn100ms := fmt.Sprint(l.shape.rate / 8 / 10)
+			if err := run("tc", "qdisc", "add", "dev", port, "root", "handle", "1:", "stab", "overhead", fmt.Sprint(-ethernetHeader), "linklayer", "ethernet",
+				"tbf", "rate", fmt.Sprint(l.shape.rate), "burst", fmt.Sprint(max(l.shape.rate/8/250, 16000)), "limit", bytesIn100ms); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// settled waits until the tunnels are up and both sides shape as they shall.
+func (l *tunnelLab) settled() error {
+	return patiently(40*time.Second, func() error {
+		var s gate.Status
+		if err := l.ask("/status", &s); err != nil {
+			return err
+		}
+		for _, t := range s.Tunnels {
+			if !t.Up || t.State != "up" {
+				return fmt.Errorf("tunnel %s to %s is %s: %s", t.Device, t.Peer, t.State, t.Reason)
+			}
+		}
+		own, err := netns.Get()
+		if err != nil {
+			return err
+		}
+		defer own.Close()
+		for where, ns := range map[string]netns.NsHandle{"the gate": own, "tokyo": l.tokyo} {
+			if err := within(ns, l.shapes); err != nil {
+				return fmt.Errorf("%s: %w", where, err)
+			}
+		}
+		return nil
+	})
+}
+
+// shapes tells whether the tunnels of this namespace have the tree of the lab's shape.
+func (l *tunnelLab) shapes() error {
+	for _, d := range l.shape.devices() {
+		link, err := netlink.LinkByName(d.tunnel)
+		if err != nil {
+			return err
+		}
+		classes, err := netlink.ClassList(link, netlink.HANDLE_NONE)
+		if err != nil {
+			return err
+		}
+		rate := uint64(0)
+		for _, c := range classes {
+			if h, ok := c.(*netlink.HtbClass); ok && h.Handle == netlink.MakeHandle(1, 1) {
+				rate = h.Rate * 8
+			}
+		}
+		if l.shape.unshaped && rate != 0 {
+			return fmt.Errorf("%s is still shaped", d.tunnel)
+		}
+		least := 0.98
+		if l.shape.both {
+			least = 0.1
+		}
+		if !l.shape.unshaped && (float64(rate) < least*float64(l.shape.rate) || rate > l.shape.rate) {
+			return fmt.Errorf("%s is shaped to %d bit/s, the line has %d", d.tunnel, rate, l.shape.rate)
+		}
+	}
+	return nil
+}
+
+// patiently tries until it succeeds, or gives the last error when the time is over.
+func patiently(limit time.Duration, try func() error) error {
+	for end := time.Now().Add(limit); ; time.Sleep(50 * time.Millisecond) {
+		err := try()
+		if err == nil {
+			return nil
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("after %s: %w", limit, err)
+		}
+	}
+}
+
+// counted is what a device has sent, IP bytes without Ethernet.
+func counted(ns netns.NsHandle, device string) (n uint64, err error) {
+	err = within(ns, func() error {
+		link, err := netlink.LinkByName(device)
+		if err == nil {
+			s := link.Attrs().Statistics
+			n = s.TxBytes - s.TxPackets*ethernetHeader
+		}
+		return err
+	})
+	return n, err
+}
+
+// dial connects from the station to the application.
+func (l *tunnelLab) dial(port uint16) (c net.Conn, err error) {
+	err = within(l.station, func() error {
+		c, err = net.DialTimeout("tcp4", netip.AddrPortFrom(labApp, port).String(), 10*time.Second)
+		return err
+	})
+	return c, err
+}
+
+// listen listens at the application.
+func (l *tunnelLab) listen(port uint16) (s net.Listener, err error) {
+	err = within(l.app, func() error {
+		s, err = net.Listen("tcp4", netip.AddrPortFrom(labApp, port).String())
+		return err
+	})
+	return s, err
+}
