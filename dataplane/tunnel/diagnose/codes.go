@@ -11,10 +11,11 @@ var parties = map[string]Party{
 	"handshake": Operator, "probe": Operator, "loss": Carrier, "route": TownHall, "nat": TownHall, "dns": Cloud, "application": Vendor,
 }
 
-// kind is what a code means. Without a party it is the check's own.
-type kind struct {
-	state State
-	party Party
+// Kind is what a code means. Without a party it is the check's own.
+type Kind struct {
+	State State
+	Party Party
+	Args  int
 }
 
 const (
@@ -23,77 +24,80 @@ const (
 )
 
 // kinds are all codes. The catalogues have texts for each, and their arguments are told here.
-var kinds = map[string]kind{
-	codeLate:  {Unknown, ""},
-	codeError: {Unknown, TownHall}, // what the box said
+var kinds = map[string]Kind{
+	codeLate:  {Unknown, "", 0},
+	codeError: {Unknown, TownHall, 1}, // what the box said
 
-	"port.up":       {OK, ""},      // device, MTU
-	"port.missing":  {Failed, ""},  // device
-	"port.down":     {Failed, ""},  // device
-	"link.carrier":  {OK, ""},      // device
-	"link.none":     {Failed, ""},  // device
-	"address.own":   {OK, ""},      // addresses
-	"address.gone":  {Failed, ""},  // addresses, device
-	"address.twice": {Failed, ""},  // address, MAC of the other
-	"address.unset": {Unknown, ""}, // device
+	"port.up":       {OK, "", 2},      // device, MTU
+	"port.missing":  {Failed, "", 1},  // device
+	"port.down":     {Failed, "", 1},  // device
+	"link.carrier":  {OK, "", 1},      // device
+	"link.none":     {Failed, "", 1},  // device
+	"address.own":   {OK, "", 1},      // addresses
+	"address.gone":  {Failed, "", 2},  // addresses, device
+	"address.twice": {Failed, "", 2},  // address, MAC of the other
+	"address.unset": {Unknown, "", 1}, // device
 
-	"gateway.answers":   {OK, ""},           // neighbour, MAC
-	"gateway.silent":    {Failed, ""},       // neighbour
-	"gateway.direct":    {Failed, Operator}, // endpoint, which is a neighbour itself
-	"gateway.no-route":  {Failed, TownHall}, // endpoint, error
-	"gateway.elsewhere": {Failed, TownHall}, // endpoint, device, device wanted
-	"gateway.none":      {OK, ""},           // device, which has no neighbours
+	"gateway.answers":   {OK, "", 2},           // neighbour, MAC
+	"gateway.silent":    {Failed, "", 1},       // neighbour
+	"gateway.direct":    {Failed, Operator, 1}, // endpoint, which is a neighbour itself
+	"gateway.no-route":  {Failed, TownHall, 2}, // endpoint, error
+	"gateway.elsewhere": {Failed, TownHall, 3}, // endpoint, device, device wanted
+	"gateway.none":      {OK, "", 1},           // device, which has no neighbours
 
-	"reach.tunnel":      {OK, ""},           // endpoint
-	"reach.heard":       {OK, ""},           // endpoint
-	"reach.refused":     {Failed, Operator}, // endpoint: nothing listens there
-	"reach.unreachable": {Failed, ""},       // endpoint, who says so
-	"reach.prohibited":  {Failed, ""},       // endpoint, who says so
-	"reach.silent":      {Failed, ""},       // endpoint, when it last shook hands
-	"reach.unanswered":  {Unknown, ""},      // endpoint
+	"reach.tunnel":      {OK, "", 1},           // endpoint
+	"reach.heard":       {OK, "", 1},           // endpoint
+	"reach.refused":     {Failed, Operator, 1}, // endpoint: nothing listens there
+	"reach.unreachable": {Failed, "", 2},       // endpoint, who says so
+	"reach.prohibited":  {Failed, "", 2},       // endpoint, who says so
+	"reach.silent":      {Failed, "", 2},       // endpoint, when it last shook hands
+	"reach.unanswered":  {Unknown, "", 1},      // endpoint
 
-	"mtu.passes": {OK, ""},           // outer bytes
-	"mtu.port":   {Failed, TownHall}, // device, its MTU, outer bytes wanted
-	"mtu.told":   {Failed, ""},       // outer bytes that pass, wanted, who says so
-	"mtu.silent": {Failed, ""},       // outer bytes that pass, wanted
-	"mtu.unseen": {Unknown, ""},      // outer bytes wanted
+	"mtu.passes": {OK, "", 1},           // outer bytes
+	"mtu.port":   {Failed, TownHall, 3}, // device, its MTU, outer bytes wanted
+	"mtu.told":   {Failed, "", 3},       // outer bytes that pass, wanted, who says so
+	"mtu.silent": {Failed, "", 2},       // outer bytes that pass, wanted
+	"mtu.unseen": {Unknown, "", 1},      // outer bytes wanted
 
-	"handshake.fresh":  {OK, ""},           // seconds
-	"handshake.old":    {Failed, ""},       // seconds
-	"handshake.never":  {Failed, ""},       // endpoint
-	"handshake.engine": {Failed, TownHall}, // error
+	"handshake.fresh":  {OK, "", 1},           // seconds
+	"handshake.old":    {Failed, "", 1},       // seconds
+	"handshake.never":  {Failed, "", 1},       // endpoint
+	"handshake.engine": {Failed, TownHall, 1}, // error
 
-	"probe.answers": {OK, ""},     // milliseconds
-	"probe.silent":  {Failed, ""}, // probe's address
-	"probe.none":    {Unknown, ""},
+	"probe.answers": {OK, "", 1},     // milliseconds
+	"probe.silent":  {Failed, "", 1}, // probe's address
+	"probe.none":    {Unknown, "", 0},
 
-	"loss.little": {OK, ""},     // per cent
-	"loss.much":   {Failed, ""}, // per cent
+	"loss.little": {OK, "", 1},     // per cent
+	"loss.much":   {Failed, "", 1}, // per cent
 
-	"route.chosen":  {OK, ""},     // prefixes, devices
-	"route.wrong":   {Failed, ""}, // prefix, device, device wanted
-	"route.missing": {Failed, ""}, // prefix
-	"route.open":    {Failed, ""}, // prefix, which has nothing unreachable beneath
+	"route.chosen":  {OK, "", 2},     // prefixes, devices
+	"route.wrong":   {Failed, "", 3}, // prefix, device, device wanted
+	"route.missing": {Failed, "", 1}, // prefix
+	"route.open":    {Failed, "", 1}, // prefix, which has nothing unreachable beneath
 
-	"nat.none":    {OK, ""},
-	"nat.held":    {OK, ""},      // pairs
-	"nat.other":   {Failed, ""},  // pairs wanted, pairs in force
-	"nat.unknown": {Unknown, ""}, // pairs wanted
+	"nat.none":    {OK, "", 0},
+	"nat.held":    {OK, "", 1},      // pairs
+	"nat.other":   {Failed, "", 2},  // pairs wanted, pairs in force
+	"nat.unknown": {Unknown, "", 1}, // pairs wanted
 
-	"dns.resolves": {OK, ""},     // name, addresses, resolver
-	"dns.failed":   {Failed, ""}, // name, resolver, error
-	"dns.outside":  {Failed, ""}, // name, addresses, resolver
-	"dns.none":     {Unknown, ""},
+	"dns.resolves": {OK, "", 3},     // name, addresses, resolver
+	"dns.failed":   {Failed, "", 3}, // name, resolver, error
+	"dns.outside":  {Failed, "", 3}, // name, addresses, resolver
+	"dns.none":     {Unknown, "", 0},
 
-	"application.connects": {OK, ""},     // service
-	"application.refuses":  {Failed, ""}, // service, error
-	"application.flows":    {OK, ""},     // service, record, seconds
-	"application.silent":   {Failed, ""}, // service, record, packets sent
-	"application.unused":   {Unknown, ""},
+	"application.connects": {OK, "", 1},     // service
+	"application.refuses":  {Failed, "", 2}, // service, error
+	"application.flows":    {OK, "", 3},     // service, record, seconds
+	"application.silent":   {Failed, "", 3}, // service, record, packets sent
+	"application.unused":   {Unknown, "", 0},
 }
 
 // Codes lists all, so that texts can be held against them.
 func Codes() []string { return slices.Sorted(maps.Keys(kinds)) }
+
+// Of tells what a code means.
+func Of(code string) Kind { return kinds[code] }
 
 // Checks lists all in the order of the way.
 func Checks() []string {

@@ -171,9 +171,9 @@ func (l *look) run(ctx context.Context, n node, because string) Result {
 		f := n.check(l, ctx)
 		r.Code, r.Args = f.code, f.args
 		k := kinds[f.code]
-		r.State = k.state
-		if k.party != "" {
-			r.Party = k.party
+		r.State = k.State
+		if k.Party != "" {
+			r.Party = k.Party
 		}
 		if r.State == Failed {
 			because = n.id

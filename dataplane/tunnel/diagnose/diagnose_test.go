@@ -170,6 +170,9 @@ func (l *lab) fails(r Result, id, code string) {
 		}
 	})
 	r.Walk(func(x Result, _ int) {
+		if x.State != Skipped && len(x.Args) != Of(x.Code).Args {
+			l.t.Errorf("%s: %d arguments %q, want %d", x.Code, len(x.Args), x.Args, Of(x.Code).Args)
+		}
 		switch {
 		case x.ID == id && (x.State != Failed || x.Code != code):
 			l.t.Errorf("%s: %s %s, want it to fail with %s\n%s", id, x.State, x.Code, code, brief(r))
