@@ -120,6 +120,12 @@ func serve(ctx context.Context, i place.Instance, log *slog.Logger) (err error) 
 			services.Emergency, services.Book, services.Usage = siren{alarm, eye, o.Book}, o.Book, eye.Usage
 			services.Differ = differ
 			services.Evidence = eye.Evidence()
+			services.Faults = scout{i.DataplaneSocket(), func() *config.Config {
+				if h := o.Book.Head(); h != nil {
+					return h.Config
+				}
+				return nil
+			}}
 			services.Stones = func() ([]stones.Stone, error) {
 				h := o.Book.Head()
 				a, err := anchors.Load(i.Anchors())

@@ -55,6 +55,7 @@ var commands = []command{
 	{"rejoin", "rejoin ZONE --name N --reason TEXT [--dry-run]   give a zone back that was cut off", runRejoin},
 	{"status", "status --name N   what control sees, as JSON", runStatus},
 	{"report", "report --name N --month 2026-10 --line LINE --out DIR [--lang ja|en]   a month of a line: whether guarantees were kept, and who was responsible (PDF, CSV)", runReport},
+	{"diagnose", "diagnose [REGION] --name N [--line L] [--json]   where the way to a region is broken, what to do and who has to; 1 when it is", runDiagnose},
 	{"flows", "flows --name N [--zone Z] [--segment S] [--record R] [--addr A] [--json]   live flows, by what they carried", runFlows},
 	{"top", "top --name N [--once]   records, flows, segments and drops by rate, refreshed", runTop},
 	{"capture", "capture FILE --name N [--verdict allowed|dropped] [--segment S] [--record R] [--reason R]   packets and what became of them, as pcapng", runCapture},

@@ -47,6 +47,7 @@ type hall struct {
 	usage     policy.Usage
 	stones    func() ([]stones.Stone, error)
 	evidence  web.Evidence
+	faults    web.Faults
 	early     func() // done once, while a request is under way
 }
 
@@ -93,6 +94,7 @@ func (h *hall) services(zone anchors.Zone) web.Services {
 	if zone == anchors.Management {
 		s.Monitor, s.Audit, s.Emergency = h, ledger{h}, alarm{h}
 		s.Stones, s.Evidence = h.stones, h.evidence
+		s.Faults = h.faults
 		s.Differ, s.Usage = h.differ, func() policy.Usage { return h.usage }
 		if h.book != nil {
 			s.Book = h.book

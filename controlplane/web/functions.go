@@ -39,6 +39,8 @@ func functions(l text.Lang) template.FuncMap {
 		"upper":   strings.ToUpper,
 		"steps":   steps,
 		"finding": l.Finding,
+		"seen":    l.Seen,
+		"remedy":  l.Remedy,
 		"problem": func(code string) string { s, _ := l.Error(code); return s },
 		"facts":   func(e Event) []fact { return facts(l, e) },
 		"moment":  func(t time.Time) string { return t.In(japan).Format("15:04:05") },

@@ -187,7 +187,7 @@ var (
 	pagesEN = sync.OnceValues(func() (map[string]*template.Template, error) { return parse(text.EN) })
 )
 
-var pageNames = []string{"sign-in", "password", "error", "home", "send", "sent", "received", "approvals", "detail", "console", "emergency", "revisions", "revision", "designated", "one-designated", "change", "proposals", "proposal", "review", "evidence", "audit"}
+var pageNames = []string{"sign-in", "password", "error", "home", "send", "sent", "received", "approvals", "detail", "console", "emergency", "revisions", "revision", "designated", "one-designated", "change", "proposals", "proposal", "review", "fault", "evidence", "audit"}
 
 func parse(l text.Lang) (map[string]*template.Template, error) {
 	shared, err := template.New("").Funcs(functions(l)).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html")

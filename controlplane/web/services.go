@@ -29,6 +29,7 @@ type Services struct {
 	Stones func() ([]stones.Stone, error) // of the head; nil: nobody can tell
 	Usage  func() policy.Usage            // of records and stations; nil: nobody watches
 
+	Faults   Faults   // management zone only; nil: nobody can look
 	Evidence Evidence // of what lines were given; nil: nobody keeps any
 }
 

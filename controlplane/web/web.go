@@ -66,6 +66,8 @@ func New(zone anchors.Zone, s Services, o Options) http.Handler {
 		mux.HandleFunc("GET /review", st.role(st.reviewPage, ITAdmin, Auditor))
 		mux.HandleFunc("GET /evidence", st.role(st.evidencePage, ITAdmin, Auditor))
 		mux.HandleFunc("GET /evidence/report", st.role(st.evidenceReport, ITAdmin, Auditor))
+		mux.HandleFunc("GET /fault", st.role(st.faultPage, ITAdmin))
+		mux.HandleFunc("GET /fault/{end}", st.role(st.lookPage, ITAdmin))
 		mux.HandleFunc("GET /audit", st.role(st.auditPage, Auditor))
 		mux.HandleFunc("POST /audit/verify", st.role(st.auditVerify, Auditor))
 	} else {

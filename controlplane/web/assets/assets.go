@@ -16,7 +16,7 @@ import (
 	"sync"
 )
 
-//go:embed app.css app.js console.js mark.svg vendor
+//go:embed app.css app.js console.js print.js mark.svg vendor
 var files embed.FS
 
 var types = map[string]string{

@@ -7,6 +7,7 @@
 package browsertest
 
 import (
+	"bytes"
 	"context"
 	_ "embed"
 	"encoding/json"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
@@ -235,6 +237,22 @@ func (p *PC) Picture(name string) {
 	if err := os.WriteFile(filepath.Join(dir, name+".png"), run(p, chromedp.FullScreenshot(100)), 0o644); err != nil {
 		p.t.Fatal(err)
 	}
+}
+
+// Print gives the page as it comes out of a printer, as PDF on the paper that the page asks for, and how many sheets that takes.
+func (p *PC) Print(name string) (sheets int) {
+	p.t.Helper()
+	yes := true
+	out, err := chromedp.Call(p.ctx, page.PrintToPDF, page.PrintToPDFParams{PrintBackground: &yes, PreferCSSPageSize: &yes})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if dir := os.Getenv(Screenshots); dir != "" {
+		if err := os.WriteFile(filepath.Join(dir, name+".pdf"), out.Data, 0o644); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	return bytes.Count(out.Data, []byte("/Type /Page\n")) + bytes.Count(out.Data, []byte("/Type /Page "))
 }
 
 // Accessible fails the test for each rule that the page breaks.

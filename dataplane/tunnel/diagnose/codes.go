@@ -99,16 +99,19 @@ func Codes() []string { return slices.Sorted(maps.Keys(kinds)) }
 // Of tells what a code means.
 func Of(code string) Kind { return kinds[code] }
 
-// Checks lists all in the order of the way.
-func Checks() []string {
-	var out []string
-	var walk func(node)
-	walk = func(n node) {
-		out = append(out, n.id)
-		for _, b := range n.below {
-			walk(b)
-		}
+// Empty is the whole tree, with nothing looked at.
+func Empty() Result { return empty(tree) }
+
+func empty(n node) Result {
+	r := Result{ID: n.id, State: Unknown, Party: parties[n.id]}
+	for _, b := range n.below {
+		r.Below = append(r.Below, empty(b))
 	}
-	walk(tree)
+	return r
+}
+
+// Checks lists all in the order of the way.
+func Checks() (out []string) {
+	Empty().Walk(func(r Result, _ int) { out = append(out, r.ID) })
 	return out
 }

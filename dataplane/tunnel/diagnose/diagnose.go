@@ -195,6 +195,16 @@ func (r Result) walk(f func(Result, int), depth int) {
 	}
 }
 
+// Worst is the first check that failed, in the order of the way.
+func (r Result) Worst() (worst Result, failed bool) {
+	r.Walk(func(x Result, _ int) {
+		if x.State == Failed && !failed {
+			worst, failed = x, true
+		}
+	})
+	return worst, failed
+}
+
 // look is one Run.
 type look struct {
 	Subject
