@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"strings"
@@ -140,6 +142,15 @@ func TestClassesGoTheirOwnWay(t *testing.T) {
 	}
 	if got := netlab.Run(t, "", "ip", "route", "show", "table", "all", "proto", "83"); got != "" {
 		t.Errorf("routes are left:\n%s", got)
+	}
+}
+
+func TestOnlyAPeerThatIsThereRotates(t *testing.T) {
+	g, _ := newSteered(t)
+	w := httptest.NewRecorder()
+	g.Handler().ServeHTTP(w, httptest.NewRequest("POST", "/tunnel-keys/rotate?peer=nobody", nil))
+	if w.Code != http.StatusConflict || !strings.Contains(w.Body.String(), "no such peer") {
+		t.Errorf("%d, %s; want 409 and why", w.Code, w.Body)
 	}
 }
 

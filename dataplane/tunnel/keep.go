@@ -93,7 +93,7 @@ func (s *Set) step(now time.Time) {
 		}
 	}
 	s.instruct()
-	askers := s.askers
+	askers, failed := s.askers, s.unmoved
 	s.mu.Unlock()
 	for stream, device := range after.Devices {
 		if before.Devices[stream] != device {
@@ -108,7 +108,7 @@ func (s *Set) step(now time.Time) {
 	if s.o.Moved != nil {
 		err = s.o.Moved(after)
 	}
-	if err != nil {
+	if err != nil && !failed { // it is tried again with each beat
 		s.o.Log.Error("move the routes to where the ways are", "error", err)
 	}
 	s.mu.Lock()
