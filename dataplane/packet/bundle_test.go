@@ -10,14 +10,15 @@ import (
 	"github.com/sekisho/sekisho/dataplane/anchors"
 )
 
-// carried is a town with three tunnels: tokyo (segment 5) over wg0 and wg1, osaka (6) over wg1 alone, nara (7) over wg2, which
-// shares nothing with the others. Classes 15, 16, 17; the gate in tokyo is 35.
+// carried is a town with two bundles of tunnels: tokyo (segment 5) over wg0 and wg1, osaka (6) over wg1 alone; nara (7) over wg2
+// and wg3, of which the latter is not there. Classes 15, 16, 17; the gate in tokyo is 35.
 func carried(t *testing.T, w *town, cells ...Cell) *Core {
 	t.Helper()
 	c := carriedBy(t, w, []anchors.Tunnel{
 		{Device: "wg0", Peers: []anchors.Peer{{ID: "tokyo", Segment: "tokyo"}}},
 		{Device: "wg1", Peers: []anchors.Peer{{ID: "tokyo-b", Segment: "tokyo"}, {ID: "osaka", Segment: "osaka"}}},
 		{Device: "wg2", Peers: []anchors.Peer{{ID: "nara", Segment: "nara"}}},
+		{Device: "wg3", Peers: []anchors.Peer{{ID: "nara-b", Segment: "nara"}}},
 	})
 	w.up()
 	for _, d := range []string{"wg0", "wg1", "wg2"} {
