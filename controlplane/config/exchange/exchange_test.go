@@ -135,6 +135,20 @@ func TestPutRefuses(t *testing.T) {
 	}
 }
 
+// Two ends of one machine on one line of text: which of the two equal keys is meant cannot be told from the text.
+func TestPutDoesNotGuess(t *testing.T) {
+	from := bytes.Index(examples.Lines, []byte("      - {id: osaka-a"))
+	to := from + bytes.Index(examples.Lines[from:], []byte("  - {id: prefecture"))
+	ends := strings.Split(strings.TrimSpace(string(examples.Lines[from:to])), "\n")
+	for i := range ends {
+		ends[i] = strings.TrimPrefix(strings.TrimSpace(ends[i]), "- ")
+	}
+	doc := strings.Replace(string(examples.Lines), "    ends:\n"+string(examples.Lines[from:to]), "    ends: ["+strings.Join(ends, ", ")+"]\n", 1)
+	if _, _, err := Put([]byte(doc), keys(t, Region, "osaka", map[string]string{"wg1": one}), "", ""); err == nil || !strings.Contains(err.Error(), "by hand") {
+		t.Errorf("got %v, want that it is for people to write", err)
+	}
+}
+
 func TestFarFile(t *testing.T) {
 	cfg, errs := config.Parse(examples.Lines)
 	if errs != nil {
