@@ -140,7 +140,7 @@ func (l look) end(p tunnel.Report, r measure.Reading, asked *asked) measure.End 
 	if i < 0 || d == nil || p.Far.Received == 0 {
 		return e
 	}
-	e.Both = &measure.Books{Sent: l.ends[i].Tx, Came: l.ends[i].Rx, FarCame: p.Far.RxBytes, FarAt: p.Far.Received}
+	e.Both = &measure.Books{At: l.ends[i].Counted, Sent: l.ends[i].Tx, Came: l.ends[i].Rx, FarCame: p.Far.RxBytes, FarAt: p.Far.Received}
 	for _, n := range r.Whole.Down {
 		if outer := n.Packets * uint64(max(d.Overhead-inner, 0)); n.Of == p.Peer && n.Bytes > outer {
 			e.Both.FarSent = n.Bytes - outer

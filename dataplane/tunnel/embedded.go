@@ -117,6 +117,7 @@ func (e *embedded) watch(ctx context.Context, l *link) error {
 			if err != nil {
 				return err
 			}
+			st.at = time.Now()
 			e.mu.Lock()
 			e.last = st
 			e.mu.Unlock()
@@ -165,7 +166,9 @@ func (e *embedded) state() (engineState, error) {
 	if err != nil {
 		return engineState{}, err
 	}
-	return parseUAPI(a.UAPI)
+	st, err := parseUAPI(a.UAPI)
+	st.at = time.Now()
+	return st, err
 }
 
 func (e *embedded) known() (engineState, error) {

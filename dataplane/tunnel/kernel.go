@@ -80,7 +80,7 @@ func (k kernelEngine) state() (engineState, error) {
 }
 
 func stateOf(d *wgtypes.Device) engineState {
-	st := engineState{listen: uint16(d.ListenPort)}
+	st := engineState{at: time.Now(), listen: uint16(d.ListenPort)}
 	for _, p := range d.Peers {
 		x := PeerState{
 			PublicKey: base64.StdEncoding.EncodeToString(p.PublicKey[:]), Handshake: p.LastHandshakeTime,

@@ -34,6 +34,7 @@ type Status struct {
 	Loss      float64       `json:"probe_loss"`   // 0..1 of the last 20 probes
 	Rx        uint64        `json:"rx_bytes"`
 	Tx        uint64        `json:"tx_bytes"`
+	Counted   time.Time     `json:"-"`                  // when Rx and Tx were read
 	MTU       int           `json:"mtu"`                // of the device, inner bytes
 	Passes    int           `json:"passes,omitempty"`   // the longest inner packet that was seen to pass; 0 = not known
 	LineMTU   int           `json:"line_mtu,omitempty"` // of the port: what the line should carry
@@ -87,7 +88,7 @@ func (s *Set) status(x Status, p Peer, st engineState, err error, now time.Time)
 	defer s.mu.Unlock()
 	x.Peer, x.Region = p.ID, p.region()
 	q := st.peer(p.PublicKey)
-	x.Handshake, x.Rx, x.Tx = q.Handshake, q.Rx, q.Tx
+	x.Handshake, x.Rx, x.Tx, x.Counted = q.Handshake, q.Rx, q.Tx, st.at
 	w := s.machine.Ways()
 	for place, id := range w.Holders {
 		if id == p.ID {

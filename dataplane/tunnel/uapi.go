@@ -25,6 +25,7 @@ type PeerState struct {
 
 // engineState is a WireGuard engine's configuration, as far as it must be compared, and its peers.
 type engineState struct {
+	at     time.Time // when it was read
 	listen uint16
 	peers  []PeerState
 }

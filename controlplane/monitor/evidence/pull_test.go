@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -107,5 +108,27 @@ func TestPullCatchesUp(t *testing.T) {
 	d.down = true
 	if err := p.Pull(context.Background()); err == nil {
 		t.Error("a dataplane that is down gave no error")
+	}
+}
+
+// An hour that ended while control was down is made of the minutes that were written, when it comes back.
+func TestHoursThatEndedDuringAStop(t *testing.T) {
+	dir := t.TempDir()
+	s, _ := open(t, dir)
+	for i := range 600 {
+		keep(t, s, look(begin.Add(time.Duration(i)*time.Second), 1, 20))
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(core.path(dir, Hours)); err != nil { // as if the machine had stopped before it was written
+		t.Fatal(err)
+	}
+	s, _ = open(t, dir)
+	for i := range 61 {
+		keep(t, s, look(begin.Add(5*time.Hour+time.Duration(i)*time.Second), 1, 20))
+	}
+	if h := read(t, s, Hours, begin, begin.Add(5*time.Hour)); len(h) != 1 || h[0].Covered != 600 {
+		t.Errorf("hours: %+v", h)
 	}
 }

@@ -139,7 +139,7 @@ func TestWhatArrived(t *testing.T) {
 	for name, c := range map[string]struct {
 		sends func(at time.Duration) float64 // bytes that were sent by then
 		loss  float64
-		least float64 // share at every second
+		least float64 // share at every second that tells
 		most  float64 // share in the end
 	}{
 		"steady":    {func(at time.Duration) float64 { return at.Seconds() * rate }, 0, 0.999, 1},
@@ -159,9 +159,10 @@ func TestWhatArrived(t *testing.T) {
 			last, told := -1.0, 0
 			for i := range 40 {
 				look := b.now.Add(time.Second).Sub(start)
-				far := look - time.Duration(i*37%200)*time.Millisecond // when it was read there
+				here := look - time.Duration(300+i*53%400)*time.Millisecond // when it was read here
+				far := look - time.Duration(90+i*37%200)*time.Millisecond   // and there
 				there := uint64(c.sends(far) * (1 - c.loss))
-				b.line.Ends[0].Both = &Books{Sent: uint64(c.sends(look)), FarCame: there, FarAt: 5e15 + int64(far)}
+				b.line.Ends[0].Both = &Books{At: start.Add(here), Sent: uint64(c.sends(here)), FarCame: there, FarAt: 5e15 + int64(far)}
 				b.second(0)
 				if len(b.r.After(0, 0, 999)) == 0 {
 					continue
@@ -186,6 +187,7 @@ func TestBooksThatBeginAnewSayNothing(t *testing.T) {
 	both := Books{}
 	step := func(n int) {
 		for range n {
+			both.At = b.now.Add(time.Second)
 			both.Sent, both.FarCame, both.FarAt = both.Sent+1_000_000, both.FarCame+1_000_000, both.FarAt+1e9
 			copy := both
 			b.line.Ends[0].Both = &copy

@@ -101,7 +101,7 @@ func (r *Recorder) Take(now time.Time, lines []Reading) {
 		var whole Class
 		whole.Tally = l.Whole
 		state, silent := judge(l, lines)
-		arrivedUp, arrivedDown := r.compare(l, now, tick)
+		arrivedUp, arrivedDown := r.compare(l, tick)
 		for _, c := range append([]Class{whole}, l.Classes...) {
 			k := key{l.Device, c.Name}
 			s := r.series[k]
