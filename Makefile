@@ -46,7 +46,7 @@ test: bootstrap build ## sets up what is missing, then everything: Go, BPF, name
 test-qemu: bootstrap ## the packet core on Debian 13's kernel, under emulation
 	$(SUDO) hack/test-qemu $(TEST_QEMU)
 
-bench: bootstrap build ## measures the packet core beside its peers; prints tables, writes out/bench.json and out/bench.svg
+bench: bootstrap build ## measures the packet core and tunnels beside their peers; prints tables, writes out/bench.json, bench.svg and flood.svg
 	@$(SUDO) out/bin/bench
 
 demo: bootstrap build ## the lab town hall, the main job, then the web pages; ONCE=1 stops after the main job
