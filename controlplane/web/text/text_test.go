@@ -72,7 +72,7 @@ func TestEveryKeyIsUsedAndEveryUseHasAKey(t *testing.T) {
 		}
 	}
 	used := map[string]bool{}
-	exact := regexp.MustCompile(`(?:\bt |\.T\(|Title: |"Text" |"Label" )"([a-z-]+(?:\.[a-z-]+)*)"`)
+	exact := regexp.MustCompile(`(?:\bt |\.T\(|Title: |"Text" |"Label" )"([a-z-]+(?:\.[a-z0-9-]+)*)"`)
 	for _, m := range exact.FindAllStringSubmatch(source.String(), -1) {
 		used[m[1]] = true
 		if !text.JA.Has(m[1]) {
