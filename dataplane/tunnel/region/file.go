@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -68,7 +69,7 @@ func Read(path string) (File, error) {
 		return f, fmt.Errorf("region: %w", err)
 	}
 	if err := yaml.UnmarshalWithOptions(b, &f, yaml.Strict()); err != nil {
-		return f, fmt.Errorf("region %s: %w", path, err)
+		return f, fmt.Errorf("region %s: %s", path, withoutKeys(err))
 	}
 	if f.Version == 0 && f.Gate != nil {
 		f.Devices = []Device{{Name: f.OneDevice, PrivateKey: f.PrivateKey, Listen: f.Listen, MTU: f.MTU, Gate: *f.Gate}}
@@ -83,6 +84,20 @@ func Read(path string) (File, error) {
 		return f, fmt.Errorf("region %s: %w", path, err)
 	}
 	return f, nil
+}
+
+var (
+	likeKey = regexp.MustCompile(`[A-Za-z0-9+/]{20,}=*`)
+	quoted  = regexp.MustCompile(`"[^"]*"`)
+)
+
+// withoutKeys is what is wrong with the text, without the lines around it, which may hold keys; so may what the error itself quotes.
+func withoutKeys(err error) string {
+	s := yaml.FormatError(err, false, false)
+	if likeKey.MatchString(s) {
+		s = likeKey.ReplaceAllString(quoted.ReplaceAllString(s, "(hidden)"), "(hidden)")
+	}
+	return s
 }
 
 func (f *File) defaults() {

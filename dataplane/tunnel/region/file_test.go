@@ -57,6 +57,34 @@ func TestRead(t *testing.T) {
 	}
 }
 
+// The file holds keys: what is told of a slip in it, to the terminal and to the journal, must not show them.
+func TestErrorsShowNoKeys(t *testing.T) {
+	key, err := wgtypes.GeneratePrivateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"wrong indentation":   "version: 1\ndevices:\n- device: wg0\n  private-key: " + key.String() + "\n listen: 5\n",
+		"wrong type after it": "version: 1\ndevices:\n- private-key: " + key.String() + "\n  listen: many\n",
+		"no space":            "{version: 1, devices: [{private-key:" + key.String() + "}]}",
+		"word that is none":   "version: 1\nprivat-key: " + key.String() + "\n",
+		"list for a word":     "version: 1\ndevices:\n- private-key: [" + key.String() + "]\n",
+		"unclosed quote":      "version: 1\ndevices:\n- private-key: \"" + key.String() + "\n",
+		"key as a number":     "version: 1\ndevices:\n- {listen: " + key.String() + "}\n",
+		"key as an address":   "version: 1\naddresses: [\"" + key.String() + "\"]\n",
+		"key twice":           "version: 1\nprivate-key: " + key.String() + "\nprivate-key: " + key.String() + "\n",
+		"key as a key":        "{" + key.String() + ": 1, " + key.String() + ": 2}",
+	} {
+		path := filepath.Join(t.TempDir(), "region.yaml")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Read(path); err == nil || strings.Contains(err.Error(), key.String()[:6]) {
+			t.Errorf("%s: %v; want an error without the key", name, err)
+		}
+	}
+}
+
 func TestKeysAreMadeOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys", "wg0.key")
 	f := File{Devices: []Device{{Name: "wg0", PrivateKeyFile: path}}}
