@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/bandwidth"
 )
 
 // MaxClasses is what the mark has room for (6 bits, 0 = the line's default).
@@ -149,21 +150,23 @@ func (k *checker) serviceClasses() {
 	}
 }
 
-// defaultClass: exactly one class of a line takes what nothing else assigns.
+// defaultClass: exactly one class of a line takes what nothing else assigns, and there are no more than a far end counts.
 func (k *checker) defaultClass(l *Line) {
-	any := false
+	number := 0
 	var defaults []*Class
 	for i := range k.c.Classes {
 		c := &k.c.Classes[i]
 		if _, on := k.c.On(c, l); !on || l.ID == "" {
 			continue
 		}
-		any = true
+		if number++; number == bandwidth.MaxClasses+1 {
+			k.at(&c.ID, "class %q: line %q has %d classes already: join some, or give some other lines", short(c.ID), short(l.ID), bandwidth.MaxClasses)
+		}
 		if c.Default {
 			defaults = append(defaults, c)
 		}
 	}
-	if any && len(defaults) == 0 {
+	if number > 0 && len(defaults) == 0 {
 		k.at(l, "line %q: none of its classes is the default: write default: true at the one that takes what no communication assigns", short(l.ID))
 	}
 	for _, c := range defaults[min(1, len(defaults)):] {

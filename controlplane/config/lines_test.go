@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -55,6 +56,7 @@ var lineFaults = []fault{
 	{"promised beyond what comes down", "down: 40Mbit", "down: 12Mbit", "1Mbit", "= 9Mbit down, but region tokyo's part of the line, 2 of 4, carries 6Mbit, of which 97 % (5820kbit)"},
 	{"default class only on the other line", "priority: 1, default: true}", "priority: 1}\n  - {id: rest, line: line-a, guarantee: 1Mbit, ceiling: 5Mbit, priority: 4, default: true}", "{id: line-b", "none of its classes is the default"},
 	{"two default classes on one line", "ceiling: 5Mbit, priority: 2}", "ceiling: 5Mbit, priority: 2, default: true}", "true", `line "line-b" already has the default class "general"`},
+	{"more classes on a line than a far end counts", "  - {id: bulletin, line: line-b", extraClasses(13) + "  - {id: bulletin, line: line-b", "bulletin", `line "line-b" has 16 classes already`},
 	{"unknown latency", "latency: interactive", "latency: interactiv", "interactiv", "did you mean interactive?"},
 	{"unknown kind of line", "kind: pppoe", "kind: pppo", "pppo", "did you mean pppoe?"},
 	{"DSCP of two classes", "dscp: [cs1]", "dscp: [46]", "46", `already that of class "core"`},
@@ -69,6 +71,14 @@ var lineFaults = []fault{
 	{"trust in a region", "{id: osaka, zone: my-number, tunnel: wg0,", "{id: osaka, zone: my-number, tunnel: wg0, trust-dscp: true,", "true", "only segments of stations"},
 
 	{"MTU beyond a PPPoE line", "mtu: 1394", "mtu: 1420", "1420", "a PPPoE line carries 1454 bytes, of which the tunnel takes 60"},
+}
+
+// extraClasses are so many more classes of line-b.
+func extraClasses(n int) (text string) {
+	for i := range n {
+		text += fmt.Sprintf("  - {id: extra%d, line: line-b, guarantee: 1kbit, ceiling: 1Mbit, priority: 5}\n", i)
+	}
+	return text
 }
 
 func TestLinesReportEachFaultAtItsPlace(t *testing.T) {

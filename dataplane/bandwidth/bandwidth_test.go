@@ -73,6 +73,11 @@ func TestCheckRefuses(t *testing.T) {
 		{"no default", func(t *Tree) { t.Classes[1].Default = false }, "default"},
 		{"two defaults", func(t *Tree) { t.Classes[0].Default = true }, "default"},
 		{"no classes", func(t *Tree) { t.Classes = nil }, "classes"},
+		{"more classes than an answer holds", func(t *Tree) {
+			for i := range MaxClasses - 2 {
+				t.Classes = append(t.Classes, Class{ID: uint8(10 + i), Guarantee: 1000, Ceiling: 1000})
+			}
+		}, "at most 16"},
 		{"negative overhead", func(t *Tree) { t.Overhead = -1 }, "overhead"},
 	}
 	for _, c := range cases {

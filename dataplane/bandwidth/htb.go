@@ -44,6 +44,9 @@ func (t Tree) Check() error {
 	if t.Overhead < 0 || t.Overhead > 256 {
 		return fmt.Errorf("bandwidth of %s: overhead %d bytes: want 0..256", t.Device, t.Overhead)
 	}
+	if len(t.Classes) > MaxClasses {
+		return fmt.Errorf("bandwidth of %s: %d classes: want at most %d on a line", t.Device, len(t.Classes), MaxClasses)
+	}
 	var sum uint64
 	defaults, seen := 0, map[uint8]bool{}
 	for _, c := range t.Classes {

@@ -8,6 +8,9 @@ type Tree struct {
 	Classes  []Class `json:"classes"`
 }
 
+// MaxClasses is how many classes one line has: a far end counts as many in an answer.
+const MaxClasses = 16
+
 // Class is one bandwidth class.
 type Class struct {
 	ID        uint8  `json:"id"` // 1..63; the number in packet.Cell.BWClass

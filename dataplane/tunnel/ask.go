@@ -37,6 +37,7 @@ type asker struct {
 	far     uint64 // the far end's run
 	talked  time.Time
 	last    talk.Reply
+	reached uint8 // class in which the last reply came: there it listens, before it has its plan too
 	grant   uint64
 	use     uint64
 	plan    *dispatch
@@ -69,7 +70,7 @@ func (a *asker) ask(now time.Time) {
 	talking := now.Sub(a.talked) < feelers
 	if !a.peer.Plain {
 		for _, class := range a.due(now) {
-			a.request(class, now, talking)
+			a.request(class, now, talking && (class != 0 || len(a.classes) == 0))
 		}
 		a.tell(now)
 	}
@@ -83,13 +84,21 @@ const silence = 300 * time.Millisecond
 
 // due are the classes to ask in now. A class that is offered far more than it gets loses most questions in its own queue, and
 // the line is no worse for it: an end that has fallen silent is asked in all of them, so that one that is not flooded answers
-// before it is taken for lost.
+// before it is taken for lost; and in class 0, the one in which it listens whatever plan it has.
 func (a *asker) due(now time.Time) []uint8 {
 	next := a.next()
-	if quiet := now.Sub(a.talked); len(a.classes) < 2 || quiet <= silence || quiet >= feelers {
-		return []uint8{next}
+	due := []uint8{next}
+	quiet := now.Sub(a.talked)
+	if quiet <= silence {
+		return due
 	}
-	return a.classes
+	if len(a.classes) > 1 && quiet < feelers {
+		due = slices.Clone(a.classes)
+	}
+	if !slices.Contains(due, 0) {
+		due = append(due, 0)
+	}
+	return due
 }
 
 // next is the class to ask in: every other time the first, which waits least and so tells soonest that the end lives; the others
@@ -124,7 +133,7 @@ func (a *asker) tell(now time.Time) {
 	if a.far == 0 || now.Sub(a.talked) > feelers {
 		return
 	}
-	class := a.class(0)
+	class := a.reached
 	if a.plan != nil && a.last.Plan != a.plan.hash {
 		for _, p := range a.plan.next() {
 			a.seq++
@@ -204,7 +213,7 @@ func (a *asker) take(b []byte, port uint16, now time.Time) bool {
 		}
 		a.mu.Lock()
 		if h.Seq > a.last.Seq {
-			a.far, a.last, a.talked = h.Far, *m, now
+			a.far, a.last, a.talked, a.reached = h.Far, *m, now, h.Class
 		}
 		a.mu.Unlock()
 		a.psk(a.peer.ID, m.Psk)
@@ -264,7 +273,7 @@ func (a *asker) passes(ctx context.Context, packet int) bool {
 			a.seq++
 			seq = a.seq
 			a.sizes[seq] = ch
-			a.say(&talk.Size{Header: a.head(a.class(0), seq), Pad: talk.Padding(packet, v6)})
+			a.say(&talk.Size{Header: a.head(a.reached, seq), Pad: talk.Padding(packet, v6)})
 		} else {
 			head := 28
 			if v6 {

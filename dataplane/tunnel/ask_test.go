@@ -17,8 +17,8 @@ func TestSilentEndsAreAskedInEveryClass(t *testing.T) {
 		atOnce  int
 	}{
 		{"answers", []uint8{2, 1, 3}, silence, []uint8{1, 2, 3}, 1},
-		{"silent", []uint8{2, 1, 3}, silence + time.Millisecond, []uint8{1, 2, 3}, 3},
-		{"silent for long", []uint8{2, 1, 3}, feelers, []uint8{1, 2, 3}, 1},
+		{"silent", []uint8{2, 1, 3}, silence + time.Millisecond, []uint8{0, 1, 2, 3}, 4},
+		{"silent for long", []uint8{2, 1, 3}, feelers, []uint8{0, 1, 2, 3}, 2},
 		{"no classes", nil, silence + time.Millisecond, []uint8{0}, 1},
 	} {
 		a := &asker{classes: x.classes, talked: now.Add(-x.quiet)}

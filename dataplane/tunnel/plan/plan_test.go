@@ -98,6 +98,11 @@ func TestCheckNamesWhatIsWrong(t *testing.T) {
 		{"guarantees over the rate", func(p *Plan) { p.Devices[0].Rate = 15 * mbit }, "exceed"},
 		{"rate without bound", func(p *Plan) { p.Devices[0].Rate = 1 << 62 }, "more than"},
 		{"class that no device has", func(p *Plan) { p.Matches[0].Class = 9 }, "no device has class 9"},
+		{"more classes than an answer holds", func(p *Plan) {
+			for i := range bandwidth.MaxClasses {
+				p.Devices[0].Classes = append(p.Devices[0].Classes, bandwidth.Class{ID: uint8(30 + i), Guarantee: 1, Ceiling: 1})
+			}
+		}, "at most 16"},
 		{"host bits", func(p *Plan) { p.Matches[0].From = netip.MustParsePrefix("198.51.100.11/24") }, "host bits"},
 		{"two families", func(p *Plan) { p.Matches[0].From = netip.MustParsePrefix("2001:db8::/32") }, "family"},
 		{"ports of ICMP", func(p *Plan) { p.Matches[0].Proto = 1 }, "no ports"},

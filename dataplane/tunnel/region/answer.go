@@ -33,16 +33,7 @@ func (f *far) listen() error {
 	for _, a := range f.file.Addresses {
 		for _, e := range f.ends {
 			want[socketKey{e.Name, netip.AddrPortFrom(a.Addr(), f.file.Echo)}] = echo
-			classes := []uint8{0}
-			for c := uint8(1); c <= usualClasses; c++ {
-				classes = append(classes, c)
-			}
-			for _, c := range e.tree.Classes {
-				if c.ID > usualClasses {
-					classes = append(classes, c.ID)
-				}
-			}
-			for _, c := range classes {
+			for _, c := range f.asked() {
 				want[socketKey{e.Name, netip.AddrPortFrom(a.Addr(), talk.Port+uint16(c))}] = func(u *net.UDPConn) { f.converse(u, e, c) }
 			}
 		}
@@ -67,6 +58,24 @@ func (f *far) listen() error {
 		go serve(u)
 	}
 	return errors.Join(errs...)
+}
+
+// asked are the classes in which the gate may ask: those of the plan may have any numbers.
+func (f *far) asked() []uint8 {
+	var classes []uint8
+	for c := range uint8(usualClasses + 1) {
+		classes = append(classes, c)
+	}
+	if f.plan != nil {
+		for _, d := range f.plan.Devices {
+			for _, c := range d.Classes {
+				if !slices.Contains(classes, c.ID) {
+					classes = append(classes, c.ID)
+				}
+			}
+		}
+	}
+	return classes
 }
 
 func bind(k socketKey) (*net.UDPConn, error) {

@@ -23,7 +23,7 @@ const Port = 7000
 
 // Sizes, bytes.
 const (
-	MaxClasses = 16   // in a Reply
+	MaxClasses = 16   // in a Reply; as many as a line has
 	MaxPart    = 1100 // of a plan in one Part
 	MaxMessage = 9000 // of a datagram; a Size fills the tunnel's packets
 	macSize    = 16
