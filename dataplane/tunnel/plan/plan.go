@@ -25,7 +25,7 @@ const (
 	MaxBytes   = 64 << 10
 	MaxMatches = 4096
 	MaxDevices = 16
-	MaxLayers  = 8 // how deeply matches may lie over each other
+	MaxLayers  = 64 // how deeply matches may lie over each other: prefixes within prefixes, ranges of ports across them
 	PartBytes  = 1100
 )
 
