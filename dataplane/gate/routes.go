@@ -3,8 +3,10 @@ package gate
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -89,30 +91,36 @@ func sourceFor(p netip.Prefix, a *anchors.Anchors) netip.Addr {
 	return netip.Addr{}
 }
 
-// withdrawRoutes removes the gate's routes that the plan does not have.
-func withdrawRoutes(plan map[routeKey]bool) error {
+// withdrawRoutes removes the gate's routes that the plan does not have, but for those whose place one of missed should have
+// taken. One that cannot be removed keeps no other.
+func withdrawRoutes(plan map[routeKey]bool, missed ...routeKey) error {
 	have, err := installedRoutes()
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for k := range have {
-		if plan[k] {
+		instead := func(m routeKey) bool {
+			return m.table == k.table && m.prefix == k.prefix && m.metric == k.metric && !k.unreachable
+		}
+		if plan[k] || slices.ContainsFunc(missed, instead) {
 			continue
 		}
 		if err := netlink.RouteDel(k.route()); err != nil && !errors.Is(err, unix.ESRCH) {
-			return fmt.Errorf("withdraw the route to %s: %w", k.prefix, err)
+			errs = append(errs, fmt.Errorf("withdraw the route to %s: %w", k.prefix, err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // addRoutes installs what the plan has and the kernel lacks. A route takes the place of another one to the same prefix in one
-// step: no packet in between finds none.
-func addRoutes(plan map[routeKey]bool) error {
+// step: no packet in between finds none. One that cannot be added is in missed, and keeps no other.
+func addRoutes(plan map[routeKey]bool) (missed []routeKey, err error) {
 	have, err := installedRoutes()
 	if err != nil {
-		return err
+		return slices.Collect(maps.Keys(plan)), err
 	}
+	var errs []error
 	// Routers are reached over on-link routes, which must stand first.
 	for _, viaRouter := range []bool{false, true} {
 		for k := range plan {
@@ -120,11 +128,11 @@ func addRoutes(plan map[routeKey]bool) error {
 				continue
 			}
 			if err := netlink.RouteReplace(k.route()); err != nil {
-				return fmt.Errorf("add the route to %s: %w", k.prefix, err)
+				missed, errs = append(missed, k), append(errs, fmt.Errorf("add the route to %s: %w", k.prefix, err))
 			}
 		}
 	}
-	return nil
+	return missed, errors.Join(errs...)
 }
 
 // installedRoutes are the gate's own in the main table and in those of the classes.

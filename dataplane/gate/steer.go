@@ -60,16 +60,20 @@ func regionOf(r Route, a *anchors.Anchors) string {
 	return s.ID
 }
 
-// moved puts routes where the ways are now. It waits for no generation that is on its way: a line that is cut must be left while
-// large tables are being proven.
-func (g *Gate) moved(w ways.Ways) error {
+// moved puts routes where the ways are now, which may be others than when it was called. It waits for no generation that is on
+// its way: a line that is cut must be left while large tables are being proven. Of a generation that is on its way, only what
+// both ask for is moved; before the first there is nothing to move.
+func (g *Gate) moved(ways.Ways) error {
 	g.steering.Lock()
 	defer g.steering.Unlock()
-	return g.route(g.routed, w)
+	if g.routed == nil {
+		return nil
+	}
+	return g.route(g.routed, g.tunnels.Ways())
 }
 
 // tightenRoutes withdraws what the next generation does not ask for. A region's prefix stays by whichever tunnel it goes now: what
-// does not belong into a tunnel vanishes there.
+// does not belong into a tunnel vanishes there. Until the next generation is in force, nothing else is asked for than what stays.
 func (g *Gate) tightenRoutes(next []Route) error {
 	g.steering.Lock()
 	defer g.steering.Unlock()
@@ -87,13 +91,33 @@ func (g *Gate) tightenRoutes(next []Route) error {
 			tunnels[l.Attrs().Index] = true
 		}
 	}
+	type end struct {
+		prefix netip.Prefix
+		here   bool // unreachable
+	}
+	stays := map[end]bool{}
 	for k := range have {
 		region := func(r Route) bool { return r.Prefix == k.prefix && regionOf(r, g.anchors) != "" }
-		if tunnels[k.port] && slices.ContainsFunc(next, region) {
+		if tunnels[k.port] && (k.metric != 0 || slices.ContainsFunc(next, region)) {
 			keep[k] = true
 		}
+		if keep[k] && k.table == 0 && k.metric == 0 {
+			stays[end{k.prefix, k.unreachable}] = true
+		}
 	}
+	both := []Route{}
+	for _, r := range next {
+		if stays[end{r.Prefix, r.Unreachable}] || slices.ContainsFunc(g.routed, func(o Route) bool { return sameRoute(o, r, g.anchors) }) {
+			both = append(both, r)
+		}
+	}
+	g.routed = both
 	return withdrawRoutes(keep)
+}
+
+// sameRoute tells whether two generations ask for one thing: of a region's prefix, the ways say by which tunnel it goes.
+func sameRoute(a, b Route, of *anchors.Anchors) bool {
+	return a == b || a.Prefix == b.Prefix && regionOf(a, of) != "" && regionOf(b, of) != ""
 }
 
 // route makes the kernel's routes and rules those that follow from routes and ways. With steering held.
@@ -125,8 +149,10 @@ func (g *Gate) route(routes []Route, w ways.Ways) error {
 	if len(missing) > 0 {
 		g.log.Debug("routes wait for their ports", "prefixes", missing)
 	}
-	// First what takes another's place, then the rules that lead there, then away with what nobody is led to any more.
-	return errors.Join(addRoutes(plan), settleRules(classes), withdrawRoutes(plan))
+	// First what takes another's place, then the rules that lead there, then away with what nobody is led to any more. Where the
+	// new one does not stand, the old one stays.
+	missed, err := addRoutes(plan)
+	return errors.Join(err, settleRules(classes), withdrawRoutes(plan, missed...))
 }
 
 // probeRoutes lead to probe addresses of IPv6 by every device, each with a metric of its own: a socket that is bound to a device
@@ -149,10 +175,12 @@ func (g *Gate) probeRoutes() (out []routeKey) {
 
 // settleRules makes the gate's rules those of the classes, in both families. Rules of others stay.
 func settleRules(classes []uint8) error {
+	var errs []error
 	for _, family := range families {
 		have, err := netlink.RuleListFiltered(family, &netlink.Rule{Protocol: routeProtocol}, netlink.RT_FILTER_PROTOCOL)
 		if err != nil {
-			return fmt.Errorf("list routing rules: %w", err)
+			errs = append(errs, fmt.Errorf("list routing rules: %w", err))
+			continue
 		}
 		var stand []uint8
 		for _, r := range have {
@@ -168,7 +196,7 @@ func settleRules(classes []uint8) error {
 			}
 			r.Family = family
 			if err := netlink.RuleDel(&r); err != nil && !errors.Is(err, unix.ENOENT) {
-				return fmt.Errorf("remove the routing rule of class %d: %w", class, err)
+				errs = append(errs, fmt.Errorf("remove the routing rule of class %d: %w", class, err))
 			}
 		}
 		for _, class := range classes {
@@ -176,11 +204,11 @@ func settleRules(classes []uint8) error {
 				continue
 			}
 			if err := netlink.RuleAdd(classRule(family, class)); err != nil && !errors.Is(err, unix.EEXIST) {
-				return fmt.Errorf("add the routing rule of class %d: %w", class, err)
+				errs = append(errs, fmt.Errorf("add the routing rule of class %d: %w", class, err))
 			}
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func classRule(family int, class uint8) *netlink.Rule {

@@ -72,6 +72,13 @@ func by(device string, classes map[uint8]string) ways.Ways {
 	return w
 }
 
+// steer puts routes where w says.
+func (g *Gate) steer(w ways.Ways) error {
+	g.steering.Lock()
+	defer g.steering.Unlock()
+	return g.route(g.routed, w)
+}
+
 var steeredTo = []string{"198.51.100.7", "2001:db8:51::7"}
 
 // goes is the device by which the kernel sends what carries the mark.
@@ -108,7 +115,7 @@ func TestClassesGoTheirOwnWay(t *testing.T) {
 		{"one of them", by("wg1", map[uint8]string{4: "wg1", 7: "wg0"}), "wg1", "wg1", "wg0"},
 	}
 	for _, c := range cases {
-		if err := g.moved(c.w); err != nil {
+		if err := g.steer(c.w); err != nil {
 			t.Fatal(err)
 		}
 		for _, to := range steeredTo {
@@ -123,7 +130,7 @@ func TestClassesGoTheirOwnWay(t *testing.T) {
 	netlab.Run(t, "", "ip", "rule", "del", "priority", "1007")
 	netlab.Run(t, "", "ip", "route", "del", "198.51.100.0/26", "table", "107")
 	netlab.Run(t, "", "ip", "rule", "add", "fwmark", "9/0x3f", "table", "109", "priority", "1009", "protocol", "83")
-	if err := g.moved(cases[len(cases)-1].w); err != nil {
+	if err := g.steer(cases[len(cases)-1].w); err != nil {
 		t.Fatal(err)
 	}
 	if got := goes(t, steeredTo[0], mark|7); got != "wg0" {
@@ -158,7 +165,7 @@ func TestOnlyAPeerThatIsThereRotates(t *testing.T) {
 func TestMovesLeaveNoMomentWithoutAWay(t *testing.T) {
 	g, routes := newSteered(t)
 	g.routed = routes
-	if err := g.moved(by("wg0", nil)); err != nil {
+	if err := g.steer(by("wg0", nil)); err != nil {
 		t.Fatal(err)
 	}
 	stop, done := make(chan struct{}), make(chan map[string]int)
@@ -184,7 +191,7 @@ func TestMovesLeaveNoMomentWithoutAWay(t *testing.T) {
 	}()
 	for i := range 300 {
 		device := []string{"wg1", "wg0"}[i%2]
-		if err := g.moved(by(device, map[uint8]string{4: "wg0"})); err != nil {
+		if err := g.steer(by(device, map[uint8]string{4: "wg0"})); err != nil {
 			t.Fatal(err)
 		}
 		for _, to := range steeredTo {
@@ -203,7 +210,7 @@ func TestMovesLeaveNoMomentWithoutAWay(t *testing.T) {
 func TestTighteningLeavesWaysAlone(t *testing.T) {
 	g, routes := newSteered(t)
 	g.routed = routes
-	if err := g.moved(by("wg1", map[uint8]string{4: "wg0"})); err != nil {
+	if err := g.steer(by("wg1", map[uint8]string{4: "wg0"})); err != nil {
 		t.Fatal(err)
 	}
 	g.routed = nil // a daemon that has just begun
@@ -221,5 +228,106 @@ func TestTighteningLeavesWaysAlone(t *testing.T) {
 	}
 	if got := goes(t, steeredTo[0], 4); got == "wg0" || got == "wg1" {
 		t.Errorf("class 4 still goes by %s, want it to end here", got)
+	}
+}
+
+// A line that fails while a generation is on its way moves what stays, and brings back nothing that was withdrawn.
+func TestAMoveWithinAChangeAsksForNothingElse(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		fresh bool // the daemon has just begun: it asked for nothing yet
+	}{{"a running daemon", false}, {"one that has just begun", true}} {
+		t.Run(c.name, func(t *testing.T) {
+			g, routes := newSteered(t)
+			g.routed = routes
+			if err := g.steer(by("wg1", nil)); err != nil {
+				t.Fatal(err)
+			}
+			if c.fresh {
+				g.routed = nil
+				if err := g.moved(ways.Ways{}); err != nil {
+					t.Fatal(err)
+				}
+				if got := goes(t, steeredTo[0], 0); got != "wg1" {
+					t.Errorf("before anything is asked for, goes by %s, want wg1 as a former daemon left it", got)
+				}
+			}
+			netlab.Run(t, "", "ip", "route", "add", "2001:db8:51::9/128", "dev", "wg0", "metric", fmt.Sprint(probeMetric), "proto", fmt.Sprint(routeProtocol))
+			if err := g.tightenRoutes(routes[1:]); err != nil { // without the prefix of IPv4
+				t.Fatal(err)
+			}
+			if got := netlab.Run(t, "", "ip", "-6", "route", "show", "2001:db8:51::9"); !strings.Contains(got, "wg0") {
+				t.Error("within the change, ends are not asked any more")
+			}
+			if err := g.moved(ways.Ways{}); err != nil { // a way has changed: to where nothing is known of ways
+				t.Fatal(err)
+			}
+			if got := goes(t, steeredTo[0], 0); got == "wg0" || got == "wg1" {
+				t.Errorf("what was withdrawn goes by %s again", got)
+			}
+			if got := goes(t, steeredTo[1], 0); got != "wg0" {
+				t.Errorf("what stays goes by %s, want wg0: the move was missed", got)
+			}
+		})
+	}
+}
+
+// What the next generation adds comes when that is in force, not with a line that fails before.
+func TestAMoveWithinAChangeAddsNothing(t *testing.T) {
+	g, routes := newSteered(t)
+	g.routed = routes[:1]
+	if err := g.steer(by("wg1", nil)); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.tightenRoutes(routes); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.moved(ways.Ways{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := goes(t, steeredTo[0], 0); got != "wg0" {
+		t.Errorf("what both ask for goes by %s, want wg0", got)
+	}
+	if got := goes(t, steeredTo[1], 0); got == "wg0" || got == "wg1" {
+		t.Errorf("what only the next one asks for goes by %s", got)
+	}
+}
+
+// The routes follow the ways of now, not those of when somebody began to wait for his turn.
+func TestAMoveIsToTheWaysOfNow(t *testing.T) {
+	g, routes := newSteered(t)
+	g.routed = routes
+	if err := g.moved(by("wg1", nil)); err != nil {
+		t.Fatal(err)
+	}
+	if got := goes(t, steeredTo[0], 0); got != "wg0" {
+		t.Errorf("goes by %s, where a former way led; now nothing is known of ways, want wg0", got)
+	}
+}
+
+// One route that the kernel refuses takes no other one with it.
+func TestOneRefusedRouteLeavesTheOthers(t *testing.T) {
+	g, routes := newSteered(t)
+	more := netip.MustParsePrefix("203.0.113.0/24")
+	g.anchors.Segments = append(g.anchors.Segments, anchors.Segment{ID: "office", Attach: anchors.AttachPort, Port: "wg0", Prefixes: []netip.Prefix{more}})
+	g.routed = append(routes, Route{Prefix: more, Port: "wg0"})
+	if err := g.steer(by("wg0", nil)); err != nil {
+		t.Fatal(err)
+	}
+	g.anchors.Segments[1].Gate = []netip.Addr{netip.MustParseAddr("203.0.113.254")} // a source that the machine does not have
+	for range 8 {                                                                   // in any order
+		for _, device := range []string{"wg1", "wg0"} {
+			if err := g.steer(by(device, map[uint8]string{4: "wg1"})); err == nil {
+				t.Fatal("no error from a route with a source that is not there")
+			}
+			for _, to := range steeredTo {
+				if got, class := goes(t, to, 0), goes(t, to, 4); got != device || class != "wg1" {
+					t.Fatalf("%s goes by %s, class 4 by %s; want %s and wg1", to, got, class, device)
+				}
+			}
+			if got := goes(t, "203.0.113.1", 0); got != "wg0" {
+				t.Fatalf("where the new route does not stand, the old one is gone: %s", got)
+			}
+		}
 	}
 }
