@@ -117,7 +117,7 @@ func (s *Set) setup(r *running) setup {
 	prefixes := s.prefixes()
 	for _, p := range r.spec.Peers {
 		k := s.keys[p.ID]
-		if p.Preshared && k.Key == noKey {
+		if p.Preshared && k.Key == noKey || k.unread != nil {
 			continue // status says why
 		}
 		c.psk[p.ID] = k.inUse()

@@ -119,6 +119,43 @@ func TestPeerWaitsForItsPresharedKey(t *testing.T) {
 	}
 }
 
+// One file that a loss of power damaged must not keep the gate from starting.
+func TestDamagedPresharedKeyLeavesOutOneEnd(t *testing.T) {
+	w := newTown(t)
+	w.waitAll(t, "up")
+	w.set.Close()
+	file := filepath.Join(w.o.Keys, "preshared-tokyo-0.json")
+	if err := os.WriteFile(file, []byte(`{"key":"AAA`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	killEngine(t, "wg0")
+	w.open(t)
+	netlab.Until(t, 20*time.Second, "the other peer of the device", func() bool { return w.status(t, "osaka-0").State == "up" })
+	if st := w.status(t, "tokyo-0"); st.Up || !strings.Contains(st.Reason, file) || !strings.Contains(st.Reason, "import it again") {
+		t.Errorf("%+v: want it down, with what to do about %s", st, file)
+	}
+	if out := netlab.Run(t, "", "ip", "route", "get", "198.51.100.11"); !strings.Contains(out, "wg1") {
+		t.Errorf("tokyo by %s, want wg1", out)
+	}
+	if err := w.set.Rotate("tokyo-0"); err == nil {
+		t.Error("a key was rotated that nobody can read")
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	netlab.Until(t, 20*time.Second, "the end, once its file is mended", func() bool { return w.status(t, "tokyo-0").State != "down" })
+	// Later the memory has what the file has lost.
+	if err := os.WriteFile(file, []byte("damaged"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.set.Apply(t.Context(), w.specs); err != nil {
+		t.Fatal(err)
+	}
+	if st := w.status(t, "tokyo-0"); strings.Contains(st.Reason, file) {
+		t.Errorf("%s: want it to go on with the key in memory", st.Reason)
+	}
+}
+
 // killEngine ends the process that holds the device.
 func killEngine(t *testing.T, device string) {
 	t.Helper()

@@ -26,6 +26,7 @@ type preshared struct {
 
 	trying bool      // Next is: with Key, no handshake comes about
 	tried  time.Time // since when the one or the other is
+	unread error     // why they could not be read: the peer is left out, since without its key it would be less than was agreed on
 }
 
 // presharedFile is preshared on the disk.

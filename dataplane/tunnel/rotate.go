@@ -24,6 +24,9 @@ func (s *Set) Rotate(peer string) error {
 		return fmt.Errorf("pre-shared key of %s: it is a plain peer, which cannot be told; export a key and enter it there", peer)
 	}
 	k := s.keys[peer]
+	if k.unread != nil {
+		return k.unread
+	}
 	if k.Next != noKey {
 		return nil // one is on its way
 	}
@@ -118,8 +121,8 @@ func (s *Set) asked(peer string) bool {
 func (s *Set) lookAtPreshared(p Peer, fresh bool, handshake, now time.Time) {
 	k := s.keys[p.ID]
 	switch {
-	case k.Key == noKey && k.Next == noKey && p.Preshared:
-		if n, err := loadPreshared(s.o.vault(), p.ID); err == nil && n.Key != noKey { // imported by now
+	case k.unread != nil, k.Key == noKey && k.Next == noKey && p.Preshared:
+		if n, err := loadPreshared(s.o.vault(), p.ID); err == nil && (n.Key != noKey || k.unread != nil) { // imported by now
 			*k = n
 			s.tellEngineOf(p.ID)
 		}

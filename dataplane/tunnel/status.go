@@ -123,6 +123,8 @@ func (s *Set) status(x Status, p Peer, st engineState, err error, now time.Time)
 	switch {
 	case err != nil:
 		x.Reason = err.Error()
+	case k.unread != nil:
+		x.Reason = k.unread.Error()
 	case p.Preshared && k.Key == noKey:
 		x.Reason = "it must not be brought up without its pre-shared key, and there is none: import one, or make one and enter it on both sides"
 	case x.Handshake.IsZero():

@@ -169,8 +169,9 @@ func (s *Set) prepare(spec Spec) error {
 	keys := map[string]*preshared{}
 	for _, p := range spec.Peers {
 		k, err := loadPreshared(s.o.vault(), p.ID)
-		if err != nil {
-			return err
+		if err != nil { // the others shall come up all the same
+			s.o.Log.Error("the end is left out: its pre-shared key cannot be read", "peer", p.ID, "error", err)
+			k = preshared{unread: err}
 		}
 		keys[p.ID] = &k
 	}
@@ -186,7 +187,11 @@ func (s *Set) prepare(spec Spec) error {
 	}
 	r.spec, r.key = spec, key
 	for id, k := range keys {
-		if s.keys[id] == nil || s.keys[id].Next == noKey { // not while the two sides agree on one: memory knows more than the file
+		have := s.keys[id]
+		switch {
+		case have != nil && have.unread == nil && (have.Next != noKey || k.unread != nil):
+			// while the two sides agree on one, and when the file was damaged, memory knows more than the file
+		default:
 			s.keys[id] = k
 		}
 	}
