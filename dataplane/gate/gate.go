@@ -411,21 +411,19 @@ func (g *Gate) setInForce(trees []bandwidth.Tree, plans map[string]plan.Plan) {
 	g.shaped, g.told = trees, plans
 }
 
-// shape makes every tunnel device carry its plan; one without a plan is not shaped.
+// shape makes every tunnel device carry its plan; one without a plan is not shaped. A device
+// that fails keeps no other one from its plan.
 func shape(a *anchors.Anchors, plans []bandwidth.Tree) error {
+	var errs []error
 	for _, t := range a.Tunnels {
 		i := slices.IndexFunc(plans, func(p bandwidth.Tree) bool { return p.Device == t.Device })
 		if i < 0 {
-			if err := bandwidth.Remove(t.Device); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := bandwidth.Apply(plans[i]); err != nil {
-			return err
+			errs = append(errs, bandwidth.Remove(t.Device))
+		} else {
+			errs = append(errs, bandwidth.Apply(plans[i]))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // back restores the former generation after a failure on the way. Its tables are loaded again: they were proven.

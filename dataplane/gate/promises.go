@@ -16,11 +16,10 @@ import (
 	"github.com/sekisho/sekisho/dataplane/tunnel"
 	"github.com/sekisho/sekisho/dataplane/tunnel/lending"
 	"github.com/sekisho/sekisho/dataplane/tunnel/plan"
-	"github.com/sekisho/sekisho/dataplane/tunnel/ways"
 )
 
 // promises keeps what is promised on every line, upstream by our own trees and downstream by the plans of the regions: what the
-// generation says, less what lines cannot keep that are down now.
+// generation says, less what lines cannot keep that the ways keep off now.
 type promises struct {
 	anchors *anchors.Anchors
 	tunnels *tunnel.Set
@@ -28,11 +27,24 @@ type promises struct {
 	log     *slog.Logger
 	inForce func([]bandwidth.Tree, map[string]plan.Plan) // is told before anything is applied
 
-	mu    sync.Mutex
-	trees []bandwidth.Tree
-	plans map[string]plan.Plan
-	down  []string
-	mtus  map[string]int // of the shaped devices, as trees were applied: what packets take on the line follows from it
+	mu      sync.Mutex
+	trees   []bandwidth.Tree
+	plans   map[string]plan.Plan
+	left    left
+	changes []bandwidth.Change // as said last
+	again   bool               // the last attempt failed
+	mtus    map[string]int     // of the shaped devices, as trees were applied: what packets take on the line follows from it
+}
+
+// left is what the ways keep off: lines by which nobody's packets come through, and the devices that each region's leave out.
+// While a line lives for others, the region's guarantees move downstream; upstream the tree is everybody's, and stays.
+type left struct {
+	lines   []string
+	regions map[string][]string
+}
+
+func (l left) equal(o left) bool {
+	return slices.Equal(l.lines, o.lines) && maps.EqualFunc(l.regions, o.regions, slices.Equal)
 }
 
 // set makes a generation's promises those to keep.
@@ -45,21 +57,26 @@ func (p *promises) set(trees []bandwidth.Tree, plans map[string]plan.Plan) error
 
 // keep puts in force what can be promised now. With mu held.
 func (p *promises) keep() error {
-	trees, changes := bandwidth.Degraded(p.trees, p.down)
+	trees, changes := bandwidth.Degraded(p.trees, p.left.lines)
 	if len(trees) < len(p.trees) { // shaped as ever, for what comes back
 		for _, t := range p.trees {
-			if slices.Contains(p.down, t.Device) {
+			if slices.Contains(p.left.lines, t.Device) {
 				trees = append(trees, t)
 			}
 		}
 	}
+	if slices.Equal(changes, p.changes) {
+		changes = nil // said already
+	} else {
+		p.changes = changes
+	}
 	for _, c := range changes {
-		p.log.Warn("a guarantee has changed while lines are down", "down", p.down, "change", c.String())
+		p.log.Warn("a guarantee has changed while lines are down", "down", p.left.lines, "change", c.String())
 	}
 	var errs []error
 	told := map[string]plan.Plan{}
 	for region, x := range p.plans {
-		x, err := x.Degraded(p.down)
+		x, err := x.Degraded(p.left.regions[region])
 		if err != nil {
 			errs = append(errs, err)
 			x = p.plans[region]
@@ -70,7 +87,9 @@ func (p *promises) keep() error {
 	p.inForce(trees, told)
 	errs = append(errs, shape(p.anchors, trees), tellPlans(p.tunnels, p.anchors, told))
 	p.lender.Plan(told)
-	return errors.Join(errs...)
+	err := errors.Join(errs...)
+	p.again = err != nil
+	return err
 }
 
 // watch sees lines go down and come back until ctx ends.
@@ -83,20 +102,24 @@ func (p *promises) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			p.look(deadLines(p.tunnels.Reports()))
+			regions, lines := p.tunnels.Left()
+			p.look(left{lines, regions})
 		}
 	}
 }
 
-func (p *promises) look(down []string) {
+// look keeps what can be promised when that has changed, or could not be kept before.
+func (p *promises) look(now left) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if slices.Equal(down, p.down) && maps.Equal(mtusOf(p.trees), p.mtus) {
+	same := now.equal(p.left) && maps.Equal(mtusOf(p.trees), p.mtus)
+	if same && !p.again {
 		return
 	}
-	p.down = down
-	if err := p.keep(); err != nil {
-		p.log.Error("keep what can be promised", "down", down, "error", err)
+	failed := p.again
+	p.left = now
+	if err := p.keep(); err != nil && !(same && failed) { // it is tried again with each look
+		p.log.Error("keep what can be promised", "down", now.lines, "error", err)
 	}
 }
 
@@ -109,23 +132,4 @@ func mtusOf(trees []bandwidth.Tree) map[string]int {
 		}
 	}
 	return out
-}
-
-// deadLines are the devices none of whose ends answers, in order. When that is so of all of them, there is nothing to plan for.
-func deadLines(reports []tunnel.Report) []string {
-	alive := map[string]bool{}
-	for _, r := range reports {
-		alive[r.Device] = alive[r.Device] || r.State != ways.Down
-	}
-	var down []string
-	for device, lives := range alive {
-		if !lives {
-			down = append(down, device)
-		}
-	}
-	if len(down) == len(alive) {
-		return nil
-	}
-	slices.Sort(down)
-	return down
 }

@@ -2,7 +2,6 @@ package gate
 
 import (
 	"log/slog"
-	"slices"
 	"strings"
 	"testing"
 
@@ -12,7 +11,6 @@ import (
 	"github.com/sekisho/sekisho/dataplane/tunnel/lending"
 	"github.com/sekisho/sekisho/dataplane/tunnel/netlab"
 	"github.com/sekisho/sekisho/dataplane/tunnel/plan"
-	"github.com/sekisho/sekisho/dataplane/tunnel/ways"
 )
 
 // A class whose line goes down takes its guarantee to the line that is left, and back; both devices stay shaped.
@@ -34,10 +32,16 @@ func TestPromisesFollowTheLines(t *testing.T) {
 	if err := far.Seal(); err != nil {
 		t.Fatal(err)
 	}
+	other := far
+	other.Region = "osaka"
+	if err := other.Seal(); err != nil {
+		t.Fatal(err)
+	}
 	set := tunnel.New(tunnel.Options{Keys: t.TempDir()})
 	var told []bandwidth.Tree
-	p := &promises{anchors: &a, tunnels: set, lender: lending.New(set), log: slog.Default(), inForce: func(x []bandwidth.Tree, _ map[string]plan.Plan) { told = x }}
-	if err := p.set(trees, map[string]plan.Plan{"tokyo": far}); err != nil {
+	var toldPlans map[string]plan.Plan
+	p := &promises{anchors: &a, tunnels: set, lender: lending.New(set), log: slog.Default(), inForce: func(x []bandwidth.Tree, y map[string]plan.Plan) { told, toldPlans = x, y }}
+	if err := p.set(trees, map[string]plan.Plan{"tokyo": far, "osaka": other}); err != nil {
 		t.Fatal(err)
 	}
 	core := func(device string) string {
@@ -53,7 +57,7 @@ func TestPromisesFollowTheLines(t *testing.T) {
 		{[]string{"line1"}, [2]string{"rate 30Mbit", "rate 10Mbit"}},
 	}
 	for _, s := range steps {
-		p.look(s.down)
+		p.look(left{lines: s.down, regions: map[string][]string{"tokyo": s.down}})
 		for i, w := range s.want {
 			if got := core(trees[i].Device); !strings.Contains(got, w) {
 				t.Errorf("while %v is down, core on line%d: %swant %s", s.down, i, got, w)
@@ -63,34 +67,39 @@ func TestPromisesFollowTheLines(t *testing.T) {
 			t.Errorf("while %v is down, %d trees have queues, want both", s.down, len(told))
 		}
 	}
+	// What could not be done is done as soon as it can be, and keeps nobody else waiting.
+	netlab.Run(t, "", "ip", "link", "set", "line0", "name", "gone0")
+	p.look(left{})
+	p.look(left{lines: []string{"line0"}})
+	if got := core("line1"); !strings.Contains(got, "rate 30Mbit") {
+		t.Errorf("beside a line that cannot be shaped, core on line1: %swant 30 Mbit/s", got)
+	}
+	netlab.Run(t, "", "ip", "link", "set", "gone0", "name", "line0")
+	if err := bandwidth.Remove("line0"); err != nil {
+		t.Fatal(err)
+	}
+	p.mtus = mtusOf(trees) // that it is there again is not what tells
+	p.look(left{lines: []string{"line0"}})
+	if got := core("line0"); !strings.Contains(got, "rate 30Mbit") {
+		t.Errorf("what failed was not tried again: core on line0: %s", got)
+	}
+	// One region that leaves a line which lives for others takes its own guarantees along, and those only.
+	p.look(left{regions: map[string][]string{"tokyo": {"line0"}}})
+	if x := toldPlans["tokyo"].Devices[1].Classes; x[0].Guarantee != 30*mbit {
+		t.Errorf("tokyo is told %+v for line1, want core's 30 Mbit/s there", x)
+	}
+	if x := toldPlans["osaka"].Devices[1].Classes; x[0].Guarantee != 10*mbit || told[1].Classes[0].Guarantee != 10*mbit {
+		t.Errorf("osaka is told %+v, upstream stands %+v; want both as ever", x, told[1].Classes)
+	}
 	// An MTU that was discovered later changes what packets take on the line.
 	netlab.Run(t, "", "ip", "link", "set", "line0", "mtu", "1394")
-	p.look([]string{"line1"})
+	p.look(left{lines: []string{"line1"}})
 	if got := netlab.Run(t, "", "tc", "-d", "qdisc", "show", "dev", "line0", "root"); !strings.Contains(got, "mtu 1394") {
 		t.Errorf("after the MTU has changed to 1394, packets are measured by %s", got)
 	}
 	for _, x := range trees {
 		if err := bandwidth.Remove(x.Device); err != nil {
 			t.Error(err)
-		}
-	}
-}
-
-func TestDeadLines(t *testing.T) {
-	r := func(device string, s ways.State) tunnel.Report { return tunnel.Report{Device: device, State: s} }
-	for _, c := range []struct {
-		name string
-		ends []tunnel.Report
-		want []string
-	}{
-		{"all up", []tunnel.Report{r("wg0", ways.Up), r("wg1", ways.Up)}, nil},
-		{"one region of a line lives", []tunnel.Report{r("wg0", ways.Down), r("wg0", ways.Up), r("wg1", ways.Down)}, []string{"wg1"}},
-		{"held is not dead", []tunnel.Report{r("wg0", ways.Held), r("wg1", ways.Up)}, nil},
-		{"all down: nothing is left to plan for", []tunnel.Report{r("wg0", ways.Down), r("wg1", ways.Down)}, nil},
-		{"no tunnels", nil, nil},
-	} {
-		if got := deadLines(c.ends); !slices.Equal(got, c.want) {
-			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}
 }

@@ -201,6 +201,14 @@ func (s *Set) SetGrant(peer string, rate uint64) {
 	}
 }
 
+// Left is which devices each region's ways leave out now although they would come first, and by which of them no region's packets
+// come through.
+func (s *Set) Left() (byRegion map[string][]string, lines []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.machine.Left(time.Now())
+}
+
 // Ways is by which end and device everything goes now.
 func (s *Set) Ways() ways.Ways {
 	s.mu.Lock()

@@ -116,3 +116,61 @@ func pick(ids []string, ranks map[string]rank, now string) string {
 	}
 	return ids[slices.IndexFunc(ids, func(id string) bool { return ranks[id] == best })]
 }
+
+// Left tells which devices each region's ways leave out although they would come first: what was meant to go there goes
+// elsewhere, or nowhere, until they serve again. Lines are those of them by which no region's packets come through. A device
+// whose end had no time yet to come up is not left; nor is any line when all are: then there is nothing to plan for.
+func (m *Machine) Left(now time.Time) (byRegion map[string][]string, lines []string) {
+	byRegion = map[string][]string{}
+	carrying := map[string]bool{}
+	for stream, device := range m.ways.Devices {
+		carrying[device] = carrying[device] || m.carries(device, stream.Region)
+	}
+	for stream, device := range m.ways.Devices {
+		for _, d := range m.devices(stream.Class) {
+			if d == device {
+				break
+			}
+			if left := byRegion[stream.Region]; m.meant(d, stream.Region, now) && !slices.Contains(left, d) {
+				byRegion[stream.Region] = append(left, d)
+			}
+		}
+	}
+	for region, left := range byRegion {
+		slices.Sort(byRegion[region])
+		for _, d := range left {
+			if !carrying[d] && !slices.Contains(lines, d) {
+				lines = append(lines, d)
+			}
+		}
+	}
+	if slices.Sort(lines); len(lines) == len(m.order) {
+		lines = nil
+	}
+	return byRegion, lines
+}
+
+// carries tells whether packets of the region go by the device and come through.
+func (m *Machine) carries(device, region string) bool {
+	up := m.find(m.ways.Holders[Place{device, region}]).state != Down
+	for stream, d := range m.ways.Devices {
+		if stream.Region == region && d == device {
+			return up
+		}
+	}
+	return false
+}
+
+// meant tells whether the region has ends of its own on the device, all of which had their time to come up.
+func (m *Machine) meant(device, region string, now time.Time) bool {
+	own := false
+	for _, e := range m.ends {
+		if e.Device != device || e.Region != region {
+			continue
+		}
+		if own = true; !e.ever && now.Sub(e.born) < patience {
+			return false
+		}
+	}
+	return own
+}

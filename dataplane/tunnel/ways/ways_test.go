@@ -151,6 +151,56 @@ func TestClassesHaveTheirOwnOrder(t *testing.T) {
 	}
 }
 
+// What was meant for a line is planned for elsewhere as long as the ways keep off it, not only while it is down.
+func TestWhatIsLeft(t *testing.T) {
+	d := newDrill(town(), map[uint8][]string{4: {"wg1"}})
+	want := func(when, regions, lines string) {
+		t.Helper()
+		byRegion, out := d.m.Left(d.now)
+		if got := fmt.Sprint(byRegion); got != "map["+regions+"]" || fmt.Sprint(out) != "["+lines+"]" {
+			t.Errorf("%s: left by regions %s, as lines %v; want map[%s], [%s]", when, got, out, regions, lines)
+		}
+	}
+	d.cut["tokyo-wg0"], d.cut["osaka-wg0"] = true, true // they answer a moment later
+	d.run(time.Second, nil)
+	want("at the start, before all had time to come up", "", "")
+	d.run(3*time.Second, nil)
+	want("with a line that never came up", "osaka:[wg0] tokyo:[wg0]", "wg0")
+	d.cut = map[string]bool{}
+	d.run(time.Second, nil)
+	want("with all up", "", "")
+	d.cut["tokyo-wg0"] = true
+	d.run(800*time.Millisecond, nil)
+	want("when one region cannot be reached by a line that lives", "tokyo:[wg0]", "")
+	d.cut["osaka-wg0"] = true
+	d.run(800*time.Millisecond, nil)
+	want("with the line cut", "osaka:[wg0] tokyo:[wg0]", "wg0")
+	d.cut = map[string]bool{}
+	d.run(5*time.Second, nil)
+	want("while the line is held back", "osaka:[wg0] tokyo:[wg0]", "wg0")
+	d.run(6*time.Second, nil)
+	want("when it serves again", "", "")
+	d.cut["tokyo-wg1"], d.cut["osaka-wg1"] = true, true
+	d.run(800*time.Millisecond, nil)
+	want("with the line cut that only class 4 prefers", "osaka:[wg1] tokyo:[wg1]", "wg1")
+	d.cut["tokyo-wg0"], d.cut["osaka-wg0"] = true, true
+	d.run(time.Minute, nil)
+	if _, lines := d.m.Left(d.now); len(lines) > 1 {
+		t.Errorf("with all down: %v are left, want one at most to stay", lines)
+	}
+}
+
+// A region that has only the dead line does not make it count as alive for others.
+func TestWhoHasNoOtherLineHoldsNobodyBack(t *testing.T) {
+	d := newDrill(append(town(), End{ID: "kyoto", Region: "kyoto", Device: "wg0", Probed: true}), nil)
+	d.run(4*time.Second, nil)
+	d.cut["tokyo-wg0"], d.cut["osaka-wg0"], d.cut["kyoto"] = true, true, true
+	d.run(800*time.Millisecond, nil)
+	if byRegion, lines := d.m.Left(d.now); fmt.Sprint(byRegion, lines) != "map[osaka:[wg0] tokyo:[wg0]] [wg0]" {
+		t.Errorf("left %v, lines %v", byRegion, lines)
+	}
+}
+
 // Two ends of a region on one device share its prefixes by turns.
 func TestEndsOnOneDevice(t *testing.T) {
 	ends := []End{{ID: "a", Region: "tokyo", Device: "wg0", Probed: true}, {ID: "b", Region: "tokyo", Device: "wg0", Probed: true}}
