@@ -102,9 +102,10 @@ func (k *checker) bounded(what string, guarantee, ceiling *Rate) {
 	}
 }
 
+// carried refuses a ceiling that neither direction of a line reaches; where one carries less, it bounds the class there.
 func (k *checker) carried(what string, ceiling *Rate, l *Line) {
-	if l.Rate > 0 && *ceiling > l.Rate {
-		k.at(ceiling, "%s: ceiling %s is more than line %q carries (%s): lower it to %s or less", what, *ceiling, l.ID, l.Rate, l.Rate)
+	if l.Rate > 0 && *ceiling > l.Most() {
+		k.at(ceiling, "%s: ceiling %s is more than line %q carries (%s): lower it to %s or less", what, *ceiling, l.ID, l.Most(), l.Most())
 	}
 }
 

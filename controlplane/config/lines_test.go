@@ -50,7 +50,7 @@ var lineFaults = []fault{
 	{"class on an unknown line", "{id: bulletin, line: line-b", "{id: bulletin, line: line-c", "line-c", "there is no line"},
 	{"class without a guarantee", "{id: bulletin, line: line-b, guarantee: 1Mbit,", "{id: bulletin, line: line-b,", "{id: bulletin", `key "guarantee" is missing`},
 	{"class without a ceiling on one of its lines", "guarantee: 2Mbit, ceiling: 20Mbit}", "guarantee: 2Mbit}", "{id: backup", `key "ceiling" is missing`},
-	{"ceiling beyond one of its lines", "guarantee: 2Mbit, ceiling: 20Mbit}", "guarantee: 2Mbit, ceiling: 30Mbit}", "30Mbit", `more than line "line-b" carries`},
+	{"ceiling beyond one of its lines in both directions", "guarantee: 2Mbit, ceiling: 20Mbit}", "guarantee: 2Mbit, ceiling: 41Mbit}", "41Mbit", `more than line "line-b" carries (40Mbit): lower it`},
 	{"ceiling below the guarantee on one of its lines", "guarantee: 2Mbit, ceiling: 20Mbit}", "guarantee: 2Mbit, ceiling: 1Mbit}", "1Mbit", `class "backup" on line "line-b": ceiling 1Mbit is less`},
 	{"promised beyond the slower line", "guarantee: 2Mbit, ceiling: 20Mbit}", "guarantee: 4Mbit, ceiling: 20Mbit}", "1Mbit", "core 10Mbit + general 5Mbit + backup 4Mbit + bulletin 1Mbit = 20Mbit up, but the line carries 20Mbit, of which 97 % (19400kbit) can be promised, the tunnel's 60 bytes a packet (80 over IPv6) included: take 600kbit off"},
 	{"promised beyond what comes down", "down: 40Mbit", "down: 12Mbit", "1Mbit", "= 9Mbit down, but region tokyo's part of the line, 2 of 4, carries 6Mbit, of which 97 % (5820kbit)"},

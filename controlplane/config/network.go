@@ -14,7 +14,7 @@ type Class struct {
 	Line      string   `yaml:"line,omitempty"`
 	Lines     []OnLine `yaml:"lines,omitempty"`
 	Guarantee Rate     `yaml:"guarantee,omitempty"` // on each line that says nothing else
-	Ceiling   Rate     `yaml:"ceiling,omitempty"`   // likewise; a line below it bounds it
+	Ceiling   Rate     `yaml:"ceiling,omitempty"`   // likewise; a line that carries less in a direction bounds it there
 	Priority  uint8    `yaml:"priority"`            // 0 first .. 7 last
 	Latency   Latency  `yaml:"latency,omitempty"`   // empty = bulk
 	Default   bool     `yaml:"default,omitempty"`
@@ -108,7 +108,10 @@ func (l *Line) Downstream() Rate {
 	return l.Rate
 }
 
-// On tells what a class has on a line; false: it has no place there.
+// Most is what the line carries in the direction in which it carries more: no ceiling is above it.
+func (l *Line) Most() Rate { return max(l.Rate, l.Downstream()) }
+
+// On tells what a class has on a line; false: it has no place there. The ceiling is that of the direction that carries more.
 func (c *Config) On(k *Class, l *Line) (OnLine, bool) {
 	for _, at := range c.Places(k) {
 		if at.Line != l.ID {
@@ -118,7 +121,7 @@ func (c *Config) On(k *Class, l *Line) (OnLine, bool) {
 			at.Guarantee = k.Guarantee
 		}
 		if at.Ceiling == 0 {
-			at.Ceiling = min(k.Ceiling, l.Rate)
+			at.Ceiling = min(k.Ceiling, l.Most())
 		}
 		return at, true
 	}

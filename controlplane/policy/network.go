@@ -121,6 +121,7 @@ func bandwidths(cfg *config.Config) []bandwidth.Tree {
 		tree := bandwidth.Tree{Device: t.ID, Rate: uint64(l.Rate), Overhead: overhead(cfg, t.ID)}
 		for i := range cfg.Classes {
 			if c, on := classOn(cfg, i, l); on {
+				c.Ceiling = min(c.Ceiling, tree.Rate)
 				tree.Classes = append(tree.Classes, c)
 			}
 		}
@@ -141,7 +142,8 @@ func overhead(cfg *config.Config, tunnelID string) int {
 	return config.OverheadV4
 }
 
-// classOn is the configuration's class number i on a line; false: it has no place there.
+// classOn is the configuration's class number i on a line, its ceiling not yet bounded by what a direction carries; false: it has
+// no place there.
 func classOn(cfg *config.Config, i int, l *config.Line) (bandwidth.Class, bool) {
 	c := &cfg.Classes[i]
 	at, on := cfg.On(c, l)

@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/sekisho/sekisho/controlplane/config"
 	"github.com/sekisho/sekisho/controlplane/config/examples"
 	"github.com/sekisho/sekisho/controlplane/policy"
+	"github.com/sekisho/sekisho/dataplane/bandwidth"
 	"github.com/sekisho/sekisho/dataplane/gate"
 	"github.com/sekisho/sekisho/dataplane/packet"
 	farplan "github.com/sekisho/sekisho/dataplane/tunnel/plan"
@@ -68,6 +70,27 @@ func TestPlansTellWhatBelongsToWhichClass(t *testing.T) {
 	}
 	if len(tokyo.Matches) > 12 {
 		t.Errorf("%d matches for two services: they should have been joined", len(tokyo.Matches))
+	}
+}
+
+// A line that carries more down than up bounds ceilings in each direction by what it carries there, whether the class or its line
+// names them.
+func TestCeilingsFollowTheDirection(t *testing.T) {
+	text := strings.Replace(string(examples.Lines), "guarantee: 2Mbit, ceiling: 20Mbit}", "guarantee: 2Mbit, ceiling: 35Mbit}", 1)
+	_, g := lines(t, []byte(text))
+	ceilings := func(classes []bandwidth.Class) map[string]uint64 {
+		out := map[string]uint64{}
+		for _, c := range classes {
+			out[c.Name] = c.Ceiling
+		}
+		return out
+	}
+	// line-b carries 20 up and 40 down; core and general may have 50 anywhere.
+	if got, want := ceilings(g.Bandwidth[1].Classes), (map[string]uint64{"core": 20e6, "general": 20e6, "backup": 20e6, "bulletin": 5e6}); !maps.Equal(got, want) {
+		t.Errorf("up: got %v, want %v", got, want)
+	}
+	if got, want := ceilings(g.Plans["osaka"].Devices[1].Classes), (map[string]uint64{"core": 40e6, "general": 40e6, "backup": 35e6, "bulletin": 5e6}); !maps.Equal(got, want) {
+		t.Errorf("down: got %v, want %v", got, want)
 	}
 }
 
