@@ -55,12 +55,21 @@ func TestPresharedKeysRotateWithoutLoss(t *testing.T) {
 	w.Tokyo.Start(t)
 	killEngine(t, "wg0")
 	netlab.Until(t, 30*time.Second, "a handshake with the last key", func() bool { return w.status(t, "tokyo-0").Handshake.After(before) })
-	text, err := tunnel.ExportPreshared(tunnel.KeyFolder(w.o.Keys), "tokyo-0")
+	text, err := tunnel.ExportPreshared(tunnel.KeyFolder(w.o.Keys), "tokyo-0", false)
 	if err != nil || len(text) != 44 {
 		t.Errorf("exported %d characters, %v; want a key", len(text), err)
 	}
 	if b, err := json.Marshal(w.set.Status()); err != nil || strings.Contains(string(b), text) {
 		t.Errorf("status shows the key (%v)", err)
+	}
+	if _, err := tunnel.ExportPreshared(tunnel.KeyFolder(w.o.Keys), "osaka-0", false); err == nil {
+		t.Error("made a key for an end that is up without one")
+	}
+	if err := tunnel.ImportPreshared(tunnel.KeyFolder(w.o.Keys), "tokyo-1", strings.Repeat("A", 42)+"E="); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.set.Rotate("tokyo-1"); err == nil || !strings.Contains(err.Error(), "imported") {
+		t.Errorf("rotation over an import that no commit has taken: %v, want it refused", err)
 	}
 	// A gate that died between telling and hearing finds out which one the far end has.
 	if err := w.set.Close(); err != nil {
@@ -73,6 +82,14 @@ func TestPresharedKeysRotateWithoutLoss(t *testing.T) {
 	}
 	if err != nil {
 		t.Fatal(err)
+	}
+	// Beside a daemon, what it is about to write over is not changed.
+	v := tunnel.KeyFolder(w.o.Keys)
+	if err := tunnel.ImportPreshared(v, "tokyo-0", text); err == nil || !strings.Contains(err.Error(), "being rotated") {
+		t.Errorf("import while a rotation is under way: %v, want it refused", err)
+	}
+	if _, err := tunnel.ExportPreshared(v, "tokyo-0", true); err == nil || !strings.Contains(err.Error(), "being rotated") {
+		t.Errorf("export while a rotation is under way: %v, want it refused", err)
 	}
 	killEngine(t, "wg0")
 	w.open(t)

@@ -30,14 +30,22 @@ func (s *Set) Rotate(peer string) error {
 	if k.Next != noKey {
 		return nil // one is on its way
 	}
-	next, err := wgtypes.GenerateKey()
-	if err != nil {
-		return fmt.Errorf("make a pre-shared key for %s: %w", peer, err)
-	}
 	n := *k
-	n.Next = next
-	if err := n.keep(s.o.vault(), peer); err != nil {
-		return err // not told before it is kept
+	err := alone(s.o.vault(), peer, func() error {
+		file, err := loadPreshared(s.o.vault(), peer)
+		if err != nil {
+			return err
+		}
+		if file.Key != k.Key {
+			return fmt.Errorf("pre-shared key of %s: another one was imported: commit first, which takes it, or import the former one", peer)
+		}
+		if n.Next, err = wgtypes.GenerateKey(); err != nil {
+			return fmt.Errorf("make a pre-shared key for %s: %w", peer, err)
+		}
+		return n.keep(s.o.vault(), peer) // not told before it is kept
+	})
+	if err != nil {
+		return err
 	}
 	*k = n
 	s.instruct()
@@ -136,34 +144,3 @@ func (s *Set) lookAtPreshared(p Peer, fresh bool, handshake, now time.Time) {
 		s.tellEngineOf(p.ID)
 	}
 }
-
-// ImportPreshared keeps a pre-shared key (base64) that was agreed on elsewhere. The Set takes it with the next Apply.
-func ImportPreshared(v Vault, peer, text string) error {
-	key, err := parsePreshared(text)
-	if err != nil {
-		return fmt.Errorf("pre-shared key of %s: %w", peer, err)
-	}
-	return preshared{Key: key, Since: time.Now()}.keep(v, peer)
-}
-
-// ExportPreshared gives the pre-shared key of a peer, made and kept if there is none, to be entered at the other side. For the
-// console of the box only.
-func ExportPreshared(v Vault, peer string) (string, error) {
-	k, err := loadPreshared(v, peer)
-	if err != nil {
-		return "", err
-	}
-	if k.Key == noKey {
-		if k.Key, err = wgtypes.GenerateKey(); err != nil {
-			return "", fmt.Errorf("make a pre-shared key for %s: %w", peer, err)
-		}
-		k.Since = time.Now()
-		if err := k.keep(v, peer); err != nil {
-			return "", err
-		}
-	}
-	return k.Key.String(), nil
-}
-
-// KeyFolder is the vault of files in a directory.
-func KeyFolder(dir string) Vault { return folder(dir) }

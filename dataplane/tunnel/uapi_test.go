@@ -81,19 +81,19 @@ func TestEngineDoesNotFloodTheLog(t *testing.T) {
 
 func TestPresharedKeysThatAreNone(t *testing.T) {
 	v := folder(t.TempDir())
-	for _, text := range []string{"x", strings.Repeat("A", 44), "QUJD"} {
+	for _, text := range []string{"", "x", strings.Repeat("A", 44), "QUJD"} {
 		if err := ImportPreshared(v, "a", text); err == nil || strings.Contains(err.Error(), text) && len(text) > 1 {
 			t.Errorf("import of %q: %v; want an error that does not show it", text, err)
 		}
 	}
-	text, err := ExportPreshared(v, "a")
+	text, err := ExportPreshared(v, "a", true)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := ImportPreshared(v, "b", text+"\n"); err != nil {
 		t.Fatal(err)
 	}
-	if again, err := ExportPreshared(v, "b"); err != nil || again != text {
+	if again, err := ExportPreshared(v, "b", true); err != nil || again != text {
 		t.Errorf("exported another key than was imported (%v)", err)
 	}
 	if err := v.Keep(presharedName("c"), []byte(`{"key": "damaged"}`)); err != nil {
