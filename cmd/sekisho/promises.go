@@ -15,10 +15,45 @@ func (c *compiled) explainLines(w io.Writer) {
 	for i := range c.cfg.Lines {
 		for _, a := range c.cfg.Admission(&c.cfg.Lines[i]) {
 			fmt.Fprintf(w, "line %s: %s; %s is nobody's and shared by priority\n", a.Line.ID, a, a.Unpromised())
+			c.explainPlain(w, a)
 		}
 	}
+	c.explainDSCP(w)
 	for _, t := range c.Bandwidth {
 		c.explainDown(w, t.Device)
+	}
+}
+
+// explainPlain tells of an account downwards by which ends nobody keeps it: of another make, they shape nothing.
+func (c *compiled) explainPlain(w io.Writer, a config.Admission) {
+	if !a.Down {
+		return
+	}
+	for _, e := range a.Region.Reached() {
+		if e.Plain && c.lineOf(e.Tunnel) == a.Line.ID {
+			fmt.Fprintf(w, "  cannot be kept downwards: end %s is plain: it shapes nothing, lends nothing, and may fill what is promised to other regions\n", e.ID)
+		}
+	}
+}
+
+// explainDSCP tells of classes that DSCP values name that this holds upwards only: the far end knows services and stations, not
+// what a station once wrote into a packet.
+func (c *compiled) explainDSCP(w io.Writer) {
+	if !slices.ContainsFunc(c.cfg.Segments, func(s config.Segment) bool { return s.TrustDSCP }) {
+		return
+	}
+	for i := range c.cfg.Classes {
+		k := &c.cfg.Classes[i]
+		if len(k.DSCP) == 0 || k.Default {
+			continue
+		}
+		named := slices.ContainsFunc(c.cfg.Communications, func(r config.Communication) bool { return r.Class == k.ID }) ||
+			slices.ContainsFunc(c.cfg.Services, func(s config.Service) bool { return s.Class == k.ID })
+		if named {
+			fmt.Fprintf(w, "class %s, where only DSCP names it: downwards: default class, since answers carry no class\n", k.ID)
+		} else {
+			fmt.Fprintf(w, "class %s, which only DSCP names: downwards: default class, since answers carry no class: nothing uses what it is promised there until a record or a service names it\n", k.ID)
+		}
 	}
 }
 
@@ -34,11 +69,28 @@ func (c *compiled) explainDown(w io.Writer, device string) {
 		fmt.Fprintln(w, "  no line is left: nothing goes to any region until one is back")
 		return
 	}
+	explainChanges(w, "up", changes)
+	for i := range c.cfg.Regions {
+		p, told := c.Plans[c.cfg.Regions[i].ID]
+		if !told {
+			continue
+		}
+		from := "down from region " + p.Region
+		left, changes := p.Shifts([]string{device})
+		if len(left) == 0 {
+			fmt.Fprintf(w, "  %s: none of its own lines is left that could keep anything\n", from)
+			continue
+		}
+		explainChanges(w, from, changes)
+	}
+}
+
+func explainChanges(w io.Writer, direction string, changes []bandwidth.Change) {
 	for _, x := range changes {
-		fmt.Fprintf(w, "  %s\n", x)
+		fmt.Fprintf(w, "  %s: %s\n", direction, x)
 	}
 	if len(changes) == 0 {
-		fmt.Fprintln(w, "  every class keeps what it is promised")
+		fmt.Fprintf(w, "  %s: every class keeps what it is promised\n", direction)
 	}
 }
 

@@ -76,6 +76,54 @@ func TestTunnelCommands(t *testing.T) {
 	}
 }
 
+// What only DSCP values name, what a plain end sends and what becomes of each region while a line is down: check tells it all, as
+// the sums alone would pass for promises.
+func TestExplainTellsWhatIsNotKeptDownwards(t *testing.T) {
+	text, err := os.ReadFile(exampleDir + "lines.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	explained := func(old, new string) string {
+		t.Helper()
+		doc := strings.Replace(string(text), old, new, 1)
+		file := filepath.Join(t.TempDir(), "town.yaml")
+		if err := os.WriteFile(file, []byte(doc), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		code, got := ran("check", file, "--explain", "--at", "2026-10-01")
+		if code != exitOK || old != new && doc == string(text) {
+			t.Fatalf("exit code %d\n%s", code, got)
+		}
+		return got
+	}
+	const plain, dscp = "cannot be kept downwards: end ", "downwards: default class, since answers carry no class"
+	for _, c := range []struct {
+		name, old, new string
+		want, not      []string
+	}{
+		{"as it is", "", "",
+			[]string{plain + "tokyo-c is plain", plain + "prefecture is plain", "class core, where only DSCP names it: " + dscp, "down from region osaka: class core: "},
+			[]string{plain + "tokyo-a", "class general, w", "down from region prefecture"}},
+		{"a class that only DSCP names", "ports: [tcp/8443], class: backup", "ports: [tcp/8443]",
+			[]string{"class backup, which only DSCP names: " + dscp + ": nothing uses what it is promised there"}, nil},
+		{"no trust", ", trust-dscp: true", "", nil, []string{dscp}},
+		{"no plain end", "probe: 198.51.100.129, plain: true", "probe: 198.51.100.129",
+			[]string{"down from region prefecture: none of its own lines is left"}, []string{plain + "prefecture"}},
+	} {
+		got := explained(c.old, c.new)
+		for _, w := range c.want {
+			if !strings.Contains(got, w) {
+				t.Errorf("%s: %q is not told:\n%s", c.name, w, got)
+			}
+		}
+		for _, n := range c.not {
+			if strings.Contains(got, n) {
+				t.Errorf("%s: %q is told:\n%s", c.name, n, got)
+			}
+		}
+	}
+}
+
 func TestTunnelStatusIsPrinted(t *testing.T) {
 	now := time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC)
 	s := gate.Status{

@@ -10,12 +10,7 @@ import (
 // Degraded is what the region is told while some of the gate's devices carry nothing: their classes' guarantees go where
 // bandwidth.Degraded takes them. What is down stays in the plan as it was, so that it is ready when it is back.
 func (p Plan) Degraded(down []string) (Plan, error) {
-	var trees []bandwidth.Tree
-	for _, d := range p.Devices {
-		// A region's share of a line is what bounds its guarantees there; ceilings may exceed it.
-		trees = append(trees, bandwidth.Tree{Device: d.Device, Rate: d.Rate, Overhead: d.Overhead, Classes: d.Classes})
-	}
-	after, changes := bandwidth.Degraded(trees, down)
+	after, changes := p.Shifts(down)
 	if len(after) == 0 || len(changes) == 0 {
 		return p, nil
 	}
@@ -31,4 +26,14 @@ func (p Plan) Degraded(down []string) (Plan, error) {
 		return p, fmt.Errorf("while %v is down: %w", down, err)
 	}
 	return p, nil
+}
+
+// Shifts are the devices that are left, as they then promise, and what becomes of each class that is promised something else.
+func (p Plan) Shifts(down []string) ([]bandwidth.Tree, []bandwidth.Change) {
+	var trees []bandwidth.Tree
+	for _, d := range p.Devices {
+		// A region's share of a line is what bounds its guarantees there; ceilings may exceed it.
+		trees = append(trees, bandwidth.Tree{Device: d.Device, Rate: d.Rate, Overhead: d.Overhead, Classes: d.Classes})
+	}
+	return bandwidth.Degraded(trees, down)
 }
