@@ -34,7 +34,7 @@ func TestARealLineIsMeasured(t *testing.T) {
 			now := time.Now()
 			time.Sleep(now.Truncate(time.Second).Add(time.Second).Sub(now))
 			at := time.Now()
-			l := look{at: at, trees: lab.Trees, plans: lab.Plans, ends: lab.Set.Status(), reports: lab.Set.Reports(), probed: &p}
+			l := look{at: at, trees: lab.Trees, plans: lab.Plans, ends: lab.Set.Status(), reports: lab.Set.Results(), probed: &p}
 			lines, err := l.lines(lab.Set.Specs())
 			if err != nil {
 				t.Fatal(err)

@@ -24,7 +24,7 @@ func (g *Gate) keepMeasures(ctx context.Context) {
 		case <-time.After(now.Truncate(time.Second).Add(time.Second).Sub(now)):
 		}
 		at := time.Now()
-		l := look{at: at, ends: g.tunnels.Status(), reports: g.tunnels.Reports(), probed: &p}
+		l := look{at: at, ends: g.tunnels.Status(), reports: g.tunnels.Results(), probed: &p}
 		g.shield.Lock()
 		l.trees, l.plans = slices.Clone(g.shaped), g.told
 		g.shield.Unlock()

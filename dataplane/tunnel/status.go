@@ -161,27 +161,35 @@ type Report struct {
 	Peer     string
 	Region   string
 	State    ways.State
-	Talked   time.Time  // when the last reply came; zero: none ever
-	Far      talk.Reply // the last reply: its counters are the far end's, towards us, on this device
-	Grant    uint64     // bit/s, as set
-	Probes   map[uint8][]Probe
+	Talked   time.Time         // when the last reply came; zero: none ever
+	Far      talk.Reply        // the last reply: its counters are the far end's, towards us, on this device
+	Grant    uint64            // bit/s, as set
+	Probes   map[uint8][]Probe // of Results
 }
 
-// Reports is one of every end that is asked.
-func (s *Set) Reports() []Report {
+// Reports is one of every end that is asked, without its probes: for those who look several times a second.
+func (s *Set) Reports() []Report { return s.reports(false) }
+
+// Results are the reports with what became of the probes.
+func (s *Set) Results() []Report { return s.reports(true) }
+
+func (s *Set) reports(probes bool) []Report {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var out []Report
+	out := make([]Report, 0, len(s.askers))
 	for _, a := range s.askers {
 		st, _ := s.machine.State(a.peer.ID)
-		r := Report{Device: a.device, Peer: a.peer.ID, Region: a.peer.region(), State: st, Probes: map[uint8][]Probe{}}
+		r := Report{Device: a.device, Peer: a.peer.ID, Region: a.peer.region(), State: st}
 		if t := s.tunnels[a.device]; t != nil {
 			r.Contract = t.spec.Contract
 		}
 		a.mu.Lock()
 		r.Talked, r.Far, r.Grant = a.talked, a.last, a.grant
-		for class, ring := range a.results {
-			r.Probes[class] = ring.list()
+		if probes {
+			r.Probes = map[uint8][]Probe{}
+			for class, ring := range a.results {
+				r.Probes[class] = ring.list()
+			}
 		}
 		a.mu.Unlock()
 		out = append(out, r)

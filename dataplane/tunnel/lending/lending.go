@@ -31,8 +31,10 @@ const (
 	steady = time.Second
 	// givenUp is after how long without an answer an end's share is lent to others: its line is dead.
 	givenUp = 10 * time.Second
-	// standby is the part of its region's share that an end keeps which does not carry its region now.
-	standby = 64
+	// standby is the part of its region's share that an end keeps which does not carry its region now, but not less than what its
+	// answers to probes of all classes need, bit/s.
+	standby      = 64
+	standbyLeast = 64_000
 )
 
 // Tunnels is what the Lender needs of tunnel.Set.
@@ -58,6 +60,7 @@ type line struct {
 
 // memory is what an end has said lately.
 type memory struct {
+	since time.Time // it is looked at
 	last  talk.Reply
 	wants []wanted
 }
@@ -112,21 +115,28 @@ func (l *Lender) round(now time.Time) {
 	byLine := map[string][]lend.Report{}
 	for _, r := range reports {
 		on, device := l.lines[r.Device], l.planned(r)
-		if on == nil || device == nil || r.Talked.IsZero() || now.Sub(r.Talked) > givenUp {
+		if on == nil || device == nil {
 			if on != nil {
 				delete(on.memory, r.Peer)
 			}
 			continue
 		}
-		if on.memory[r.Peer] == nil {
-			on.memory[r.Peer] = &memory{}
+		m := on.memory[r.Peer]
+		if m == nil {
+			m = &memory{since: now}
+			on.memory[r.Peer] = m
+		}
+		// Who was not heard yet sends its share by itself, or what a former daemon lent it.
+		if now.Sub(r.Talked) > givenUp && now.Sub(m.since) > givenUp {
+			m.last, m.wants = talk.Reply{}, nil
+			continue
 		}
 		x := lend.Report{InForce: r.Far.Root, Heard: r.Talked}
 		x.ID, x.Share = r.Peer, device.Rate
 		if holders[ways.Place{Device: r.Device, Region: r.Region}] != r.Peer {
-			x.Share = max(device.Rate/standby, 1)
+			x.Share = min(device.Rate, max(device.Rate/standby, standbyLeast))
 		}
-		x.Wants = on.memory[r.Peer].hear(now, r.Far, device.Classes)
+		x.Wants = m.hear(now, r.Far, device.Classes)
 		byLine[r.Device] = append(byLine[r.Device], x)
 	}
 	for device, all := range byLine {

@@ -78,7 +78,8 @@ func (d Device) Check() error {
 const mostRate = 1 << 50
 
 // Tree is what the far end's device shall carry while its root may send grant bit/s; 0 is the plan's own rate. A grant below
-// the guarantees' sum lowers all guarantees by the same part: the gate lends what this region does not use.
+// the guarantees' sum lowers all guarantees by the same part: the gate lends what this region does not use. Each class keeps
+// what its answers to probes need, and the root what that sums to: the kernel refuses a rate of nothing.
 func (d Device) Tree(device string, grant uint64) bandwidth.Tree {
 	t := bandwidth.Tree{Device: device, Rate: d.Rate, Overhead: d.Overhead, Classes: slices.Clone(d.Classes)}
 	part := 1.0
@@ -88,15 +89,25 @@ func (d Device) Tree(device string, grant uint64) bandwidth.Tree {
 	if grant != 0 {
 		t.Rate = grant
 	}
+	var sum uint64
 	for i := range t.Classes {
 		c := &t.Classes[i]
 		if part < 1 {
-			c.Guarantee = max(uint64(float64(c.Guarantee)*part), 1)
+			c.Guarantee = max(uint64(float64(c.Guarantee)*part), min(c.Guarantee, leastClass))
 		}
-		c.Ceiling = min(c.Ceiling, t.Rate)
+		sum += c.Guarantee
+	}
+	if part < 1 {
+		t.Rate = max(t.Rate, sum)
+	}
+	for i := range t.Classes {
+		t.Classes[i].Ceiling = min(t.Classes[i].Ceiling, t.Rate)
 	}
 	return t
 }
+
+// leastClass is what a class keeps of its guarantee when the root may send next to nothing, bit/s.
+const leastClass = 8_000
 
 func (m Match) check() error {
 	switch {
