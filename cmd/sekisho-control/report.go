@@ -14,7 +14,12 @@ func (a *admin) report(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusBadRequest, refusal{Error: err.Error()})
 		return
 	}
-	m, err := a.eye.Evidence().Month(r.URL.Query().Get("line"), month)
+	kept := a.eye.Evidence()
+	if kept == nil {
+		answer(w, http.StatusServiceUnavailable, refusal{Error: "no evidence is kept: it could not be opened when control started; control's log says why"})
+		return
+	}
+	m, err := kept.Month(r.URL.Query().Get("line"), month)
 	if errors.Is(err, report.ErrNone) {
 		answer(w, http.StatusNotFound, refusal{Error: err.Error()})
 		return

@@ -50,11 +50,12 @@ func serve(ctx context.Context, i place.Instance, log *slog.Logger) (err error) 
 		// The rest goes on without it: the dataplane keeps what it has, and a new commit mends it.
 		log.Error("the head revision cannot be used; commit one that can", "error", err)
 	}
-	kept, err := evidence.Open(filepath.Join(i.StateOf("control"), "evidence"), log)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, kept.Close()) }() // after work, which writes to it, has ended
+	kept := openEvidence(filepath.Join(i.StateOf("control"), "evidence"), log)
+	defer func() {
+		if kept != nil {
+			err = errors.Join(err, kept.Close())
+		}
+	}() // after work, which writes to it, has ended
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
 	var wg sync.WaitGroup
@@ -167,6 +168,16 @@ func serve(ctx context.Context, i place.Instance, log *slog.Logger) (err error) 
 		log.Info("stopping")
 		return nil
 	}
+}
+
+// openEvidence opens the evidence. Without it the rest goes on, for nobody must be kept from the gate by a bad disk: nil.
+func openEvidence(dir string, log *slog.Logger) *evidence.Store {
+	kept, err := evidence.Open(dir, log)
+	if err != nil {
+		log.Error("evidence of what lines were given is NOT kept until control is started again; mend the disk or the folder", "folder", dir, "error", err)
+		return nil
+	}
+	return kept
 }
 
 // differ tells people what packets two configurations treat differently.

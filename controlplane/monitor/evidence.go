@@ -22,13 +22,16 @@ func (m *Monitor) keepEvidence(ctx context.Context) {
 	if m.o.Evidence == nil || !up {
 		return
 	}
-	if err := m.puller.Pull(ctx); err != nil && ctx.Err() == nil && time.Since(m.unkept) > tellUnkept {
+	err := m.puller.Pull(ctx)
+	m.failing.Store(err != nil)
+	if err != nil && ctx.Err() == nil && time.Since(m.unkept) > tellUnkept {
 		m.unkept = time.Now()
 		m.o.Log.Error("evidence of what lines were given is not kept", "error", err)
 	}
 }
 
 var (
+	evidenceKept     = desc("evidence_kept", "Whether evidence of what lines were given is kept: 0 when it cannot be opened, in part or at all, or the newest seconds could not be taken over. An alarm.")
 	guaranteeSeconds = desc("guarantee_seconds_total", "Measured seconds by whether the class's guarantee was kept: not-counted, idle (less was offered), kept, or not kept by own-traffic, line, far-end or unknown.", "line", "class", "direction", "verdict")
 	lineSeconds      = desc("line_seconds_total", "Measured seconds of the line by state.", "line", "state")
 	deliveredBytes   = desc("line_delivered_bytes_total", "Bytes delivered, as the line counts them; class is empty for the line as a whole.", "line", "class", "direction")
@@ -43,6 +46,11 @@ var (
 
 // collectEvidence gives what was kept since control started.
 func (m *Monitor) collectEvidence(gauge func(*prometheus.Desc, float64, ...string), count func(*prometheus.Desc, uint64, ...string)) {
+	kept := 0.0
+	if m.o.Evidence != nil && m.o.Evidence.Refused() == 0 && !m.failing.Load() {
+		kept = 1
+	}
+	gauge(evidenceKept, kept)
 	if m.o.Evidence == nil {
 		return
 	}

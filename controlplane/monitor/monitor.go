@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sekisho/sekisho/controlplane/config"
@@ -61,7 +62,8 @@ type Monitor struct {
 	memory   memory
 	recalled time.Time // by Run alone
 	puller   evidence.Puller
-	unkept   time.Time // when it was last told that evidence is not kept; by Run alone
+	failing  atomic.Bool // the newest seconds could not be taken over
+	unkept   time.Time   // when it was last told that evidence is not kept; by Run alone
 
 	mu      sync.RWMutex
 	now     snapshot

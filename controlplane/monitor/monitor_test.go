@@ -235,6 +235,7 @@ func TestMetricsKeepTheRules(t *testing.T) {
 		`sekisho_line_delivered_bytes_total{class="core",direction="up",line="line-a"} 8e+06`,
 		`sekisho_line_guarantee_bytes_per_second{class="core",direction="up",line="line-a"} 2.5e+06`,
 		`sekisho_line_seconds_total{line="line-a",state="up"} 3`,
+		"sekisho_evidence_kept 1",
 		`sekisho_line_probes_total{class="",line="line-a"} 3`,
 		`sekisho_line_probe_delay_p99_seconds{class="",line="line-a"} 0.004`,
 	} {

@@ -62,9 +62,11 @@ type Store struct {
 	series map[Series]*series
 	synced int64 // minute in which the files were synced last
 	told   map[string]int
+	// refused are the series that could not be opened when it was tried last; what is on disk of them is left alone.
+	refused map[Series]bool
 }
 
-// Open takes up what is in dir, which is made if need be.
+// Open takes up what is in dir, which is made if need be. A series that cannot be opened is left as it is and said; the others are kept.
 func Open(dir string, log *slog.Logger) (*Store, error) {
 	if log == nil {
 		log = slog.Default()
@@ -72,7 +74,7 @@ func Open(dir string, log *slog.Logger) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open the evidence: %w", err)
 	}
-	s := &Store{dir: dir, log: log, series: map[Series]*series{}, told: map[string]int{}}
+	s := &Store{dir: dir, log: log, series: map[Series]*series{}, told: map[string]int{}, refused: map[Series]bool{}}
 	names, err := filepath.Glob(filepath.Join(dir, "*", "*"+Seconds.end))
 	if err != nil {
 		return nil, fmt.Errorf("open the evidence: %w", err)
@@ -83,7 +85,8 @@ func Open(dir string, log *slog.Logger) (*Store, error) {
 			continue
 		}
 		if _, err := s.open(id); err != nil {
-			return nil, errors.Join(err, s.Close())
+			s.refused[id] = true
+			log.Error("a series of the evidence cannot be used and is not kept; the others are", "line", id.Line, "class", id.Class, "error", err)
 		}
 	}
 	return s, nil
@@ -110,6 +113,13 @@ func (s *Store) open(id Series) (*series, error) {
 	}
 	s.series[id] = x
 	return x, nil
+}
+
+// Refused is how many series are not kept since they cannot be opened.
+func (s *Store) Refused() int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(s.refused)
 }
 
 // Known lists the series that there are, by line, the line itself before its classes.

@@ -215,8 +215,19 @@ func TestAFileWithADamagedHeadIsSetAside(t *testing.T) {
 	}
 	s.Close()
 	damage([]byte{version + 1}, int64(len(magic)))
-	if _, err := Open(dir, nil); err == nil || !strings.Contains(err.Error(), "newer version") {
-		t.Errorf("of a newer version: %v", err)
+	before, _ := os.ReadFile(path)
+	s, log = open(t, dir)
+	if !strings.Contains(log.String(), "newer version") || s.Refused() != 1 {
+		t.Errorf("of a newer version: %d refused, told: %s", s.Refused(), log)
+	}
+	if err := s.Keep(look(begin.Add(time.Second), 1, 20)); err == nil || !strings.Contains(err.Error(), "newer version") {
+		t.Errorf("kept in a file of a newer version: %v", err)
+	}
+	if got, _, err := s.Read(Series{Line: "line-a"}, Seconds, begin, begin.Add(time.Minute)); err != nil || len(got) != 2 {
+		t.Errorf("%d seconds of the line beside it, %v", len(got), err)
+	}
+	if after, _ := os.ReadFile(path); !bytes.Equal(before, after) {
+		t.Error("the file of a newer version was changed")
 	}
 }
 

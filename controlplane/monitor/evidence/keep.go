@@ -59,8 +59,10 @@ type lookAt struct {
 func (s *Store) keep(id Series, x, line measure.Sample) error {
 	se, err := s.open(id)
 	if err != nil {
+		s.refused[id] = true
 		return err
 	}
+	delete(s.refused, id)
 	r := second(x, line)
 	old, state, err := se.rings[0].at(r.At)
 	if err != nil {
