@@ -213,6 +213,47 @@ func TestFarFile(t *testing.T) {
 	}
 }
 
+// What a record joins with a region comes out of its tunnel also when it lies in another region; but what the far end's own side
+// holds, by itself or by taking over, is never sent back into the tunnel.
+func TestFarFileOfJoinedRegions(t *testing.T) {
+	const tokyo, osaka = `"198.51.100.0/26"`, `"198.51.100.64/26"`
+	gate := keys(t, Gate, "岬町", map[string]string{"wg0": one, "wg1": other})
+	record := "communications:\n  - {id: between, from: {stations: [mn-region]}, to: {services: [resident-standby]}, purpose: p, owner: o}\n"
+	for _, c := range []struct {
+		name, old, new string
+		of             string
+		want, not      []string
+	}{
+		{"not joined", "communications:\n", "communications:\n", "osaka", nil, []string{tokyo, osaka, "takes it over"}},
+		{"joined, opened from there", "communications:\n", record, "tokyo-a", []string{osaka}, []string{tokyo, "takes it over"}},
+		{"joined, opened towards it", "communications:\n", record, "osaka", []string{tokyo}, []string{osaka, "takes it over"}},
+		{"taken over", "communications:\n", record, "osaka", []string{"# The addresses of region tokyo are not among those allowed: region osaka takes it over"}, []string{tokyo, osaka}},
+	} {
+		doc := strings.Replace(string(examples.Lines), c.old, c.new, 1)
+		if c.name != "taken over" {
+			doc = strings.Replace(doc, "    takes-over: [tokyo]\n", "", 1)
+		}
+		cfg, errs := config.Parse([]byte(doc))
+		if errs != nil {
+			t.Fatal(c.name, errs)
+		}
+		b, err := FarFile(cfg, gate, c.of, FarState)
+		if err != nil {
+			t.Fatal(c.name, err)
+		}
+		for _, w := range c.want {
+			if !strings.Contains(string(b), w) {
+				t.Errorf("%s: %s is not in\n%s", c.name, w, b)
+			}
+		}
+		for _, n := range c.not {
+			if strings.Contains(string(b), n) {
+				t.Errorf("%s: %s is in\n%s", c.name, n, b)
+			}
+		}
+	}
+}
+
 func TestCodesAreDrawn(t *testing.T) {
 	c, err := keys(t, Gate, "岬町", map[string]string{"wg0": one, "wg1": other}).QR()
 	if err != nil {

@@ -22,10 +22,11 @@ func FarFile(cfg *config.Config, gate Keys, id, state string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	allowed := behind(cfg, r)
+	allowed, there := behind(cfg, r, r)
 	for i := range cfg.Regions { // what it carries for others comes from the same stations, as those see them
 		if o := &cfg.Regions[i]; slices.Contains(r.TakesOver, o.ID) {
-			allowed = append(allowed, behind(cfg, o)...)
+			more, _ := behind(cfg, o, r)
+			allowed = append(allowed, more...)
 		}
 	}
 	slices.Sort(allowed)
@@ -34,6 +35,10 @@ func FarFile(cfg *config.Config, gate Keys, id, state string) ([]byte, error) {
 	fmt.Fprintf(&b, "# The far end of region %s, from the configuration of %s.\n", r.ID, cfg.Town.JA)
 	b.WriteString("# Put it on the machine there, run `sekisho-dataplane region key --config FILE`, which makes the private keys that are missing,\n")
 	b.WriteString("# and give what it prints back: `sekisho tunnel import`.\n")
+	for _, id := range there {
+		fmt.Fprintf(&b, "# The addresses of region %s are not among those allowed: region %s takes it over, so they lie on this side. What the two say to each\n", id, r.ID)
+		b.WriteString("# other must go its way here: the tunnel does not carry it.\n")
+	}
 	b.WriteString("version: 1\ndevices:\n")
 	var addresses []string
 	for j, e := range ends {
@@ -113,8 +118,10 @@ func outerOf(cfg *config.Config, e config.End) (netip.Addr, config.Tunnel) {
 }
 
 // behind is what may come out of the tunnel at the far end: the gate itself, the town's segments of the region's zone, and those
-// of other zones that a communication joins with the region; each as the region sees it.
-func behind(cfg *config.Config, r *config.Region) []string {
+// of other zones and the other regions that a communication joins with the region; each as the region sees it. What lies on the
+// side of the far end's own region, at, would be sent back if it stood here: the prefixes of that region, and of those that it
+// takes over; there are the latter that a communication joins.
+func behind(cfg *config.Config, r, at *config.Region) (out, there []string) {
 	here := slices.IndexFunc(cfg.Segments, func(s config.Segment) bool { return s.ID == r.ID })
 	joined := map[int]bool{}
 	for _, p := range reading.Of(cfg).Permits {
@@ -126,12 +133,17 @@ func behind(cfg *config.Config, r *config.Region) []string {
 			}
 		}
 	}
-	var out []string
 	for i, s := range cfg.Segments {
 		switch {
 		case i == here:
 			for _, g := range s.Gate {
 				out = append(out, netip.PrefixFrom(g, g.BitLen()).String())
+			}
+		case s.Tunnel != "" && joined[i] && slices.Contains(at.TakesOver, s.ID):
+			there = append(there, s.ID)
+		case s.Tunnel != "" && joined[i] && s.ID != at.ID:
+			for _, p := range s.Prefixes {
+				out = append(out, seen(r, p)...)
 			}
 		case s.Port != "" && (s.Zone == cfg.Segments[here].Zone || joined[i]):
 			for _, p := range s.Prefixes {
@@ -140,7 +152,7 @@ func behind(cfg *config.Config, r *config.Region) []string {
 		}
 	}
 	slices.Sort(out)
-	return slices.Compact(out)
+	return slices.Compact(out), there
 }
 
 // seen is how a region sees a prefix: as it is, or where all of it is translated, as what it appears.
