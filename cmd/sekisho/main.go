@@ -32,7 +32,7 @@ var commands = []command{
 	{"init", "init --name N --config FILE [--people FILE] [--force-rules]   make directories, keys, certificates, anchors, first people", runInit},
 	{"check", "check FILE [--explain] [--anchors FILE] [--at DAY]   validate a configuration, compile it and prove that the zones stay apart", runCheck},
 	{"ledger", "ledger import|export|map FILE   take over the town's ledger of designated communications (xlsx, CSV), write it, tell its columns", runLedger},
-	{"trace", "trace FILE --from ZONE --src A --dst B --proto tcp --dport N [--mac M] [--name N]   which step decides, and by which record", runTrace},
+	{"trace", "trace FILE --from ZONE --src A --dst B --proto tcp --dport N [--mac M] [--dscp D] [--name N]   which step decides, and by which record", runTrace},
 	{"explain", "explain FILE RECORD [--json]   what a record became: classes, ports, rules, cells, and what it shares with others", runExplain},
 	{"stones", "stones FILE [--json]   stepping stones: what stands in one zone, can be reached from a second and reaches a third", runStones},
 	{"hygiene", "hygiene FILE [--name N] | --name N   [--json]   what there is to tidy up: unused, shadowed, broad, due for review, expired", runHygiene},

@@ -113,7 +113,7 @@ func derive(usage string, args []string, stdout, stderr io.Writer, from func(*co
 
 // runTrace tells what becomes of the first packet of a flow, and why. Exit code 0: it passes; 1: it is dropped.
 func runTrace(_ context.Context, args []string, stdout, stderr io.Writer) int {
-	fs, o := policyFlags("trace FILE --from ZONE --src A --dst B --proto tcp --dport N [--mac M] [--name N] [--anchors FILE] [--at MOMENT]", stderr)
+	fs, o := policyFlags("trace FILE --from ZONE --src A --dst B --proto tcp --dport N [--mac M] [--dscp D] [--name N] [--anchors FILE] [--at MOMENT]", stderr)
 	var q query
 	fs.StringVar(&q.from, "from", "", "zone that the packet enters from: my-number, lgwan, internet, management, uplink")
 	fs.StringVar(&q.src, "src", "", "source address")
@@ -121,6 +121,7 @@ func runTrace(_ context.Context, args []string, stdout, stderr io.Writer) int {
 	fs.StringVar(&q.proto, "proto", "tcp", "tcp, udp, sctp, icmp, icmp6, esp, ah or gre")
 	fs.IntVar(&q.dport, "dport", -1, "destination port; for icmp the type (default: echo request)")
 	fs.StringVar(&q.mac, "mac", "", "source MAC (default: the registered one)")
+	fs.TextVar(&q.dscp, "dscp", config.DSCP(0), "DSCP `value` that the sender writes, 0 to 63 or a name like ef")
 	name := fs.String("name", "", "`name` of a gate instance of this machine: zones that are cut off there count")
 	file, ok := oneFile(fs, args)
 	if !ok {
@@ -157,6 +158,7 @@ func cutOff(i place.Instance) (map[anchors.Zone]bool, error) {
 type query struct {
 	from, src, dst, proto, mac string
 	dport                      int
+	dscp                       config.DSCP
 }
 
 func (q query) parse() (model.Query, error) {
@@ -210,7 +212,7 @@ func (q query) parse() (model.Query, error) {
 	} else if q.dport > limit {
 		errs = errors.Join(errs, fmt.Errorf("--dport %d: want 0 to %d", q.dport, limit))
 	}
-	m.DPort = uint16(q.dport)
+	m.DPort, m.DSCP = uint16(q.dport), uint8(q.dscp)
 	return m, errs
 }
 

@@ -124,6 +124,24 @@ func TestExplainTellsWhatIsNotKeptDownwards(t *testing.T) {
 	}
 }
 
+// What a station writes into a packet decides its class where nothing else does, and trace takes it.
+func TestTraceTakesDSCP(t *testing.T) {
+	trace := func(more ...string) (int, string) {
+		return ran(append([]string{"trace", exampleDir + "lines.yaml", "--at", "2026-10-01", "--from", "my-number", "--src", "198.18.10.11", "--dst", "198.51.100.77", "--dport", "443"}, more...)...)
+	}
+	_, unmarked := trace()
+	_, named := trace("--dscp", "ef")
+	_, numbered := trace("--dscp", "46")
+	if said := "code point 46 of segment mn-office stands for class 1"; !strings.Contains(named, said) || strings.Contains(unmarked, said) || named != numbered {
+		t.Errorf("unmarked:\n%s\nef:\n%s\n46:\n%s", unmarked, named, numbered)
+	}
+	for _, wrong := range []string{"64", "-1", "eff"} {
+		if code, got := trace("--dscp", wrong); code != exitUsage || !strings.Contains(got, "dscp") {
+			t.Errorf("--dscp %s: got %d\n%s", wrong, code, got)
+		}
+	}
+}
+
 func TestTunnelStatusIsPrinted(t *testing.T) {
 	now := time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC)
 	s := gate.Status{
