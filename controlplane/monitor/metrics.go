@@ -55,9 +55,9 @@ var (
 	portUp         = desc("port_up", "1 when the port is up.", "port", "zone")
 	portNative     = desc("port_native_xdp", "1 when native XDP guards the port.", "port", "zone")
 	deviceGuarded  = desc("device_guarded", "1 when every program that the device needs is attached; tunnel devices have no XDP.", "device")
-	tunnelUp       = desc("tunnel_up", "1 when probe and handshake say that the region is reached.", "device", "region")
-	tunnelRTT      = desc("tunnel_probe_rtt_seconds", "Round trip of the last probe inside the tunnel.", "device", "region")
-	handshake      = desc("tunnel_handshake_timestamp_seconds", "Time of the last handshake; 0 when there was none.", "device", "region")
+	tunnelUp       = desc("tunnel_up", "1 when probe and handshake say that the region is reached by this end.", "device", "region", "end")
+	tunnelRTT      = desc("tunnel_probe_rtt_seconds", "Round trip of the last probe inside the tunnel.", "device", "region", "end")
+	handshake      = desc("tunnel_handshake_timestamp_seconds", "Time of the last handshake; 0 when there was none.", "device", "region", "end")
 	classGuarantee = desc("class_guarantee_bytes_per_second", "Guaranteed rate of the bandwidth class.", "device", "class")
 	classCeiling   = desc("class_ceiling_bytes_per_second", "Highest rate of the bandwidth class.", "device", "class")
 	classRate      = desc("class_delivered_bytes_per_second", "Rate delivered over the last seconds.", "device", "class")
@@ -105,14 +105,14 @@ func (m *Monitor) Collect(ch chan<- prometheus.Metric) {
 	for _, p := range now.status.Ports {
 		gauge(deviceGuarded, truth(p.Guarded()), p.Name)
 	}
-	for _, t := range st.Tunnels {
-		gauge(tunnelUp, truth(t.Up), t.Device, t.Region)
-		gauge(tunnelRTT, t.RTT.Seconds(), t.Device, t.Region)
+	for _, t := range now.status.Tunnels {
+		gauge(tunnelUp, truth(t.Up), t.Device, t.Region, t.Peer)
+		gauge(tunnelRTT, t.ProbeRTT/1000, t.Device, t.Region, t.Peer)
 		at := 0.0
 		if !t.Handshake.IsZero() {
 			at = float64(t.Handshake.UnixMilli()) / 1000
 		}
-		gauge(handshake, at, t.Device, t.Region)
+		gauge(handshake, at, t.Device, t.Region, t.Peer)
 	}
 	if size, sealed := m.o.AuditSize(); !sealed.IsZero() {
 		count(auditEvents, uint64(size))

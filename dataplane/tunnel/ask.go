@@ -70,7 +70,7 @@ func (a *asker) ask(now time.Time) {
 	talking := now.Sub(a.talked) < feelers
 	if !a.peer.Plain {
 		for _, class := range a.due(now) {
-			a.request(class, now, talking && (class != 0 || len(a.classes) == 0))
+			a.request(class, now, talking && (len(a.classes) == 0 || slices.Contains(a.classes, class)))
 		}
 		a.tell(now)
 	}
@@ -89,6 +89,9 @@ func (a *asker) due(now time.Time) []uint8 {
 	next := a.next()
 	due := []uint8{next}
 	quiet := now.Sub(a.talked)
+	if len(a.classes) > 0 && !slices.Contains(a.classes, a.reached) {
+		due = append(due, a.reached) // it has yet to learn of the classes
+	}
 	if quiet <= silence {
 		return due
 	}

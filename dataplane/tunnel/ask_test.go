@@ -21,7 +21,7 @@ func TestSilentEndsAreAskedInEveryClass(t *testing.T) {
 		{"silent for long", []uint8{2, 1, 3}, feelers, []uint8{0, 1, 2, 3}, 2},
 		{"no classes", nil, silence + time.Millisecond, []uint8{0}, 1},
 	} {
-		a := &asker{classes: x.classes, talked: now.Add(-x.quiet)}
+		a := &asker{classes: x.classes, reached: 2, talked: now.Add(-x.quiet)}
 		var got []uint8
 		for range 4 {
 			due := a.due(now)

@@ -106,8 +106,8 @@ func (s *Set) lookAtKeys(now time.Time) {
 		st, err := r.engine.known()
 		s.mu.Lock()
 		for _, p := range r.spec.Peers {
-			h := st.peer(p.PublicKey).Handshake
-			fresh := err == nil && !h.IsZero() && now.Sub(h) < handshakeLimit
+			h, age := r.handshake(st.peer(p.PublicKey), now)
+			fresh := err == nil && !h.IsZero() && age < handshakeLimit
 			if !s.asked(p.ID) {
 				s.machine.Keys(p.ID, fresh)
 			}

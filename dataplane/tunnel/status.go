@@ -69,7 +69,7 @@ func (s *Set) Status() []Status {
 			base.Trouble = fmt.Sprintf("packets of %d bytes do not pass: at most %d do", base.MTU, base.Passes)
 		}
 		for _, p := range spec.Peers {
-			out = append(out, s.status(base, p, st, err, now))
+			out = append(out, s.status(base, r, p, st, err, now))
 		}
 	}
 	slices.SortFunc(out, func(a, b Status) int { return strings.Compare(a.Device+"/"+a.Peer, b.Device+"/"+b.Peer) })
@@ -83,7 +83,7 @@ func mtuOf(name string) int {
 	return 0
 }
 
-func (s *Set) status(x Status, p Peer, st engineState, err error, now time.Time) Status {
+func (s *Set) status(x Status, r *running, p Peer, st engineState, err error, now time.Time) Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x.Peer, x.Region = p.ID, p.region()
@@ -117,7 +117,7 @@ func (s *Set) status(x Status, p Peer, st engineState, err error, now time.Time)
 			x.ProbeRTT = float64(x.RTT.Microseconds()) / 1000
 		}
 	}
-	age := now.Sub(x.Handshake)
+	_, age := r.handshake(q, now)
 	fresh := !x.Handshake.IsZero() && age < handshakeLimit
 	x.Up = err == nil && fresh && state != ways.Down
 	switch {

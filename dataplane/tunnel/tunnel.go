@@ -73,8 +73,9 @@ type running struct {
 	setting sync.Mutex // one configuration of the engine at a time; taken before Set.mu, which guards the rest
 	spec    Spec
 	key     wgtypes.Key
-	late    bool // what the engine was told last is no longer what it shall do
-	linkUp  bool // of the device, as far as is known
+	late    bool             // what the engine was told last is no longer what it shall do
+	shaken  map[string]shake // by public key
+	linkUp  bool             // of the device, as far as is known
 	lineUp  bool
 	size    sized
 }
@@ -232,7 +233,7 @@ func (s *Set) Specs() []Spec {
 // open readies the engine of a device.
 func (s *Set) open(device string, kernel bool) *running {
 	ctx, stop := context.WithCancel(context.Background())
-	r := &running{kernel: kernel, stop: stop, done: make(chan struct{}), linkUp: true, lineUp: true}
+	r := &running{kernel: kernel, stop: stop, done: make(chan struct{}), shaken: map[string]shake{}, linkUp: true, lineUp: true}
 	if kernel {
 		r.engine = kernelEngine{device}
 		r.start = func() { close(r.done) }

@@ -175,7 +175,33 @@ func (f File) check() error {
 			fail("addresses or routes: want prefixes such as 198.51.100.1/32")
 		}
 	}
+	for _, d := range f.Devices {
+		for _, p := range slices.Concat(d.Gate.Allowed, f.Routes) {
+			switch {
+			case !p.IsValid():
+			case p.Bits() == 0:
+				fail("device %s: %s would lead everything into the tunnel: want the gate's prefixes", d.Name, p)
+			case p.Contains(d.Gate.Endpoint.Addr()):
+				fail("device %s: %s covers the gate's endpoint %s: the tunnel would lead into itself", d.Name, p, d.Gate.Endpoint.Addr())
+			}
+		}
+	}
+	for _, a := range f.Addresses {
+		errs = append(errs, f.takes(a.Addr(), "addresses"))
+	}
 	return errors.Join(errs...)
+}
+
+// takes tells that the gate's prefixes cover an address that is this machine's own.
+func (f File) takes(a netip.Addr, where string) error {
+	for _, d := range f.Devices {
+		for _, p := range slices.Concat(d.Gate.Allowed, f.Routes) {
+			if p.IsValid() && p.Contains(a) {
+				return fmt.Errorf("device %s: %s covers %s, which is this machine's own (%s): want the gate's prefixes", d.Name, p, a, where)
+			}
+		}
+	}
+	return nil
 }
 
 // key is the device's private key.

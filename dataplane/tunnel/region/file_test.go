@@ -32,6 +32,10 @@ func TestRead(t *testing.T) {
 		{"nothing", `{version: 1}`, []string{"0 devices"}},
 		{"a word that is none", `{version: 1, devises: []}`, []string{"devises"}},
 		{"own key as the gate's", `{version: 1, devices: [{device: wg0, ` + private + `, gate: ` + own + `}]}`, []string{"the device's own"}},
+		{"everything into the tunnel", `{version: 1, devices: [{device: wg0, ` + private + `, gate: ` + strings.Replace(gate, "198.18.10.0/24", `0.0.0.0/0, "::/0"`, 1) + `}]}`, []string{"0.0.0.0/0 would lead everything", "::/0 would lead everything"}},
+		{"everything by a route", `{version: 1, routes: [0.0.0.0/0], devices: [{device: wg0, ` + private + `, gate: ` + gate + `}]}`, []string{"0.0.0.0/0 would lead everything"}},
+		{"the gate's endpoint into the tunnel", `{version: 1, devices: [{device: wg0, ` + private + `, gate: ` + strings.Replace(gate, "{", `{endpoint: "198.18.10.1:51820", `, 1) + `}]}`, []string{"covers the gate's endpoint"}},
+		{"its own address into the tunnel", `{version: 1, addresses: [198.18.10.7/32], devices: [{device: wg0, ` + private + `, gate: ` + gate + `}]}`, []string{"covers 198.18.10.7, which is this machine's own"}},
 		{"all errors at once", `{version: 1, devices: [{device: wg0, listen: 5, gate: {public-key: x}}, {device: wg0, private-key: y, listen: 5, mtu: 9, gate: ` + gate + `}, {device: "a/b", ` + private + `, gate: ` + gate + `}]}`,
 			[]string{"twice", "port 5", "mtu 9", `public-key of the gate "x"`, "no allowed", "private-key", "a/b", "far end on wg0 already"}},
 	}

@@ -2,11 +2,14 @@ package region
 
 import (
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
+
+	"github.com/sekisho/sekisho/dataplane/tunnel/netlab"
 )
 
 // The key that the gate gave counts until the operator enters another key or another gate.
@@ -55,6 +58,22 @@ func TestFileBeatsAKeyOfBefore(t *testing.T) {
 	e := &end{Device: Device{Name: "wg0", Gate: Gate{Device: "wg0", PublicKey: gate, Preshared: "/nowhere/psk"}}}
 	if _, err := (&far{log: slog.New(slog.DiscardHandler)}).preshared(e); err == nil {
 		t.Error("no key of the gate and no file: want an error, not a tunnel without a key")
+	}
+}
+
+func TestGatesPrefixesLieElsewhere(t *testing.T) {
+	netlab.Run(t, "", "ip", "addr", "add", "192.0.2.201/28", "dev", "lo")
+	t.Cleanup(func() { netlab.Run(t, "", "ip", "addr", "del", "192.0.2.201/28", "dev", "lo") })
+	file := func(name, prefix string) File {
+		return File{Devices: []Device{{Name: name, Gate: Gate{Allowed: []netip.Prefix{netip.MustParsePrefix(prefix)}}}}}
+	}
+	for _, c := range []struct {
+		name, prefix string
+		refused      bool
+	}{{"wg0", "192.0.2.192/28", true}, {"wg0", "128.0.0.0/1", true}, {"wg0", "198.18.10.0/24", false}, {"lo", "192.0.2.192/28", false}} {
+		if err := elsewhere(file(c.name, c.prefix)); (err != nil) != c.refused {
+			t.Errorf("%s into %s: %v, refused: want %v", c.prefix, c.name, err, c.refused)
+		}
 	}
 }
 

@@ -136,6 +136,9 @@ func (f *far) again(path string) error {
 func (f *far) load(file File) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if err := elsewhere(file); err != nil {
+		return fmt.Errorf("region: %w", err)
+	}
 	first := f.ends == nil
 	if first || file.State != f.file.State {
 		f.psks = loadPsks(file.State, f.log)
@@ -172,6 +175,29 @@ func (f *far) load(file File) error {
 		}
 	}
 	return f.listen()
+}
+
+// elsewhere refuses prefixes of the gate that cover what this machine has on other devices: nobody would reach it there any more.
+func elsewhere(file File) error {
+	all, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		return fmt.Errorf("list the machine's addresses: %w", err)
+	}
+	names := map[string]bool{}
+	for _, d := range file.Devices {
+		names[d.Name] = true
+	}
+	for _, x := range all {
+		l, err := netlink.LinkByIndex(x.LinkIndex)
+		if err != nil || names[l.Attrs().Name] {
+			continue // gone by now, or a tunnel
+		}
+		a, _ := netip.AddrFromSlice(x.IP)
+		if err := file.takes(a.Unmap(), l.Attrs().Name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // open makes or changes the device of one end.
