@@ -32,7 +32,7 @@ func (m *Monitor) keepEvidence(ctx context.Context) {
 
 var (
 	evidenceKept     = desc("evidence_kept", "Whether evidence of what lines were given is kept: 0 when it cannot be opened, in part or at all, or the newest seconds could not be taken over. An alarm.")
-	guaranteeSeconds = desc("guarantee_seconds_total", "Measured seconds by whether the class's guarantee was kept: not-counted, idle (less was offered), kept, or not kept by own-traffic, line, far-end or unknown.", "line", "class", "direction", "verdict")
+	guaranteeSeconds = desc("guarantee_seconds_total", "Measured seconds by whether the class's guarantee was kept: not-counted, idle (less was offered), kept, or not kept by own-traffic, line, far-end, unknown or other-line.", "line", "class", "direction", "verdict")
 	lineSeconds      = desc("line_seconds_total", "Measured seconds of the line by state.", "line", "state")
 	deliveredBytes   = desc("line_delivered_bytes_total", "Bytes delivered, as the line counts them; class is empty for the line as a whole.", "line", "class", "direction")
 	lineGuarantee    = desc("line_guarantee_bytes_per_second", "Guaranteed rate of the class in the newest second.", "line", "class", "direction")

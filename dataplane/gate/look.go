@@ -9,16 +9,21 @@ import (
 	"github.com/sekisho/sekisho/dataplane/tunnel"
 	"github.com/sekisho/sekisho/dataplane/tunnel/measure"
 	"github.com/sekisho/sekisho/dataplane/tunnel/plan"
+	"github.com/sekisho/sekisho/dataplane/tunnel/ways"
 )
 
 // look is all that is known of the lines at one moment.
 type look struct {
-	at      time.Time
-	trees   []bandwidth.Tree
-	plans   map[string]plan.Plan
-	ends    []tunnel.Status
-	reports []tunnel.Report
-	probed  *probed
+	at    time.Time
+	trees []bandwidth.Tree
+	plans map[string]plan.Plan
+	// what classes were promised, whatever lines are down; trees and plans are what is in force of it
+	promised      []bandwidth.Tree
+	promisedPlans map[string]plan.Plan
+	ways          ways.Ways
+	ends          []tunnel.Status
+	reports       []tunnel.Report
+	probed        *probed
 }
 
 const (
@@ -69,20 +74,32 @@ func (l look) classes(r *measure.Reading, t bandwidth.Tree, reports []tunnel.Rep
 	r.RateUp = t.Rate
 	total := measure.Counters{}
 	down := map[string]*measure.Counters{} // by end
+	heard := map[string]bool{}             // regions; beside them those that are silent are neither counted nor promised anything
+	for _, p := range reports {
+		if l.answered(p) {
+			heard[p.Region] = true
+		}
+	}
 	for _, c := range have {
 		up := measure.Counters{Bytes: c.Bytes, Packets: c.Packets, Drops: c.Drops, Backlog: uint64(c.Backlog)}
 		add(&total, up)
-		x := measure.Class{Name: c.Name, GuaranteeUp: c.Guarantee, CeilingUp: c.Ceiling, Tally: measure.Tally{Up: []measure.Counters{up}}}
+		owed := l.owedUp(t.Device, c.ID, c.Guarantee)
+		x := measure.Class{Name: c.Name, Regions: l.going(t.Device, c.ID, reports), GuaranteeUp: owed, WithheldUp: owed - min(owed, c.Guarantee), CeilingUp: c.Ceiling, Tally: measure.Tally{Up: []measure.Counters{up}}}
 		x.Sent, x.Lost, x.Trips = asked.of(c.ID)
 		regions := map[string]bool{} // a region's guarantee counts once, however many ends carry it
 		for _, p := range reports {
-			if d := l.planned(p); d != nil && !regions[p.Region] {
+			if !regions[p.Region] && (len(heard) == 0 || heard[p.Region]) {
 				regions[p.Region] = true
-				for _, q := range d.Classes {
-					if q.ID == c.ID {
-						x.GuaranteeDown, x.CeilingDown = x.GuaranteeDown+q.Guarantee, x.CeilingDown+q.Ceiling
+				inForce := uint64(0)
+				if d := l.planned(p); d != nil {
+					for _, q := range d.Classes {
+						if q.ID == c.ID {
+							inForce, x.CeilingDown = q.Guarantee, x.CeilingDown+q.Ceiling
+						}
 					}
 				}
+				owed := l.owedDown(p.Region, t.Device, c.ID, inForce)
+				x.GuaranteeDown, x.WithheldDown = x.GuaranteeDown+owed, x.WithheldDown+owed-min(owed, inForce)
 			}
 			for _, f := range p.Far.Classes {
 				if f.ID != c.ID || p.Far.Received == 0 {
@@ -129,12 +146,7 @@ func (l look) planned(p tunnel.Report) *plan.Device {
 
 // end tells how an end answered, and what both sides count of it.
 func (l look) end(p tunnel.Report, r measure.Reading, asked *asked) measure.End {
-	e := measure.End{ID: p.Peer, Region: p.Region, Loss: asked.lossy[p.Peer]}
-	for _, list := range p.Probes {
-		for _, q := range list {
-			e.Answered = e.Answered || q.RTT > 0 && l.at.Sub(q.Sent) < quiet
-		}
-	}
+	e := measure.End{ID: p.Peer, Region: p.Region, Loss: asked.lossy[p.Peer], Answered: l.answered(p)}
 	i := slices.IndexFunc(l.ends, func(s tunnel.Status) bool { return s.Device == p.Device && s.Peer == p.Peer })
 	d := l.planned(p)
 	if i < 0 || d == nil || p.Far.Received == 0 {
@@ -147,4 +159,16 @@ func (l look) end(p tunnel.Report, r measure.Reading, asked *asked) measure.End 
 		}
 	}
 	return e
+}
+
+// answered tells whether an end answered in this second.
+func (l look) answered(p tunnel.Report) bool {
+	for _, list := range p.Probes {
+		for _, q := range list {
+			if q.RTT > 0 && l.at.Sub(q.Sent) < quiet {
+				return true
+			}
+		}
+	}
+	return false
 }

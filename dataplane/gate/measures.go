@@ -8,6 +8,9 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/sekisho/sekisho/dataplane/bandwidth"
+	"github.com/sekisho/sekisho/dataplane/tunnel/plan"
 )
 
 // mostSeconds is how much of the memory one answer holds; who wants more asks again, from where the answer ended.
@@ -16,6 +19,8 @@ const mostSeconds = 120
 // keepMeasures looks at every line at each full second, apart from the settling of the network, which may take longer than one.
 func (g *Gate) keepMeasures(ctx context.Context) {
 	var p probed
+	var promised []bandwidth.Tree
+	var promisedPlans map[string]plan.Plan
 	for {
 		now := time.Now()
 		select {
@@ -24,10 +29,14 @@ func (g *Gate) keepMeasures(ctx context.Context) {
 		case <-time.After(now.Truncate(time.Second).Add(time.Second).Sub(now)):
 		}
 		at := time.Now()
-		l := look{at: at, ends: g.tunnels.Status(), reports: g.tunnels.Results(), probed: &p}
+		l := look{at: at, ends: g.tunnels.Status(), reports: g.tunnels.Results(), probed: &p, ways: g.tunnels.Ways()}
 		g.shield.Lock()
 		l.trees, l.plans = slices.Clone(g.shaped), g.told
 		g.shield.Unlock()
+		if trees, plans, ok := g.promises.promised(); ok {
+			promised, promisedPlans = trees, plans
+		}
+		l.promised, l.promisedPlans = promised, promisedPlans
 		lines, err := l.lines(g.tunnels.Specs())
 		if err != nil {
 			g.log.Debug("a second is not measured", "error", err)

@@ -86,7 +86,7 @@ func (x Record) encode(b []byte, t Tier) []byte {
 				b = append(b, byte(w.Verdicts[i])|byte(w.Verdicts[i+1])<<4)
 			}
 		default:
-			for _, n := range w.Count {
+			for _, n := range w.Count[:former] {
 				b = le.AppendUint16(b, n)
 			}
 		}
@@ -97,8 +97,18 @@ func (x Record) encode(b []byte, t Tier) []byte {
 	for _, n := range x.Delays.packed() {
 		b = le.AppendUint16(b, n)
 	}
+	if t.Step == Hours.Step {
+		for _, w := range []Way{x.Up, x.Down} {
+			for _, n := range w.Count[former:] {
+				b = le.AppendUint16(b, n)
+			}
+		}
+	}
 	return b
 }
+
+// former is how many verdicts there were at first; what came later lies behind everything else, where older files have zeros.
+const former = ByUnknown + 1
 
 func decodeRecord(b []byte, t Tier) (x Record) {
 	c := cursor{b}
@@ -127,7 +137,7 @@ func decodeRecord(b []byte, t Tier) (x Record) {
 				w.see(i+1, 60, Verdict(two>>4))
 			}
 		default:
-			for i := range w.Count {
+			for i := range w.Count[:former] {
 				w.Count[i] = c.u16()
 			}
 		}
@@ -138,6 +148,13 @@ func decodeRecord(b []byte, t Tier) (x Record) {
 	}
 	for i := range x.Delays {
 		x.Delays[i] = uint64(c.u16())
+	}
+	if t.Step == Hours.Step {
+		for _, w := range []*Way{&x.Up, &x.Down} {
+			for i := former; i < verdicts; i++ {
+				w.Count[i] = c.u16()
+			}
+		}
 	}
 	return x
 }

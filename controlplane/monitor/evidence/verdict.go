@@ -21,13 +21,14 @@ const (
 	ByLine                    // not kept: lost or held up between the two ends
 	ByFar                     // not kept: the far end was silent, or its shaper held the class back
 	ByUnknown                 // not kept: nothing that was counted says why
+	ByOther                   // not kept: less could be promised here, since another line was down
 	verdicts
 )
 
 // Broken tells whether the verdict is that a guarantee was not kept.
 func (v Verdict) Broken() bool { return v >= ByOwn && v < verdicts }
 
-var names = [verdicts]string{"not-known", "not-counted", "idle", "kept", "own-traffic", "line", "far-end", "unknown"}
+var names = [verdicts]string{"not-known", "not-counted", "idle", "kept", "own-traffic", "line", "far-end", "unknown", "other-line"}
 
 // String names the verdict as reports and metrics do.
 func (v Verdict) String() string {
@@ -78,6 +79,8 @@ func judge(s measure.Sample, f, line measure.Flow, far bool) (Verdict, uint16) {
 	switch {
 	case f.Guarantee == 0:
 		return Idle, 1000
+	case s.State == measure.Down && s.Here: // whoever got no answer offered nothing more: that nothing waits is no proof that nothing was wanted
+		return cause(s, f, line, far), 0
 	case !f.Counted:
 		return NotCounted, 1000
 	case !offered(s, f):
@@ -122,14 +125,16 @@ func cause(s measure.Sample, f, line measure.Flow, far bool) Verdict {
 	sent, total := f.Delivered(s.Span), s.Probe.Sent
 	queue := time.Duration(float64(f.Backlog) * 8 / float64(f.Guarantee) * float64(time.Second))
 	switch {
-	case s.Silent == measure.OfFar:
+	case s.State == measure.Down && s.Silent == measure.OfFar: // of some that are silent beside others nothing was counted
 		return ByFar
-	case s.Silent == measure.OfLine:
+	case s.State == measure.Down && s.Silent == measure.OfLine:
 		return ByLine
-	case s.Silent == measure.OfEither:
+	case s.State == measure.Down:
 		return ByUnknown
 	case line.Arrived >= 0 && line.Arrived < enough:
 		return ByLine
+	case float64(f.Guarantee-min(f.Guarantee, f.Withheld)) < enough*float64(f.Guarantee):
+		return ByOther
 	case f.Ceiling > 0 && sent >= enough*float64(f.Ceiling):
 		return ByOwn
 	case !far && line.Rate > 0 && line.Delivered(s.Span) >= full*float64(line.Rate):

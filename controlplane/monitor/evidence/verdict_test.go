@@ -51,13 +51,22 @@ func TestWhoIsResponsible(t *testing.T) {
 		"trips are as long as the own queue": {sent: 15, line: 60, arrived: -1, change: func(s *measure.Sample, _ *measure.Flow) {
 			s.Probe.Base, s.Probe.P50 = 5*time.Millisecond, 90*time.Millisecond
 		}, up: ByUnknown, down: ByFar, share: 750},
-		"silent, but heard on another line":    {sent: 20, line: 90, arrived: -1, change: silent(measure.Down, measure.OfLine), up: ByLine, down: ByLine},
-		"silent everywhere":                    {sent: 20, line: 90, arrived: -1, change: silent(measure.Down, measure.OfEither), up: ByUnknown, down: ByUnknown},
-		"silent, others on the line are heard": {sent: 15, line: 90, arrived: 0.8, change: silent(measure.Degraded, measure.OfFar), up: ByFar, down: ByFar, share: 600},
-		"silent, and nothing was offered":      {sent: 0, line: 0, arrived: -1, change: func(s *measure.Sample, f *measure.Flow) { silent(measure.Down, measure.OfLine)(s, f); idle(f) }, up: Idle, down: Idle, share: 1000},
-		"nobody counts this direction":         {sent: 20, line: 90, arrived: 1, change: func(_ *measure.Sample, f *measure.Flow) { f.Counted = false }, up: NotCounted, down: NotCounted, share: 1000},
-		"nothing is guaranteed":                {sent: 20, line: 90, arrived: 1, change: func(_ *measure.Sample, f *measure.Flow) { f.Guarantee = 0 }, up: Idle, down: Idle, share: 1000},
-		"a look that came late":                {sent: 24, line: 100, arrived: 1, change: func(s *measure.Sample, _ *measure.Flow) { s.Span = 1400 * time.Millisecond }, up: ByUnknown, down: ByFar, share: 857},
+		"silent, but heard on another line":                      {sent: 20, line: 90, arrived: -1, change: silent(measure.Down, measure.OfLine), up: ByLine, down: ByLine},
+		"silent everywhere":                                      {sent: 20, line: 90, arrived: -1, change: silent(measure.Down, measure.OfEither), up: ByUnknown, down: ByUnknown},
+		"one far end is silent, of the others a part is lost":    {sent: 15, line: 90, arrived: 0.8, change: silent(measure.Degraded, measure.OfFar), up: ByLine, down: ByLine, share: 600},
+		"one far end is silent, and own traffic fills the line":  {sent: 15, line: 96, arrived: 1, change: silent(measure.Degraded, measure.OfFar), up: ByOwn, down: ByFar, share: 750},
+		"all its far ends are silent, others on the line heard":  {sent: 0, line: 90, arrived: -1, change: outage(measure.OfFar), up: ByFar, down: ByFar},
+		"an outage: TCP sends nothing more":                      {sent: 0, line: 0, arrived: -1, change: outage(measure.OfLine), up: ByLine, down: ByLine},
+		"an outage of the only line":                             {sent: 0, line: 0, arrived: -1, change: outage(measure.OfEither), up: ByUnknown, down: ByUnknown},
+		"an outage of which nothing is counted":                  {sent: 0, line: 0, arrived: -1, change: func(s *measure.Sample, f *measure.Flow) { outage(measure.OfLine)(s, f); f.Counted = false }, up: ByLine, down: ByLine},
+		"a line is down that the class does not go by":           {sent: 0, line: 0, arrived: -1, change: func(s *measure.Sample, f *measure.Flow) { outage(measure.OfLine)(s, f); s.Here = false }, up: Idle, down: Idle, share: 1000},
+		"a line is down on which nothing is guaranteed":          {sent: 0, line: 0, arrived: -1, change: func(s *measure.Sample, f *measure.Flow) { outage(measure.OfLine)(s, f); f.Guarantee = 0 }, up: Idle, down: Idle, share: 1000},
+		"a guarantee that was halved since another line is down": {sent: 10, line: 96, arrived: 1, change: func(_ *measure.Sample, f *measure.Flow) { f.Withheld = 10 * mbit }, up: ByOther, down: ByOther, share: 500},
+		"halved, but the line lent what was missing":             {sent: 20, line: 96, arrived: 1, change: func(_ *measure.Sample, f *measure.Flow) { f.Withheld = 10 * mbit }, up: Kept, down: Kept, share: 1000},
+		"halved, and lost on the way":                            {sent: 10, line: 96, arrived: 0.5, change: func(_ *measure.Sample, f *measure.Flow) { f.Withheld = 10 * mbit }, up: ByLine, down: ByLine, share: 250},
+		"nobody counts this direction":                           {sent: 20, line: 90, arrived: 1, change: func(_ *measure.Sample, f *measure.Flow) { f.Counted = false }, up: NotCounted, down: NotCounted, share: 1000},
+		"nothing is guaranteed":                                  {sent: 20, line: 90, arrived: 1, change: func(_ *measure.Sample, f *measure.Flow) { f.Guarantee = 0 }, up: Idle, down: Idle, share: 1000},
+		"a look that came late":                                  {sent: 24, line: 100, arrived: 1, change: func(s *measure.Sample, _ *measure.Flow) { s.Span = 1400 * time.Millisecond }, up: ByUnknown, down: ByFar, share: 857},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -83,6 +92,13 @@ func TestWhoIsResponsible(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// outage is a second in which nobody answers a class that has its way here; nothing waits to be sent.
+func outage(whose measure.Silence) func(*measure.Sample, *measure.Flow) {
+	return func(s *measure.Sample, f *measure.Flow) {
+		s.State, s.Silent, s.Here, f.Before, f.Backlog = measure.Down, whose, true, 0, 0
 	}
 }
 

@@ -19,7 +19,7 @@ const bom = "\ufeff"
 // have headings in the language; figures have none of its signs.
 func (m Month) Summary(w io.Writer, l text.Lang) error {
 	rows := [][]string{heads(l, "line", "month", "from", "to", "measured", "up", "degraded", "down", "class", "class-name", "direction", "guarantee",
-		"delivered", "kept", "broken", "by-own", "by-line", "by-far", "by-unknown", "idle", "not-counted", "not-known", "kept-share", "worst",
+		"delivered", "kept", "broken", "by-own", "by-line", "by-far", "by-other", "by-unknown", "idle", "not-counted", "not-known", "kept-share", "worst",
 		"probes", "lost", "p50", "p99", "max", "jitter")}
 	for _, c := range append([]Class{{Name: m.Name, Delay: m.Delay}}, m.Classes...) {
 		for _, d := range []struct {
@@ -29,11 +29,11 @@ func (m Month) Summary(w io.Writer, l text.Lang) error {
 			row := []string{m.Line, m.From.In(Japan).Format("2006-01"), clock(m.From), clock(m.To), whole(m.Measured), whole(m.Up), whole(m.Degraded), whole(m.Down), c.ID, c.Name.in(l)}
 			if c.ID == "" {
 				row = append(row, l.T("report.whole-line"))
-				row = append(row, make([]string, 13)...)
+				row = append(row, make([]string, 14)...)
 			} else {
 				s := d.Seconds
 				row = append(row, l.T("report.direction."+d.key), fmt.Sprint(d.Guarantee), fmt.Sprint(d.Bytes), whole(s[evidence.Kept]), whole(d.Broken()),
-					whole(s[evidence.ByOwn]), whole(s[evidence.ByLine]), whole(s[evidence.ByFar]), whole(s[evidence.ByUnknown]), whole(s[evidence.Idle]),
+					whole(s[evidence.ByOwn]), whole(s[evidence.ByLine]), whole(s[evidence.ByFar]), whole(s[evidence.ByOther]), whole(s[evidence.ByUnknown]), whole(s[evidence.Idle]),
 					whole(s[evidence.NotCounted]), whole(s[evidence.NotKnown]), fmt.Sprintf("%.6f", d.Kept()), fmt.Sprintf("%.3f", d.Worst))
 			}
 			rows = append(rows, append(row, fmt.Sprint(c.Delay.Sent), fmt.Sprint(c.Delay.Lost), millis(c.Delay.P50), millis(c.Delay.P99), millis(c.Delay.Max), millis(c.Delay.Jitter)))
@@ -47,10 +47,10 @@ func (m Month) Summary(w io.Writer, l text.Lang) error {
 
 // List writes a row for each violation.
 func (m Month) List(w io.Writer, l text.Lang) error {
-	rows := [][]string{heads(l, "line", "class", "class-name", "direction", "begin", "end", "length", "broken", "worst", "guarantee", "cause", "by-own", "by-line", "by-far", "by-unknown")}
+	rows := [][]string{heads(l, "line", "class", "class-name", "direction", "begin", "end", "length", "broken", "worst-minute", "guarantee", "cause", "by-own", "by-line", "by-far", "by-other", "by-unknown")}
 	for _, v := range m.Violations {
 		rows = append(rows, []string{v.Line, v.Class, m.nameOf(v.Class).in(l), direction(l, v), clock(v.From), clock(v.To), whole(int64(v.Length().Seconds())), whole(int64(v.Seconds)),
-			fmt.Sprintf("%.3f", v.Worst), fmt.Sprint(v.Rate), l.T("cause." + v.Cause.String()), fmt.Sprint(v.By[evidence.ByOwn]), fmt.Sprint(v.By[evidence.ByLine]), fmt.Sprint(v.By[evidence.ByFar]), fmt.Sprint(v.By[evidence.ByUnknown])})
+			fmt.Sprintf("%.3f", v.Worst), fmt.Sprint(v.Rate), l.T("cause." + v.Cause.String()), fmt.Sprint(v.By[evidence.ByOwn]), fmt.Sprint(v.By[evidence.ByLine]), fmt.Sprint(v.By[evidence.ByFar]), fmt.Sprint(v.By[evidence.ByOther]), fmt.Sprint(v.By[evidence.ByUnknown])})
 	}
 	return write(w, rows)
 }

@@ -132,11 +132,11 @@ func (p *page) guarantees(m Month) {
 			}
 			s := d.Seconds
 			rows = append(rows, []string{name, way, mega(d.Guarantee), kept, p.length(d.Broken()), worst,
-				p.length(s[evidence.ByOwn]), p.length(s[evidence.ByLine]), p.length(s[evidence.ByFar]), p.length(s[evidence.ByUnknown])})
+				p.length(s[evidence.ByOwn]), p.length(s[evidence.ByLine]), p.length(s[evidence.ByFar]), p.length(s[evidence.ByOther]), p.length(s[evidence.ByUnknown])})
 		}
 	}
 	p.table([]column{{p.t("column.class-name"), 0.16, "L"}, {p.t("column.direction"), 0.1, "L"}, {"Mbit/s", 0.08, "R"}, {p.t("kept"), 0.12, "R"}, {p.t("broken"), 0.1, "R"}, {p.t("worst"), 0.09, "R"},
-		{p.t("own"), 0.0875, "R"}, {p.t("by-line"), 0.0875, "R"}, {p.t("far"), 0.0875, "R"}, {p.t("unknown"), 0.0875, "R"}}, rows)
+		{p.t("own"), 0.07, "R"}, {p.t("by-line"), 0.07, "R"}, {p.t("far"), 0.07, "R"}, {p.t("other"), 0.07, "R"}, {p.t("unknown"), 0.07, "R"}}, rows)
 }
 
 func (p *page) delays(m Month) {

@@ -250,6 +250,14 @@ func (d *Direction) rest(seconds int64) {
 	d.Seconds[evidence.NotKnown] = max(0, seconds-known)
 }
 
+// Broken is how many seconds guarantees were not kept in, over all classes and both directions; known also of hours.
+func (m Month) Broken() (n int64) {
+	for _, c := range m.Classes {
+		n += c.Up.Broken() + c.Down.Broken()
+	}
+	return n
+}
+
 // Available is the share of the measured seconds in which the line carried something.
 func (m Month) Available() float64 {
 	if m.Measured == 0 {

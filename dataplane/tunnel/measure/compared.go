@@ -48,7 +48,7 @@ func (r *Recorder) compare(l Reading, tick int64) (up, down float64) {
 		b.tick = tick
 		s, c, ok := b.add(*e.Both)
 		if !ok {
-			return -1, -1
+			continue // it says nothing new; the others do
 		}
 		known = true
 		for i := range s {

@@ -242,24 +242,57 @@ func TestWhoseFaultSilenceIs(t *testing.T) {
 	end := func(region string, answered bool) End { return End{ID: region, Region: region, Answered: answered} }
 	line := func(device string, ends ...End) Reading { return Reading{Device: device, Ends: ends} }
 	for name, c := range map[string]struct {
-		lines  []Reading
-		state  State
-		silent Silence
+		lines   []Reading
+		regions []string
+		state   State
+		silent  Silence
 	}{
-		"all answer":                           {[]Reading{line("a", end("t", true), end("o", true))}, Up, Heard},
-		"some probes lost":                     {[]Reading{line("a", End{Region: "t", Answered: true, Loss: true})}, Degraded, Heard},
-		"one region of two":                    {[]Reading{line("a", end("t", false), end("o", true))}, Degraded, OfFar},
-		"silent here, answers elsewhere":       {[]Reading{line("a", end("t", false)), line("b", end("t", true))}, Down, OfLine},
-		"silent everywhere":                    {[]Reading{line("a", end("t", false)), line("b", end("t", false))}, Down, OfEither},
-		"one line, one region":                 {[]Reading{line("a", end("t", false))}, Down, OfEither},
-		"another region elsewhere says little": {[]Reading{line("a", end("t", false)), line("b", end("o", true))}, Down, OfEither},
-		"nothing is probed":                    {[]Reading{line("a")}, Degraded, Heard},
+		"all answer":                               {[]Reading{line("a", end("t", true), end("o", true))}, nil, Up, Heard},
+		"some probes lost":                         {[]Reading{line("a", End{Region: "t", Answered: true, Loss: true})}, nil, Degraded, Heard},
+		"one region of two":                        {[]Reading{line("a", end("t", false), end("o", true))}, nil, Degraded, OfFar},
+		"silent here, answers elsewhere":           {[]Reading{line("a", end("t", false)), line("b", end("t", true))}, nil, Down, OfLine},
+		"silent everywhere":                        {[]Reading{line("a", end("t", false)), line("b", end("t", false))}, nil, Down, OfEither},
+		"one line, one region":                     {[]Reading{line("a", end("t", false))}, nil, Down, OfEither},
+		"another region elsewhere says little":     {[]Reading{line("a", end("t", false)), line("b", end("o", true))}, nil, Down, OfEither},
+		"nothing is probed":                        {[]Reading{line("a")}, nil, Degraded, Heard},
+		"its region, others on the line answer":    {[]Reading{line("a", end("t", false), end("o", true))}, []string{"t"}, Down, OfFar},
+		"another's region":                         {[]Reading{line("a", end("t", false), end("o", true))}, []string{"o"}, Up, Heard},
+		"its region, heard elsewhere, others here": {[]Reading{line("a", end("t", false), end("o", true)), line("b", end("t", true))}, []string{"t"}, Down, OfEither},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if state, silent := judge(c.lines[0], c.lines); state != c.state || silent != c.silent {
+			if state, silent := judge(c.lines[0], c.regions, c.lines); state != c.state || silent != c.silent {
 				t.Errorf("got %s, %q, want %s, %q", state, silent, c.state, c.silent)
 			}
 		})
+	}
+}
+
+// A region that is silent blinds the line neither downwards nor to what is lost on the way to the others.
+func TestASilentRegionBlindsNoOther(t *testing.T) {
+	b := newBench()
+	b.line.Ends = append(b.line.Ends, End{ID: "osaka-a", Region: "osaka", Answered: true})
+	b.line.Classes[0].Regions = []string{"tokyo", "osaka"}
+	books := Books{}
+	down := Counters{Of: "tokyo-a"}
+	for i := range 30 {
+		down.At, down.Bytes = down.At+1e9, down.Bytes+1_000_000
+		dead := Counters{Of: "osaka-a", At: int64(min(i, 5)) * 1e9, Bytes: uint64(min(i, 5)) * 1000}
+		b.line.Classes[0].Down = []Counters{down, dead}
+		b.line.Ends[1].Answered = i <= 5
+		books.At, books.FarAt = b.now.Add(time.Second), books.FarAt+1e9
+		books.Sent, books.FarCame = books.Sent+1_000_000, books.FarCame+900_000
+		one, other := books, books
+		if i > 5 {
+			other.FarAt, other.FarCame = 5e9, 5*900_000
+		}
+		b.line.Ends[0].Both, b.line.Ends[1].Both = &one, &other
+		b.second(0)
+	}
+	if s := b.last(t, "core"); !s.Down.Counted || s.Down.Bytes != 1_000_000 || s.State != Degraded || !s.Here {
+		t.Errorf("beside a region that is silent: %+v", s)
+	}
+	if s := b.last(t, ""); s.Up.Arrived < 0.89 || s.Up.Arrived > 0.91 {
+		t.Errorf("of what goes to the region that answers %v arrived, want 0.9", s.Up.Arrived)
 	}
 }
 

@@ -23,6 +23,9 @@ type Class struct {
 	Tally
 	GuaranteeUp, CeilingUp     uint64 // bit/s
 	GuaranteeDown, CeilingDown uint64
+	// WithheldUp and WithheldDown are how much of the guarantees is not in force, bit/s.
+	WithheldUp, WithheldDown uint64
+	Regions                  []string // whose packets of the class go by this line now
 }
 
 // Tally is the counters of a class, or of a line.
@@ -100,7 +103,6 @@ func (r *Recorder) Take(now time.Time, lines []Reading) {
 	for _, l := range lines {
 		var whole Class
 		whole.Tally = l.Whole
-		state, silent := judge(l, lines)
 		arrivedUp, arrivedDown := r.compare(l, tick)
 		for _, c := range append([]Class{whole}, l.Classes...) {
 			k := key{l.Device, c.Name}
@@ -118,7 +120,8 @@ func (r *Recorder) Take(now time.Time, lines []Reading) {
 				continue
 			}
 			x.At, x.Run, x.Seq, x.Line, x.Device, x.Class = tick-1, r.run, r.seq, l.Line, l.Device, c.Name
-			x.Span, x.State, x.Silent = span, state, silent
+			x.Span, x.Here = span, len(c.Regions) > 0
+			x.State, x.Silent = judge(l, c.Regions, lines)
 			r.ring = append(r.ring, x)
 		}
 	}
@@ -150,8 +153,9 @@ func (r *Recorder) forget(tick int64) {
 // sample is what a class did since the last look.
 func (s *series) sample(c Class, l Reading, span time.Duration, tick int64) Sample {
 	var x Sample
-	x.Up, x.Down = flow(s.was.Up, c.Up, span), flow(s.was.Down, c.Down, span)
+	x.Up, x.Down = flow(s.was.Up, c.Up, span), flow(s.was.Down, l.heard(c.Down), span)
 	x.Up.Guarantee, x.Up.Ceiling, x.Up.Rate = c.GuaranteeUp, c.CeilingUp, l.RateUp
+	x.Up.Withheld, x.Down.Withheld = c.WithheldUp, c.WithheldDown
 	x.Down.Guarantee, x.Down.Ceiling, x.Down.Rate = c.GuaranteeDown, c.CeilingDown, l.RateDown
 	for _, t := range c.Trips {
 		s.lower(tick/60, t)
@@ -159,6 +163,17 @@ func (s *series) sample(c Class, l Reading, span time.Duration, tick int64) Samp
 	x.Probe = probeOf(uint32(since(s.was.Sent, c.Sent)), uint32(since(s.was.Lost, c.Lost)), c.Trips, &s.jitter, s.floor(tick/60))
 	s.was, s.tick = c.Tally, tick
 	return x
+}
+
+// heard leaves out the counters of ends that did not answer in this second: they would blind the line to those that did.
+func (l Reading) heard(all []Counters) (out []Counters) {
+	for _, c := range all {
+		i := slices.IndexFunc(l.Ends, func(e End) bool { return e.ID == c.Of })
+		if i < 0 || l.Ends[i].Answered {
+			out = append(out, c)
+		}
+	}
+	return out
 }
 
 func since(was, is uint64) uint64 {
@@ -213,12 +228,17 @@ func (s *series) floor(minute int64) (least time.Duration) {
 	return least
 }
 
-// judge is the state of a line and, when an end is silent, whose fault it is. An end that is silent here and answers on another
-// line shows the line at fault; one that is silent beside others that answer on the same line shows the far end at fault.
-func judge(l Reading, all []Reading) (State, Silence) {
+// judge is the state of a line for some regions, of none for all, and, when an end is silent, whose fault it is. An end that is silent
+// here and answers on another line shows the line at fault; one that is silent beside others that answer on the same line shows the
+// far end at fault.
+func judge(l Reading, regions []string, all []Reading) (State, Silence) {
 	answered, silent, loss := 0, 0, false
-	elsewhere := false
+	elsewhere, beside := false, false
 	for _, e := range l.Ends {
+		if len(regions) > 0 && !slices.Contains(regions, e.Region) {
+			beside = beside || e.Answered
+			continue
+		}
 		if e.Answered {
 			answered++
 			loss = loss || e.Loss
@@ -232,7 +252,7 @@ func judge(l Reading, all []Reading) (State, Silence) {
 		}
 	}
 	switch {
-	case len(l.Ends) == 0: // nothing is probed: nobody can tell
+	case answered+silent == 0: // nothing is probed: nobody can tell
 		return Degraded, Heard
 	case silent == 0 && !loss:
 		return Up, Heard
@@ -240,8 +260,10 @@ func judge(l Reading, all []Reading) (State, Silence) {
 		return Degraded, Heard
 	case answered > 0:
 		return Degraded, OfFar
-	case elsewhere:
+	case elsewhere && !beside:
 		return Down, OfLine
+	case beside && !elsewhere:
+		return Down, OfFar
 	}
 	return Down, OfEither
 }

@@ -33,6 +33,7 @@ type Sample struct {
 	Down  Flow          `json:"down"` // from them
 	Probe Probe         `json:"probe"`
 	State State         `json:"state"`
+	Here  bool          `json:"here,omitempty"` // the class has its way here: what it is owed, it is owed here
 	// Silent says of an end that did not answer whose fault that is, as far as other ends and lines tell.
 	Silent Silence `json:"silent,omitempty"`
 }
@@ -42,10 +43,11 @@ type Flow struct {
 	Counted   bool    `json:"counted"` // somebody counts here; without it, the numbers say nothing
 	Bytes     uint64  `json:"bytes"`   // sent
 	Packets   uint64  `json:"packets"`
-	Drops     uint64  `json:"drops"`   // at the shaper of this direction
-	Backlog   uint64  `json:"backlog"` // bytes that waited there at the end of the second
-	Before    uint64  `json:"before"`  // and at its beginning
-	Guarantee uint64  `json:"guarantee"`
+	Drops     uint64  `json:"drops"`              // at the shaper of this direction
+	Backlog   uint64  `json:"backlog"`            // bytes that waited there at the end of the second
+	Before    uint64  `json:"before"`             // and at its beginning
+	Guarantee uint64  `json:"guarantee"`          // as the contract with the class has it, with what it brings along from a line that is down
+	Withheld  uint64  `json:"withheld,omitempty"` // of it, since lines that are down leave less to promise: the guarantee in force is what remains
 	Ceiling   uint64  `json:"ceiling"`
 	Rate      uint64  `json:"rate"`    // of the line in this direction
 	Arrived   float64 `json:"arrived"` // share of what was sent over the last seconds that the other side counted; < 0: not known
