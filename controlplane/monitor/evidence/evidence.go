@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -58,10 +59,13 @@ type Store struct {
 	dir string
 	log *slog.Logger
 
-	mu     sync.RWMutex
-	series map[Series]*series
-	synced int64 // minute in which the files were synced last
-	told   map[string]int
+	mu       sync.RWMutex
+	series   map[Series]*series
+	synced   int64 // minute in which the files were synced last
+	syncing  atomic.Bool
+	flushing sync.WaitGroup
+	flush    func(*os.File) error
+	told     map[string]int
 	// refused are the series that could not be opened when it was tried last; what is on disk of them is left alone.
 	refused map[Series]bool
 }
@@ -74,7 +78,7 @@ func Open(dir string, log *slog.Logger) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open the evidence: %w", err)
 	}
-	s := &Store{dir: dir, log: log, series: map[Series]*series{}, told: map[string]int{}, refused: map[Series]bool{}}
+	s := &Store{dir: dir, log: log, series: map[Series]*series{}, told: map[string]int{}, refused: map[Series]bool{}, flush: (*os.File).Sync}
 	names, err := filepath.Glob(filepath.Join(dir, "*", "*"+Seconds.end))
 	if err != nil {
 		return nil, fmt.Errorf("open the evidence: %w", err)
@@ -167,6 +171,7 @@ const readAhead = 4096
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.flushing.Wait() // before its files are closed
 	var errs []error
 	for id, x := range s.series {
 		errs = append(errs, s.finish(id, x), x.sync(), x.close())

@@ -281,6 +281,45 @@ func TestClockSteps(t *testing.T) {
 	}
 }
 
+// While the disk takes its time, seconds are kept and read; Close waits for it.
+func TestASlowDiskHoldsNobodyUp(t *testing.T) {
+	s, _ := open(t, t.TempDir())
+	slow, begun := make(chan struct{}), make(chan struct{}, 1000)
+	s.flush = func(*os.File) error { begun <- struct{}{}; <-slow; return nil }
+	done := make(chan error, 1)
+	go func() {
+		var errs []error
+		for i := range 130 {
+			errs = append(errs, s.Keep(look(begin.Add(time.Duration(i)*time.Second), 1, 20)))
+		}
+		done <- errors.Join(errs...)
+	}()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Fatal(err)
+		}
+	case <-time.After(20 * time.Second):
+		close(slow)
+		t.Fatal("Keep waits for the disk")
+	}
+	<-begun
+	if got := read(t, s, Seconds, begin, begin.Add(time.Hour)); len(got) != 130 {
+		t.Errorf("%d seconds", len(got))
+	}
+	closed := make(chan error, 1)
+	go func() { closed <- s.Close() }()
+	select {
+	case <-closed:
+		t.Error("closed while files were being synced")
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(slow)
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+}
+
 // A ring never grows beyond its size, and what is older than it reaches back is no more.
 func TestRingsAreBounded(t *testing.T) {
 	dir := t.TempDir()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
@@ -280,12 +281,16 @@ func (s *Store) settle(samples []measure.Sample) error {
 	}
 	s.synced = now
 	var errs []error
+	var files []*os.File
 	for id, se := range s.series {
 		if se.minute != nil && se.minute.At/60 != now {
 			errs = append(errs, s.finish(id, se))
 		}
-		errs = append(errs, se.sync())
+		for _, r := range se.rings {
+			files = append(files, r.f)
+		}
 	}
+	s.last(files)
 	if n := s.told["damaged"]; n > 0 {
 		s.log.Error("damaged records of the evidence were dropped: the power went while they were written, or the disk fails", "records", n)
 	}
@@ -294,6 +299,24 @@ func (s *Store) settle(samples []measure.Sample) error {
 	}
 	clear(s.told)
 	return errors.Join(errs...)
+}
+
+// last makes what was written to files last, in its own time: a slow disk holds up neither who keeps nor who reads. While it is at it,
+// the next minute's turn is left out. With mu held.
+func (s *Store) last(files []*os.File) {
+	if !s.syncing.CompareAndSwap(false, true) {
+		return
+	}
+	s.flushing.Go(func() {
+		defer s.syncing.Store(false)
+		var errs []error
+		for _, f := range files {
+			errs = append(errs, s.flush(f))
+		}
+		if err := errors.Join(errs...); err != nil {
+			s.log.Error("evidence that was written may not last when the power goes", "error", err)
+		}
+	})
 }
 
 func (se *series) sync() error {
