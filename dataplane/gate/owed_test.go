@@ -60,3 +60,24 @@ func TestWhatIsOwedIsWhatWasPromised(t *testing.T) {
 		})
 	}
 }
+
+// Beside a region that answers, one that is silent is owed nothing downwards; when none answers, all are.
+func TestSilentRegionsAreOwedNothingBesideOthers(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	classes := []bandwidth.Class{{ID: 1, Name: "core", Guarantee: 20}}
+	told := plan.Plan{Devices: []plan.Device{{Device: "lo", Classes: classes}}}
+	for name, c := range map[string]struct {
+		rtt  time.Duration // of tokyo's probe
+		want uint64
+	}{"one answers": {5, 20}, "none answers": {0, 40}} {
+		l := look{at: now, probed: &probed{}, trees: []bandwidth.Tree{{Device: "lo", Classes: classes}}, plans: map[string]plan.Plan{"tokyo": told, "osaka": told},
+			reports: []tunnel.Report{{Device: "lo", Peer: "osaka-a", Region: "osaka"}, {Device: "lo", Peer: "tokyo-a", Region: "tokyo", Probes: map[uint8][]tunnel.Probe{1: {{Seq: 1, Sent: now, RTT: c.rtt}}}}}}
+		lines, err := l.lines([]tunnel.Spec{{Device: "lo", Peers: make([]tunnel.Peer, 2)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := lines[0].Classes[0].GuaranteeDown; got != c.want {
+			t.Errorf("%s: %d owed downwards, want %d", name, got, c.want)
+		}
+	}
+}
