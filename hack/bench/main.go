@@ -167,19 +167,18 @@ func bench(dir, out, plot, floods string) error {
 	if err != nil {
 		return err
 	}
+	// What is measured by now is written before tunnels are tried, and again with them.
+	fmt.Println()
+	core := slices.Concat(summary(g, f, memory, c), summaryOfChanges(changed))
+	if err := errors.Join(g.print(os.Stdout), f.print(os.Stdout), memory.print(os.Stdout), c.print(os.Stdout), printGrowthOfChanges(os.Stdout, changed),
+		writeJSON(out, core), writePlot(plot, g, f)); err != nil {
+		return err
+	}
 	progress("measuring tunnels")
-	t, err := measureTunnels("")
-	if err != nil {
-		return err
-	}
-
+	t := measureTunnels("")
 	fmt.Println()
-	if err := errors.Join(g.print(os.Stdout), f.print(os.Stdout), memory.print(os.Stdout), c.print(os.Stdout), printGrowthOfChanges(os.Stdout, changed), t.print(os.Stdout)); err != nil {
-		return err
-	}
-	fmt.Println()
-	all := slices.Concat(summary(g, f, memory, c), summaryOfChanges(changed), t.summary())
-	return errors.Join(printMeasurements(os.Stdout, all), writeJSON(out, all), writePlot(plot, g, f), writeFloods(floods, t.Floods))
+	all := slices.Concat(core, t.summary())
+	return errors.Join(t.print(os.Stdout), printMeasurements(os.Stdout, all), writeJSON(out, all), writeFloods(floods, t.Floods), t.err())
 }
 
 // again measures one kind of packet until the time is over, and prints the median.

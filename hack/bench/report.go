@@ -22,6 +22,7 @@ type measurement struct {
 	Ours     float64 `json:"ours"` // our figure in PeerUnit: Value, unless that is a ratio itself
 	Reach    string  `json:"reach"`
 	Reached  bool    `json:"reached"`
+	Absent   string  `json:"not_measured,omitempty"` // why it was not; all figures are 0 then
 }
 
 // reach is the figure to get to.
@@ -62,6 +63,11 @@ func over(name string, ours float64, peerName string, peer float64, unit string,
 	return measurement{Name: name, Value: r, Unit: "ratio", Ours: ours, PeerName: peerName, Peer: peer, PeerUnit: unit, Ratio: r, Reach: to.String(), Reached: to.met(r)}
 }
 
+// absent is what stands in a measurement's place when it could not be made.
+func absent(m measurement, why string) measurement {
+	return measurement{Name: m.Name, Unit: m.Unit, PeerName: m.PeerName, PeerUnit: m.PeerUnit, Reach: m.Reach, Absent: why}
+}
+
 // figure writes three significant digits, and whole numbers in full.
 func figure(v float64) string {
 	switch {
@@ -77,6 +83,10 @@ func printMeasurements(w io.Writer, all []measurement) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "measure\tvalue\treach\t\tours\tpeer\tratio\tthe peer")
 	for _, m := range all {
+		if m.Absent != "" {
+			fmt.Fprintf(t, "%s\t-\t%s\tnot measured: %s\n", m.Name, m.Reach, m.Absent)
+			continue
+		}
 		verdict := "reached"
 		if !m.Reached {
 			verdict = "NOT reached"

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,51 +28,83 @@ type tunnelFigures struct {
 	Throughput throughputFigures `json:"throughput"`
 	Failover   failoverFigures   `json:"failover"`
 	Idle       idleFigures       `json:"idle"`
-	Floods     []flood           `json:"floods"` // shaped, unshaped
+	Floods     []flood           `json:"floods"`  // shaped, unshaped
+	Missing    map[string]string `json:"missing"` // why a part was not measured, by its name; the unshaped half of one by "PART unshaped"
 }
 
 // inGate is set in the process of the gate.
 const inGate = "SEKISHO_BENCH_GATE"
 
-// measureTunnels runs this program again as the gate's process.
-func measureTunnels(only string) (tunnelFigures, error) {
+// tunnelLimit is when whatever hangs is ended; all together takes four minutes on a quiet machine.
+const tunnelLimit = 15 * time.Minute
+
+// measureTunnels runs this program again as the gate's process. What that process did not get to is missing from the figures, whose
+// err names it. only: one of the measurements; "" all.
+func measureTunnels(only string) tunnelFigures {
 	var f tunnelFigures
+	if err := f.fromProcess(only); err != nil {
+		if f.Missing == nil {
+			f.Missing = map[string]string{}
+			for _, s := range tunnelSteps(f.parts(), only) {
+				f.Missing[s.name] = "the measurement did not begin"
+			}
+		}
+		f.Missing["the process"] = err.Error()
+	}
+	return f
+}
+
+func (f *tunnelFigures) fromProcess(only string) error {
 	dir, err := os.MkdirTemp("", "sekisho-bench-")
 	if err != nil {
-		return f, err
+		return err
 	}
 	defer os.RemoveAll(dir)
 	self, err := os.Executable()
 	if err != nil {
-		return f, err
+		return err
 	}
 	file := filepath.Join(dir, "figures.json")
-	c := exec.Command(self, "-tunnel", file, "-part", only)
+	ctx, cancel := context.WithTimeout(context.Background(), tunnelLimit)
+	defer cancel()
+	c := exec.CommandContext(ctx, self, "-tunnel", file, "-part", only)
 	c.Env = append(os.Environ(), inGate+"=1")
 	c.Stdout, c.Stderr = os.Stdout, os.Stderr
 	c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWPID, Pdeathsig: unix.SIGKILL}
 	runtime.LockOSThread() // the process dies with this thread
 	defer runtime.UnlockOSThread()
-	if err := c.Run(); err != nil {
-		return f, fmt.Errorf("measure tunnels: %w", err)
-	}
+	ended := c.Run()
 	b, err := os.ReadFile(file)
 	if err == nil {
-		err = json.Unmarshal(b, &f)
+		err = json.Unmarshal(b, f)
 	}
-	return f, err
+	if ended != nil {
+		return fmt.Errorf("measure tunnels: %w", ended)
+	}
+	return err
 }
 
 // printTunnels measures tunnels alone. only: one of the measurements; "" all.
 func printTunnels(only, plot string) error {
-	f, err := measureTunnels(only)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.print(os.Stdout), printMeasurements(os.Stdout, f.summary()), writeFloods(plot, f.Floods))
+	f := measureTunnels(only)
+	return errors.Join(f.print(os.Stdout), printMeasurements(os.Stdout, f.summary()), writeFloods(plot, f.Floods), f.err())
 }
 
-// tunnels is the process of the gate: it measures and writes the figures to a file. only: one of the measurements; "" all.
+// parts are all measurements.
+func (f *tunnelFigures) parts() []tunnelPart {
+	return []tunnelPart{
+		{"guarantee", "guarantees in both directions, 20 Mbit/s", labShape{rate: 20e6}, f.Guarantee.shaped, f.Guarantee.unshaped},
+		{"flood", "what a backup leaves to the others, 20 Mbit/s", labShape{rate: 20e6}, f.flooded, f.flooded},
+		{"delay", "delay beside a backup, 100 Mbit/s", labShape{rate: 100e6}, f.Delay.shaped, f.Delay.unshaped},
+		{"page", "a page beside a backup, 100 Mbit/s", labShape{rate: 100e6}, f.Page.shaped, f.Page.unshaped},
+		{"throughput", "throughput beside bare wireguard-go", labShape{rate: 10e9, unlimited: true}, f.Throughput.measure, nil},
+		{"failover", "failover", labShape{rate: 50e6, both: true}, f.Failover.measure, nil},
+		{"idle", "the cost of waiting", labShape{rate: 100e6, both: true}, f.Idle.measure, nil},
+	}
+}
+
+// tunnels is the process of the gate: it measures and writes the figures to a file, anew after each step. only: one of the
+// measurements; "" all.
 func tunnels(file, only string) error {
 	if os.Getenv(inGate) == "" {
 		return errors.New("-tunnel is for the process that bench starts by itself")
@@ -80,66 +114,31 @@ func tunnels(file, only string) error {
 	}
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	var f tunnelFigures
-	parts := []struct {
-		name, what string
-		lab        labShape
-		measure    func(*tunnelLab) error
-		unshaped   func(*tunnelLab) error // the same beside it, with nobody shaping; nil: not so
-	}{
-		{"guarantee", "guarantees in both directions, 20 Mbit/s", labShape{rate: 20e6}, f.Guarantee.shaped, f.Guarantee.unshaped},
-		{"flood", "what a backup leaves to the others, 20 Mbit/s", labShape{rate: 20e6}, f.flooded, f.flooded},
-		{"delay", "delay beside a backup, 100 Mbit/s", labShape{rate: 100e6}, f.Delay.shaped, f.Delay.unshaped},
-		{"page", "a page beside a backup, 100 Mbit/s", labShape{rate: 100e6}, f.Page.shaped, f.Page.unshaped},
-		{"throughput", "throughput beside bare wireguard-go", labShape{rate: 10e9, unlimited: true}, f.Throughput.measure, nil},
-		{"failover", "failover", labShape{rate: 50e6, both: true}, f.Failover.measure, nil},
-		{"idle", "the cost of waiting", labShape{rate: 100e6, both: true}, f.Idle.measure, nil},
-	}
-	l, err := newTunnelLab()
-	defer l.close()
-	if err != nil {
-		return err
-	}
-	// All that is shaped at one rate comes first: a far end that was unshaped by hand takes no plan that it has already.
-	for i, p := range parts {
-		for j := i; j < len(parts) && parts[j].lab == p.lab && (i == 0 || parts[i-1].lab != p.lab); j++ {
-			if err := l.part(parts[j].name, only, parts[j].what, p.lab, parts[j].measure); err != nil {
+	var l *tunnelLab
+	defer func() { l.close() }()
+	return each(tunnelSteps(f.parts(), only), func(s tunnelStep) (err error) {
+		progress("measuring %s", s.what)
+		if l == nil {
+			if l, err = newTunnelLab(); err != nil {
 				return err
 			}
 		}
-		if i+1 < len(parts) && parts[i+1].lab == p.lab {
-			continue
+		if err = l.become(s.lab); err == nil {
+			err = s.measure(l)
 		}
-		without := p.lab
-		without.unshaped = true
-		for j := range parts[:i+1] {
-			if parts[j].lab == p.lab && parts[j].unshaped != nil {
-				if err := l.part(parts[j].name, only, parts[j].what+", unshaped", without, parts[j].unshaped); err != nil {
-					return err
-				}
-			}
+		if err != nil { // nobody knows how it left the lab
+			l.close()
+			l = nil
 		}
-	}
-	b, err := json.Marshal(f)
-	if err != nil {
 		return err
-	}
-	return os.WriteFile(file, b, 0o644)
-}
-
-// part makes one measurement.
-func (l *tunnelLab) part(name, only, what string, s labShape, measure func(*tunnelLab) error) error {
-	if only != "" && only != name {
-		return nil
-	}
-	progress("measuring %s", what)
-	err := l.become(s)
-	if err == nil {
-		err = measure(l)
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", what, err)
-	}
-	return nil
+	}, func(missing map[string]string) error {
+		f.Missing = missing
+		b, err := json.Marshal(f)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(file, b, 0o644)
+	})
 }
 
 // ownFolders hides the machine's folders of gates, and shows processes and devices of the own namespaces.
@@ -171,22 +170,16 @@ func ownFolders() error {
 	return nil
 }
 
-func (f tunnelFigures) summary() []measurement {
-	g, d := f.Guarantee, f.Delay
-	const unshaped = "the same without shaping"
-	return []measurement{
-		plain("tunnel.guarantee_mean_min", "of it", g.Mean, unshaped, g.UnshapedMean, atLeast(0.98)),
-		plain("tunnel.guarantee_worst_second", "of it", g.Worst, unshaped, g.UnshapedWorst, atLeast(0.95)),
-		plain("tunnel.line_used", "of the contract", g.Used, unshaped, g.UnshapedUsed, atLeast(0.97)),
-		plain("tunnel.core_p99_added_ms", "ms", d.Flooded-d.Idle, unshaped, d.Unshaped-d.Idle, atMost(20)),
-		over("tunnel.page_over_idle", f.Page.Flooded, "the idle line; unshaped: "+f.Page.without(), f.Page.Idle, "s", atMost(1.5)),
-		over("tunnel.throughput_over_wireguard_go", f.Throughput.Gate, "bare wireguard-go on the same kind of device; as it comes: "+figure(f.Throughput.Stock), f.Throughput.Bare, "Mbit/s", atLeast(0.95)),
-		plain("tunnel.failover_s", "s", f.Failover.First, "the same, until TCP went on", f.Failover.TCP, atMost(1)),
-		plain("tunnel.idle_cpu", "of a core", f.Idle.All, "its engines alone", f.Idle.Engines, atMost(0.01)),
-	}
-}
-
 // print writes what the summary has no room for.
 func (f tunnelFigures) print(w io.Writer) error {
-	return errors.Join(f.Guarantee.print(w), f.Delay.print(w), f.Failover.print(w))
+	var errs []error
+	for _, p := range []struct {
+		name  string
+		print func(io.Writer) error
+	}{{"guarantee", f.Guarantee.print}, {"delay", f.Delay.print}, {"failover", f.Failover.print}} {
+		if _, is := f.Missing[p.name]; !is {
+			errs = append(errs, p.print(w))
+		}
+	}
+	return errors.Join(errs...)
 }

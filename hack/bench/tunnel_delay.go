@@ -14,50 +14,65 @@ import (
 	"time"
 )
 
-// delayFigures are the 99th percentiles of the way from the station to the application in the class core, ms.
+// delayFigures are the 99th percentiles of the way between station and application in the class core, ms, in each direction.
 type delayFigures struct {
-	Idle     float64 `json:"idle"`
-	Flooded  float64 `json:"flooded"`
-	Unshaped float64 `json:"unshaped"` // flooded
-	Median   float64 `json:"median"`   // flooded, the 50th
+	Idle     [2]float64 `json:"idle"` // up, down
+	Flooded  [2]float64 `json:"flooded"`
+	Median   [2]float64 `json:"median"`   // flooded, the 50th
+	Unshaped [2]float64 `json:"unshaped"` // flooded
 }
 
 const (
-	delayRounds = 3
+	delayRounds = 2
 	delaySpan   = 2500 * time.Millisecond
 	coreOffered = 10e6 // bit/s of the class core while it is timed
 	backupTimes = 2    // what a backup offers, of the line
 )
 
+// added is what a flood adds, ms: the worse direction.
+func (f delayFigures) added() float64 {
+	return max(f.Flooded[up]-f.Idle[up], f.Flooded[down]-f.Idle[down])
+}
+
+func (f delayFigures) addedUnshaped() float64 {
+	return max(f.Unshaped[up]-f.Idle[up], f.Unshaped[down]-f.Idle[down])
+}
+
 func (f *delayFigures) shaped(l *tunnelLab) error {
-	var idle, flooded, middle []float64
-	for range delayRounds {
-		for _, flood := range []bool{false, true} {
-			p50, p99, err := l.delay(flood)
-			if err != nil {
-				return err
-			}
-			if flood {
-				flooded, middle = append(flooded, p99), append(middle, p50)
-			} else {
-				idle = append(idle, p99)
+	for _, d := range []direction{up, down} {
+		var idle, flooded, middle []float64
+		for range delayRounds {
+			for _, flood := range []bool{false, true} {
+				p50, p99, err := l.delay(d, flood)
+				if err != nil {
+					return err
+				}
+				if flood {
+					flooded, middle = append(flooded, p99), append(middle, p50)
+				} else {
+					idle = append(idle, p99)
+				}
 			}
 		}
+		f.Idle[d], f.Flooded[d], f.Median[d] = median(idle), median(flooded), median(middle)
 	}
-	f.Idle, f.Flooded, f.Median = median(idle), median(flooded), median(middle)
 	return nil
 }
 
 func (f *delayFigures) unshaped(l *tunnelLab) (err error) {
-	_, f.Unshaped, err = l.delay(true)
-	return err
+	for _, d := range []direction{up, down} {
+		if _, f.Unshaped[d], err = l.delay(d, true); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// delay times the class core, ms.
-func (l *tunnelLab) delay(flood bool) (p50, p99 float64, err error) {
-	o := offer{up: {"core": coreOffered}}
+// delay times the class core in a direction, ms, alone or beside a flood of the same direction.
+func (l *tunnelLab) delay(d direction, flood bool) (p50, p99 float64, err error) {
+	o := offer{d: {"core": coreOffered}}
 	if flood {
-		o[up]["backup"] = backupTimes * float64(l.shape.rate)
+		o[d]["backup"] = backupTimes * float64(l.shape.rate)
 	}
 	t, err := l.begin(o)
 	if err != nil {
@@ -70,14 +85,18 @@ func (l *tunnelLab) delay(flood bool) (p50, p99 float64, err error) {
 	if err := t.end(); err != nil {
 		return 0, 0, err
 	}
-	a, err1 := t.traces[up]["core"].took(from, to, 0.5)
-	b, err2 := t.traces[up]["core"].took(from, to, 0.99)
+	a, err1 := t.traces[d]["core"].took(from, to, 0.5)
+	b, err2 := t.traces[d]["core"].took(from, to, 0.99)
 	return a.Seconds() * 1e3, b.Seconds() * 1e3, errors.Join(err1, err2)
 }
 
 func (f delayFigures) print(w io.Writer) error {
-	_, err := fmt.Fprintf(w, "core on its way, ms: idle p99 %.2f; beside a backup p50 %.2f, p99 %.2f; unshaped p99 %.1f\n", f.Idle, f.Median, f.Flooded, f.Unshaped)
-	return err
+	var errs []error
+	for _, d := range []direction{up, down} {
+		_, err := fmt.Fprintf(w, "core on its way %s, ms: idle p99 %.2f; beside a backup p50 %.2f, p99 %.2f; unshaped p99 %.1f\n", d, f.Idle[d], f.Median[d], f.Flooded[d], f.Unshaped[d])
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // pageFigures are the seconds that a page takes to come down.
@@ -91,7 +110,7 @@ const (
 	pageRounds  = 3
 	pageObjects = 200
 	pageTakers  = 6 // connections
-	pageLimit   = 15 * time.Second
+	pageLimit   = 10 * time.Second
 )
 
 // objectSizes are spread evenly over the powers between 2 and 200 kB; the same in every run.

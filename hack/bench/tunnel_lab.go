@@ -45,30 +45,38 @@ type tunnelLab struct {
 const labInstance = place.Instance("bench")
 
 func newTunnelLab() (*tunnelLab, error) {
-	l := &tunnelLab{}
-	var err error
+	none := netns.None()
+	l := &tunnelLab{station: none, carrier: none, tokyo: none, osaka: none, app: none, plainGate: none}
+	if err := l.lay(); err != nil {
+		l.close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *tunnelLab) lay() (err error) {
 	if l.dir, err = os.MkdirTemp("/run", "lab-"); err != nil {
-		return l, err
+		return err
 	}
 	for _, ns := range []*netns.NsHandle{&l.station, &l.carrier, &l.tokyo, &l.osaka, &l.app, &l.plainGate} {
 		if *ns, err = newNamespace(); err != nil {
-			return l, err
+			return err
 		}
 		if err := within(*ns, prepareNamespace); err != nil {
-			return l, err
+			return err
 		}
 	}
 	for range 2 * len(labDevices) {
 		k, err := wgtypes.GeneratePrivateKey()
 		if err != nil {
-			return l, err
+			return err
 		}
 		l.keys = append(l.keys, k)
 	}
 	if err := l.wire(); err != nil {
-		return l, fmt.Errorf("lay the lab's wires: %w", err)
+		return fmt.Errorf("lay the lab's wires: %w", err)
 	}
-	return l, nil
+	return nil
 }
 
 // become makes the lab stand in a shape.
@@ -161,7 +169,15 @@ func (l *tunnelLab) closeGate() {
 }
 
 func (l *tunnelLab) close() {
+	if l == nil {
+		return
+	}
 	l.closeGate()
+	for _, dev := range []string{"mn0", "wan0", "wan1"} {
+		exec.Command("ip", "link", "del", dev).Run() //nolint:errcheck // one that was not made
+	}
+	os.RemoveAll(l.dir)
+	os.RemoveAll(labInstance.State()) // another lab has other keys
 	for _, ns := range []netns.NsHandle{l.station, l.carrier, l.tokyo, l.osaka, l.app, l.plainGate} {
 		if ns.IsOpen() {
 			ns.Close()

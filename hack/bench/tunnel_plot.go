@@ -28,7 +28,9 @@ const (
 // flooded makes the experiment as the lab stands.
 func (f *tunnelFigures) flooded(l *tunnelLab) error {
 	x, err := l.flood()
-	f.Floods = append(f.Floods, x)
+	if err == nil {
+		f.Floods = append(f.Floods, x)
+	}
 	return err
 }
 
@@ -61,8 +63,11 @@ func (l *tunnelLab) flood() (flood, error) {
 
 var floodClasses = map[string]string{"core": "s1", "calls": "s2", "general": "s3", "backup": "p1"}
 
-// writeFloods draws them beside each other, on one scale.
+// writeFloods draws them beside each other, on one scale. None: nothing is written.
 func writeFloods(path string, all []flood) error {
+	if len(all) == 0 {
+		return nil
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" aria-label="What each class is given while a backup floods the line, shaped and unshaped">`+"\n",
 		panelWidth*len(all), panelHeight, panelWidth*len(all), panelHeight)

@@ -261,7 +261,7 @@ type idleFigures struct {
 	Engines float64 `json:"engines"` // these alone
 }
 
-const idleSpan = 30 * time.Second
+const idleSpan = 20 * time.Second
 
 func (f *idleFigures) measure(*tunnelLab) error {
 	time.Sleep(2 * time.Second)

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -93,9 +92,28 @@ type arrival struct{ at, took int64 }
 
 // trace is what one direction of a channel carried.
 type trace struct {
-	sent     atomic.Int64
 	mu       sync.Mutex
+	sent     []departure
 	arrivals []arrival
+}
+
+// departure is packets that were handed to the network at once.
+type departure struct {
+	at int64 // ns since 1970
+	n  int
+}
+
+// offered are the bits on the line that were sent in each step of a span, a second.
+func (t *trace) offered(from time.Time, step time.Duration, n int) []float64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := make([]float64, n)
+	for _, d := range t.sent {
+		if i := (d.at - from.UnixNano()) / int64(step); d.at >= from.UnixNano() && i < int64(n) {
+			out[i] += float64(d.n) * streamBits / step.Seconds()
+		}
+	}
+	return out
 }
 
 // rates are the bits on the line that arrived in each step of a span, a second.
@@ -227,7 +245,9 @@ func (t *streams) send(c *net.UDPConn, tr *trace, rate func() float64) error {
 				return fmt.Errorf("send a stream: %w", err)
 			}
 			sent = max(sent, 1)
-			tr.sent.Add(int64(sent))
+			tr.mu.Lock()
+			tr.sent = append(tr.sent, departure{int64(now), sent})
+			tr.mu.Unlock()
 			owed -= float64(sent)
 		}
 		select {
