@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // tunnelPart is one measurement of tunnels. Each fails by itself: what another measured stays.
@@ -61,7 +62,7 @@ func each(all []tunnelStep, run func(tunnelStep) error, note func(missing map[st
 	for _, s := range all {
 		delete(missing, s.name)
 		if err := run(s); err != nil {
-			missing[s.name] = err.Error()
+			missing[s.name] = strings.ReplaceAll(err.Error(), "\n", "; ")
 			progress("not measured: %s: %v", s.what, err)
 		}
 		if err := note(missing); err != nil {

@@ -23,7 +23,7 @@ const (
 
 // tunnel is step 3.
 func (j *job) tunnel(ctx context.Context) error {
-	j.section(3, "The tunnel to the region comes up and keeps its guarantees")
+	j.section(3, "The tunnels to the regions come up, keep their guarantees, and outlive a line")
 	if err := j.must(ctx, "tunnels to both regions", "up, by probe and handshake", func() (string, bool, error) {
 		var seen []string
 		err := j.town.Poll(ctx, 30*time.Second, "the tunnels to come up", func(ctx context.Context) error {
@@ -54,7 +54,7 @@ func (j *job) tunnel(ctx context.Context) error {
 	j.check("backup floods a 50 Mbit/s line, core business beside it", "core gets 95 % of its 25 Mbit/s, or more", func() (string, bool, error) {
 		return j.guaranteed(ctx)
 	})
-	return nil
+	return j.failover(ctx)
 }
 
 // maxTries bounds how often a busy machine is asked again, 7 s each.
