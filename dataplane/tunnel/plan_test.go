@@ -35,7 +35,7 @@ func TestPlanWithHighNumbersReachesTheFarEnd(t *testing.T) {
 		}
 		w.set.SetPlan("tokyo", p.Hash, text)
 		netlab.Until(t, 20*time.Second, "the plan is in force and each class is answered", func() bool {
-			for _, r := range w.set.Reports() {
+			for _, r := range w.set.Results() {
 				if r.Region != "tokyo" {
 					continue
 				}
