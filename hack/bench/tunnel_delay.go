@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -188,7 +189,7 @@ func (l *tunnelLab) page(flood bool) (time.Duration, error) {
 }
 
 func (l *tunnelLab) fetchAll(sizes []int) (time.Duration, error) {
-	transport := &http.Transport{Dial: func(string, string) (net.Conn, error) { return l.dial(labClasses[0].tcp) }, MaxConnsPerHost: pageTakers, MaxIdleConnsPerHost: pageTakers}
+	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return l.dial(labClasses[0].tcp) }, MaxConnsPerHost: pageTakers, MaxIdleConnsPerHost: pageTakers}
 	defer transport.CloseIdleConnections()
 	client := http.Client{Transport: transport}
 	begin := time.Now()

@@ -167,9 +167,8 @@ type member struct {
 // zoneSet is a bit set of zones.
 type zoneSet uint8
 
-func (z zoneSet) has(zone anchors.Zone) bool { return z&(1<<zone) != 0 }
-func (z *zoneSet) add(zone anchors.Zone)     { *z |= 1 << zone }
-func (z zoneSet) first() anchors.Zone        { return anchors.Zone(bits.TrailingZeros8(uint8(z))) }
+func (z *zoneSet) add(zone anchors.Zone) { *z |= 1 << zone }
+func (z zoneSet) first() anchors.Zone    { return anchors.Zone(bits.TrailingZeros8(uint8(z))) }
 
 // numbers is how many different numbers segments, classes and ports can have in tables that nobody has checked yet.
 const numbers = 1 << 16

@@ -79,11 +79,19 @@ func (l *look) longest(ctx context.Context, want int) (outer int, seen bool) {
 		_, ok, _ := e.ask(ctx, outer-l.overhead(), sizeTime)
 		return ok
 	}
-	if short := shortest + l.overhead(); !passes(short) && !passes(short) {
+	once := func(outer int) bool { // asked again, since a loss by chance is no finding
+		for range 2 {
+			if passes(outer) {
+				return true
+			}
+		}
+		return false
+	}
+	if !once(shortest + l.overhead()) {
 		return 0, false
 	}
 	high := min(want, d.Attrs().MTU+l.overhead())
-	if passes(high) || passes(high) { // a loss by chance is no finding
+	if once(high) {
 		return high, true
 	}
 	low := min(leastOuter, high)
