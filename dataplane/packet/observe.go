@@ -48,7 +48,7 @@ type SegmentCount struct {
 type countersJSON struct {
 	Reasons    map[string]Count     `json:"reasons"`
 	Notices    map[string]Count     `json:"notices"`
-	Marked     map[uint8]Count      `json:"marked,omitempty"`
+	Marked     map[uint8]Count      `json:"marked"`
 	Pairs      map[string]Count     `json:"pairs"` // "lgwan>internet"
 	Segments   []SegmentCount       `json:"segments"`
 	Rules      map[uint32]Count     `json:"rules"`
