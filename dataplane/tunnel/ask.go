@@ -44,6 +44,7 @@ type asker struct {
 	offer   *talk.Psk // the pre-shared key that the far end shall take; nil: none
 	offered time.Time
 	sizes   map[uint64]chan struct{} // who waits for the answer to a long question
+	settled bool                     // the last question is answered: nothing need be read until the next one
 }
 
 // question is one that was asked.
@@ -60,8 +61,8 @@ func (a *asker) same(device string, p Peer, source netip.Addr, secret talk.Secre
 	return a.device == device && a.peer.ID == p.ID && a.peer.Probe == p.Probe && a.peer.Plain == p.Plain && a.source == source && a.secret == secret
 }
 
-// ask sends what is due now.
-func (a *asker) ask(now time.Time) {
+// ask sends what is due now. pace: since the last time that it was asked.
+func (a *asker) ask(now time.Time, pace time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.fd < 0 {
@@ -69,7 +70,7 @@ func (a *asker) ask(now time.Time) {
 	}
 	talking := now.Sub(a.talked) < feelers
 	if !a.peer.Plain {
-		for _, class := range a.due(now) {
+		for _, class := range a.due(now, pace) {
 			a.request(class, now, talking && (len(a.classes) == 0 || slices.Contains(a.classes, class)))
 		}
 		a.tell(now)
@@ -79,20 +80,20 @@ func (a *asker) ask(now time.Time) {
 	}
 }
 
-// silence is how long an end that talks may say nothing before it is asked in every class at once.
-const silence = 300 * time.Millisecond
+// silence is how long an end that talks may say nothing, beyond its pace, before it is asked in every class at once.
+const silence = 100 * time.Millisecond
 
 // due are the classes to ask in now. A class that is offered far more than it gets loses most questions in its own queue, and
 // the line is no worse for it: an end that has fallen silent is asked in all of them, so that one that is not flooded answers
 // before it is taken for lost; and in class 0, the one in which it listens whatever plan it has.
-func (a *asker) due(now time.Time) []uint8 {
+func (a *asker) due(now time.Time, pace time.Duration) []uint8 {
 	next := a.next()
 	due := []uint8{next}
 	quiet := now.Sub(a.talked)
 	if len(a.classes) > 0 && !slices.Contains(a.classes, a.reached) {
 		due = append(due, a.reached) // it has yet to learn of the classes
 	}
-	if quiet <= silence {
+	if quiet <= pace+silence {
 		return due
 	}
 	if len(a.classes) > 1 && quiet < feelers {
@@ -244,6 +245,7 @@ func (a *asker) answered(seq uint64, echo bool, now time.Time, up, down time.Dur
 		return false // not ours, too old, or twice
 	}
 	q.seq = 0
+	a.settled = seq == a.seq && len(a.sizes) == 0
 	if q.result >= 0 {
 		a.ring(q.class).answer(seq, q.result, now.Sub(q.sent), up, down)
 	}

@@ -18,7 +18,6 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.zx2c4.com/wireguard/conn"
 	"golang.zx2c4.com/wireguard/device"
-	"golang.zx2c4.com/wireguard/tun"
 )
 
 // ChildCommand is the sub-command under which the daemon starts its own binary as a WireGuard engine.
@@ -83,9 +82,9 @@ func runEngine(ctx context.Context, stderr io.Writer) error {
 	}
 	defer l.Close()
 
-	td, name, err := tun.CreateUnmonitoredTUNFromFD(tunFD)
+	td, name, err := newBatched(tunFD)
 	if err != nil {
-		return fmt.Errorf("TUN (descriptor %d): %w", tunFD, err)
+		return err
 	}
 	dev := device.NewDevice(td, conn.NewDefaultBind(), logTo(stderr, name))
 	defer dev.Close()

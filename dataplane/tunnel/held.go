@@ -9,7 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.zx2c4.com/wireguard/conn"
 	"golang.zx2c4.com/wireguard/device"
-	"golang.zx2c4.com/wireguard/tun"
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
 )
 
@@ -47,9 +46,9 @@ func Hold(name string, stderr io.Writer) (*Held, error) {
 	if err != nil {
 		return nil, fmt.Errorf("TUN %s: %w", name, err)
 	}
-	td, _, err := tun.CreateUnmonitoredTUNFromFD(fd)
+	td, _, err := newBatched(fd)
 	if err != nil {
-		return nil, fmt.Errorf("TUN %s: %w", name, err)
+		return nil, err
 	}
 	dev := device.NewDevice(td, conn.NewDefaultBind(), logTo(stderr, name))
 	return &Held{name: name, engine: ownEngine{dev}, own: dev}, nil

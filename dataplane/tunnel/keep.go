@@ -42,7 +42,7 @@ func (s *Set) keep(ctx context.Context) {
 		case now := <-tick.C:
 			s.collect()
 			if n++; n%every == 0 {
-				s.ask(now)
+				s.ask(now, n/every%seldom == 0)
 			}
 			if now.Sub(looked) >= check {
 				looked = now
@@ -53,16 +53,30 @@ func (s *Set) keep(ctx context.Context) {
 	}
 }
 
-// ask asks all ends at once: the fewer wake-ups, the less it costs.
-func (s *Set) ask(now time.Time) {
+// seldom: of so many rounds of questions, ends that carry nothing are asked in one.
+const seldom = 2
+
+// ask asks all ends at once, those that carry nothing only if all is set: the fewer wake-ups, the less it costs.
+func (s *Set) ask(now time.Time, all bool) {
 	s.mu.Lock()
-	askers := s.askers
-	for _, a := range askers {
+	var askers []*asker
+	var paces []time.Duration
+	for _, a := range s.askers {
+		st, _ := s.machine.State(a.peer.ID)
+		rests := st == ways.Up && !s.machine.Ways().Uses(a.peer.ID) // one that is down shall be found up again soon
+		if rests && !all {
+			continue
+		}
 		s.machine.Sent(a.peer.ID)
+		pace := s.o.Probe
+		if rests {
+			pace *= seldom
+		}
+		askers, paces = append(askers, a), append(paces, pace)
 	}
 	s.mu.Unlock()
-	for _, a := range askers {
-		a.ask(now)
+	for i, a := range askers {
+		a.ask(now, paces[i])
 	}
 }
 
@@ -116,7 +130,7 @@ func (s *Set) step(now time.Time) {
 	s.mu.Unlock()
 	if moved {
 		for _, a := range askers {
-			a.ask(now) // what comes down shall follow at once
+			a.ask(now, s.o.Probe) // what comes down shall follow at once
 		}
 	}
 }

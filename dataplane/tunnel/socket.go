@@ -16,6 +16,7 @@ func (a *asker) send(b []byte, port uint16) {
 	if a.fd < 0 {
 		return
 	}
+	a.settled = false
 	err := unix.Sendto(a.fd, b, unix.MSG_DONTWAIT, sockaddr(netip.AddrPortFrom(a.peer.Probe.Addr(), port)))
 	for _, passing := range []error{unix.ECONNREFUSED, unix.EPERM, unix.EMSGSIZE, unix.ENOBUFS, unix.EAGAIN, unix.EINTR} {
 		if err == nil || errors.Is(err, passing) {
@@ -84,6 +85,9 @@ func (a *asker) collect() {
 func (a *asker) read() (out []datagram) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.settled {
+		return nil
+	}
 	var control [128]byte
 	if a.room == nil {
 		a.room = make([]byte, talk.MaxMessage+1)

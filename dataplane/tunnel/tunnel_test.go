@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -200,6 +201,29 @@ func TestEngineHasNoRights(t *testing.T) {
 	}
 	if err := withoutRights(); err == nil {
 		t.Error("the engine would run as root: want it to refuse")
+	}
+}
+
+// Whatever else keeps the processors busy, packets that have passed the shaper shall not wait for it.
+func TestWhoeverEncryptsComesFirst(t *testing.T) {
+	b := newBench(t)
+	b.waitUp(t, b.open(t), true)
+	region := netlab.Run(t, "", "pgrep", "-f", "region "+filepath.Dir(b.options.Keys))
+	for _, pid := range []string{strconv.Itoa(enginePID(t)), strings.TrimSpace(region)} {
+		threads, err := filepath.Glob("/proc/" + pid + "/task/*/stat")
+		if err != nil || len(threads) == 0 {
+			t.Fatalf("threads of process %s: %v, %v", pid, threads, err)
+		}
+		for _, f := range threads {
+			stat, err := os.ReadFile(f)
+			if err != nil {
+				continue // a thread that has just ended
+			}
+			after := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+			if nice := after[16]; nice != strconv.Itoa(urgency) {
+				t.Errorf("%s: nice %s, want %d", f, nice, urgency)
+			}
+		}
 	}
 }
 

@@ -87,6 +87,9 @@ func Run(ctx context.Context, path string, o Options) error {
 	_, _ = rand.Read(b[:]) // never fails
 	f := &far{log: o.Log, stderr: o.Stderr, run: binary.BigEndian.Uint64(b[:]), ways: map[uint8]*end{}, socks: map[socketKey]io.Closer{}}
 	defer f.close()
+	if err := tunnel.Urgent(); err != nil {
+		f.log.Warn("what this machine does besides may make packets wait", "error", err)
+	}
 	file, err := Read(path)
 	if err == nil {
 		err = f.load(file)

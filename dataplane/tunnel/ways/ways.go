@@ -60,6 +60,16 @@ type Ways struct {
 	Devices map[Stream]string // the device that the class goes by
 }
 
+// Uses tells whether anything goes by the end.
+func (w Ways) Uses(end string) bool {
+	for stream, device := range w.Devices {
+		if w.Holders[Place{device, stream.Region}] == end {
+			return true
+		}
+	}
+	return false
+}
+
 // end is an End with what is known of it.
 type end struct {
 	End

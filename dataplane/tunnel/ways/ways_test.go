@@ -326,3 +326,30 @@ func TestWaysUnderAnyFailures(t *testing.T) {
 		}
 	})
 }
+
+func TestUsesTellsWhoCarriesSomething(t *testing.T) {
+	for _, c := range []struct {
+		prefer map[uint8][]string
+		cut    string
+		want   []string
+	}{
+		{nil, "", []string{"osaka-wg0", "tokyo-wg0"}},
+		{map[uint8][]string{4: {"wg1"}}, "", []string{"osaka-wg0", "osaka-wg1", "tokyo-wg0", "tokyo-wg1"}},
+		{nil, "tokyo-wg0", []string{"osaka-wg0", "tokyo-wg1"}},
+	} {
+		d := newDrill(town(), c.prefer)
+		d.run(time.Second, nil)
+		d.cut[c.cut] = true
+		d.run(2*time.Second, nil)
+		var got []string
+		for _, e := range d.ends {
+			if d.m.Ways().Uses(e.ID) {
+				got = append(got, e.ID)
+			}
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, c.want) {
+			t.Errorf("order by class %v, %q lost: %v are used, want %v", c.prefer, c.cut, got, c.want)
+		}
+	}
+}
