@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/sekisho/sekisho/dataplane/tunnel/ways"
 )
 
 // A flood in one class, even the first, must not look like a line that is cut.
@@ -34,6 +36,31 @@ func TestSilentEndsAreAskedInEveryClass(t *testing.T) {
 		slices.Sort(got)
 		if got = slices.Compact(got); !slices.Equal(got, x.want) {
 			t.Errorf("%s: asked in %v, want %v", x.name, got, x.want)
+		}
+	}
+}
+
+// An end that carries nothing costs less; one that is needed, or that is missed, is asked each time.
+func TestEndsThatRestAreAskedSeldom(t *testing.T) {
+	now := time.Now()
+	s := New(Options{Keys: t.TempDir()})
+	ends := []ways.End{{ID: "a", Region: "tokyo", Device: "wg0", Probed: true}, {ID: "b", Region: "tokyo", Device: "wg1", Probed: true}, {ID: "c", Region: "osaka", Device: "wg1", Probed: true}}
+	s.machine.Configure(ends, []string{"wg0", "wg1"}, nil, now)
+	for _, e := range ends {
+		s.askers = append(s.askers, &asker{device: "none", fd: -1, peer: Peer{ID: e.ID, Plain: true}, results: map[uint8]*ring{}})
+	}
+	for _, id := range []string{"a", "b"} {
+		s.machine.Sent(id)
+		s.machine.Heard(id, now)
+	}
+	s.machine.Step(now)
+	const rounds = 10
+	for i := range rounds {
+		s.ask(now, i%seldom == 0)
+	}
+	for i, want := range []uint64{rounds, rounds / seldom, rounds} { // carries tokyo; rests; is down
+		if a := s.askers[i]; a.seq != want {
+			t.Errorf("end %s was asked %d times in %d rounds, want %d", a.peer.ID, a.seq, rounds, want)
 		}
 	}
 }

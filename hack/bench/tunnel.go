@@ -35,6 +35,9 @@ type tunnelFigures struct {
 // inGate is set in the process of the gate.
 const inGate = "SEKISHO_BENCH_GATE"
 
+// courtesy is the nice value of the process that makes the traffic.
+const courtesy = 10
+
 // tunnelLimit is when whatever hangs is ended; all together takes four minutes on a quiet machine.
 const tunnelLimit = 15 * time.Minute
 
@@ -73,6 +76,10 @@ func (f *tunnelFigures) fromProcess(only string) error {
 	c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWPID, Pdeathsig: unix.SIGKILL}
 	runtime.LockOSThread() // the process dies with this thread
 	defer runtime.UnlockOSThread()
+	// Stations and servers, which are other machines, share this machine's processors with the gate here.
+	if err := unix.Setpriority(unix.PRIO_PROCESS, 0, courtesy); err != nil {
+		return fmt.Errorf("step back behind the engines: %w", err)
+	}
 	ended := c.Run()
 	b, err := os.ReadFile(file)
 	if err == nil {

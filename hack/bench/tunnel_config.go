@@ -16,6 +16,7 @@ type labShape struct {
 	unlimited bool   // carriers have no limit of their own
 	unshaped  bool   // nobody shapes
 	both      bool   // a second line and a second region are there, too
+	alone     bool   // the gate has no tunnels
 }
 
 // labClass is one of the four classes. Its services: UDP and TCP ports of the application server.

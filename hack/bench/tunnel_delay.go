@@ -24,8 +24,8 @@ type delayFigures struct {
 }
 
 const (
-	delayRounds = 2
-	delaySpan   = 2500 * time.Millisecond
+	delayRounds = 5
+	delaySpan   = 2 * time.Second
 	coreOffered = 10e6 // bit/s of the class core while it is timed
 	backupTimes = 2    // what a backup offers, of the line
 )

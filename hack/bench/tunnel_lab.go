@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -13,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -115,6 +115,10 @@ func (l *tunnelLab) become(s labShape) error {
 	if s.unshaped {
 		g.Bandwidth, g.Plans = nil, nil
 	}
+	if s.alone {
+		g.Tunnels, g.Preferences, g.Bandwidth, g.Plans = nil, nil, nil, nil
+		g.Routes = slices.DeleteFunc(g.Routes, func(r gate.Route) bool { return r.Port == labDevices[0].tunnel || r.Port == labDevices[1].tunnel })
+	}
 	if _, err := l.gate.Apply(context.Background(), g); err != nil {
 		return err
 	}
@@ -125,11 +129,16 @@ func (l *tunnelLab) become(s labShape) error {
 	}
 	l.shape = s
 	if s.unshaped { // a far end keeps its last plan when the gate has none for it
-		if err := within(l.tokyo, func() error { return bandwidth.Remove(labDevices[0].tunnel) }); err != nil {
+		if err := patiently(10*time.Second, func() error { // its device comes with it
+			return within(l.tokyo, func() error { return bandwidth.Remove(labDevices[0].tunnel) })
+		}); err != nil {
 			return err
 		}
 	}
-	return errors.Join(l.limit(), l.settled())
+	if err := l.limit(); err != nil || s.alone {
+		return err
+	}
+	return l.settled()
 }
 
 func (l *tunnelLab) openGate() error {

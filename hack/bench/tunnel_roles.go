@@ -90,6 +90,9 @@ func bare(ctx context.Context, text string) error {
 	if err != nil {
 		return fmt.Errorf("make TUN %s: %w", e.Device, err)
 	}
+	if err := tunnel.Urgent(); err != nil { // as the gate's engines are
+		return err
+	}
 	d := device.NewDevice(t, conn.NewDefaultBind(), device.NewLogger(device.LogLevelError, e.Device+": "))
 	defer d.Close()
 	if err := d.IpcSet(fmt.Sprintf("private_key=%s\nlisten_port=%d\npublic_key=%s\nendpoint=%s\nallowed_ip=0.0.0.0/0\n",

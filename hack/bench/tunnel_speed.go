@@ -257,25 +257,55 @@ func (f failoverFigures) print(w io.Writer) error {
 
 // idleFigures are fractions of a core while nothing but probes goes over two lines to two regions.
 type idleFigures struct {
-	All     float64 `json:"all"`     // the gate's process and its engines
+	With    float64 `json:"with"`    // the gate's process and its engines
+	Without float64 `json:"without"` // the same gate without tunnels: it still watches ports, rules and routes
 	Engines float64 `json:"engines"` // these alone
 }
 
-const idleSpan = 20 * time.Second
+const (
+	idleRounds = 3
+	idleSpan   = 8 * time.Second
+)
 
-func (f *idleFigures) measure(*tunnelLab) error {
-	time.Sleep(2 * time.Second)
-	gateBefore, enginesBefore, err := cpuTimes()
+// manager is what tunnels cost: the difference.
+func (f idleFigures) manager() float64 { return f.With - f.Without }
+
+func (f *idleFigures) measure(l *tunnelLab) error {
+	shape := l.shape
+	var with, without, engines []float64
+	for range idleRounds {
+		for _, alone := range []bool{true, false} {
+			shape.alone = alone
+			if err := l.become(shape); err != nil {
+				return err
+			}
+			time.Sleep(2 * time.Second)
+			own, encrypting, err := idleCost()
+			if err != nil {
+				return err
+			}
+			if alone {
+				without = append(without, own+encrypting)
+			} else {
+				with, engines = append(with, own+encrypting), append(engines, encrypting)
+			}
+		}
+	}
+	f.With, f.Without, f.Engines = median(with), median(without), median(engines)
+	return nil
+}
+
+// idleCost is what the gate's process and its engines take, of a core.
+func idleCost() (own, engines float64, err error) {
+	ownBefore, enginesBefore, err := cpuTimes()
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
 	begin := time.Now()
 	time.Sleep(idleSpan)
-	gateAfter, enginesAfter, err := cpuTimes()
-	span := time.Since(begin)
-	engines := float64(enginesAfter-enginesBefore) / float64(span)
-	f.All, f.Engines = float64(gateAfter-gateBefore)/float64(span)+engines, engines
-	return err
+	ownAfter, enginesAfter, err := cpuTimes()
+	span := float64(time.Since(begin))
+	return float64(ownAfter-ownBefore) / span, float64(enginesAfter-enginesBefore) / span, err
 }
 
 // cpuTimes are those of this process and of the engines, which are its children under another user. Far ends are not the gate's.

@@ -2,6 +2,7 @@ package ways
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
