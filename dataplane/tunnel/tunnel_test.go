@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -28,10 +29,36 @@ type bench struct {
 	options Options
 	spec    Spec
 	region  string // namespace
+	far     *exec.Cmd
+	conf    string // the far end's
 	secret  []byte // payload that must not be seen on the line
 }
 
 func newBench(t *testing.T) *bench {
+	t.Helper()
+	b, key, pub := newLine(t)
+	b.conf = filepath.Join(t.TempDir(), "region.yaml")
+	text := fmt.Sprintf(`{device: wg0, private-key: %q, listen: 51820, addresses: [198.51.100.1/26], routes: [198.51.100.62/32],
+gate: {public-key: %q, endpoint: "192.0.2.1:51820", allowed: [198.51.100.62/32]}}`, key, pub)
+	if err := os.WriteFile(b.conf, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.startFar(t)
+	return b
+}
+
+func (b *bench) startFar(t *testing.T) {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.far = netlab.Start(t, b.region, exe, "region", b.conf)
+	b.waitListening(t)
+}
+
+// newLine is a bench whose far end is not there yet. key: the far end's, pub: the gate's public one.
+func newLine(t *testing.T) (b *bench, key wgtypes.Key, pub string) {
 	t.Helper()
 	dir := t.TempDir()
 	region := netlab.New(t, "region")
@@ -42,13 +69,13 @@ func newBench(t *testing.T) *bench {
 	netlab.Run(t, "", "ip", "route", "add", "unreachable", "198.51.100.0/26", "metric", "4278198272")
 	t.Cleanup(func() { netlab.Run(t, "", "ip", "route", "flush", "table", "main", "type", "unreachable") })
 
-	b := &bench{
+	b = &bench{
 		options: Options{Control: filepath.Join(dir, "control"), Keys: filepath.Join(dir, "keys"), User: place.TunnelUser,
 			Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), Probe: 50 * time.Millisecond},
 		region: region, secret: []byte("resident register, in clear"),
 	}
-	key, err := wgtypes.GeneratePrivateKey()
-	if err != nil {
+	var err error
+	if key, err = wgtypes.GeneratePrivateKey(); err != nil {
 		t.Fatal(err)
 	}
 	b.spec = Spec{
@@ -56,31 +83,25 @@ func newBench(t *testing.T) *bench {
 		Peers: []Peer{{ID: "tokyo", PublicKey: key.PublicKey().String(), Endpoint: netip.MustParseAddrPort("192.0.2.11:51820"),
 			Allowed: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/26")}, Probe: netip.MustParseAddrPort("198.51.100.1:7")}},
 	}
-	pub, err := New(b.options).PublicKeys([]string{"wg0"})
+	keys, err := New(b.options).PublicKeys([]string{"wg0"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	conf := filepath.Join(dir, "region.yaml")
-	text := fmt.Sprintf(`{device: wg0, private-key: %q, listen: 51820, addresses: [198.51.100.1/26], routes: [198.51.100.62/32],
-gate: {public-key: %q, endpoint: "192.0.2.1:51820", allowed: [198.51.100.62/32]}}`, key, pub["wg0"])
-	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	netlab.Start(t, region, exe, "region", conf)
-	netlab.Until(t, 30*time.Second, "the region listens: a handshake that it misses is tried again after 5 s", func() bool {
-		out, err := netlab.Try(region, "ss", "-Hlun", "sport", "=", ":51820")
-		return err == nil && out != ""
-	})
 	t.Cleanup(func() {
 		if err := Remove(b.options, []string{"wg0"}); err != nil {
 			t.Error(err)
 		}
 	})
-	return b
+	return b, key, keys["wg0"]
+}
+
+// waitListening waits for the far end's port.
+func (b *bench) waitListening(t *testing.T) {
+	t.Helper()
+	netlab.Until(t, 30*time.Second, "the region listens: a handshake that it misses is tried again after 5 s", func() bool {
+		out, err := netlab.Try(b.region, "ss", "-Hlun", "sport", "=", ":51820")
+		return err == nil && out != ""
+	})
 }
 
 // open is one daemon's view: a Set with the specification applied and the route into the tunnel.
@@ -208,8 +229,7 @@ func TestEngineHasNoRights(t *testing.T) {
 func TestWhoeverEncryptsComesFirst(t *testing.T) {
 	b := newBench(t)
 	b.waitUp(t, b.open(t), true)
-	region := netlab.Run(t, "", "pgrep", "-f", "region "+filepath.Dir(b.options.Keys))
-	for _, pid := range []string{strconv.Itoa(enginePID(t)), strings.TrimSpace(region)} {
+	for _, pid := range []string{strconv.Itoa(enginePID(t)), strconv.Itoa(b.far.Process.Pid)} {
 		threads, err := filepath.Glob("/proc/" + pid + "/task/*/stat")
 		if err != nil || len(threads) == 0 {
 			t.Fatalf("threads of process %s: %v, %v", pid, threads, err)
@@ -224,6 +244,23 @@ func TestWhoeverEncryptsComesFirst(t *testing.T) {
 				t.Errorf("%s: nice %s, want %d", f, nice, urgency)
 			}
 		}
+	}
+}
+
+// A far end that was started anew knows nothing of the session with which the gate goes on.
+func TestARestartedFarEndIsBackSoon(t *testing.T) {
+	b := newBench(t)
+	s := b.open(t)
+	b.waitUp(t, s, true)
+	if err := b.far.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	b.startFar(t)
+	since := time.Now()
+	b.waitUp(t, s, false)
+	b.waitUp(t, s, true)
+	if took := time.Since(since); took > 8*time.Second { // one attempt may be lost, which is made again after 5 s
+		t.Errorf("up again %s after the far end", took)
 	}
 }
 

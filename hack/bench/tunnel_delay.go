@@ -27,7 +27,7 @@ const (
 	delayRounds = 5
 	delaySpan   = 2 * time.Second
 	coreOffered = 10e6 // bit/s of the class core while it is timed
-	backupTimes = 2    // what a backup offers, of the line
+	backupTimes = 1.3  // what a backup offers, of the line: its queue stands, and what it drops costs little of this machine
 )
 
 // added is what a flood adds, ms: the worse direction.

@@ -109,12 +109,15 @@ func Run(ctx context.Context, path string, o Options) error {
 	}
 	tick := time.NewTicker(lend.Forgotten / 6)
 	defer tick.Stop()
+	began := time.After(patience)
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 			f.alone(time.Now())
+		case <-began:
+			f.begin()
 		case <-o.Again:
 			if err := f.again(path); err != nil {
 				f.log.Error("the file was not taken; what was in force stays", "error", err)
@@ -246,7 +249,10 @@ func (f *far) open(d Device) (*end, error) {
 }
 
 // configure gives WireGuard the keys and the peer.
-func (f *far) configure(e *end) error {
+func (f *far) configure(e *end) error { return f.configureFor(e, -1) }
+
+// configureFor does so with a packet for the gate every so many seconds; -1: none.
+func (f *far) configureFor(e *end, keepalive int) error {
 	key, err := e.key()
 	if err != nil {
 		return err
@@ -255,9 +261,9 @@ func (f *far) configure(e *end) error {
 	if err != nil {
 		return err
 	}
-	// The gate begins. When both ends do at once, each answers the other's handshake and drops its own: neither comes about, and
+	// The gate begins, see begin. When both ends do at once, each answers the other's handshake and drops its own: neither comes about, and
 	// both wait 5 s before they try again.
-	peer := tunnel.Peer{ID: "gate", PublicKey: e.Gate.PublicKey, Endpoint: e.Gate.Endpoint, Allowed: e.Gate.Allowed, Keepalive: -1}
+	peer := tunnel.Peer{ID: "gate", PublicKey: e.Gate.PublicKey, Endpoint: e.Gate.Endpoint, Allowed: e.Gate.Allowed, Keepalive: keepalive}
 	return e.held.Configure(tunnel.Spec{Device: e.Name, Listen: e.Listen, Peers: []tunnel.Peer{peer}}, key, map[string]wgtypes.Key{peer.ID: psk})
 }
 
