@@ -255,6 +255,7 @@ func TestARestartedFarEndIsBackSoon(t *testing.T) {
 	if err := b.far.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
+	_ = b.far.Wait() // it was killed
 	b.startFar(t)
 	since := time.Now()
 	b.waitUp(t, s, false)
