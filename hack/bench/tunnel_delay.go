@@ -108,7 +108,7 @@ type pageFigures struct {
 }
 
 const (
-	pageRounds  = 3
+	pageRounds  = 5
 	pageObjects = 200
 	pageTakers  = 6 // connections
 	pageLimit   = 10 * time.Second
