@@ -57,10 +57,19 @@ func TestEndsThatRestAreAskedSeldom(t *testing.T) {
 	const rounds = 10
 	for i := range rounds {
 		s.ask(now, i%seldom == 0)
+		s.machine.Heard("a", now)
+		s.machine.Heard("b", now)
 	}
 	for i, want := range []uint64{rounds, rounds / seldom, rounds} { // carries tokyo; rests; is down
 		if a := s.askers[i]; a.seq != want {
 			t.Errorf("end %s was asked %d times in %d rounds, want %d", a.peer.ID, a.seq, rounds, want)
 		}
+	}
+	before := s.askers[1].seq
+	s.ask(now, true) // it does not answer
+	s.ask(now, false)
+	s.ask(now, false)
+	if n := s.askers[1].seq - before; n != 3 {
+		t.Errorf("an end that rests and does not answer was asked %d times in 3 rounds, want 3", n)
 	}
 }

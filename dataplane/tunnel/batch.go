@@ -7,7 +7,6 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
-	"golang.zx2c4.com/wireguard/conn"
 	"golang.zx2c4.com/wireguard/tun"
 )
 
@@ -18,11 +17,13 @@ type batched struct {
 	raw syscall.RawConn
 }
 
-// newBatched takes the descriptor of an attached TUN, and closes it when that fails.
+// readAtOnce is how many packets Read takes at most: what is taken waits in no class any more.
+const readAtOnce = 32
+
+// newBatched takes the descriptor of an attached TUN.
 func newBatched(fd int) (tun.Device, string, error) {
 	d, name, err := tun.CreateUnmonitoredTUNFromFD(fd)
 	if err != nil {
-		unix.Close(fd)
 		return nil, "", fmt.Errorf("TUN (descriptor %d): %w", fd, err)
 	}
 	raw, err := d.File().SyscallConn()
@@ -33,14 +34,11 @@ func newBatched(fd int) (tun.Device, string, error) {
 	return &batched{Device: d, raw: raw}, name, nil
 }
 
-// BatchSize is how many packets Read hands over at most.
-func (b *batched) BatchSize() int { return conn.IdealBatchSize }
-
 // Read waits for a packet and takes those that wait behind it, too.
 func (b *batched) Read(bufs [][]byte, sizes []int, offset int) (n int, err error) {
 	var inner error
 	err = b.raw.Read(func(fd uintptr) bool {
-		for n < len(bufs) && inner == nil {
+		for n < min(len(bufs), readAtOnce) && inner == nil {
 			k, err := unix.Read(int(fd), bufs[n][offset:])
 			switch {
 			case errors.Is(err, unix.EINTR):

@@ -45,7 +45,7 @@ func TestReadTakesAllPacketsThatWait(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	bufs, sizes := make([][]byte, d.BatchSize()), make([]int, d.BatchSize())
+	bufs, sizes := make([][]byte, 2*readAtOnce), make([]int, 2*readAtOnce)
 	for i := range bufs {
 		bufs[i] = make([]byte, 2048)
 	}
@@ -56,7 +56,9 @@ func TestReadTakesAllPacketsThatWait(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		reads++
+		if reads++; n > readAtOnce {
+			t.Errorf("%d packets at once, want at most %d", n, readAtOnce)
+		}
 		for i := range n {
 			p := bufs[i][offset : offset+sizes[i]]
 			if p[0]>>4 != 4 || len(p) != ours {
@@ -68,8 +70,8 @@ func TestReadTakesAllPacketsThatWait(t *testing.T) {
 			got++
 		}
 	}
-	if reads > 1+sent/d.BatchSize()+2 {
-		t.Errorf("%d packets took %d reads of at most %d", sent, reads, d.BatchSize())
+	if reads > 1+sent/readAtOnce+2 {
+		t.Errorf("%d packets took %d reads of at most %d", sent, reads, readAtOnce)
 	}
 	ended := make(chan error, 1)
 	go func() {

@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-	"golang.zx2c4.com/wireguard/conn"
 	"golang.zx2c4.com/wireguard/device"
 )
 
@@ -86,7 +85,7 @@ func runEngine(ctx context.Context, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	dev := device.NewDevice(td, conn.NewDefaultBind(), logTo(stderr, name))
+	dev := device.NewDevice(td, newBind(), logTo(stderr, name))
 	defer dev.Close()
 	if err := dev.Up(); err != nil {
 		return fmt.Errorf("start engine on %s: %w", name, err)

@@ -255,6 +255,9 @@ func (e *embedded) start() (<-chan error, error) {
 	if err := startConfined(cmd); err != nil {
 		return nil, fmt.Errorf("start the WireGuard engine of %s: %w", e.device, err)
 	}
+	if err := urgentSession(cmd.Process.Pid); err != nil {
+		e.log.Warn("what this machine does besides may make packets wait", "device", e.device, "error", err)
+	}
 	e.log.Info("started a WireGuard engine", "device", e.device, "user", e.user, "process", cmd.Process.Pid)
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()

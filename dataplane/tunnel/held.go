@@ -7,7 +7,6 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
-	"golang.zx2c4.com/wireguard/conn"
 	"golang.zx2c4.com/wireguard/device"
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
 )
@@ -50,7 +49,7 @@ func Hold(name string, stderr io.Writer) (*Held, error) {
 	if err != nil {
 		return nil, err
 	}
-	dev := device.NewDevice(td, conn.NewDefaultBind(), logTo(stderr, name))
+	dev := device.NewDevice(td, newBind(), logTo(stderr, name))
 	return &Held{name: name, engine: ownEngine{dev}, own: dev}, nil
 }
 

@@ -63,7 +63,8 @@ func (s *Set) ask(now time.Time, all bool) {
 	var paces []time.Duration
 	for _, a := range s.askers {
 		st, _ := s.machine.State(a.peer.ID)
-		rests := st == ways.Up && !s.machine.Ways().Uses(a.peer.ID) // one that is down shall be found up again soon
+		// One that is down shall be found up again soon, and one that goes down be known to before it is needed.
+		rests := st == ways.Up && !s.machine.Missed(a.peer.ID) && !s.machine.Ways().Uses(a.peer.ID)
 		if rests && !all {
 			continue
 		}
@@ -130,7 +131,7 @@ func (s *Set) step(now time.Time) {
 	s.mu.Unlock()
 	if moved {
 		for _, a := range askers {
-			a.ask(now, s.o.Probe) // what comes down shall follow at once
+			a.ask(now, seldom*s.o.Probe) // what comes down shall follow at once
 		}
 	}
 }

@@ -230,6 +230,9 @@ func TestWhoeverEncryptsComesFirst(t *testing.T) {
 	b := newBench(t)
 	b.waitUp(t, b.open(t), true)
 	for _, pid := range []string{strconv.Itoa(enginePID(t)), strconv.Itoa(b.far.Process.Pid)} {
+		if session, err := os.ReadFile("/proc/" + pid + "/autogroup"); pid == strconv.Itoa(enginePID(t)) && err == nil && !strings.HasSuffix(strings.TrimSpace(string(session)), "nice "+strconv.Itoa(urgency)) {
+			t.Errorf("session of the engine: %q, want nice %d", session, urgency)
+		}
 		threads, err := filepath.Glob("/proc/" + pid + "/task/*/stat")
 		if err != nil || len(threads) == 0 {
 			t.Fatalf("threads of process %s: %v, %v", pid, threads, err)

@@ -80,6 +80,7 @@ func (f *tunnelFigures) fromProcess(only string) error {
 	if err := unix.Setpriority(unix.PRIO_PROCESS, 0, courtesy); err != nil {
 		return fmt.Errorf("step back behind the engines: %w", err)
 	}
+	defer unix.Setpriority(unix.PRIO_PROCESS, 0, 0) //nolint:errcheck // to what it was
 	ended := c.Run()
 	b, err := os.ReadFile(file)
 	if err == nil {

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -245,6 +246,7 @@ func (l *tunnelLab) start(ns netns.NsHandle, args ...string) (*exec.Cmd, error) 
 	}
 	c := exec.Command(self, args...)
 	c.Stderr = os.Stderr
+	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // a machine of its own, as far as scheduling goes
 	return c, within(ns, c.Start)
 }
 

@@ -8,8 +8,9 @@ import (
 const (
 	// flight is how long a message may be under way: a grant that was replaced by a smaller one counts that long.
 	flight = 300 * time.Millisecond
-	// silence is after how long a far end without answers is counted as one that uses its whole share.
-	silence = 700 * time.Millisecond
+	// silence is after how long a far end without answers is counted as one that uses its whole share: after two of those that come
+	// each 0.4 s from ends that carry nothing.
+	silence = time.Second
 	// Forgotten is after how long without a word from the gate a far end goes back to its share. The ledger has taken back by
 	// then what others had of it.
 	Forgotten = 3 * time.Second

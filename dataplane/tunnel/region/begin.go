@@ -1,6 +1,11 @@
 package region
 
-import "time"
+import (
+	"slices"
+	"time"
+
+	"github.com/sekisho/sekisho/dataplane/tunnel"
+)
 
 // patience is how long after its start a far end lets the gate begin. Two that begin at once annul each other's handshakes.
 const patience = 1500 * time.Millisecond
@@ -17,7 +22,11 @@ func (f *far) begin() {
 		if !e.heard.IsZero() || !e.Gate.Endpoint.IsValid() {
 			continue
 		}
-		err := f.configureFor(e, keepaliveOnce)
+		peers, err := e.held.Peers()
+		if err == nil && slices.ContainsFunc(peers, func(p tunnel.PeerState) bool { return p.PublicKey == e.Gate.PublicKey && !p.Handshake.IsZero() }) {
+			continue // it has begun, and has nothing to say
+		}
+		err = f.configureFor(e, keepaliveOnce)
 		if err == nil {
 			err = f.configure(e)
 		}

@@ -142,6 +142,9 @@ func (m *Machine) Heard(id string, now time.Time) {
 	e.alive, e.heard, e.unanswered = !e.linkDown, now, 0
 }
 
+// Missed tells whether the last probe is not answered yet.
+func (m *Machine) Missed(id string) bool { return m.find(id).unanswered > 0 }
+
 // Link tells that the line below a device, or the device, went down or came up. Who was lost with it must answer again.
 func (m *Machine) Link(device string, up bool) {
 	m.links[device] = !up
