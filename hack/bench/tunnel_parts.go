@@ -101,7 +101,7 @@ func (f tunnelFigures) summary() []measurement {
 		{"page", over("tunnel.page_over_idle", f.Page.Flooded, "the idle line; unshaped: "+f.Page.without(), f.Page.Idle, "s", atMost(1.5))},
 		{"throughput", over("tunnel.throughput_over_wireguard_go", f.Throughput.Gate, "bare wireguard-go on the same kind of device; as it comes: "+figure(f.Throughput.Stock), f.Throughput.Bare, "Mbit/s", atLeast(0.95))},
 		{"failover", plain("tunnel.failover_s", "s", f.Failover.First, "the same, until TCP went on", f.Failover.TCP, atMost(1))},
-		{"idle", plain("tunnel.idle_cpu", "of a core", f.Idle.manager(), "the same gate without tunnels", f.Idle.Without, atMost(0.01))},
+		{"idle", plain("tunnel.idle_cpu", "of a core", f.Idle.tunnels(), "the same gate without tunnels", f.Idle.Without, atMost(0.01))},
 	}
 	var out []measurement
 	for _, x := range all {

@@ -267,8 +267,8 @@ const (
 	idleSpan   = 8 * time.Second
 )
 
-// manager is what tunnels cost: the difference.
-func (f idleFigures) manager() float64 { return f.With - f.Without }
+// tunnels is what they cost, with their engines: the difference.
+func (f idleFigures) tunnels() float64 { return f.With - f.Without }
 
 func (f *idleFigures) measure(l *tunnelLab) error {
 	shape := l.shape
