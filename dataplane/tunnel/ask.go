@@ -23,7 +23,7 @@ type asker struct {
 	source netip.Addr
 	secret talk.Secret
 	run    uint64 // this process's
-	heard  func(peer string, now time.Time)
+	heard  func(peer string, trip time.Duration)
 	psk    func(peer string, id uint64) // the far end says which pre-shared key is in force
 
 	mu      sync.Mutex
@@ -199,21 +199,24 @@ func (a *asker) say(m talk.Message) {
 	a.send(b, talk.Port+uint16(talk.HeaderOf(m).Class))
 }
 
-// take reads a datagram and tells whether it answers something that was asked.
-func (a *asker) take(b []byte, port uint16, now time.Time) bool {
+// take reads a datagram and tells whether it answers something that was asked, and how long ago that was.
+func (a *asker) take(b []byte, port uint16, now time.Time) (trip time.Duration, ok bool) {
 	if port == a.peer.Probe.Port() {
-		return len(b) >= echoLeast && slices.Equal(b[:len(echoName)], echoName) && binary.BigEndian.Uint64(b[16:]) == a.run &&
-			a.answered(binary.BigEndian.Uint64(b[24:]), true, now, 0, 0)
+		if len(b) < echoLeast || !slices.Equal(b[:len(echoName)], echoName) || binary.BigEndian.Uint64(b[16:]) != a.run {
+			return 0, false
+		}
+		return a.answered(binary.BigEndian.Uint64(b[24:]), true, now, 0, 0)
 	}
 	m, err := talk.Parse(b, a.secret)
 	if err != nil || talk.HeaderOf(m).Gate != a.run {
-		return false
+		return 0, false
 	}
 	h := talk.HeaderOf(m)
 	switch m := m.(type) {
 	case *talk.Reply:
-		if !a.answered(h.Seq, false, now, time.Duration(m.Received-m.Sent), time.Duration(now.UnixNano()-m.Answered)) {
-			return false
+		trip, ok := a.answered(h.Seq, false, now, time.Duration(m.Received-m.Sent), time.Duration(now.UnixNano()-m.Answered))
+		if !ok {
+			return 0, false
 		}
 		a.mu.Lock()
 		if h.Seq > a.last.Seq {
@@ -221,7 +224,7 @@ func (a *asker) take(b []byte, port uint16, now time.Time) bool {
 		}
 		a.mu.Unlock()
 		a.psk(a.peer.ID, m.Psk)
-		return true
+		return trip, true
 	case *talk.PartAck:
 		a.mu.Lock()
 		if a.plan != nil && a.plan.hash == m.Hash {
@@ -233,27 +236,27 @@ func (a *asker) take(b []byte, port uint16, now time.Time) bool {
 	case *talk.SizeReply:
 		a.wake(h.Seq)
 	}
-	return false // no measure, and maybe not the first time that it comes
+	return 0, false // no measure, and maybe not the first time that it comes
 }
 
 // answered notes an answer, once.
-func (a *asker) answered(seq uint64, echo bool, now time.Time, up, down time.Duration) bool {
+func (a *asker) answered(seq uint64, echo bool, now time.Time, up, down time.Duration) (trip time.Duration, ok bool) {
 	a.mu.Lock()
 	q := &a.open[seq%uint64(len(a.open))]
 	if seq == 0 || q.seq != seq || q.echo != echo {
 		a.mu.Unlock()
-		return false // not ours, too old, or twice
+		return 0, false // not ours, too old, or twice
 	}
-	q.seq = 0
+	q.seq, trip = 0, now.Sub(q.sent)
 	a.settled = seq == a.seq && len(a.sizes) == 0
 	if q.result >= 0 {
-		a.ring(q.class).answer(seq, q.result, now.Sub(q.sent), up, down)
+		a.ring(q.class).answer(seq, q.result, trip, up, down)
 	}
 	a.mu.Unlock()
 	if echo {
 		a.wake(seq)
 	}
-	return true
+	return trip, true
 }
 
 func (a *asker) wake(seq uint64) {

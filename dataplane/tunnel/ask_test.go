@@ -50,26 +50,35 @@ func TestEndsThatRestAreAskedSeldom(t *testing.T) {
 		s.askers = append(s.askers, &asker{device: "none", fd: -1, peer: Peer{ID: e.ID, Plain: true}, results: map[uint8]*ring{}})
 	}
 	for _, id := range []string{"a", "b"} {
-		s.machine.Sent(id)
-		s.machine.Heard(id, now)
+		s.machine.Sent(id, now)
+		s.machine.Heard(id, time.Millisecond)
 	}
 	s.machine.Step(now)
 	const rounds = 10
+	answer := func() {
+		s.machine.Heard("a", time.Millisecond)
+		s.machine.Heard("b", time.Millisecond)
+	}
 	for i := range rounds {
-		s.ask(now, i%seldom == 0)
-		s.machine.Heard("a", now)
-		s.machine.Heard("b", now)
+		s.ask(now, true, i%seldom == 0)
+		answer()
+		now = now.Add(beat)
+		s.ask(now, false, false)
 	}
 	for i, want := range []uint64{rounds, rounds / seldom, rounds} { // carries tokyo; rests; is down
 		if a := s.askers[i]; a.seq != want {
 			t.Errorf("end %s was asked %d times in %d rounds, want %d", a.peer.ID, a.seq, rounds, want)
 		}
 	}
-	before := s.askers[1].seq
-	s.ask(now, true) // it does not answer
-	s.ask(now, false)
-	s.ask(now, false)
-	if n := s.askers[1].seq - before; n != 3 {
-		t.Errorf("an end that rests and does not answer was asked %d times in 3 rounds, want 3", n)
+	before := []uint64{s.askers[0].seq, s.askers[1].seq, s.askers[2].seq}
+	s.ask(now, true, true)
+	for range 3 { // they do not answer
+		now = now.Add(beat)
+		s.ask(now, false, false)
+	}
+	for i, want := range []uint64{4, 4, 1} {
+		if got := s.askers[i].seq - before[i]; got != want {
+			t.Errorf("end %s was asked %d times in the round and the three beats in which nobody answered, want %d", s.askers[i].peer.ID, got, want)
+		}
 	}
 }

@@ -65,10 +65,10 @@ func (s *Set) asker(spec Spec, p Peer, old []*asker) *asker {
 }
 
 // hear takes an answer.
-func (s *Set) hear(peer string, now time.Time) {
+func (s *Set) hear(peer string, trip time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.machine.Heard(peer, now)
+	s.machine.Heard(peer, trip)
 }
 
 // instruct tells the askers what follows from ways, plans and classes. With mu held.

@@ -41,9 +41,8 @@ func (s *Set) keep(ctx context.Context) {
 			s.link(u.Link.Attrs().Name, u.Header.Type != unix.RTM_DELLINK && hasCarrier(u.Link))
 		case now := <-tick.C:
 			s.collect()
-			if n++; n%every == 0 {
-				s.ask(now, n/every%seldom == 0)
-			}
+			n++
+			s.ask(now, n%every == 0, n%(seldom*every) == 0)
 			if now.Sub(looked) >= check {
 				looked = now
 				s.look(ctx, now)
@@ -56,23 +55,27 @@ func (s *Set) keep(ctx context.Context) {
 // seldom: of so many rounds of questions, ends that carry nothing are asked in one.
 const seldom = 2
 
-// ask asks all ends at once, those that carry nothing only if all is set: the fewer wake-ups, the less it costs.
-func (s *Set) ask(now time.Time, all bool) {
+// ask asks the ends that it is time for: with each beat those that are up but missed, in every class, with each round all others but
+// those that carry nothing, and these only if all is set: the fewer wake-ups, the less it costs.
+func (s *Set) ask(now time.Time, round, all bool) {
 	s.mu.Lock()
 	var askers []*asker
 	var paces []time.Duration
 	for _, a := range s.askers {
 		st, _ := s.machine.State(a.peer.ID)
+		missed := st == ways.Up && s.machine.Missed(a.peer.ID, now)
 		// One that is down shall be found up again soon, and one that goes down be known to before it is needed.
-		rests := st == ways.Up && !s.machine.Missed(a.peer.ID) && !s.machine.Ways().Uses(a.peer.ID)
-		if rests && !all {
-			continue
-		}
-		s.machine.Sent(a.peer.ID)
+		rests := st == ways.Up && !s.machine.Ways().Uses(a.peer.ID)
 		pace := s.o.Probe
-		if rests {
+		switch {
+		case missed:
+			pace = min(beat, s.o.Probe)
+		case !round || rests && !all:
+			continue
+		case rests:
 			pace *= seldom
 		}
+		s.machine.Sent(a.peer.ID, now)
 		askers, paces = append(askers, a), append(paces, pace)
 	}
 	s.mu.Unlock()

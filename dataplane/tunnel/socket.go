@@ -76,9 +76,12 @@ const atOnce = 64
 // as much as the answer.
 func (a *asker) collect() {
 	for _, d := range a.read() {
-		if d.from.Addr() == a.peer.Probe.Addr() && a.take(d.b, d.from.Port(), d.at) {
-			a.heard(a.peer.ID, d.at)
-		} // else silence: whoever sends such things learns nothing
+		if d.from.Addr() != a.peer.Probe.Addr() {
+			continue // silence: whoever sends such things learns nothing
+		}
+		if trip, ok := a.take(d.b, d.from.Port(), d.at); ok {
+			a.heard(a.peer.ID, trip)
+		}
 	}
 }
 

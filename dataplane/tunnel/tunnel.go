@@ -36,7 +36,7 @@ type Options struct {
 	Vault   Vault                 // nil: files in Keys
 	User    string                // whom engines run as
 	Log     *slog.Logger          // nil: slog.Default()
-	Probe   time.Duration         // between two questions to an end; 0 = 200 ms
+	Probe   time.Duration         // between two questions to an end that answers; 0 = 300 ms
 	Moved   func(ways.Ways) error // puts the routes where the ways are; called again until it succeeds. nil: nobody does
 }
 
@@ -99,7 +99,7 @@ func New(o Options) *Set {
 		o.Log = slog.Default()
 	}
 	if o.Probe == 0 {
-		o.Probe = 200 * time.Millisecond
+		o.Probe = 300 * time.Millisecond
 	}
 	return &Set{o: o, run: rand.Uint64() | 1, tunnels: map[string]*running{}, machine: ways.New(), keys: map[string]*preshared{},
 		classes: map[string][]uint8{}, plans: map[string]*planText{}}

@@ -17,7 +17,9 @@ import (
 
 const (
 	lostProbes = 3                      // in a row without an answer,
-	lostAfter  = 500 * time.Millisecond // and no answer for so long: the end is lost
+	lostAfter  = 350 * time.Millisecond // the first of them so long ago, and a round trip: the end is lost
+	missAfter  = 50 * time.Millisecond  // a probe that is not answered so long after a round trip is missed
+	longest    = time.Second            // round trip that is waited for
 	holdFirst  = 10 * time.Second       // good for so long before it serves again
 	holdMost   = 5 * time.Minute
 	forgiven   = 10 * time.Minute // up for so long: the next loss is a first one again
@@ -76,9 +78,10 @@ type end struct {
 	state      State
 	ever       bool // it was up once
 	since      time.Time
-	alive      bool // it answers
-	heard      time.Time
-	unanswered int
+	alive      bool      // it answers
+	unanswered int       // probes since it was heard last,
+	asked      time.Time // and when the first of them was sent
+	trip       time.Duration
 	linkDown   bool
 	stale      bool // no fresh keys
 	good       time.Time
@@ -134,16 +137,28 @@ func (m *Machine) find(id string) *end {
 }
 
 // Sent tells that a probe was sent.
-func (m *Machine) Sent(id string) { m.find(id).unanswered++ }
-
-// Heard tells that a probe was answered.
-func (m *Machine) Heard(id string, now time.Time) {
+func (m *Machine) Sent(id string, now time.Time) {
 	e := m.find(id)
-	e.alive, e.heard, e.unanswered = !e.linkDown, now, 0
+	if e.unanswered == 0 {
+		e.asked = now
+	}
+	e.unanswered++
 }
 
-// Missed tells whether the last probe is not answered yet.
-func (m *Machine) Missed(id string) bool { return m.find(id).unanswered > 0 }
+// Heard tells that a probe was answered after a round trip.
+func (m *Machine) Heard(id string, trip time.Duration) {
+	e := m.find(id)
+	if e.alive && trip > e.trip {
+		trip = e.trip + (trip-e.trip)/8 // the line's own, rather than what waits in its queues now
+	}
+	e.alive, e.unanswered, e.trip = !e.linkDown, 0, min(trip, longest)
+}
+
+// Missed tells whether a probe should have been answered by now.
+func (m *Machine) Missed(id string, now time.Time) bool {
+	e := m.find(id)
+	return e.unanswered > 0 && now.Sub(e.asked) >= e.trip+missAfter
+}
 
 // Link tells that the line below a device, or the device, went down or came up. Who was lost with it must answer again.
 func (m *Machine) Link(device string, up bool) {
@@ -191,7 +206,7 @@ func (m *Machine) Step(now time.Time) bool {
 func (m *Machine) Ways() Ways { return m.ways }
 
 func (e *end) step(now time.Time) {
-	if e.unanswered >= lostProbes && now.Sub(e.heard) > lostAfter {
+	if e.unanswered >= lostProbes && now.Sub(e.asked) >= lostAfter+e.trip {
 		e.alive = false
 	}
 	good := !e.linkDown && !e.stale && (e.alive || !e.Probed)

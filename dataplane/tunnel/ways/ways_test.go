@@ -11,7 +11,8 @@ import (
 
 const (
 	tick  = 50 * time.Millisecond
-	every = 200 * time.Millisecond // between probes to an end
+	every = 300 * time.Millisecond // between probes to an end that answers
+	again = 100 * time.Millisecond // to one that is missed
 )
 
 // town is two regions with an end on each of two devices, "tokyo-wg0" …; each region's ends may take over the other's.
@@ -45,12 +46,16 @@ func (d *drill) run(t time.Duration, look func()) {
 	for end := d.now.Add(t); d.now.Before(end); {
 		d.now = d.now.Add(tick)
 		for i, e := range d.ends {
-			if !e.Probed || (d.now.UnixNano()/int64(tick)+int64(i))%int64(every/tick) != 0 {
+			pace := every
+			if st, _ := d.m.State(e.ID); st == Up && d.m.Missed(e.ID, d.now) {
+				pace = again
+			}
+			if !e.Probed || (d.now.UnixNano()/int64(tick)+int64(i))%int64(pace/tick) != 0 {
 				continue
 			}
-			d.m.Sent(e.ID)
+			d.m.Sent(e.ID, d.now)
 			if !d.cut[e.ID] {
-				d.m.Heard(e.ID, d.now)
+				d.m.Heard(e.ID, time.Millisecond)
 			}
 		}
 		if d.m.Step(d.now) {
@@ -239,20 +244,64 @@ func TestKeysAloneTell(t *testing.T) {
 	}
 }
 
-// One answer in three is a bad line, but not a lost one; one with a long round trip is neither.
+// One answer in three is a bad line, but not a lost one.
 func TestSomeLossIsNoLoss(t *testing.T) {
 	m, now := New(), time.Unix(0, 0)
 	m.Configure([]End{{ID: "a", Region: "tokyo", Device: "wg0", Probed: true}}, []string{"wg0"}, nil, now)
 	for i := range 1000 {
-		m.Sent("a")
+		m.Sent("a", now)
 		if i%3 == 0 {
-			m.Heard("a", now)
+			m.Heard("a", time.Millisecond)
 		}
 		now = now.Add(every)
 		if m.Step(now); i > 0 {
 			if s, _ := m.State("a"); s != Up {
 				t.Fatalf("%s after probe %d, want up", s, i)
 			}
+		}
+	}
+}
+
+// A line by satellite answers late, and is not lost; cut, it is left no later than its round trip asks for.
+func TestALongRoundTripIsNoLoss(t *testing.T) {
+	for _, trip := range []time.Duration{20 * time.Millisecond, 120 * time.Millisecond, 620 * time.Millisecond} {
+		m, now := New(), time.Unix(0, 0)
+		m.Configure([]End{{ID: "a", Region: "tokyo", Device: "wg0", Probed: true}}, []string{"wg0"}, nil, now)
+		var way []time.Time // of questions that are being answered
+		asked, cut := 0, time.Time{}
+		for i := 0; ; i++ {
+			now = now.Add(tick)
+			if i == 1200 {
+				cut, way = now, nil
+			}
+			for len(way) > 0 && now.Sub(way[0]) >= trip {
+				m.Heard("a", now.Sub(way[0]))
+				way = way[1:]
+			}
+			st, _ := m.State("a")
+			if i%6 == 0 || i%2 == 0 && st == Up && m.Missed("a", now) {
+				m.Sent("a", now)
+				asked++
+				if cut.IsZero() {
+					way = append(way, now)
+				}
+			}
+			m.Step(now)
+			if st, _ = m.State("a"); cut.IsZero() && i > 20 && st != Up {
+				t.Fatalf("round trip %s: %s after %s", trip, st, now.Sub(time.Unix(0, 0)))
+			}
+			if !cut.IsZero() && st == Down {
+				break
+			}
+			if !cut.IsZero() && now.Sub(cut) > 2*time.Second {
+				t.Fatalf("round trip %s: still %s 2 s after the cut", trip, st)
+			}
+		}
+		if got, most := now.Sub(cut), every+lostAfter+trip+2*tick; got > most {
+			t.Errorf("round trip %s: left %s after the cut, want %s at most", trip, got, most)
+		}
+		if asked > 240 {
+			t.Errorf("round trip %s: asked %d times in a minute, want 240 at most", trip, asked)
 		}
 	}
 }
