@@ -17,7 +17,7 @@ import (
 func agree(t *testing.T, name string, in []byte) (clean bool) {
 	t.Helper()
 	var out bytes.Buffer
-	r := sanitize.Rebuild(t.Context(), name, in, &out, sanitize.Options{})
+	r, _ := sanitize.Rebuild(t.Context(), name, in, &out, sanitize.Options{})
 	if r.Outcome != verdict.Clean {
 		return false
 	}

@@ -3,14 +3,16 @@ package sanitize
 import (
 	_ "embed"
 
+	"github.com/sekisho/sekisho/dataplane/sanitize/markup"
+	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
 //go:embed codes.json
 var codesJSON []byte
 
-// sentences tell a clerk what the codes of this package mean.
-var sentences = verdict.NewCatalogue(codesJSON)
+// sentences tell a clerk what the codes of this package and of its families mean.
+var sentences = verdict.NewCatalogue(codesJSON, rebuild.Codes, markup.Codes)
 
 // Sentence tells in the language (ja or en, ja for any other) what a finding's code means to a clerk and what to do. An
 // unknown code answers itself.

@@ -5,6 +5,8 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -14,16 +16,41 @@ import (
 
 // Every code that the package can put into a report has a sentence in both languages, and the catalogue holds no other.
 func TestEveryCodeHasASentence(t *testing.T) {
-	var m map[string]map[string]string
-	if err := json.Unmarshal(codesJSON, &m); err != nil {
-		t.Fatal(err)
-	}
-	used := map[string]bool{"internal": true}
-	shape := regexp.MustCompile(`^(internal|limit|type|name|text|csv|png|jpeg|image|ooxml)\.[a-z-]+$`)
-	files, err := filepath.Glob("*.go")
+	m := map[string]map[string]string{}
+	var files []string
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		if strings.HasSuffix(path, ".go") {
+			files = append(files, path)
+		}
+		if d.Name() == "codes.json" {
+			b, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			here := map[string]map[string]string{}
+			if err := json.Unmarshal(b, &here); err != nil {
+				return err
+			}
+			for code, s := range here {
+				if m[code] != nil {
+					t.Errorf("code %s is in two catalogues, also in %s", code, path)
+				}
+				if got := Sentence(code, "en"); got != s["en"] {
+					t.Errorf("code %s of %s: Sentence says %q: is the catalogue named in codes.go?", code, path, got)
+				}
+				m[code] = s
+			}
+		}
+		return nil
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	used := map[string]bool{"internal": true}
+	shape := regexp.MustCompile(`^(internal|limit|policy|helper|type|name|text|csv|png|jpeg|image|ooxml|xml|odf|pdf|svg|html|mail|archive|legacy|mynumber|scan)\.[a-z-]+$`)
 	for _, file := range files {
 		if strings.HasSuffix(file, "_test.go") {
 			continue

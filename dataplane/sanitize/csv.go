@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/sekisho/sekisho/dataplane/sanitize/charset"
+	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
@@ -14,7 +16,7 @@ import (
 // Where a cell begins depends on the reader: comma here, semicolon there, tab in a paste, and a stray quote is read in two
 // ways. So the text is read in each way that makes a difference, and a cell that is dangerous in any of them gets its
 // apostrophe. The apostrophe is never a delimiter or a quote, so no reading changes by it.
-func (j *job) neutralize(b []byte, set charset) ([]byte, error) {
+func neutralize(j *rebuild.Job, b []byte, set charset.Set) ([]byte, error) {
 	main, err := delimiter(b)
 	if err != nil {
 		return nil, err
@@ -48,7 +50,7 @@ func (j *job) neutralize(b []byte, set charset) ([]byte, error) {
 	for _, m := range marks {
 		out = append(append(out, b[last:m.at]...), '\'')
 		last = m.at
-		j.found.first("csv.formula", m.place, verdict.Changed, "")
+		j.Found.First("csv.formula", m.place, verdict.Changed, "")
 	}
 	return append(out, b[last:]...), nil
 }
@@ -62,7 +64,7 @@ func delimiter(b []byte) (byte, error) {
 		if len(line) == 1 && bytes.ContainsAny(line, ",;\t") {
 			return line[0], nil
 		}
-		return 0, refuse("csv.separator", "L1", string(line))
+		return 0, rebuild.Refuse("csv.separator", "L1", string(line))
 	}
 	head := b[:min(len(b), 4096)]
 	best, most := byte(','), bytes.Count(head, []byte(","))
@@ -81,7 +83,7 @@ type mark struct {
 
 // cellScan reads the text in one way and marks the dangerous cells.
 type cellScan struct {
-	set   charset
+	set   charset.Set
 	b     []byte
 	delim byte
 	main  bool // the way the file itself means
@@ -109,15 +111,15 @@ const (
 	quoteBehindSpaces         // also behind spaces
 )
 
-func (s *cellScan) run(j *job, quotes quoting) (open bool, err error) {
+func (s *cellScan) run(j *rebuild.Job, quotes quoting) (open bool, err error) {
 	s.row, s.col, s.cell = 1, 1, cell{first: -1, lead: -1}
 	quoted, fresh := false, true // fresh: nothing of the cell was read, so a quote opens it
 	for i := 0; i < len(s.b); {
 		r, n := rune(s.b[i]), 1
 		if r >= 0x80 {
-			r, n = s.set.next(s.b[i:])
+			r, n = s.set.Next(s.b[i:])
 			if n == 0 {
-				return false, refuse("text.invalid", lineOf(s.b, i), "")
+				return false, rebuild.Refuse("text.invalid", lineOf(s.b, i), "")
 			}
 		}
 		switch {
@@ -142,8 +144,8 @@ func (s *cellScan) run(j *job, quotes quoting) (open bool, err error) {
 				s.row++
 			}
 			s.col, fresh = 1, true
-			if s.row&0xFFF == 0 && j.ctx.Err() != nil {
-				return false, j.ctx.Err()
+			if s.row&0xFFF == 0 && j.Ctx.Err() != nil {
+				return false, j.Ctx.Err()
 			}
 		default:
 			if r != ' ' || quotes == quoteAtStart {

@@ -7,6 +7,9 @@ import (
 	"io"
 	"path"
 	"strings"
+
+	"github.com/sekisho/sekisho/dataplane/sanitize/charset"
+	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
 )
 
 // A kind is what the bytes of a file are, whatever its name says.
@@ -125,7 +128,7 @@ func identify(name string, in []byte) (kind, string, error) {
 	ext := strings.ToLower(path.Ext(baseName(name)))
 	k := detect(in)
 	if k == kindEncrypted {
-		return "", ext, refuse("type.encrypted", "", "")
+		return "", ext, rebuild.Refuse("type.encrypted", "", "")
 	}
 	want, known := expected[ext]
 	wrong := known
@@ -135,24 +138,24 @@ func identify(name string, in []byte) (kind, string, error) {
 	switch {
 	case k == kindPE, k == kindELF, k == kindMachO, k == kindClass, k == kindLink:
 		if wrong || !active[ext] {
-			return "", ext, refuse("type.mismatch", "", string(k)+" / "+ext)
+			return "", ext, rebuild.Refuse("type.mismatch", "", string(k)+" / "+ext)
 		}
-		return "", ext, refuse("type.executable", "", string(k))
+		return "", ext, rebuild.Refuse("type.executable", "", string(k))
 	case active[ext]:
-		return "", ext, refuse("type.executable", "", ext)
+		return "", ext, rebuild.Refuse("type.executable", "", ext)
 	case ext == "":
-		return "", ext, refuse("type.no-extension", "", string(k))
+		return "", ext, rebuild.Refuse("type.no-extension", "", string(k))
 	case wrong:
-		return "", ext, refuse("type.mismatch", "", string(k)+" / "+ext)
+		return "", ext, rebuild.Refuse("type.mismatch", "", string(k)+" / "+ext)
 	case noParser[ext] != "":
-		return "", ext, refuse("type.no-parser", "", noParser[ext])
+		return "", ext, rebuild.Refuse("type.no-parser", "", noParser[ext])
 	case k == kindPDF:
-		return "", ext, refuse("type.pdf", "", "")
+		return "", ext, rebuild.Refuse("type.pdf", "", "")
 	case !rebuildable(ext):
-		return "", ext, refuse("type.unsupported", "", string(k)+" / "+ext)
+		return "", ext, rebuild.Refuse("type.unsupported", "", string(k)+" / "+ext)
 	}
 	if what := polyglot(in, k); what != "" {
-		return "", ext, refuse("type.polyglot", "", what)
+		return "", ext, rebuild.Refuse("type.polyglot", "", what)
 	}
 	if ext == ".csv" || ext == ".tsv" {
 		return "csv", ext, nil
@@ -211,7 +214,7 @@ func detect(in []byte) kind {
 	case !textual(in):
 		return kindBinary
 	}
-	head := bytes.TrimLeft(bytes.TrimPrefix(in[:min(len(in), 4096)], markUTF8), " \t\r\n")
+	head := bytes.TrimLeft(bytes.TrimPrefix(in[:min(len(in), 4096)], charset.MarkUTF8), " \t\r\n")
 	lower := bytes.ToLower(head)
 	switch {
 	case bytes.HasPrefix(head, []byte("ID;")):
@@ -296,7 +299,7 @@ func packageKind(f *zip.File) kind {
 
 // oleKind looks for the stream that a password-protected Office file has.
 func oleKind(in []byte) kind {
-	name := toUTF16([]byte("EncryptedPackage"), binary.LittleEndian)
+	name := charset.ToUTF16([]byte("EncryptedPackage"), binary.LittleEndian)
 	if bytes.Contains(in, name) {
 		return kindEncrypted
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
@@ -25,34 +26,34 @@ func (o *office) picture(key string) (p *part, code string, err error) {
 		return nil, "", err
 	}
 	name := o.members[key].Name
-	marks := len(o.found.list)
+	mark := o.Found.Mark()
 	var out []byte
 	ext := ".png"
 	switch {
 	case bytes.HasPrefix(b, []byte(pngMagic)):
-		out, _, err = o.rebuildPNG(b, name)
+		out, _, err = rebuildPNG(o.Job, b, name)
 	case bytes.HasPrefix(b, []byte("\xFF\xD8\xFF")):
 		ext = ".jpeg"
 		out, err = o.embeddedJPEG(b, name)
 	case bytes.HasPrefix(b, []byte("GIF8")):
 		if out, err = o.fromGIF(b, name); err == nil {
-			o.found.add("image.converted", name, verdict.Changed, "GIF -> PNG")
+			o.Found.Add("image.converted", name, verdict.Changed, "GIF -> PNG")
 		}
 	case strings.Contains(o.typeOf(key), "svg"):
 		return nil, "image.svg", nil
 	default:
-		err = refuse("image.unsupported", name, "")
+		err = rebuild.Refuse("image.unsupported", name, "")
 	}
-	if o.ctx.Err() != nil || errors.Is(err, context.Canceled) {
-		return nil, "", o.ctx.Err()
+	if o.Ctx.Err() != nil || errors.Is(err, context.Canceled) {
+		return nil, "", o.Ctx.Err()
 	}
 	if err != nil {
-		var r *refusal
+		var r *rebuild.Refusal
 		if !errors.As(err, &r) {
 			return nil, "", err
 		}
-		o.found.list = o.found.list[:min(marks, len(o.found.list))]
-		o.found.add("image.replaced", name, verdict.Changed, r.detail)
+		o.Found.Back(mark)
+		o.Found.Add("image.replaced", name, verdict.Changed, r.Detail)
 		p = o.placeholder()
 		o.parts[key] = p
 		return p, "", nil
@@ -65,9 +66,9 @@ func (o *office) picture(key string) (p *part, code string, err error) {
 
 // embeddedJPEG keeps the pixels as they lie: the document already says how the picture is turned.
 func (o *office) embeddedJPEG(b []byte, name string) ([]byte, error) {
-	upright := *o.job
-	upright.asIs = true
-	out, _, err := upright.rebuildJPEG(b, name)
+	upright := *o.Job
+	upright.AsIs = true
+	out, _, err := rebuildJPEG(&upright, b, name)
 	return out, err
 }
 
@@ -75,18 +76,17 @@ func (o *office) embeddedJPEG(b []byte, name string) ([]byte, error) {
 func (o *office) fromGIF(b []byte, place string) ([]byte, error) {
 	c, err := gif.DecodeConfig(bytes.NewReader(b))
 	if err != nil {
-		return nil, refuse("image.broken", place, err.Error())
+		return nil, rebuild.Refuse("image.broken", place, err.Error())
 	}
 	if err := checkSize(c.Width, c.Height); err != nil {
-		return nil, at0(err, place)
+		return nil, rebuild.At(err, place)
 	}
-	img, err := gif.Decode(patient{o.ctx, bytes.NewReader(b)})
+	img, err := gif.Decode(o.Read(b))
 	if err != nil {
-		return nil, o.pictureError(err, place)
+		return nil, pictureError(o.Job, err, place)
 	}
-	var out limited
-	out.ctx, out.max = o.ctx, o.maxOut
-	if err := png.Encode(&out, img); err != nil {
+	out := o.Out()
+	if err := png.Encode(out, img); err != nil {
 		return nil, err
 	}
 	return out.Bytes(), nil

@@ -3,6 +3,8 @@ package sanitize
 import (
 	"bytes"
 	"strings"
+
+	"github.com/sekisho/sekisho/dataplane/sanitize/markup"
 )
 
 // Word keeps a field as a run of marks: begin, instruction, separate, result, end; instructions can be split over any number of
@@ -128,20 +130,20 @@ func readFields(b []byte) (*fieldPlanner, error) {
 		return p, nil
 	}
 	var err error
-	if p.x, err = newXML(b); err != nil {
+	if p.x, err = markup.New(b, spaces); err != nil {
 		return nil, err
 	}
-	var t xmlToken
+	var t markup.Token
 	for {
-		if err := p.x.next(&t); err != nil {
+		if err := p.x.Next(&t); err != nil {
 			return nil, err
 		}
-		switch t.kind {
-		case xmlEOF:
+		switch t.Kind {
+		case markup.EOF:
 			return p, nil
-		case xmlStart:
+		case markup.Start:
 			p.start(&t)
-		case xmlEnd:
+		case markup.End:
 			if n := len(p.regions); n > 0 && p.regions[n-1].depth == p.depth {
 				p.regions = p.regions[:n-1]
 			}
@@ -149,14 +151,14 @@ func readFields(b []byte) (*fieldPlanner, error) {
 			if fieldText(&t) {
 				p.inText--
 			}
-		case xmlText:
+		case markup.Text:
 			if p.inText == 0 {
 				break
 			}
 			if f := p.top(); f == nil {
-				p.stray = p.stray || p.instruction && len(bytes.TrimSpace(t.text)) > 0
+				p.stray = p.stray || p.instruction && len(bytes.TrimSpace(t.Text)) > 0
 			} else if len(f.instr) < 16<<10 {
-				f.instr = append(f.instr, unescape(t.text)...)
+				f.instr = append(f.instr, markup.Unescape(t.Text)...)
 			}
 		}
 	}
@@ -164,7 +166,7 @@ func readFields(b []byte) (*fieldPlanner, error) {
 
 // fieldPlanner is the state of one reading.
 type fieldPlanner struct {
-	x      *xmlReader
+	x      *markup.Reader
 	plan   []plannedField
 	open   []openField
 	inText int
@@ -205,10 +207,10 @@ func (p *fieldPlanner) top() *plannedField {
 	return f
 }
 
-func (p *fieldPlanner) start(t *xmlToken) {
+func (p *fieldPlanner) start(t *markup.Token) {
 	p.depth++
-	_, removed := removedElements[element{t.ns, t.local}]
-	if removed || strings.HasPrefix(t.ns, unknownSpace) || t.ns == "mc" && (t.local == "Choice" || t.local == "Fallback") {
+	_, removed := removedElements[element{t.NS, t.Local}]
+	if removed || strings.HasPrefix(t.NS, markup.Unknown) || t.NS == "mc" && (t.Local == "Choice" || t.Local == "Fallback") {
 		p.made++
 		p.regions = append(p.regions, region{p.depth, p.made})
 	}
@@ -220,8 +222,8 @@ func (p *fieldPlanner) start(t *xmlToken) {
 	switch {
 	case fieldText(t):
 		p.inText++
-		p.instruction = strings.HasSuffix(t.local, "nstrText")
-	case t.ns == "w" && t.local == "fldChar":
+		p.instruction = strings.HasSuffix(t.Local, "nstrText")
+	case t.NS == "w" && t.Local == "fldChar":
 		p.mark(attrW(p.x, t, "fldCharType"))
 	}
 }
@@ -252,8 +254,8 @@ func (p *fieldPlanner) mark(kind string) {
 }
 
 // fieldText tells elements whose text is an instruction, or is taken for one before a field's separator.
-func fieldText(t *xmlToken) bool {
-	return t.ns == "w" && (t.local == "instrText" || t.local == "delInstrText" || t.local == "t" || t.local == "delText")
+func fieldText(t *markup.Token) bool {
+	return t.NS == "w" && (t.Local == "instrText" || t.Local == "delInstrText" || t.Local == "t" || t.Local == "delText")
 }
 
 // harmlessStill reads what was written once more: what was left out must not have made another instruction of a field.
@@ -263,21 +265,21 @@ func harmlessStill(out []byte) error {
 		return err
 	}
 	if p.stray {
-		return broken("an instruction that lost its field")
+		return brokenPart("an instruction that lost its field")
 	}
 	for _, f := range p.plan {
 		if f.bad || !f.closed || !harmlessField(string(f.instr)) {
-			return broken("a field that is another one without what was removed: " + fieldName(string(f.instr)))
+			return brokenPart("a field that is another one without what was removed: " + fieldName(string(f.instr)))
 		}
 	}
 	return nil
 }
 
 // attrW is an attribute of the namespace of Word, which may also stand without prefix.
-func attrW(x *xmlReader, t *xmlToken, name string) string {
-	for _, a := range t.attrs {
-		if ns, local, err := x.attrName(a); err == nil && string(local) == name && (ns == "w" || ns == "") {
-			return string(unescape(a.value))
+func attrW(x *markup.Reader, t *markup.Token, name string) string {
+	for _, a := range t.Attrs {
+		if ns, local, err := x.AttrName(a); err == nil && string(local) == name && (ns == "w" || ns == "") {
+			return string(markup.Unescape(a.Value))
 		}
 	}
 	return ""

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 
+	"github.com/sekisho/sekisho/dataplane/sanitize/markup"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
@@ -16,28 +17,28 @@ func (o *office) filter(p *part, b []byte) ([]byte, error) {
 		return nil, err
 	}
 	f.fields.plan = plan
-	if f.x, err = newXML(b); err != nil {
+	if f.x, err = markup.New(b, spaces); err != nil {
 		return nil, err
 	}
 	f.out.WriteString(xmlHead)
-	var t xmlToken
+	var t markup.Token
 	for n := 0; ; n++ {
-		if n&0xFFF == 0 && o.ctx.Err() != nil {
-			return nil, o.ctx.Err()
+		if n&0xFFF == 0 && o.Ctx.Err() != nil {
+			return nil, o.Ctx.Err()
 		}
-		if err := f.x.next(&t); err != nil {
+		if err := f.x.Next(&t); err != nil {
 			return nil, err
 		}
-		switch t.kind {
-		case xmlEOF:
+		switch t.Kind {
+		case markup.EOF:
 			return f.out.Bytes(), harmlessStill(f.out.Bytes())
-		case xmlStart:
+		case markup.Start:
 			if err := f.start(&t); err != nil {
 				return nil, err
 			}
-		case xmlEnd:
+		case markup.End:
 			f.end()
-		case xmlText:
+		case markup.Text:
 			f.text(&t)
 		}
 	}
@@ -46,7 +47,7 @@ func (o *office) filter(p *part, b []byte) ([]byte, error) {
 type partFilter struct {
 	*office
 	part   *part
-	x      *xmlReader
+	x      *markup.Reader
 	out    bytes.Buffer
 	frames []frame
 	fields fieldWalk
@@ -59,12 +60,12 @@ type partFilter struct {
 // frame is an open element of the source.
 type frame struct {
 	element
-	silent  bool      // its own tags are not written
-	name    []byte    // as written
-	before  int       // length of the output before its start tag
-	after   int       // and after it
-	removed bool      // something inside was removed, at any depth
-	carry   []xmlAttr // namespace declarations of tags that were not written, owed by the children
+	silent  bool          // its own tags are not written
+	name    []byte        // as written
+	before  int           // length of the output before its start tag
+	after   int           // and after it
+	removed bool          // something inside was removed, at any depth
+	carry   []markup.Attr // namespace declarations of tags that were not written, owed by the children
 	alt     *alternate
 }
 
@@ -92,28 +93,28 @@ func (f *partFilter) top() *frame {
 
 func (f *partFilter) note(code, detail string) {
 	if code != "" {
-		f.found.add(code, f.part.name, verdict.Removed, detail)
+		f.Found.Add(code, f.part.name, verdict.Removed, detail)
 	}
 }
 
 // drop skips the element whose start was just read. Its text belongs to what the original showed, and its field marks to the
 // plan.
-func (f *partFilter) drop(t *xmlToken, code, detail string) error {
+func (f *partFilter) drop(t *markup.Token, code, detail string) error {
 	f.note(code, detail)
 	f.top().removed = true
-	inText := textElement(element{t.ns, t.local})
-	return f.x.skip(func(t *xmlToken) {
-		switch t.kind {
-		case xmlStart:
-			inText = textElement(element{t.ns, t.local})
-			if t.ns == "w" && t.local == "fldChar" {
+	inText := textElement(element{t.NS, t.Local})
+	return f.x.Skip(func(t *markup.Token) {
+		switch t.Kind {
+		case markup.Start:
+			inText = textElement(element{t.NS, t.Local})
+			if t.NS == "w" && t.Local == "fldChar" {
 				f.fields.mark(attrW(f.x, t, "fldCharType"))
 			}
-		case xmlEnd:
+		case markup.End:
 			inText = false
-		case xmlText:
+		case markup.Text:
 			if inText {
-				f.office.before.add(t.text)
+				f.office.before.add(t.Text)
 			}
 		}
 	})
@@ -125,10 +126,10 @@ func textElement(e element) bool {
 }
 
 // reported tells whether the element's relationship was already reported when it was removed.
-func (f *partFilter) reported(t *xmlToken) bool {
-	for _, a := range t.attrs {
-		if ns, _, err := f.x.attrName(a); err == nil && ns == "r" {
-			if l := f.part.byID[string(unescape(a.value))]; l != nil && !l.kept() {
+func (f *partFilter) reported(t *markup.Token) bool {
+	for _, a := range t.Attrs {
+		if ns, _, err := f.x.AttrName(a); err == nil && ns == "r" {
+			if l := f.part.byID[string(markup.Unescape(a.Value))]; l != nil && !l.kept() {
 				return true
 			}
 		}
@@ -136,21 +137,21 @@ func (f *partFilter) reported(t *xmlToken) bool {
 	return false
 }
 
-func (f *partFilter) start(t *xmlToken) error {
-	e := element{t.ns, t.local}
-	markup := t.ns == "" && t.local == "xml" && f.part.contentType == ctVML && len(f.frames) == 0 // the root of a VML drawing
-	if strings.HasPrefix(t.ns, unknownSpace) || t.ns == "" && !markup || t.ns == "rel" || t.ns == "ct" {
+func (f *partFilter) start(t *markup.Token) error {
+	e := element{t.NS, t.Local}
+	vmlRoot := t.NS == "" && t.Local == "xml" && f.part.contentType == ctVML && len(f.frames) == 0 // the root of a VML drawing
+	if strings.HasPrefix(t.NS, markup.Unknown) || t.NS == "" && !vmlRoot || t.NS == "rel" || t.NS == "ct" {
 		if len(f.frames) == 0 {
-			return broken("document element " + t.local)
+			return brokenPart("document element " + t.Local)
 		}
-		uri := strings.TrimPrefix(t.ns, unknownSpace)
+		uri := strings.TrimPrefix(t.NS, markup.Unknown)
 		if uri == "" && f.part.contentType == ctVML {
 			return f.drop(t, "", "") // HTML in a text box that is drawn from the cell's note anyway
 		}
 		if code, ok := removedSpaces[uri]; ok {
 			return f.drop(t, code, "")
 		}
-		return f.drop(t, "ooxml.unknown-element", uri+" "+t.local)
+		return f.drop(t, "ooxml.unknown-element", uri+" "+t.Local)
 	}
 	if code, ok := removedElements[e]; ok && !(e == element{"p", "oleObj"} && len(f.ole) > 0) {
 		if f.reported(t) {
@@ -175,14 +176,14 @@ func (f *partFilter) start(t *xmlToken) error {
 			return err
 		}
 	case "xvml":
-		if t.local == "ClientData" && attr(t, "ObjectType") == "Movie" {
+		if t.Local == "ClientData" && attr(t, "ObjectType") == "Movie" {
 			return f.drop(t, "ooxml.media", "")
 		}
 	case "p":
-		if t.local == "cmd" && !harmlessCommand(attr(t, "type"), attr(t, "cmd")) {
+		if t.Local == "cmd" && !harmlessCommand(attr(t, "type"), attr(t, "cmd")) {
 			return f.drop(t, "ooxml.macro-call", attr(t, "cmd"))
 		}
-		if t.local == "graphicFrame" {
+		if t.Local == "graphicFrame" {
 			if o, ok, err := f.oleInside(); err != nil {
 				return err
 			} else if ok {
@@ -198,11 +199,11 @@ func (f *partFilter) start(t *xmlToken) error {
 	if formulaElement(e) {
 		return f.formula(t)
 	}
-	return f.write(t, t.name)
+	return f.write(t, t.Name)
 }
 
 // write passes the element with the attributes that may pass, or drops it when it needs a relationship that is gone.
-func (f *partFilter) write(t *xmlToken, name []byte) error {
+func (f *partFilter) write(t *markup.Token, name []byte) error {
 	attrs, gone, err := f.attributes(t)
 	if err != nil {
 		return err
@@ -214,7 +215,7 @@ func (f *partFilter) write(t *xmlToken, name []byte) error {
 	return nil
 }
 
-func (f *partFilter) begin(t *xmlToken, name []byte, attrs []xmlAttr) {
+func (f *partFilter) begin(t *markup.Token, name []byte, attrs []markup.Attr) {
 	before := f.out.Len()
 	carry := f.top().carry
 	f.out.WriteByte('<')
@@ -223,33 +224,33 @@ func (f *partFilter) begin(t *xmlToken, name []byte, attrs []xmlAttr) {
 		writeAttr(&f.out, a)
 	}
 	for _, c := range carry {
-		if !declares(attrs, c.name) {
+		if !declares(attrs, c.Name) {
 			writeAttr(&f.out, c)
 		}
 	}
-	if t.empty {
+	if t.Empty {
 		f.out.WriteByte('/')
 	}
 	f.out.WriteByte('>')
-	f.frames = append(f.frames, frame{element: element{t.ns, t.local}, silent: t.empty, name: bytes.Clone(name), before: before, after: f.out.Len()})
+	f.frames = append(f.frames, frame{element: element{t.NS, t.Local}, silent: t.Empty, name: bytes.Clone(name), before: before, after: f.out.Len()})
 }
 
 // open takes an element whose tags are not written; its namespace declarations go to its children.
-func (f *partFilter) open(t *xmlToken, silent bool) {
+func (f *partFilter) open(t *markup.Token, silent bool) {
 	carry := f.top().carry
-	for _, a := range t.attrs {
-		if isDeclaration(a.name) {
-			carry = append(carry[:len(carry):len(carry)], xmlAttr{bytes.Clone(a.name), bytes.Clone(a.value)})
+	for _, a := range t.Attrs {
+		if isDeclaration(a.Name) {
+			carry = append(carry[:len(carry):len(carry)], markup.Attr{Name: bytes.Clone(a.Name), Value: bytes.Clone(a.Value)})
 		}
 	}
-	f.frames = append(f.frames, frame{element: element{t.ns, t.local}, silent: silent, before: f.out.Len(), after: f.out.Len(), carry: carry})
+	f.frames = append(f.frames, frame{element: element{t.NS, t.Local}, silent: silent, before: f.out.Len(), after: f.out.Len(), carry: carry})
 }
 
-func writeAttr(b *bytes.Buffer, a xmlAttr) {
+func writeAttr(b *bytes.Buffer, a markup.Attr) {
 	b.WriteByte(' ')
-	b.Write(a.name)
+	b.Write(a.Name)
 	b.WriteString(`="`)
-	b.Write(a.value)
+	b.Write(a.Value)
 	b.WriteByte('"')
 }
 
@@ -257,9 +258,9 @@ func isDeclaration(name []byte) bool {
 	return string(name) == "xmlns" || bytes.HasPrefix(name, []byte("xmlns:"))
 }
 
-func declares(attrs []xmlAttr, name []byte) bool {
+func declares(attrs []markup.Attr, name []byte) bool {
 	for _, a := range attrs {
-		if bytes.Equal(a.name, name) {
+		if bytes.Equal(a.Name, name) {
 			return true
 		}
 	}
@@ -302,43 +303,43 @@ func (f *partFilter) end() {
 	}
 }
 
-func (f *partFilter) text(t *xmlToken) {
+func (f *partFilter) text(t *markup.Token) {
 	fr := f.top()
 	shown := textElement(fr.element)
 	if shown {
-		f.office.before.add(t.text)
+		f.office.before.add(t.Text)
 	}
 	if fr.silent {
 		return
 	}
-	f.out.Write(t.text)
+	f.out.Write(t.Text)
 	if shown {
-		f.office.after.add(t.text)
+		f.office.after.add(t.Text)
 	}
 }
 
 // alternateContent keeps of mc:AlternateContent the choices whose namespaces all may pass (ECMA-376 part 3).
-func (f *partFilter) alternateContent(t *xmlToken) error {
-	switch t.local {
+func (f *partFilter) alternateContent(t *markup.Token) error {
+	switch t.Local {
 	case "AlternateContent":
 		var tag bytes.Buffer
 		tag.WriteByte('<')
-		tag.Write(t.name)
-		var carry []xmlAttr
-		for _, a := range t.attrs {
-			if isDeclaration(a.name) {
+		tag.Write(t.Name)
+		var carry []markup.Attr
+		for _, a := range t.Attrs {
+			if isDeclaration(a.Name) {
 				writeAttr(&tag, a)
-				carry = append(carry, xmlAttr{bytes.Clone(a.name), bytes.Clone(a.value)})
+				carry = append(carry, markup.Attr{Name: bytes.Clone(a.Name), Value: bytes.Clone(a.Value)})
 			}
 		}
 		for _, c := range f.top().carry {
-			if !declares(carry, c.name) {
+			if !declares(carry, c.Name) {
 				writeAttr(&tag, c)
 				carry = append(carry, c)
 			}
 		}
 		tag.WriteByte('>')
-		f.frames = append(f.frames, frame{element: element{t.ns, t.local}, silent: true, name: bytes.Clone(t.name), before: f.out.Len(), after: f.out.Len(),
+		f.frames = append(f.frames, frame{element: element{t.NS, t.Local}, silent: true, name: bytes.Clone(t.Name), before: f.out.Len(), after: f.out.Len(),
 			carry: carry, alt: &alternate{tag: tag.Bytes()}})
 		return nil
 	case "Choice":
@@ -347,16 +348,16 @@ func (f *partFilter) alternateContent(t *xmlToken) error {
 			return f.drop(t, "", "")
 		}
 		for _, prefix := range strings.Fields(attr(t, "Requires")) {
-			ns, ok := f.x.lookup([]byte(prefix))
-			if !ok || strings.HasPrefix(ns, unknownSpace) {
-				return f.drop(t, removedSpaces[strings.TrimPrefix(ns, unknownSpace)], "")
+			ns, ok := f.x.Lookup([]byte(prefix))
+			if !ok || strings.HasPrefix(ns, markup.Unknown) {
+				return f.drop(t, removedSpaces[strings.TrimPrefix(ns, markup.Unknown)], "")
 			}
 		}
 		if !alt.written {
 			f.out.Write(alt.tag)
 			alt.written = true
 		}
-		return f.write(t, t.name)
+		return f.write(t, t.Name)
 	case "Fallback":
 		alt := f.top().alt
 		if alt == nil || alt.done {
@@ -364,35 +365,31 @@ func (f *partFilter) alternateContent(t *xmlToken) error {
 		}
 		alt.done = true
 		if alt.written {
-			return f.write(t, t.name)
+			return f.write(t, t.Name)
 		}
 		f.open(t, true)
 		return nil
 	}
-	return f.drop(t, "ooxml.unknown-element", "mc "+t.local)
+	return f.drop(t, "ooxml.unknown-element", "mc "+t.Local)
 }
 
 // oleInside looks ahead into a graphic frame: does it show an OLE object, and what are the frame's number and name?
 func (f *partFilter) oleInside() (o oleFrame, found bool, err error) {
-	ahead := *f.x
-	ahead.open = f.x.open[:len(f.x.open):len(f.x.open)]
-	ahead.bindings = f.x.bindings[:len(f.x.bindings):len(f.x.bindings)]
-	ahead.attrs = nil
-	err = ahead.skip(func(t *xmlToken) {
-		if t.kind != xmlStart || t.ns != "p" {
+	err = f.x.Fork().Skip(func(t *markup.Token) {
+		if t.Kind != markup.Start || t.NS != "p" {
 			return
 		}
-		switch t.local {
+		switch t.Local {
 		case "oleObj":
 			found = true
 		case "cNvPr":
 			if o.id == nil {
-				for _, a := range t.attrs {
-					switch string(a.name) {
+				for _, a := range t.Attrs {
+					switch string(a.Name) {
 					case "id":
-						o.id = bytes.Clone(a.value)
+						o.id = bytes.Clone(a.Value)
 					case "name":
-						o.name = bytes.Clone(a.value)
+						o.name = bytes.Clone(a.Value)
 					}
 				}
 			}
@@ -402,29 +399,29 @@ func (f *partFilter) oleInside() (o oleFrame, found bool, err error) {
 }
 
 // insideOLE passes only the first picture inside a graphic frame of an OLE object.
-func (f *partFilter) insideOLE(o *oleFrame, t *xmlToken) (handled bool, err error) {
+func (f *partFilter) insideOLE(o *oleFrame, t *markup.Token) (handled bool, err error) {
 	inPicture := false
 	for _, fr := range f.frames[o.depth:] {
 		inPicture = inPicture || fr.element == element{"p", "pic"}
 	}
 	switch {
-	case inPicture && t.ns == "p" && t.local == "cNvPr" && o.id != nil:
-		for i := range t.attrs {
-			switch string(t.attrs[i].name) {
+	case inPicture && t.NS == "p" && t.Local == "cNvPr" && o.id != nil:
+		for i := range t.Attrs {
+			switch string(t.Attrs[i].Name) {
 			case "id":
-				t.attrs[i].value = o.id
+				t.Attrs[i].Value = o.id
 			case "name":
-				t.attrs[i].value = o.name
+				t.Attrs[i].Value = o.name
 			}
 		}
 		o.id = nil
 		return false, nil
 	case inPicture:
 		return false, nil
-	case t.ns == "p" && t.local == "pic" && !o.done:
+	case t.NS == "p" && t.Local == "pic" && !o.done:
 		o.done = true
 		return false, nil
-	case t.ns == "p" && (t.local == "pic" || t.local == "nvGraphicFramePr"):
+	case t.NS == "p" && (t.Local == "pic" || t.Local == "nvGraphicFramePr"):
 		return true, f.drop(t, "", "")
 	}
 	f.open(t, true)
@@ -432,8 +429,8 @@ func (f *partFilter) insideOLE(o *oleFrame, t *xmlToken) (handled bool, err erro
 }
 
 // word holds what is special in WordprocessingML: fields, and the frame of an OLE object, which becomes a picture's.
-func (f *partFilter) word(t *xmlToken) (handled bool, err error) {
-	switch t.local {
+func (f *partFilter) word(t *markup.Token) (handled bool, err error) {
+	switch t.Local {
 	case "fldSimple":
 		if instr := attrW(f.x, t, "instr"); !harmlessField(instr) {
 			f.note("ooxml.field", fieldName(instr))
@@ -457,18 +454,18 @@ func (f *partFilter) word(t *xmlToken) (handled bool, err error) {
 			return true, f.drop(t, "", "")
 		}
 	case "object":
-		prefix, _ := cut(t.name)
+		prefix, _ := markup.Cut(t.Name)
 		name := []byte("pict")
 		if prefix != nil {
 			name = append(append(bytes.Clone(prefix), ':'), name...)
 		}
-		kept := t.attrs[:0:0]
-		for _, a := range t.attrs {
-			if isDeclaration(a.name) {
+		kept := t.Attrs[:0:0]
+		for _, a := range t.Attrs {
+			if isDeclaration(a.Name) {
 				kept = append(kept, a)
 			}
 		}
-		t.attrs = kept
+		t.Attrs = kept
 		return true, f.write(t, name)
 	}
 	return false, nil
@@ -483,23 +480,23 @@ func fieldName(instr string) string {
 }
 
 // sheet holds what is special in SpreadsheetML: positions of sheets, names that start macros.
-func (f *partFilter) sheet(t *xmlToken) (handled bool, err error) {
+func (f *partFilter) sheet(t *markup.Token) (handled bool, err error) {
 	w := f.books
 	if w == nil {
 		return false, nil
 	}
-	switch t.local {
+	switch t.Local {
 	case "sheet":
 		if w.visible == 0 && !f.madeShown && len(f.frames) == 2 && !f.reported(t) {
 			f.madeShown = true
-			t.attrs = without(t.attrs, "state")
+			t.Attrs = without(t.Attrs, "state")
 		}
 	case "workbookView":
-		for i := range t.attrs {
-			switch string(t.attrs[i].name) {
+		for i := range t.Attrs {
+			switch string(t.Attrs[i].Name) {
 			case "activeTab", "firstSheet":
-				v, _ := w.move(string(t.attrs[i].value))
-				t.attrs[i].value = []byte(v)
+				v, _ := w.move(string(t.Attrs[i].Value))
+				t.Attrs[i].Value = []byte(v)
 			}
 		}
 	case "definedName":
@@ -514,31 +511,31 @@ func (f *partFilter) sheet(t *xmlToken) (handled bool, err error) {
 				return true, f.drop(t, "ooxml.macro-call", name)
 			}
 		}
-		for i := range t.attrs {
-			if string(t.attrs[i].name) == "localSheetId" {
-				v, ok := w.move(string(t.attrs[i].value))
+		for i := range t.Attrs {
+			if string(t.Attrs[i].Name) == "localSheetId" {
+				v, ok := w.move(string(t.Attrs[i].Value))
 				if !ok {
 					return true, f.drop(t, "", "")
 				}
-				t.attrs[i].value = []byte(v)
+				t.Attrs[i].Value = []byte(v)
 			}
 		}
 	case "table":
-		t.attrs = without(t.attrs, "connectionId")
+		t.Attrs = without(t.Attrs, "connectionId")
 		if v := attr(t, "tableType"); v == "queryTable" || v == "xml" {
-			t.attrs = without(t.attrs, "tableType")
+			t.Attrs = without(t.Attrs, "tableType")
 		}
 	case "tableColumn":
-		t.attrs = without(t.attrs, "queryTableFieldId")
+		t.Attrs = without(t.Attrs, "queryTableFieldId")
 	case "tableParts":
-		t.attrs = without(t.attrs, "count")
+		t.Attrs = without(t.Attrs, "count")
 	}
 	return false, nil
 }
 
-func without(attrs []xmlAttr, name string) []xmlAttr {
+func without(attrs []markup.Attr, name string) []markup.Attr {
 	for i := range attrs {
-		if string(attrs[i].name) == name {
+		if string(attrs[i].Name) == name {
 			return append(attrs[:i:i], attrs[i+1:]...)
 		}
 	}
@@ -559,8 +556,8 @@ func formulaElement(e element) bool {
 }
 
 // formula passes a formula, or what stands for it: a cell keeps its value, a name or a rule points nowhere.
-func (f *partFilter) formula(t *xmlToken) error {
-	e := element{t.ns, t.local}
+func (f *partFilter) formula(t *markup.Token) error {
+	e := element{t.NS, t.Local}
 	cell := e == element{"x", "f"}
 	shared := ""
 	if cell && attr(t, "t") == "shared" {
@@ -575,7 +572,7 @@ func (f *partFilter) formula(t *xmlToken) error {
 	}
 	start := *t
 	var raw []byte
-	if err := f.x.skip(func(t *xmlToken) { raw = append(raw, t.text...) }); err != nil {
+	if err := f.x.Skip(func(t *markup.Token) { raw = append(raw, t.Text...) }); err != nil {
 		return err
 	}
 	if shared != "" && len(raw) == 0 && f.sharedGone[shared] {
@@ -586,7 +583,7 @@ func (f *partFilter) formula(t *xmlToken) error {
 	if f.books != nil {
 		sheetsGone = f.books.removed
 	}
-	if dangerous(string(unescape(raw)), sheetsGone) {
+	if dangerous(string(markup.Unescape(raw)), sheetsGone) {
 		f.note("ooxml.formula", "")
 		if cell || e.local == "calculatedColumnFormula" || e.local == "totalsRowFormula" || e.ns == "xvml" {
 			if shared != "" {
@@ -600,33 +597,33 @@ func (f *partFilter) formula(t *xmlToken) error {
 		}
 		raw = []byte("#REF!")
 	}
-	start.empty = len(raw) == 0
-	f.begin(&start, start.name, attrs)
+	start.Empty = len(raw) == 0
+	f.begin(&start, start.Name, attrs)
 	f.out.Write(raw)
 	f.end()
 	return nil
 }
 
 // attributes answers those that may pass. gone says that the element needs a relationship that is gone.
-func (f *partFilter) attributes(t *xmlToken) (kept []xmlAttr, gone bool, err error) {
-	kept = make([]xmlAttr, 0, len(t.attrs))
-	e := element{t.ns, t.local}
+func (f *partFilter) attributes(t *markup.Token) (kept []markup.Attr, gone bool, err error) {
+	kept = make([]markup.Attr, 0, len(t.Attrs))
+	e := element{t.NS, t.Local}
 	if strings.HasPrefix(e.local, "hlink") && e.ns == "a" && !harmlessAction(attr(t, "action")) {
 		f.note("ooxml.macro-call", attr(t, "action"))
 		return nil, true, nil
 	}
 	embedded := false
-	for _, a := range t.attrs {
-		if ns, local, err := f.x.attrName(a); err == nil && ns == "r" && string(local) == "embed" && len(a.value) > 0 {
+	for _, a := range t.Attrs {
+		if ns, local, err := f.x.AttrName(a); err == nil && ns == "r" && string(local) == "embed" && len(a.Value) > 0 {
 			embedded = true
 		}
 	}
-	for _, a := range t.attrs {
-		if isDeclaration(a.name) {
+	for _, a := range t.Attrs {
+		if isDeclaration(a.Name) {
 			kept = append(kept, a)
 			continue
 		}
-		ns, local, err := f.x.attrName(a)
+		ns, local, err := f.x.AttrName(a)
 		if err != nil {
 			return nil, false, err
 		}
@@ -637,9 +634,9 @@ func (f *partFilter) attributes(t *xmlToken) (kept []xmlAttr, gone bool, err err
 				continue
 			}
 		case ns == "r" || ns == "o" && name == "relid":
-			l := f.part.byID[string(unescape(a.value))]
+			l := f.part.byID[string(markup.Unescape(a.Value))]
 			switch {
-			case len(a.value) == 0:
+			case len(a.Value) == 0:
 			case !l.kept():
 				if name == "id" && !keptWithoutRelation[e] {
 					return nil, true, nil
@@ -649,14 +646,14 @@ func (f *partFilter) attributes(t *xmlToken) (kept []xmlAttr, gone bool, err err
 				if embedded || !l.blank {
 					continue
 				}
-				prefix, _ := cut(a.name)
-				a.name = append(append([]byte{}, prefix...), ":embed"...)
+				prefix, _ := markup.Cut(a.Name)
+				a.Name = append(append([]byte{}, prefix...), ":embed"...)
 			case l.keepTarget && name != "id":
 				continue
 			}
 		case ns == "mc":
-			a.value = f.declared(name, a.value)
-			if len(a.value) == 0 {
+			a.Value = f.declared(name, a.Value)
+			if len(a.Value) == 0 {
 				continue
 			}
 		case ns == "xml":
@@ -664,7 +661,7 @@ func (f *partFilter) attributes(t *xmlToken) (kept []xmlAttr, gone bool, err err
 				continue
 			}
 		case ns == "o" && (name == "href" || name == "althref" || name == "src"):
-			if v := string(unescape(a.value)); name != "href" || !safeURL(v) {
+			if v := string(markup.Unescape(a.Value)); name != "href" || !safeURL(v) {
 				if v != "" {
 					f.note("ooxml.link", v)
 				}
@@ -672,7 +669,7 @@ func (f *partFilter) attributes(t *xmlToken) (kept []xmlAttr, gone bool, err err
 			}
 		case ns == "w" && name == "url", ns == "o" && name == "oleid":
 			continue
-		case strings.HasPrefix(ns, unknownSpace):
+		case strings.HasPrefix(ns, markup.Unknown):
 			continue
 		}
 		kept = append(kept, a)
@@ -681,8 +678,8 @@ func (f *partFilter) attributes(t *xmlToken) (kept []xmlAttr, gone bool, err err
 }
 
 // plainAttribute judges an attribute without prefix; false takes it out.
-func (f *partFilter) plainAttribute(e element, name string, a *xmlAttr) bool {
-	value := string(unescape(a.value))
+func (f *partFilter) plainAttribute(e element, name string, a *markup.Attr) bool {
+	value := string(markup.Unescape(a.Value))
 	if vmlSpaces[e.ns] {
 		switch lower := strings.ToLower(name); {
 		case lower == "href" && !safeURL(value), lower == "src", lower == "althref":
@@ -699,12 +696,12 @@ func (f *partFilter) plainAttribute(e element, name string, a *xmlAttr) bool {
 	case "macro", "fmlaMacro", "macroName":
 		if value != "" {
 			f.note("ooxml.macro-call", value)
-			a.value = nil
+			a.Value = nil
 		}
 	case "val":
 		if e.local == "cfvo" && dangerous(value, nil) { // a threshold may be a formula
 			f.note("ooxml.formula", "")
-			a.value = []byte("0")
+			a.Value = []byte("0")
 		}
 	case "formula":
 		if (e.local == "cacheField" || e.local == "calculatedItem") && dangerous(value, nil) {
@@ -773,8 +770,8 @@ func (f *partFilter) declared(name string, value []byte) []byte {
 	var keep []string
 	for _, w := range strings.Fields(string(value)) {
 		prefix, _, _ := strings.Cut(w, ":")
-		ns, ok := f.x.lookup([]byte(prefix))
-		if !ok || name == "MustUnderstand" && strings.HasPrefix(ns, unknownSpace) {
+		ns, ok := f.x.Lookup([]byte(prefix))
+		if !ok || name == "MustUnderstand" && strings.HasPrefix(ns, markup.Unknown) {
 			continue
 		}
 		keep = append(keep, w)

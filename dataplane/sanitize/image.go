@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
@@ -26,70 +27,69 @@ const maxDecoded = 320 << 20
 
 func checkMemory(pixels int64, bytesPerPixel float64) error {
 	if float64(pixels)*bytesPerPixel > maxDecoded {
-		return refuse("limit.pixels", "", fmt.Sprintf("%d pixels, %.1f bytes each", pixels, bytesPerPixel))
+		return rebuild.Refuse("limit.pixels", "", fmt.Sprintf("%d pixels, %.1f bytes each", pixels, bytesPerPixel))
 	}
 	return nil
 }
 
 func checkSize(w, h int) error {
 	if w <= 0 || h <= 0 {
-		return refuse("image.broken", "", fmt.Sprintf("%d x %d", w, h))
+		return rebuild.Refuse("image.broken", "", fmt.Sprintf("%d x %d", w, h))
 	}
 	if w > maxSide || h > maxSide || int64(w)*int64(h) > maxPixels {
-		return refuse("limit.pixels", "", fmt.Sprintf("%d x %d", w, h))
+		return rebuild.Refuse("limit.pixels", "", fmt.Sprintf("%d x %d", w, h))
 	}
 	return nil
 }
 
-// png rebuilds a PNG from its pixels.
-func (j *job) png() (result, error) {
-	body, img, err := j.rebuildPNG(j.in, "")
+// pngPicture rebuilds a PNG from its pixels.
+func pngPicture(j *rebuild.Job) (rebuild.Result, error) {
+	body, img, err := rebuildPNG(j, j.In, "")
 	if err != nil {
-		return result{}, err
+		return rebuild.Result{}, err
 	}
 	original := thumbnail(img)
 	img = nil // not both in memory
-	again, err := png.Decode(patient{j.ctx, bytes.NewReader(body)})
+	again, err := png.Decode(j.Read(body))
 	if err != nil {
-		return result{}, fmt.Errorf("read the rebuilt picture: %w", err)
+		return rebuild.Result{}, fmt.Errorf("read the rebuilt picture: %w", err)
 	}
-	return result{body: body, original: original, result: thumbnail(again)}, nil
+	return rebuild.Result{Body: body, Original: original, Result: thumbnail(again)}, nil
 }
 
 // rebuildPNG decodes in and encodes its pixels again, with the same depth, palette and transparency. place names the part
 // when the picture lies in a document.
-func (j *job) rebuildPNG(in []byte, place string) ([]byte, image.Image, error) {
-	bare, err := j.barePNG(in, place)
+func rebuildPNG(j *rebuild.Job, in []byte, place string) ([]byte, image.Image, error) {
+	bare, err := barePNG(j, in, place)
 	if err != nil {
 		return nil, nil, err
 	}
-	img, err := png.Decode(patient{j.ctx, bytes.NewReader(bare)})
+	img, err := png.Decode(j.Read(bare))
 	if err != nil {
-		return nil, nil, j.pictureError(err, place)
+		return nil, nil, pictureError(j, err, place)
 	}
-	var out limited
-	out.ctx, out.max = j.ctx, j.maxOut
-	if err := (&png.Encoder{}).Encode(&out, img); err != nil {
+	out := j.Out()
+	if err := (&png.Encoder{}).Encode(out, img); err != nil {
 		return nil, nil, err
 	}
 	return out.Bytes(), img, nil
 }
 
-func (j *job) pictureError(err error, place string) error {
-	if j.ctx.Err() != nil {
-		return j.ctx.Err()
+func pictureError(j *rebuild.Job, err error, place string) error {
+	if j.Ctx.Err() != nil {
+		return j.Ctx.Err()
 	}
 	if strings.Contains(err.Error(), "unsupported") {
-		return refuse("image.unsupported", place, err.Error())
+		return rebuild.Refuse("image.unsupported", place, err.Error())
 	}
-	return refuse("image.broken", place, err.Error())
+	return rebuild.Refuse("image.broken", place, err.Error())
 }
 
 const pngMagic = "\x89PNG\r\n\x1a\n"
 
 // barePNG walks the chunks and keeps those that make pixels: IHDR, PLTE, tRNS, IDAT, IEND.
-func (j *job) barePNG(in []byte, place string) ([]byte, error) {
-	broken := func(what string) error { return refuse("image.broken", place, what) }
+func barePNG(j *rebuild.Job, in []byte, place string) ([]byte, error) {
+	broken := func(what string) error { return rebuild.Refuse("image.broken", place, what) }
 	if !bytes.HasPrefix(in, []byte(pngMagic)) {
 		return nil, broken("no PNG signature")
 	}
@@ -118,27 +118,27 @@ func (j *job) barePNG(in []byte, place string) ([]byte, error) {
 				return nil, broken("size")
 			}
 			if err := checkSize(int(w), int(h)); err != nil {
-				return nil, at0(err, place)
+				return nil, rebuild.At(err, place)
 			}
 			perPixel := 4.0 // the widest that the decoder makes of 8 bits
 			if chunk[16] == 16 {
 				perPixel = 8
 			}
 			if err := checkMemory(int64(w)*int64(h), perPixel); err != nil {
-				return nil, at0(err, place)
+				return nil, rebuild.At(err, place)
 			}
 		case "PLTE", "tRNS", "IDAT", "IEND":
 		case "eXIf":
 			if _, gps := readExif(chunk[8 : len(chunk)-4]); gps {
-				j.found.add("png.gps", place, verdict.Removed, "")
+				j.Found.Add("png.gps", place, verdict.Removed, "")
 			}
 			fallthrough
 		default:
 			if typ[0]&0x20 == 0 {
-				return nil, refuse("image.unsupported", place, "chunk "+typ)
+				return nil, rebuild.Refuse("image.unsupported", place, "chunk "+typ)
 			}
 			if typ == "acTL" {
-				j.found.add("image.animation", place, verdict.Removed, "")
+				j.Found.Add("image.animation", place, verdict.Removed, "")
 			}
 			if !slices.Contains(dropped, typ) && len(dropped) < 12 {
 				dropped = append(dropped, typ)
@@ -152,36 +152,28 @@ func (j *job) barePNG(in []byte, place string) ([]byte, error) {
 		out = append(out, chunk...)
 		at = end
 		if typ == "IEND" {
-			if err := j.tail(in[at:], place); err != nil {
+			if err := tail(j, in[at:], place); err != nil {
 				return nil, err
 			}
 			break
 		}
 	}
 	if len(dropped) > 0 {
-		j.found.add("image.metadata", place, verdict.Removed, strings.Join(dropped, " "))
+		j.Found.Add("image.metadata", place, verdict.Removed, strings.Join(dropped, " "))
 	}
 	return out, nil
 }
 
-// at0 gives a refusal the place of the part that it is about.
-func at0(err error, place string) error {
-	if r, ok := err.(*refusal); ok && r.place == "" {
-		r.place = place
-	}
-	return err
-}
-
 // tail judges what follows the end of a picture: another file is refused, left-overs are cut off and reported.
-func (j *job) tail(tail []byte, place string) error {
+func tail(j *rebuild.Job, tail []byte, place string) error {
 	if len(tail) == 0 {
 		return nil
 	}
 	if k := foreign(tail); k != "" {
-		return refuse("type.polyglot", place, string(k))
+		return rebuild.Refuse("type.polyglot", place, string(k))
 	}
 	if len(bytes.Trim(tail, "\x00\r\n\t ")) > 0 {
-		j.found.add("image.tail", place, verdict.Removed, fmt.Sprintf("%d bytes", len(tail)))
+		j.Found.Add("image.tail", place, verdict.Removed, fmt.Sprintf("%d bytes", len(tail)))
 	}
 	return nil
 }

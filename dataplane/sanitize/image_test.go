@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sekisho/sekisho/dataplane/sanitize/charset"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
@@ -298,7 +299,7 @@ func TestBrokenPicturesAreRefused(t *testing.T) {
 func TestContentAndNameMustAgree(t *testing.T) {
 	pe := []byte("MZ\x90\x00\x03\x00\x00\x00" + strings.Repeat("\x00", 100) + "PE\x00\x00")
 	ole := []byte("\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1" + strings.Repeat("\x00", 600))
-	locked := append(bytes.Clone(ole), toUTF16([]byte("EncryptedPackage"), binary.LittleEndian)...)
+	locked := append(bytes.Clone(ole), charset.ToUTF16([]byte("EncryptedPackage"), binary.LittleEndian)...)
 	for _, c := range []struct {
 		name string
 		in   []byte

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
@@ -19,41 +20,40 @@ const maxScanned = 1_000_000_000
 // jpegQuality of the rebuilt picture: high enough that a second generation of losses is not seen.
 const jpegQuality = 92
 
-// jpeg rebuilds a JPEG from its pixels, turned upright.
-func (j *job) jpeg() (result, error) {
-	body, img, err := j.rebuildJPEG(j.in, "")
+// jpegPicture rebuilds a JPEG from its pixels, turned upright.
+func jpegPicture(j *rebuild.Job) (rebuild.Result, error) {
+	body, img, err := rebuildJPEG(j, j.In, "")
 	if err != nil {
-		return result{}, err
+		return rebuild.Result{}, err
 	}
 	original := thumbnail(img)
 	img = nil // not both in memory
-	again, err := jpeg.Decode(patient{j.ctx, bytes.NewReader(body)})
+	again, err := jpeg.Decode(j.Read(body))
 	if err != nil {
-		return result{}, fmt.Errorf("read the rebuilt picture: %w", err)
+		return rebuild.Result{}, fmt.Errorf("read the rebuilt picture: %w", err)
 	}
-	return result{body: body, original: original, result: thumbnail(again)}, nil
+	return rebuild.Result{Body: body, Original: original, Result: thumbnail(again)}, nil
 }
 
-func (j *job) rebuildJPEG(in []byte, place string) ([]byte, image.Image, error) {
-	bare, orientation, err := j.bareJPEG(in, place)
+func rebuildJPEG(j *rebuild.Job, in []byte, place string) ([]byte, image.Image, error) {
+	bare, orientation, err := bareJPEG(j, in, place)
 	if err != nil {
 		return nil, nil, err
 	}
-	img, err := jpeg.Decode(patient{j.ctx, bytes.NewReader(bare)})
+	img, err := jpeg.Decode(j.Read(bare))
 	if err != nil {
-		return nil, nil, j.pictureError(err, place)
+		return nil, nil, pictureError(j, err, place)
 	}
 	if cmyk, ok := img.(*image.CMYK); ok {
 		img = fromCMYK(cmyk)
-		j.found.add("image.color", place, verdict.Changed, "CMYK -> RGB")
+		j.Found.Add("image.color", place, verdict.Changed, "CMYK -> RGB")
 	}
-	if orientation != 1 && !j.asIs {
+	if orientation != 1 && !j.AsIs {
 		img = oriented(img, orientation)
-		j.found.add("image.orientation", place, verdict.Changed, fmt.Sprint(orientation))
+		j.Found.Add("image.orientation", place, verdict.Changed, fmt.Sprint(orientation))
 	}
-	var out limited
-	out.ctx, out.max = j.ctx, j.maxOut
-	if err := jpeg.Encode(&out, img, &jpeg.Options{Quality: jpegQuality}); err != nil {
+	out := j.Out()
+	if err := jpeg.Encode(out, img, &jpeg.Options{Quality: jpegQuality}); err != nil {
 		return nil, nil, err
 	}
 	return out.Bytes(), img, nil
@@ -111,8 +111,8 @@ const (
 
 // bareJPEG walks the markers and keeps what makes pixels: tables, frame, scans and the Adobe segment that names the color
 // transform. It answers the orientation that the EXIF segment asks for.
-func (j *job) bareJPEG(in []byte, place string) (bare []byte, orientation int, err error) {
-	broken := func(what string) ([]byte, int, error) { return nil, 0, refuse("image.broken", place, what) }
+func bareJPEG(j *rebuild.Job, in []byte, place string) (bare []byte, orientation int, err error) {
+	broken := func(what string) ([]byte, int, error) { return nil, 0, rebuild.Refuse("image.broken", place, what) }
 	if !bytes.HasPrefix(in, []byte{0xFF, mSOI}) {
 		return broken("no SOI marker")
 	}
@@ -145,7 +145,7 @@ func (j *job) bareJPEG(in []byte, place string) (bare []byte, orientation int, e
 				return broken("no picture before EOI")
 			}
 			out = append(out, 0xFF, mEOI)
-			if err := j.tail(in[at:], place); err != nil {
+			if err := tail(j, in[at:], place); err != nil {
 				return nil, 0, err
 			}
 			break
@@ -169,10 +169,10 @@ func (j *job) bareJPEG(in []byte, place string) (bare []byte, orientation int, e
 				return broken("frame header")
 			}
 			if err := checkSize(int(binary.BigEndian.Uint16(body[3:])), int(binary.BigEndian.Uint16(body[1:]))); err != nil {
-				return nil, 0, at0(err, place)
+				return nil, 0, rebuild.At(err, place)
 			}
 			if err := checkMemory(int64(binary.BigEndian.Uint16(body[3:]))*int64(binary.BigEndian.Uint16(body[1:])), bytesPerPixel(m, body)); err != nil {
-				return nil, 0, at0(err, place)
+				return nil, 0, rebuild.At(err, place)
 			}
 			pixels = int64(binary.BigEndian.Uint16(body[3:])) * int64(binary.BigEndian.Uint16(body[1:]))
 			keep = true
@@ -184,11 +184,11 @@ func (j *job) bareJPEG(in []byte, place string) (bare []byte, orientation int, e
 				return broken("scan before the frame header")
 			}
 			if scans > 100 || int64(scans)*pixels > maxScanned { // each scan of a progressive file walks all pixels again
-				return nil, 0, refuse("limit.scans", place, "")
+				return nil, 0, rebuild.Refuse("limit.scans", place, "")
 			}
 			keep = true
 		case mSOF0 <= m && m <= 0xCF, m == mDNL, m == mDAC:
-			return nil, 0, refuse("image.unsupported", place, fmt.Sprintf("JPEG marker FF%02X", m))
+			return nil, 0, rebuild.Refuse("image.unsupported", place, fmt.Sprintf("JPEG marker FF%02X", m))
 		case m == mAPP0+14 && bytes.HasPrefix(body, []byte("Adobe")):
 			if len(body) >= 12 { // only the fixed fields
 				out = append(out, 0xFF, m, 0, 14)
@@ -201,7 +201,7 @@ func (j *job) bareJPEG(in []byte, place string) (bare []byte, orientation int, e
 				orientation = o
 			}
 			if gps {
-				j.found.add("jpeg.gps", place, verdict.Removed, "")
+				j.Found.Add("jpeg.gps", place, verdict.Removed, "")
 			}
 		case m == mAPP0+1:
 			drop("XMP")
@@ -215,7 +215,7 @@ func (j *job) bareJPEG(in []byte, place string) (bare []byte, orientation int, e
 		case mAPP0 <= m && m <= mAPPF:
 			drop(fmt.Sprintf("APP%d", m-mAPP0))
 		default:
-			return nil, 0, refuse("image.unsupported", place, fmt.Sprintf("JPEG marker FF%02X", m))
+			return nil, 0, rebuild.Refuse("image.unsupported", place, fmt.Sprintf("JPEG marker FF%02X", m))
 		}
 		if keep {
 			out = append(append(out, 0xFF, m), in[at:at+size]...)
@@ -243,7 +243,7 @@ func (j *job) bareJPEG(in []byte, place string) (bare []byte, orientation int, e
 		}
 	}
 	if len(dropped) > 0 {
-		j.found.add("image.metadata", place, verdict.Removed, strings.Join(dropped, " "))
+		j.Found.Add("image.metadata", place, verdict.Removed, strings.Join(dropped, " "))
 	}
 	return out, orientation, nil
 }

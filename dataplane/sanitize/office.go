@@ -8,52 +8,54 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/sekisho/sekisho/dataplane/sanitize/charset"
+	"github.com/sekisho/sekisho/dataplane/sanitize/markup"
+	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
-// office rebuilds a Word, Excel or PowerPoint document: from the main part it follows the relationships that rules.go allows,
+// officeDocument rebuilds a Word, Excel or PowerPoint document: from the main part it follows the relationships that rules.go allows,
 // filters each part that it reaches token by token, rebuilds each picture, and writes a new package of those. A part that no
 // allowed relationship reaches does not exist for it.
-func (j *job) office(ext string) (result, error) {
-	if !bytes.HasPrefix(j.in, []byte("PK\x03\x04")) {
-		return result{}, broken("ZIP does not begin with a member")
+func officeDocument(j *rebuild.Job) (rebuild.Result, error) {
+	if !bytes.HasPrefix(j.In, []byte("PK\x03\x04")) {
+		return rebuild.Result{}, brokenPart("ZIP does not begin with a member")
 	}
-	a, err := openArchive(j.ctx, j.in)
+	a, err := openArchive(j.Ctx, j.In)
 	if err != nil {
-		return result{}, err
+		return rebuild.Result{}, err
 	}
-	o := &office{job: j, archive: a, parts: map[string]*part{}, outNames: map[string]bool{}, before: &excerptWriter{}, after: &excerptWriter{}}
+	o := &office{Job: j, archive: a, parts: map[string]*part{}, outNames: map[string]bool{}, before: &excerptWriter{}, after: &excerptWriter{}}
 	main, err := o.mainPart()
 	if err != nil {
-		return result{}, err
+		return rebuild.Result{}, err
 	}
 	k := mainKinds[main.contentType]
-	if want := expected[ext]; !slices.Contains(want, k) {
-		return result{}, refuse("type.mismatch", "", string(k)+" / "+ext)
+	if want := expected[j.Ext]; !slices.Contains(want, k) {
+		return rebuild.Result{}, rebuild.Refuse("type.mismatch", "", string(k)+" / "+j.Ext)
 	}
-	outExt := ext
-	if p, macro := plain[ext]; macro {
+	outExt := j.Ext
+	if p, macro := plain[j.Ext]; macro {
 		outExt = p
 	}
 	main.contentType = mainTypes[outExt]
 	if err := o.follow(main); err != nil {
-		return result{}, err
+		return rebuild.Result{}, err
 	}
 	o.unreached()
 	if err := o.write(main); err != nil {
-		return result{}, err
+		return rebuild.Result{}, err
 	}
-	var out limited
-	out.ctx, out.max = j.ctx, j.maxOut
-	if err := writeArchive(&out, o.out); err != nil {
-		return result{}, err
+	out := j.Out()
+	if err := writeArchive(out, o.out); err != nil {
+		return rebuild.Result{}, err
 	}
-	return result{body: out.Bytes(), original: &verdict.Preview{Text: o.before.String()}, result: &verdict.Preview{Text: o.after.String()}}, nil
+	return rebuild.Result{Body: out.Bytes(), Original: &verdict.Preview{Text: o.before.String()}, Result: &verdict.Preview{Text: o.after.String()}}, nil
 }
 
 // office is one document on its way.
 type office struct {
-	*job
+	*rebuild.Job
 	*archive
 	order    []*part          // in order of discovery
 	parts    map[string]*part // by key of the original
@@ -113,24 +115,24 @@ func (o *office) mainPart() (*part, error) {
 		short := shortType(r.typ)
 		if short != "officeDocument" {
 			if rule, ok := relations[short]; ok && rule.code != "" {
-				o.found.add(rule.code, "", verdict.Removed, "")
+				o.Found.Add(rule.code, "", verdict.Removed, "")
 			} else if !ok {
-				o.found.add("ooxml.unknown-part", "", verdict.Removed, path.Base(r.typ))
+				o.Found.Add("ooxml.unknown-part", "", verdict.Removed, path.Base(r.typ))
 			}
 			continue
 		}
 		key := o.resolve("", r.target)
 		if r.external || key == "" || main != nil {
-			return nil, broken("main part")
+			return nil, brokenPart("main part")
 		}
 		ct := o.typeOf(key)
 		if mainKinds[ct] == "" {
-			return nil, refuse("type.mismatch", "", ct)
+			return nil, rebuild.Refuse("type.mismatch", "", ct)
 		}
 		main = o.add(key, ct)
 	}
 	if main == nil {
-		return nil, broken("no main part")
+		return nil, brokenPart("no main part")
 	}
 	return main, nil
 }
@@ -167,7 +169,7 @@ func (o *office) follow(main *part) error {
 				return err
 			}
 			if code != "" {
-				o.found.add(code, p.name, verdict.Removed, detailOf(r))
+				o.Found.Add(code, p.name, verdict.Removed, detailOf(r))
 			}
 			p.links = append(p.links, l)
 		}
@@ -246,7 +248,7 @@ func (o *office) decide(from *part, r rel) (link, string, error) {
 
 func (o *office) wellFormed(key string) bool {
 	b, err := o.read(o.members[key])
-	return err == nil && eachElement(b, "", func(*xmlReader, *xmlToken) error { return nil }) == nil
+	return err == nil && eachElement(b, "", func(*markup.Reader, *markup.Token) error { return nil }) == nil
 }
 
 // checkPivots looks for pivot caches that are fed from outside the workbook: then no pivot table stays alive, only its values.
@@ -259,15 +261,15 @@ func (o *office) checkPivots() error {
 		if err != nil {
 			return err
 		}
-		err = eachElement(b, f.Name, func(x *xmlReader, t *xmlToken) error {
-			switch (element{t.ns, t.local}) {
+		err = eachElement(b, f.Name, func(x *markup.Reader, t *markup.Token) error {
+			switch (element{t.NS, t.Local}) {
 			case element{"x", "cacheSource"}:
 				if attr(t, "type") != "worksheet" {
 					o.noPivots = true
 				}
 			case element{"x", "worksheetSource"}, element{"x", "rangeSet"}:
-				for _, a := range t.attrs {
-					if ns, _, err := x.attrName(a); err == nil && ns == "r" {
+				for _, a := range t.Attrs {
+					if ns, _, err := x.AttrName(a); err == nil && ns == "r" {
 						o.noPivots = true
 					}
 				}
@@ -289,27 +291,23 @@ func (o *office) unreached() {
 		switch {
 		case key == partKey(typesName), strings.HasSuffix(key, ".rels"), o.parts[key] != nil:
 		case strings.Contains(ct, "vbaproject"):
-			if !o.found.reported("ooxml.vba") {
-				o.found.add("ooxml.vba", "", verdict.Removed, "")
+			if !o.Found.Reported("ooxml.vba") {
+				o.Found.Add("ooxml.vba", "", verdict.Removed, "")
 			}
 		case strings.Contains(ct, "docprops"), strings.Contains(ct, "-properties+xml"):
 		default:
 			count++
 		}
 	}
-	if count > 0 && len(o.found.list) == 0 {
-		o.found.add("ooxml.unknown-part", "", verdict.Removed, fmt.Sprint(count))
+	if count > 0 && o.Found.Mark() == 0 {
+		o.Found.Add("ooxml.unknown-part", "", verdict.Removed, fmt.Sprint(count))
 	}
-}
-
-func (f *findings) reported(code string) bool {
-	return slices.ContainsFunc(f.list, func(x verdict.Finding) bool { return x.Code == code })
 }
 
 // write filters and packs every part, then writes the relationships and the content types anew.
 func (o *office) write(main *part) error {
 	for _, p := range o.order {
-		if err := o.ctx.Err(); err != nil {
+		if err := o.Ctx.Err(); err != nil {
 			return err
 		}
 		if p.picture {
@@ -320,7 +318,7 @@ func (o *office) write(main *part) error {
 			return err
 		}
 		if b, err = o.filter(p, b); err != nil {
-			return at0(err, p.name)
+			return rebuild.At(err, p.name)
 		}
 		if err := o.emit(p.name, b); err != nil {
 			return err
@@ -332,7 +330,7 @@ func (o *office) write(main *part) error {
 		}
 	}
 	root := fmt.Sprintf(xmlHead+`<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="rId1" Type="%s" Target="%s"/></Relationships>`,
-		o.rootType(), escapeText([]byte(main.name)))
+		o.rootType(), markup.Escape([]byte(main.name)))
 	if err := o.emit("_rels/.rels", []byte(root)); err != nil {
 		return err
 	}
@@ -346,7 +344,7 @@ func (o *office) rootType() string {
 	if rels, err := o.relsOf(""); err == nil {
 		for _, r := range rels {
 			if shortType(r.typ) == "officeDocument" {
-				return string(escapeText([]byte(r.typ)))
+				return string(markup.Escape([]byte(r.typ)))
 			}
 		}
 	}
@@ -378,7 +376,7 @@ func relationships(p *part) []byte {
 		} else if l.external {
 			mode = ` TargetMode="External"`
 		}
-		fmt.Fprintf(&b, `<Relationship Id="%s" Type="%s" Target="%s"%s/>`, escapeText([]byte(l.id)), escapeText([]byte(l.typ)), escapeText([]byte(target)), mode)
+		fmt.Fprintf(&b, `<Relationship Id="%s" Type="%s" Target="%s"%s/>`, markup.Escape([]byte(l.id)), markup.Escape([]byte(l.typ)), markup.Escape([]byte(target)), mode)
 	}
 	if n == 0 {
 		return nil
@@ -403,7 +401,7 @@ func relative(from, to string) string {
 func (o *office) contentTypes() []byte {
 	names := map[string]string{} // lower case -> as the document spells it
 	if b, err := o.read(o.members[partKey(typesName)]); err == nil {
-		_ = eachElement(b, typesName, func(x *xmlReader, t *xmlToken) error {
+		_ = eachElement(b, typesName, func(x *markup.Reader, t *markup.Token) error {
 			ct := attr(t, "ContentType")
 			names[mediaType(ct)] = strings.TrimSpace(ct)
 			return nil
@@ -426,7 +424,7 @@ func (o *office) contentTypes() []byte {
 		if p.picture || p.contentType == ctVML && strings.HasSuffix(p.name, ".vml") {
 			continue
 		}
-		fmt.Fprintf(&b, `<Override PartName="/%s" ContentType="%s"/>`, escapeText([]byte(p.name)), escapeText([]byte(spell(p.contentType))))
+		fmt.Fprintf(&b, `<Override PartName="/%s" ContentType="%s"/>`, markup.Escape([]byte(p.name)), markup.Escape([]byte(spell(p.contentType))))
 	}
 	b.WriteString(`</Types>`)
 	return b.Bytes()
@@ -438,7 +436,7 @@ func safeURL(s string) bool {
 		return false
 	}
 	for _, r := range s {
-		if r < 0x20 || r == 0x7F || hidden(r) {
+		if r < 0x20 || r == 0x7F || charset.Hidden(r) {
 			return false
 		}
 	}
@@ -465,7 +463,7 @@ func (e *excerptWriter) add(escaped []byte) {
 	if e.count >= previewChars {
 		return
 	}
-	for _, r := range string(unescape(escaped)) {
+	for _, r := range string(markup.Unescape(escaped)) {
 		if e.count >= previewChars {
 			return
 		}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sekisho/sekisho/dataplane/sanitize/markup"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
@@ -536,15 +537,15 @@ func TestTemplatesKeepTheirKind(t *testing.T) {
 }
 
 func TestBrokenAndHostilePackages(t *testing.T) {
-	deep := strings.Repeat("<w:p>", maxDepth+5) + strings.Repeat("</w:p>", maxDepth+5)
+	deep := strings.Repeat("<w:p>", markup.MaxDepth+5) + strings.Repeat("</w:p>", markup.MaxDepth+5)
 	for name, c := range map[string]struct {
 		in   []byte
 		code string
 	}{
 		"nested too deeply":    {docx(t, body(deep)), "limit.depth"},
-		"DTD":                  {docx(t, map[string]string{"word/document.xml": `<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><w:document ` + wNS + `>&e;</w:document>`}), "ooxml.dtd"},
-		"entities":             {docx(t, body("<w:p>&xx;</w:p>")), "ooxml.dtd"},
-		"not well-formed":      {docx(t, body("<w:p>")), "ooxml.broken"},
+		"DTD":                  {docx(t, map[string]string{"word/document.xml": `<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><w:document ` + wNS + `>&e;</w:document>`}), "xml.dtd"},
+		"entities":             {docx(t, body("<w:p>&xx;</w:p>")), "xml.dtd"},
+		"not well-formed":      {docx(t, body("<w:p>")), "xml.broken"},
 		"no main part":         {docx(t, map[string]string{"_rels/.rels": rels()}), "ooxml.broken"},
 		"main part outside":    {docx(t, map[string]string{"_rels/.rels": rels("rId1 officeDocument http://198.51.100.9/x External")}), "ooxml.broken"},
 		"two main parts":       {docx(t, map[string]string{"_rels/.rels": rels("rId1 officeDocument word/document.xml", "rId2 officeDocument word/document.xml")}), "ooxml.broken"},
@@ -584,11 +585,11 @@ func TestRelationshipsLeadToTheirKindOnly(t *testing.T) {
 
 func TestOutputLimitAndCancel(t *testing.T) {
 	var out bytes.Buffer
-	rep := Rebuild(t.Context(), "a.docx", docx(t, nil), &out, Options{MaxOut: 100})
+	rep, _ := Rebuild(t.Context(), "a.docx", docx(t, nil), &out, Options{MaxOut: 100})
 	if rep.Outcome != verdict.Blocked || !has(rep, "limit.output", verdict.Refused) || out.Len() != 0 {
 		t.Errorf("got %v", rep.Findings)
 	}
-	rep = Rebuild(t.Context(), "a.docx", docx(t, nil), &out, Options{Formats: []string{"txt", "csv"}})
+	rep, _ = Rebuild(t.Context(), "a.docx", docx(t, nil), &out, Options{Formats: []string{"txt", "csv"}})
 	if rep.Outcome != verdict.Blocked || !has(rep, "type.not-admitted", verdict.Refused) {
 		t.Errorf("got %v", rep.Findings)
 	}
@@ -596,7 +597,7 @@ func TestOutputLimitAndCancel(t *testing.T) {
 	defer cancel()
 	for _, name := range []string{"a.docx", "a.png", "a.txt", "a.csv"} {
 		in := map[string][]byte{"a.docx": docx(t, nil), "a.png": pngOf(t, testPicture(9, 9)), "a.txt": []byte("x"), "a.csv": []byte("x,y")}[name]
-		if rep := Rebuild(ctx, name, in, &out, Options{}); rep.Outcome != verdict.Blocked || !has(rep, "limit.time", verdict.Refused) || out.Len() != 0 {
+		if rep, _ := Rebuild(ctx, name, in, &out, Options{}); rep.Outcome != verdict.Blocked || !has(rep, "limit.time", verdict.Refused) || out.Len() != 0 {
 			t.Errorf("%s: got %s %v", name, rep.Outcome, rep.Findings)
 		}
 	}
@@ -604,14 +605,14 @@ func TestOutputLimitAndCancel(t *testing.T) {
 
 // A panic inside is a block with a reason, not a crash.
 func TestPanicIsABlock(t *testing.T) {
-	rep := Rebuild(nil, "a.docx", docx(t, nil), &bytes.Buffer{}, Options{}) //lint:ignore SA1012 a nil context is the panic
+	rep, _ := Rebuild(nil, "a.docx", docx(t, nil), &bytes.Buffer{}, Options{}) //lint:ignore SA1012 a nil context is the panic
 	if rep.Outcome != verdict.Blocked || !has(rep, "internal", verdict.Refused) {
 		t.Errorf("got %s %v", rep.Outcome, rep.Findings)
 	}
 }
 
 func TestFailedOutputIsABlock(t *testing.T) {
-	rep := Rebuild(t.Context(), "a.txt", []byte("x"), failing{}, Options{})
+	rep, _ := Rebuild(t.Context(), "a.txt", []byte("x"), failing{}, Options{})
 	if rep.Outcome != verdict.Blocked || !has(rep, "internal.output", verdict.Refused) {
 		t.Errorf("got %s %v", rep.Outcome, rep.Findings)
 	}

@@ -13,6 +13,10 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/sekisho/sekisho/dataplane/sanitize/charset"
+	"github.com/sekisho/sekisho/dataplane/sanitize/markup"
+	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
 )
 
 // Limits of a package, from its directory, before anything is unpacked.
@@ -39,15 +43,15 @@ func partKey(name string) string { return strings.ToLower(strings.TrimPrefix(nam
 func openArchive(ctx context.Context, in []byte) (*archive, error) {
 	z, err := zip.NewReader(bytes.NewReader(in), int64(len(in)))
 	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
-		return nil, broken("ZIP: " + err.Error())
+		return nil, brokenPart("ZIP: " + err.Error())
 	}
 	if at := bytes.LastIndex(in, []byte("PK\x05\x06")); at >= 0 && len(in)-at > 22 { // a comment, or something behind the end
 		if k := foreign(in[at+22:]); k != "" {
-			return nil, refuse("type.polyglot", "", "ZIP + "+string(k))
+			return nil, rebuild.Refuse("type.polyglot", "", "ZIP + "+string(k))
 		}
 	}
 	if len(z.File) > maxMembers {
-		return nil, refuse("limit.members", "", fmt.Sprintf("%d, limit %d", len(z.File), maxMembers))
+		return nil, rebuild.Refuse("limit.members", "", fmt.Sprintf("%d, limit %d", len(z.File), maxMembers))
 	}
 	a := &archive{life: ctx, members: map[string]*zip.File{}}
 	var total uint64
@@ -57,21 +61,21 @@ func openArchive(ctx context.Context, in []byte) (*archive, error) {
 			continue
 		}
 		if !goodName(strings.TrimPrefix(name, "/")) || !f.Mode().IsRegular() {
-			return nil, refuse("ooxml.member", printable(name, 100), "")
+			return nil, rebuild.Refuse("ooxml.member", rebuild.Printable(name, 100), "")
 		}
 		if f.Flags&0x41 != 0 {
-			return nil, refuse("type.encrypted", "", "")
+			return nil, rebuild.Refuse("type.encrypted", "", "")
 		}
 		if f.Method != zip.Store && f.Method != zip.Deflate {
-			return nil, refuse("ooxml.member", name, fmt.Sprintf("method %d", f.Method))
+			return nil, rebuild.Refuse("ooxml.member", name, fmt.Sprintf("method %d", f.Method))
 		}
 		if a.members[partKey(name)] != nil {
-			return nil, refuse("ooxml.duplicate", name, "")
+			return nil, rebuild.Refuse("ooxml.duplicate", name, "")
 		}
 		total += min(f.UncompressedSize64, 1<<40)
 		if f.UncompressedSize64 > maxMember || total > maxUnpacked ||
 			f.UncompressedSize64 > ratioFrom && f.UncompressedSize64/maxRatio > f.CompressedSize64 {
-			return nil, refuse("limit.expansion", name, fmt.Sprintf("%d bytes from %d", f.UncompressedSize64, f.CompressedSize64))
+			return nil, rebuild.Refuse("limit.expansion", name, fmt.Sprintf("%d bytes from %d", f.UncompressedSize64, f.CompressedSize64))
 		}
 		a.members[partKey(name)] = f
 	}
@@ -88,7 +92,7 @@ func goodName(name string) bool {
 		}
 	}
 	for _, r := range name {
-		if r < 0x20 || r == 0x7F || hidden(r) || strings.ContainsRune(`:*?"<>|`, r) {
+		if r < 0x20 || r == 0x7F || charset.Hidden(r) || strings.ContainsRune(`:*?"<>|`, r) {
 			return false
 		}
 	}
@@ -102,15 +106,15 @@ func (a *archive) read(f *zip.File) ([]byte, error) {
 	}
 	r, err := f.Open()
 	if err != nil {
-		return nil, refuse("ooxml.broken", f.Name, err.Error())
+		return nil, rebuild.Refuse("ooxml.broken", f.Name, err.Error())
 	}
 	defer r.Close()
 	b, err := io.ReadAll(io.LimitReader(r, int64(f.UncompressedSize64)+1))
 	if err != nil {
-		return nil, refuse("ooxml.broken", f.Name, err.Error())
+		return nil, rebuild.Refuse("ooxml.broken", f.Name, err.Error())
 	}
 	if uint64(len(b)) != f.UncompressedSize64 {
-		return nil, refuse("ooxml.broken", f.Name, "size differs from the directory")
+		return nil, rebuild.Refuse("ooxml.broken", f.Name, "size differs from the directory")
 	}
 	return b, nil
 }
@@ -131,14 +135,14 @@ func (a *archive) readTypes() error {
 	a.types = contentTypes{map[string]string{}, map[string]string{}}
 	f := a.members[partKey(typesName)]
 	if f == nil {
-		return broken("no " + typesName)
+		return brokenPart("no " + typesName)
 	}
 	b, err := a.read(f)
 	if err != nil {
 		return err
 	}
-	return eachElement(b, typesName, func(x *xmlReader, t *xmlToken) error {
-		switch (element{t.ns, t.local}) {
+	return eachElement(b, typesName, func(x *markup.Reader, t *markup.Token) error {
+		switch (element{t.NS, t.Local}) {
 		case element{"ct", "Default"}:
 			a.types.extensions[strings.ToLower(attr(t, "Extension"))] = mediaType(attr(t, "ContentType"))
 		case element{"ct", "Override"}:
@@ -153,33 +157,36 @@ func mediaType(s string) string {
 	return strings.ToLower(strings.TrimSpace(s))
 }
 
+// brokenPart refuses a package that is not what the standard asks for.
+func brokenPart(detail string) error { return rebuild.Refuse("ooxml.broken", "", detail) }
+
 // eachElement calls f with every start tag of a small part.
-func eachElement(b []byte, place string, f func(*xmlReader, *xmlToken) error) error {
-	x, err := newXML(b)
+func eachElement(b []byte, place string, f func(*markup.Reader, *markup.Token) error) error {
+	x, err := markup.New(b, spaces)
 	if err != nil {
-		return at0(err, place)
+		return rebuild.At(err, place)
 	}
-	var t xmlToken
+	var t markup.Token
 	for {
-		if err := x.next(&t); err != nil {
-			return at0(err, place)
+		if err := x.Next(&t); err != nil {
+			return rebuild.At(err, place)
 		}
-		switch t.kind {
-		case xmlEOF:
+		switch t.Kind {
+		case markup.EOF:
 			return nil
-		case xmlStart:
+		case markup.Start:
 			if err := f(x, &t); err != nil {
-				return at0(err, place)
+				return rebuild.At(err, place)
 			}
 		}
 	}
 }
 
 // attr is the value of an attribute without prefix, empty when it is missing.
-func attr(t *xmlToken, name string) string {
-	for _, a := range t.attrs {
-		if string(a.name) == name {
-			return string(unescape(a.value))
+func attr(t *markup.Token, name string) string {
+	for _, a := range t.Attrs {
+		if string(a.Name) == name {
+			return string(markup.Unescape(a.Value))
 		}
 	}
 	return ""
@@ -207,13 +214,13 @@ func (a *archive) relsOf(name string) ([]rel, error) {
 	}
 	var rels []rel
 	seen := map[string]bool{}
-	err = eachElement(b, relsName, func(x *xmlReader, t *xmlToken) error {
-		if t.ns != "rel" || t.local != "Relationship" {
+	err = eachElement(b, relsName, func(x *markup.Reader, t *markup.Token) error {
+		if t.NS != "rel" || t.Local != "Relationship" {
 			return nil
 		}
 		r := rel{attr(t, "Id"), attr(t, "Type"), strings.TrimSpace(attr(t, "Target")), strings.EqualFold(attr(t, "TargetMode"), "External")}
 		if r.id == "" || seen[r.id] || len(rels) >= maxMembers*2 {
-			return broken("relationship " + printable(r.id, 40))
+			return brokenPart("relationship " + rebuild.Printable(r.id, 40))
 		}
 		seen[r.id] = true
 		rels = append(rels, r)

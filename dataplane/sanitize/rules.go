@@ -1,5 +1,7 @@
 package sanitize
 
+import "github.com/sekisho/sekisho/dataplane/sanitize/markup"
+
 // The allow-lists of office documents. What is not named here does not pass: a namespace that is missing loses its elements,
 // a relationship that is missing loses its target. Sources: ECMA-376 parts 1 and 4 (transitional and strict), [MS-OI29500],
 // [MS-DOCX], [MS-XLSX], [MS-PPTX], [MS-ODRAWXML].
@@ -7,7 +9,7 @@ package sanitize
 // spaces maps the namespaces that may pass to the short names that the rules use. Strict and transitional share one.
 var spaces = func() map[string]string {
 	m := map[string]string{
-		xmlNamespace: "xml",
+		markup.Namespace: "xml",
 		"http://schemas.openxmlformats.org/package/2006/relationships":      "rel",
 		"http://schemas.openxmlformats.org/package/2006/content-types":      "ct",
 		"http://schemas.openxmlformats.org/markup-compatibility/2006":       "mc",

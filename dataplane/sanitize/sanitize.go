@@ -18,7 +18,6 @@
 package sanitize
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -30,6 +29,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/sekisho/sekisho/dataplane/sanitize/charset"
+	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
@@ -44,100 +45,145 @@ const (
 
 // Options of one rebuild.
 type Options struct {
-	MaxOut  int64    // limit of the result in bytes; 0 is the package's own
-	Formats []string // families that the route admits (text or txt, csv, png, jpeg, docx, xlsx, pptx); empty admits all
+	MaxOut  int64            // limit of the result in bytes; 0 is the package's own
+	Formats []string         // families that the route admits; empty admits all
+	Policy  verdict.Policy   // what the route wants done where there is a choice
+	Keys    []string         // passwords that the sender gave
+	Answers []verdict.Answer // of helpers that a former call asked
 }
+
+// Bounds of what one file may unpack to, with all that lies in it.
+const (
+	maxUnpackedAll = 2 << 30
+	maxFiles       = 10_000
+	maxNesting     = 8
+)
 
 // Rebuild reads the file and, when the report says clean, has written its new form to out. It never panics and never writes
 // a part of a file that it then blocks. name is what the sender called the file; in is not changed. Cancel ctx to stop:
-// the report is then blocked.
-func Rebuild(ctx context.Context, name string, in []byte, out io.Writer, opt Options) verdict.Report {
-	rep := verdict.Report{Version: 1, Name: printable(name, 255), Before: digest(in), Engine: Engine}
+// the report is then blocked. Needs are there when helpers have to be asked first: the report then says nothing, and Rebuild is
+// called again with their answers beside those of former calls.
+func Rebuild(ctx context.Context, name string, in []byte, out io.Writer, opt Options) (verdict.Report, []verdict.Need) {
+	rep := verdict.Report{Version: 1, Name: rebuild.Printable(name, 255), Before: digest(in), Engine: Engine}
 	if opt.MaxOut <= 0 || opt.MaxOut > MaxOut {
 		opt.MaxOut = MaxOut
 	}
-	found := &findings{}
-	res, err := rebuild(ctx, name, in, opt, found)
-	rep.Family, rep.OutName = res.family, res.name
-	rep.Original, rep.Result = res.original, res.result
+	job := &rebuild.Job{
+		Ctx: ctx, In: in, Found: &rebuild.Findings{}, MaxOut: opt.MaxOut, Policy: opt.Policy, Keys: opt.Keys,
+		Budget: &rebuild.Budget{Bytes: maxUnpackedAll, Files: maxFiles, Depth: maxNesting}, Tools: rebuild.NewTools(opt.Answers),
+	}
+	res, err := begin(job, name, opt.Formats)
+	if errors.Is(err, rebuild.ErrAsked) {
+		return rep, job.Tools.Asked()
+	}
+	rep.Family, rep.OutName = res.Family, res.Name
+	rep.Original, rep.Result = res.Original, res.Result
 	if err == nil {
-		if _, werr := out.Write(res.body); werr != nil {
-			err = refuse("internal.output", "", werr.Error())
+		err = forbidden(job)
+	}
+	if err == nil {
+		if _, werr := out.Write(res.Body); werr != nil {
+			err = rebuild.Refuse("internal.output", "", werr.Error())
 		}
 	}
 	if err != nil {
-		found.block(err)
-		rep.Outcome, rep.Findings, rep.OutName, rep.Result = verdict.Blocked, found.list, "", nil
-		return rep
+		job.Found.Block(err)
+		rep.Outcome, rep.Findings, rep.OutName, rep.Result = verdict.Blocked, job.Found.List, "", nil
+		return rep, nil
 	}
-	after := digest(res.body)
-	rep.Outcome, rep.Findings, rep.After = verdict.Clean, found.list, &after
+	after := digest(res.Body)
+	rep.Outcome, rep.Findings, rep.After = verdict.Clean, job.Found.List, &after
 	if rep.Findings == nil {
 		rep.Findings = []verdict.Finding{}
 	}
-	return rep
+	return rep, nil
 }
 
-// result is what a family's rebuilder hands back.
-type result struct {
-	family           string
-	name             string
-	body             []byte
-	original, result *verdict.Preview
+// forbidden holds what was found to what the route wants blocked rather than removed.
+func forbidden(j *rebuild.Job) error {
+	for _, f := range j.Found.List {
+		for _, b := range j.Policy.Block {
+			family, all := strings.CutSuffix(b, "*")
+			if f.Code == b || all && strings.HasPrefix(f.Code, family) {
+				return rebuild.Refuse("policy.blocked", f.Place, f.Code)
+			}
+		}
+	}
+	return nil
 }
 
-func rebuild(ctx context.Context, name string, in []byte, opt Options, found *findings) (res result, err error) {
+// families by name: what rebuilds each.
+var families = map[string]func(*rebuild.Job) (rebuild.Result, error){
+	"text": plainText,
+	"csv":  table,
+	"png":  pngPicture,
+	"jpeg": jpegPicture,
+	"docx": officeDocument,
+	"xlsx": officeDocument,
+	"pptx": officeDocument,
+}
+
+// begin tells what the file is and has its family rebuild it. Formats are the families that may be; empty: all.
+func begin(j *rebuild.Job, name string, formats []string) (res rebuild.Result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = refuse("internal", "", fmt.Sprint(p))
+			err = rebuild.Refuse("internal", "", fmt.Sprint(p))
 		}
 	}()
-	if len(in) == 0 {
-		return res, refuse("type.empty", "", "")
+	if len(j.In) == 0 {
+		return res, rebuild.Refuse("type.empty", "", "")
 	}
-	if len(in) > MaxIn {
-		return res, refuse("limit.size", "", fmt.Sprintf("%d bytes, limit %d", len(in), MaxIn))
+	if len(j.In) > MaxIn {
+		return res, rebuild.Refuse("limit.size", "", fmt.Sprintf("%d bytes, limit %d", len(j.In), MaxIn))
 	}
-	k, ext, err := identify(name, in)
-	res.family = k.family()
+	k, ext, err := identify(name, j.In)
+	res.Family = k.family()
 	if err != nil {
 		return res, err
 	}
-	if len(opt.Formats) > 0 && !verdict.Admits(opt.Formats, res.family) {
-		return res, refuse("type.not-admitted", "", res.family)
+	if len(formats) > 0 && !verdict.Admits(formats, res.Family) {
+		return res, rebuild.Refuse("type.not-admitted", "", res.Family)
 	}
-	job := job{ctx: ctx, in: in, found: found, maxOut: opt.MaxOut}
-	var r result
-	switch res.family {
-	case "text", "csv":
-		r, err = job.text(res.family == "csv")
-	case "png":
-		r, err = job.png()
-	case "jpeg":
-		r, err = job.jpeg()
-	case "docx", "xlsx", "pptx":
-		r, err = job.office(ext)
-	default:
-		err = refuse("type.unsupported", "", string(k))
+	j.Name, j.Ext = baseName(name), ext
+	j.Nested = func(place, name string, in []byte, asIs bool) (rebuild.Result, error) {
+		return within(j, place, name, in, asIs)
 	}
-	r.family = res.family
-	r.name = outName(name, ext, found)
-	if err == nil && ctx.Err() != nil {
-		err = ctx.Err()
+	family := families[res.Family]
+	if family == nil {
+		return res, rebuild.Refuse("type.unsupported", "", string(k))
 	}
-	if err == nil && int64(len(r.body)) > opt.MaxOut {
-		err = refuse("limit.output", "", fmt.Sprintf("%d bytes, limit %d", len(r.body), opt.MaxOut))
+	r, err := family(j)
+	r.Family = res.Family
+	if r.Name == "" {
+		r.Name = outName(name, ext, j.Found)
+	}
+	if err == nil && j.Ctx.Err() != nil {
+		err = j.Ctx.Err()
+	}
+	if err == nil && int64(len(r.Body)) > j.MaxOut {
+		err = rebuild.Refuse("limit.output", "", fmt.Sprintf("%d bytes, limit %d", len(r.Body), j.MaxOut))
 	}
 	return r, err
 }
 
-// job is one file on its way through a family's rebuilder.
-type job struct {
-	ctx    context.Context
-	in     []byte
-	found  *findings
-	maxOut int64
-	asIs   bool // a picture inside a document is not turned upright
+// within rebuilds a file that lies in another. All formats that this package knows are admitted there: the route named the outer one.
+func within(outer *rebuild.Job, place, name string, in []byte, asIs bool) (rebuild.Result, error) {
+	if outer.Budget.Depth <= 0 {
+		return rebuild.Result{}, rebuild.Refuse("limit.nesting", place, "")
+	}
+	if err := outer.Budget.Spend(int64(len(in))); err != nil {
+		return rebuild.Result{}, rebuild.At(err, place)
+	}
+	inner := *outer
+	inner.In, inner.AsIs, inner.Found = in, asIs, outer.Found.Within(place)
+	inner.Budget.Depth--
+	defer func() { inner.Budget.Depth++ }()
+	res, err := begin(&inner, name, nil)
+	var r *rebuild.Refusal
+	if errors.As(err, &r) {
+		err = rebuild.Refuse(r.Code, strings.TrimSuffix(rebuild.Printable(place, 100)+"/"+r.Place, "/"), r.Detail)
+	}
+	return res, err
 }
 
 // plain maps a macro kind to the kind without macros.
@@ -145,12 +191,12 @@ var plain = map[string]string{".docm": ".docx", ".dotm": ".dotx", ".xlsm": ".xls
 
 // outName is the name to release under: the last element, without characters that hide or redirect, and with the plain kind's
 // extension.
-func outName(name, ext string, found *findings) string {
+func outName(name, ext string, found *rebuild.Findings) string {
 	base := baseName(name)
 	stem := strings.TrimRight(base[:len(base)-len(ext)], " .")
 	stem = strings.Map(func(r rune) rune {
 		switch {
-		case r == utf8.RuneError, hidden(r), unicode.IsControl(r):
+		case r == utf8.RuneError, charset.Hidden(r), unicode.IsControl(r):
 			return -1
 		case strings.ContainsRune(`<>:"|?*\/`, r):
 			return '_'
@@ -167,10 +213,10 @@ func outName(name, ext string, found *findings) string {
 	end := base[len(base)-len(ext):]
 	if p, macro := plain[ext]; macro {
 		end = p
-		found.add("name.kind", "", verdict.Changed, ext+" -> "+p)
+		found.Add("name.kind", "", verdict.Changed, ext+" -> "+p)
 	}
 	if stem != base[:len(base)-len(ext)] {
-		found.add("name.changed", "", verdict.Changed, "")
+		found.Add("name.changed", "", verdict.Changed, "")
 	}
 	return stem + end
 }
@@ -180,95 +226,4 @@ func baseName(name string) string { return path.Base(strings.ReplaceAll(name, `\
 func digest(b []byte) verdict.Digest {
 	sum := sha256.Sum256(b)
 	return verdict.Digest{SHA256: hex.EncodeToString(sum[:]), Size: int64(len(b))}
-}
-
-// refusal is the error that blocks a file: a code of the catalogue, a place and a detail.
-type refusal struct{ code, place, detail string }
-
-func (r *refusal) Error() string { return strings.TrimSpace(r.code + " " + r.place + " " + r.detail) }
-
-func refuse(code, place, detail string) error { return &refusal{code, place, detail} }
-
-// findings collects what a reader should know, bounded: the same code at the same place is counted, not repeated, and beyond
-// maxFindings only the counts grow.
-type findings struct{ list []verdict.Finding }
-
-const maxFindings = 200
-
-func (f *findings) add(code, place string, action verdict.Action, detail string) {
-	place = printable(place, 200)
-	last := -1
-	for i := range f.list {
-		if f.list[i].Code == code && f.list[i].Action == action {
-			last = i
-			if f.list[i].Place == place {
-				f.list[i].Count++
-				return
-			}
-		}
-	}
-	if last >= 0 && len(f.list) >= maxFindings {
-		f.list[last].Count++
-		return
-	}
-	f.list = append(f.list, verdict.Finding{Code: code, Place: place, Action: action, Count: 1, Detail: printable(detail, 200)})
-}
-
-// block records the reason of a block. An error that is no refusal is ours.
-func (f *findings) block(err error) {
-	var r *refusal
-	switch {
-	case errors.As(err, &r):
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		r = &refusal{code: "limit.time"}
-	default:
-		r = &refusal{code: "internal", detail: err.Error()}
-	}
-	f.add(r.code, r.place, verdict.Refused, r.detail)
-}
-
-// printable bounds text that may be an attacker's to n characters and takes out what a terminal or a reader would act on.
-func printable(s string, n int) string {
-	var b strings.Builder
-	for _, r := range s {
-		if n == 0 {
-			break
-		}
-		if r == utf8.RuneError || hidden(r) || (!unicode.IsPrint(r) && !isGaiji(r)) {
-			r = '·'
-		}
-		b.WriteRune(r)
-		n--
-	}
-	return b.String()
-}
-
-// limited is a buffer that refuses to grow beyond a limit and stops when the context does.
-type limited struct {
-	ctx context.Context
-	max int64
-	bytes.Buffer
-}
-
-func (l *limited) Write(p []byte) (int, error) {
-	if err := l.ctx.Err(); err != nil {
-		return 0, err
-	}
-	if int64(l.Len()+len(p)) > l.max {
-		return 0, refuse("limit.output", "", fmt.Sprintf("limit %d bytes", l.max))
-	}
-	return l.Buffer.Write(p)
-}
-
-// patient reads from memory until the context ends.
-type patient struct {
-	ctx context.Context
-	r   *bytes.Reader
-}
-
-func (p patient) Read(b []byte) (int, error) {
-	if err := p.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return p.r.Read(b)
 }

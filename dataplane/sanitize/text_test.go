@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sekisho/sekisho/dataplane/sanitize/charset"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
@@ -14,7 +15,7 @@ import (
 func run(t testing.TB, name string, in []byte) (verdict.Report, []byte) {
 	t.Helper()
 	var out bytes.Buffer
-	rep := Rebuild(context.Background(), name, in, &out, Options{})
+	rep, _ := Rebuild(context.Background(), name, in, &out, Options{})
 	if rep.Outcome == verdict.Blocked && out.Len() > 0 {
 		t.Fatalf("%s: blocked, but %d bytes were written", name, out.Len())
 	}
@@ -56,7 +57,7 @@ func TestEveryCP932CodeIsStable(t *testing.T) {
 	gaiji, doubles := 0, 0
 	for lead := 0x81; lead <= 0xFC; lead++ {
 		for trail := 0x40; trail <= 0xFC; trail++ {
-			r, n := nextCP932([]byte{byte(lead), byte(trail)})
+			r, n := charset.CP932.Next([]byte{byte(lead), byte(trail)})
 			if n != 2 {
 				continue
 			}
@@ -99,7 +100,7 @@ func TestTextKeepsEncodingAndLineEndings(t *testing.T) {
 		"UTF-8":           []byte("日本\r\n語\n\tあ\r"),
 		"UTF-8 with mark": []byte("\xEF\xBB\xBF日本\r\n"),
 		"CP932":           []byte("\x93\xFA\x96\x7B\r\n\x8C\xEA\n"),
-		"UTF-16":          append([]byte("\xFF\xFE"), toUTF16([]byte("日本𠮷\r\n"), le)...),
+		"UTF-16":          append([]byte("\xFF\xFE"), charset.ToUTF16([]byte("日本𠮷\r\n"), le)...),
 		"gaiji and IVS":   []byte("\uE000\uF8FF葛\U000E0100👩\u200D💻"),
 	} {
 		if _, out := clean(t, "a.txt", in); !bytes.Equal(out, in) {

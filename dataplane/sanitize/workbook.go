@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/sekisho/sekisho/dataplane/sanitize/markup"
+	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
@@ -23,14 +25,14 @@ func (o *office) readWorkbook(main *part) error {
 	}
 	w := &workbook{}
 	hiddenSheets := 0
-	err = eachElement(b, main.name, func(x *xmlReader, t *xmlToken) error {
-		if t.ns != "x" || t.local != "sheet" || len(x.open) != 3 {
+	err = eachElement(b, main.name, func(x *markup.Reader, t *markup.Token) error {
+		if t.NS != "x" || t.Local != "sheet" || x.Depth() != 3 {
 			return nil
 		}
 		id := ""
-		for _, a := range t.attrs {
-			if ns, local, err := x.attrName(a); err == nil && ns == "r" && string(local) == "id" {
-				id = string(unescape(a.value))
+		for _, a := range t.Attrs {
+			if ns, local, err := x.AttrName(a); err == nil && ns == "r" && string(local) == "id" {
+				id = string(markup.Unescape(a.Value))
 			}
 		}
 		if !main.byID[id].kept() {
@@ -52,12 +54,12 @@ func (o *office) readWorkbook(main *part) error {
 	}
 	if w.kept == 0 {
 		if len(w.removed) > 0 {
-			return refuse("ooxml.macro-sheet", main.name, "")
+			return rebuild.Refuse("ooxml.macro-sheet", main.name, "")
 		}
-		return broken("workbook without sheets")
+		return brokenPart("workbook without sheets")
 	}
 	for range hiddenSheets {
-		o.found.first("ooxml.hidden-sheet", main.name, verdict.Reported, "")
+		o.Found.First("ooxml.hidden-sheet", main.name, verdict.Reported, "")
 	}
 	o.books = w
 	return nil

@@ -12,13 +12,15 @@ type Catalogue struct {
 	load func() map[string]map[string]string
 }
 
-// NewCatalogue reads an embedded JSON file at first use. A test of the owning package reads it too, so that a broken one is
+// NewCatalogue reads embedded JSON files at first use; each has codes of its own. A test of the owning package reads it too, so that a broken one is
 // never shipped; it would be empty.
-func NewCatalogue(b []byte) *Catalogue {
+func NewCatalogue(files ...[]byte) *Catalogue {
 	return &Catalogue{sync.OnceValue(func() map[string]map[string]string {
 		m := map[string]map[string]string{}
-		if err := json.Unmarshal(b, &m); err != nil {
-			return nil
+		for _, b := range files {
+			if err := json.Unmarshal(b, &m); err != nil {
+				return nil
+			}
 		}
 		return m
 	})}

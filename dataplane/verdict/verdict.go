@@ -16,6 +16,7 @@ type Outcome string
 const (
 	Clean   Outcome = "clean"
 	Blocked Outcome = "blocked"
+	Asks    Outcome = "asks" // of a call, never of a file: Needs have to be answered first
 )
 
 // Action that was taken for a finding.
@@ -58,7 +59,7 @@ type Report struct {
 	Version  int       `json:"version"`
 	Name     string    `json:"name"`               // as sent
 	OutName  string    `json:"out_name,omitempty"` // a macro kind becomes its plain kind
-	Family   string    `json:"family,omitempty"`   // text, csv, png, jpeg, docx, xlsx, pptx
+	Family   string    `json:"family,omitempty"`   // text, csv, png, jpeg, docx, xlsx, pptx …
 	Outcome  Outcome   `json:"outcome"`
 	Findings []Finding `json:"findings"`
 	Before   Digest    `json:"before"`
@@ -66,6 +67,7 @@ type Report struct {
 	Original *Preview  `json:"original,omitempty"`
 	Result   *Preview  `json:"result,omitempty"`
 	Engine   string    `json:"engine"`
+	Needs    []Need    `json:"needs,omitempty"`
 }
 
 // Attestation is what the verifier vouches for: these bytes, rebuilt from that original, passed for that route.

@@ -1,79 +1,91 @@
-package sanitize
+// Package markup reads XML piece by piece, as it is written.
+//
+// Problem: what passes must be written again exactly as it was, and encoding/xml renames prefixes, which mc:Ignorable and many
+// extensions name instead of namespaces. Mechanism: a tokenizer that hands out pieces of the source: prefixes, attribute order and
+// character references stay. Life cycle: New checks the bytes, Next walks them. Invariant: it accepts well-formed XML 1.0 with
+// namespaces and nothing beyond: no DTD, no entity but the five of the standard; comments and processing instructions are
+// skipped; depth and sizes are bounded.
+package markup
 
 import (
 	"bytes"
 	"encoding/binary"
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/sekisho/sekisho/dataplane/sanitize/charset"
+	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
 )
 
-// The tokenizer reads one XML part and hands out its pieces as they are written: prefixes, attribute order and character
-// references stay. (encoding/xml renames prefixes, and mc:Ignorable and many extensions name prefixes, not namespaces.) It
-// accepts well-formed XML 1.0 with namespaces and nothing beyond: no DTD, no entity but the five of the standard. Comments and
-// processing instructions are skipped. Depth and sizes are bounded.
 const (
-	maxDepth   = 400
+	MaxDepth   = 400
 	maxAttrs   = 400
 	maxBinding = 4000
 )
 
-type xmlKind int
+// Kind of a Token.
+type Kind int
 
+// Kinds of tokens.
 const (
-	xmlEnd   xmlKind = iota + 1 // also after an empty element, without bytes of its own
-	xmlStart                    // name, attrs, empty
-	xmlText                     // text, escaped as in the source
-	xmlEOF
+	End   Kind = iota + 1 // also after an empty element, without bytes of its own
+	Start                 // name, attrs, empty
+	Text                  // text, escaped as in the source
+	EOF
 )
 
-type xmlAttr struct {
-	name  []byte // as written
-	value []byte // without quotes, escaped as in the source
+// Attr is one attribute, escaped as in the source.
+type Attr struct {
+	Name  []byte // as written
+	Value []byte // without quotes, escaped as in the source
 }
 
-// xmlToken is valid until the next call.
-type xmlToken struct {
-	kind  xmlKind
-	name  []byte
-	ns    string // namespace of a start or end tag as in xmlBinding; attributes are resolved by their reader
-	local string
-	attrs []xmlAttr
-	empty bool
-	text  []byte
+// Token is valid until the next call.
+type Token struct {
+	Kind  Kind
+	Name  []byte
+	NS    string // of a start or end tag: the short name that the reader's namespaces give it, or Unknown and the URI; attributes are resolved by AttrName
+	Local string
+	Attrs []Attr
+	Empty bool
+	Text  []byte
 }
 
-type xmlReader struct {
+// Reader walks one document.
+type Reader struct {
 	b        []byte
+	spaces   map[string]string
 	pos      int
-	open     []xmlOpen
-	bindings []xmlBinding
-	attrs    []xmlAttr
+	open     []openTag
+	bindings []binding
+	attrs    []Attr
 	pending  bool // an empty element still owes its end
 	rooted   bool // the document element was seen
 	names    map[string]string
 }
 
-type xmlOpen struct {
+type openTag struct {
 	name      []byte
 	ns, local string
 	bindings  int // length of the bindings before this element
 }
 
-// xmlBinding ties a prefix to a namespace: its short name in the rules, or unknownSpace and the URI.
-type xmlBinding struct{ prefix, uri string }
+// binding ties a prefix to a namespace: its short name in the rules, or Unknown and the URI.
+type binding struct{ prefix, uri string }
 
+// Namespace is that of the prefix xml; Unknown begins the name of one without a short name.
 const (
-	xmlNamespace = "http://www.w3.org/XML/1998/namespace"
-	unknownSpace = "?"
+	Namespace = "http://www.w3.org/XML/1998/namespace"
+	Unknown   = "?"
 )
 
-// newXML checks encoding and characters of the whole part.
-func newXML(b []byte) (*xmlReader, error) {
+// New checks encoding and characters of the whole part. Namespaces that may pass are known by the short names that spaces gives them.
+func New(b []byte, spaces map[string]string) (*Reader, error) {
 	if len(b) >= 2 {
-		if order, ok := markUTF16[string(b[:2])]; ok {
-			u, _, ok := fromUTF16(b[2:], order)
+		if order, ok := charset.MarkUTF16[string(b[:2])]; ok {
+			u, _, ok := charset.FromUTF16(b[2:], order)
 			if !ok {
-				return nil, refuse("ooxml.encoding", "", "UTF-16")
+				return nil, rebuild.Refuse("xml.encoding", "", "UTF-16")
 			}
 			b = u
 		} else if b[0] == '<' && b[1] == 0 || b[0] == 0 && b[1] == '<' {
@@ -81,16 +93,16 @@ func newXML(b []byte) (*xmlReader, error) {
 			if b[0] == 0 {
 				order = binary.BigEndian
 			}
-			u, _, ok := fromUTF16(b, order)
+			u, _, ok := charset.FromUTF16(b, order)
 			if !ok {
-				return nil, refuse("ooxml.encoding", "", "UTF-16")
+				return nil, rebuild.Refuse("xml.encoding", "", "UTF-16")
 			}
 			b = u
 		}
 	}
-	b = bytes.TrimPrefix(b, markUTF8)
+	b = bytes.TrimPrefix(b, charset.MarkUTF8)
 	if !utf8.Valid(b) {
-		return nil, refuse("ooxml.encoding", "", "")
+		return nil, rebuild.Refuse("xml.encoding", "", "")
 	}
 	for _, c := range b {
 		if c < 0x20 && c != '\t' && c != '\n' && c != '\r' {
@@ -100,13 +112,13 @@ func newXML(b []byte) (*xmlReader, error) {
 	if bytes.Contains(b, []byte("\xEF\xBF\xBE")) || bytes.Contains(b, []byte("\xEF\xBF\xBF")) {
 		return nil, broken("character outside XML")
 	}
-	x := &xmlReader{b: b, names: map[string]string{}, bindings: []xmlBinding{{"xml", "xml"}}}
+	x := &Reader{b: b, spaces: spaces, names: map[string]string{}, bindings: []binding{{"xml", "xml"}}}
 	return x, x.declaration()
 }
 
-func broken(detail string) error { return refuse("ooxml.broken", "", detail) }
+func broken(detail string) error { return rebuild.Refuse("xml.broken", "", detail) }
 
-func (x *xmlReader) declaration() error {
+func (x *Reader) declaration() error {
 	if !bytes.HasPrefix(x.b, []byte("<?xml")) || len(x.b) < 6 || !isSpace(x.b[5]) {
 		return nil
 	}
@@ -131,7 +143,7 @@ func (x *xmlReader) declaration() error {
 			// The bytes are valid UTF-8, but they were meant as something else.
 			for _, c := range x.b {
 				if c >= 0x80 {
-					return refuse("ooxml.encoding", "", string(v[1:1+n]))
+					return rebuild.Refuse("xml.encoding", "", string(v[1:1+n]))
 				}
 			}
 		}
@@ -139,9 +151,9 @@ func (x *xmlReader) declaration() error {
 	return nil
 }
 
-// next answers the next piece. After the document element has ended only white space may follow.
-func (x *xmlReader) next(t *xmlToken) error {
-	t.attrs, t.text, t.empty = nil, nil, false
+// Next answers the next piece. After the document element has ended only white space may follow.
+func (x *Reader) Next(t *Token) error {
+	t.Attrs, t.Text, t.Empty = nil, nil, false
 	if x.pending {
 		x.pending = false
 		x.end(t)
@@ -167,7 +179,7 @@ func (x *xmlReader) next(t *xmlToken) error {
 			if bytes.Contains(text, []byte("]]>")) {
 				text = bytes.ReplaceAll(text, []byte("]]>"), []byte("]]&gt;"))
 			}
-			t.kind, t.text = xmlText, text
+			t.Kind, t.Text = Text, text
 			return nil
 		}
 		rest := x.b[x.pos:]
@@ -184,10 +196,10 @@ func (x *xmlReader) next(t *xmlToken) error {
 				return broken("CDATA")
 			}
 			x.pos += i + 3
-			t.kind, t.text = xmlText, escapeText(rest[9:i])
+			t.Kind, t.Text = Text, Escape(rest[9:i])
 			return nil
 		case bytes.HasPrefix(rest, []byte("<!")):
-			return refuse("ooxml.dtd", "", "")
+			return rebuild.Refuse("xml.dtd", "", "")
 		case bytes.HasPrefix(rest, []byte("<?")):
 			i := bytes.Index(rest, []byte("?>"))
 			if i < 0 || len(rest) > 5 && bytes.EqualFold(rest[2:5], []byte("xml")) && isSpace(rest[5]) {
@@ -203,11 +215,11 @@ func (x *xmlReader) next(t *xmlToken) error {
 	if len(x.open) > 0 || !x.rooted {
 		return broken("ends inside an element")
 	}
-	t.kind = xmlEOF
+	t.Kind = EOF
 	return nil
 }
 
-func (x *xmlReader) endTag(t *xmlToken) error {
+func (x *Reader) endTag(t *Token) error {
 	end := bytes.IndexByte(x.b[x.pos:], '>')
 	if end < 0 {
 		return broken("end tag without end")
@@ -221,27 +233,27 @@ func (x *xmlReader) endTag(t *xmlToken) error {
 	return nil
 }
 
-func (x *xmlReader) end(t *xmlToken) {
+func (x *Reader) end(t *Token) {
 	o := x.open[len(x.open)-1]
 	x.open = x.open[:len(x.open)-1]
 	x.bindings = x.bindings[:o.bindings]
-	t.kind, t.name, t.ns, t.local = xmlEnd, o.name, o.ns, o.local
+	t.Kind, t.Name, t.NS, t.Local = End, o.name, o.ns, o.local
 }
 
-func (x *xmlReader) startTag(t *xmlToken) error {
+func (x *Reader) startTag(t *Token) error {
 	if len(x.open) == 0 && x.rooted {
 		return broken("second document element")
 	}
 	x.rooted = true
-	if len(x.open) >= maxDepth {
-		return refuse("limit.depth", "", "")
+	if len(x.open) >= MaxDepth {
+		return rebuild.Refuse("limit.depth", "", "")
 	}
 	b, p := x.b, x.pos+1
 	n := nameLen(b[p:])
 	if n == 0 {
 		return broken("tag without name")
 	}
-	o := xmlOpen{name: b[p : p+n], bindings: len(x.bindings)}
+	o := openTag{name: b[p : p+n], bindings: len(x.bindings)}
 	p += n
 	x.attrs = x.attrs[:0]
 	for {
@@ -257,7 +269,7 @@ func (x *xmlReader) startTag(t *xmlToken) error {
 			break
 		}
 		if b[q] == '/' && q+1 < len(b) && b[q+1] == '>' {
-			t.empty, x.pending = true, true
+			t.Empty, x.pending = true, true
 			p = q + 2
 			break
 		}
@@ -269,7 +281,7 @@ func (x *xmlReader) startTag(t *xmlToken) error {
 		if n == 0 {
 			return broken("attribute without name")
 		}
-		a := xmlAttr{name: b[p : p+n]}
+		a := Attr{Name: b[p : p+n]}
 		p += n
 		for p < len(b) && isSpace(b[p]) {
 			p++
@@ -289,59 +301,59 @@ func (x *xmlReader) startTag(t *xmlToken) error {
 		if end < 0 {
 			return broken("attribute value without end")
 		}
-		a.value = b[p+1 : p+1+end]
+		a.Value = b[p+1 : p+1+end]
 		p += end + 2
-		if bytes.IndexByte(a.value, '<') >= 0 {
+		if bytes.IndexByte(a.Value, '<') >= 0 {
 			return broken("< in an attribute value")
 		}
-		if err := checkReferences(a.value); err != nil {
+		if err := checkReferences(a.Value); err != nil {
 			return err
 		}
-		if quote == '\'' && bytes.IndexByte(a.value, '"') >= 0 {
-			a.value = bytes.ReplaceAll(a.value, []byte(`"`), []byte("&quot;"))
+		if quote == '\'' && bytes.IndexByte(a.Value, '"') >= 0 {
+			a.Value = bytes.ReplaceAll(a.Value, []byte(`"`), []byte("&quot;"))
 		}
 		for i := range x.attrs {
-			if bytes.Equal(x.attrs[i].name, a.name) {
-				return broken("attribute twice: " + string(a.name[:min(len(a.name), 40)]))
+			if bytes.Equal(x.attrs[i].Name, a.Name) {
+				return broken("attribute twice: " + string(a.Name[:min(len(a.Name), 40)]))
 			}
 		}
 		if len(x.attrs) >= maxAttrs {
-			return refuse("limit.depth", "", "attributes")
+			return rebuild.Refuse("limit.depth", "", "attributes")
 		}
 		x.attrs = append(x.attrs, a)
-		if prefix, local := cut(a.name); string(prefix) == "xmlns" || prefix == nil && string(local) == "xmlns" {
+		if prefix, local := Cut(a.Name); string(prefix) == "xmlns" || prefix == nil && string(local) == "xmlns" {
 			if len(x.bindings) >= maxBinding {
-				return refuse("limit.depth", "", "namespaces")
+				return rebuild.Refuse("limit.depth", "", "namespaces")
 			}
-			bind := xmlBinding{uri: string(unescape(a.value))}
+			bind := binding{uri: string(Unescape(a.Value))}
 			if prefix != nil {
 				bind.prefix = string(local)
-				if bind.uri == "" || bind.prefix == "xmlns" || (bind.prefix == "xml") != (bind.uri == xmlNamespace) {
+				if bind.uri == "" || bind.prefix == "xmlns" || (bind.prefix == "xml") != (bind.uri == Namespace) {
 					return broken("namespace declaration")
 				}
 			}
-			if short, ok := spaces[bind.uri]; ok {
+			if short, ok := x.spaces[bind.uri]; ok {
 				bind.uri = short
 			} else if bind.uri != "" {
-				bind.uri = unknownSpace + bind.uri
+				bind.uri = Unknown + bind.uri
 			}
 			x.bindings = append(x.bindings, bind)
 		}
 	}
-	prefix, local := cut(o.name)
-	ns, ok := x.lookup(prefix)
+	prefix, local := Cut(o.name)
+	ns, ok := x.Lookup(prefix)
 	if !ok {
 		return broken("prefix without namespace: " + string(prefix[:min(len(prefix), 40)]))
 	}
 	o.ns, o.local = ns, x.intern(local)
 	x.open = append(x.open, o)
 	x.pos = p
-	t.kind, t.name, t.ns, t.local, t.attrs = xmlStart, o.name, o.ns, o.local, x.attrs
+	t.Kind, t.Name, t.NS, t.Local, t.Attrs = Start, o.name, o.ns, o.local, x.attrs
 	return nil
 }
 
-// lookup answers the namespace of a prefix in force; of a nil prefix the default one.
-func (x *xmlReader) lookup(prefix []byte) (string, bool) {
+// Lookup answers the namespace of a prefix in force; of a nil prefix the default one.
+func (x *Reader) Lookup(prefix []byte) (string, bool) {
 	for i := len(x.bindings) - 1; i >= 0; i-- {
 		if x.bindings[i].prefix == string(prefix) {
 			return x.bindings[i].uri, true
@@ -350,37 +362,49 @@ func (x *xmlReader) lookup(prefix []byte) (string, bool) {
 	return "", prefix == nil
 }
 
-// attrName resolves an attribute's name: no prefix, no namespace.
-func (x *xmlReader) attrName(a xmlAttr) (ns string, local []byte, err error) {
-	prefix, local := cut(a.name)
+// AttrName resolves an attribute's name: no prefix, no namespace.
+func (x *Reader) AttrName(a Attr) (ns string, local []byte, err error) {
+	prefix, local := Cut(a.Name)
 	if prefix == nil {
 		return "", local, nil
 	}
-	ns, ok := x.lookup(prefix)
+	ns, ok := x.Lookup(prefix)
 	if !ok {
 		return "", nil, broken("prefix without namespace: " + string(prefix[:min(len(prefix), 40)]))
 	}
 	return ns, local, nil
 }
 
-// skip reads to the end of the element whose start was just read. seen, if any, gets each piece.
-func (x *xmlReader) skip(seen func(*xmlToken)) error {
+// Skip reads to the end of the element whose start was just read. seen, if any, gets each piece.
+func (x *Reader) Skip(seen func(*Token)) error {
 	depth := len(x.open)
-	var t xmlToken
+	var t Token
 	for {
-		if err := x.next(&t); err != nil {
+		if err := x.Next(&t); err != nil {
 			return err
 		}
 		if seen != nil {
 			seen(&t)
 		}
-		if t.kind == xmlEnd && len(x.open) < depth {
+		if t.Kind == End && len(x.open) < depth {
 			return nil
 		}
 	}
 }
 
-func (x *xmlReader) intern(b []byte) string {
+// Depth is how many elements are open.
+func (x *Reader) Depth() int { return len(x.open) }
+
+// Fork is a reader that goes on from here by itself, to look ahead.
+func (x *Reader) Fork() *Reader {
+	ahead := *x
+	ahead.open = x.open[:len(x.open):len(x.open)]
+	ahead.bindings = x.bindings[:len(x.bindings):len(x.bindings)]
+	ahead.attrs = nil
+	return &ahead
+}
+
+func (x *Reader) intern(b []byte) string {
 	if s, ok := x.names[string(b)]; ok {
 		return s
 	}
@@ -391,7 +415,8 @@ func (x *xmlReader) intern(b []byte) string {
 	return s
 }
 
-func cut(name []byte) (prefix, local []byte) {
+// Cut parts a qualified name.
+func Cut(name []byte) (prefix, local []byte) {
 	if i := bytes.IndexByte(name, ':'); i >= 0 {
 		return name[:i], name[i+1:]
 	}
@@ -443,7 +468,7 @@ func checkReferences(b []byte) error {
 			return broken("& without ;")
 		}
 		if _, ok := reference(b[:end]); !ok {
-			return refuse("ooxml.dtd", "", "&"+string(b[:end])+";")
+			return rebuild.Refuse("xml.dtd", "", "&"+string(b[:end])+";")
 		}
 		b = b[end+1:]
 	}
@@ -478,8 +503,8 @@ func reference(name []byte) (rune, bool) {
 	return r, ok
 }
 
-// unescape answers the characters that text or an attribute value stands for.
-func unescape(b []byte) []byte {
+// Unescape answers the characters that text or an attribute value stands for.
+func Unescape(b []byte) []byte {
 	if bytes.IndexByte(b, '&') < 0 {
 		return b
 	}
@@ -500,7 +525,8 @@ func unescape(b []byte) []byte {
 	return out
 }
 
-func escapeText(b []byte) []byte {
+// Escape makes characters fit for text and for a value in double quotes.
+func Escape(b []byte) []byte {
 	out := make([]byte, 0, len(b)+16)
 	for _, c := range b {
 		switch c {

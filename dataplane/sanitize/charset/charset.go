@@ -1,4 +1,9 @@
-package sanitize
+// Package charset walks the character encodings that Japanese offices write.
+//
+// Problem: encoders of libraries turn user-defined characters (gaiji) into replacement marks without an error, and codes that share
+// a character into one of them. Mechanism: text is walked code by code, and the same code is written again. Invariant: what was
+// not changed on purpose is the same bytes.
+package charset
 
 import (
 	"encoding/binary"
@@ -9,17 +14,26 @@ import (
 	"golang.org/x/text/encoding/japanese"
 )
 
-// A charset walks text one character at a time. next answers the character at the start of b and its length in bytes, or a
+// Set walks text one character at a time. Next answers the character at the start of b and its length in bytes, or a
 // length of 0 when there is none. The rebuilder writes the same code again, so that codes which share a character (NEC and
 // IBM duplicates) stay what they were.
-type charset struct {
-	name string
-	next func(b []byte) (rune, int)
+type Set struct {
+	Name string
+	Next func(b []byte) (rune, int)
 }
 
 var (
-	utf8Set  = charset{"UTF-8", nextUTF8}
-	cp932Set = charset{"Shift_JIS (CP932)", nextCP932}
+	UTF8  = Set{"UTF-8", nextUTF8}
+	CP932 = Set{"Shift_JIS (CP932)", nextCP932}
+)
+
+// Byte order marks.
+var (
+	MarkUTF8  = []byte("\xEF\xBB\xBF")
+	MarkUTF16 = map[string]interface {
+		binary.ByteOrder
+		binary.AppendByteOrder
+	}{"\xFF\xFE": binary.LittleEndian, "\xFE\xFF": binary.BigEndian}
 )
 
 func nextUTF8(b []byte) (rune, int) {
@@ -87,10 +101,11 @@ var cp932Table = sync.OnceValue(func() *[65536]uint16 {
 	return &t
 })
 
-func isGaiji(r rune) bool { return 0xE000 <= r && r <= 0xF8FF }
+// IsGaiji tells private-use characters, which towns use for names that no standard has.
+func IsGaiji(r rune) bool { return 0xE000 <= r && r <= 0xF8FF }
 
-// fromUTF16 decodes text with a byte order mark; ok is false for an odd length or a lone surrogate, at is its byte offset.
-func fromUTF16(b []byte, order binary.ByteOrder) (out []byte, at int, ok bool) {
+// FromUTF16 decodes text with a byte order mark; ok is false for an odd length or a lone surrogate, at is its byte offset.
+func FromUTF16(b []byte, order binary.ByteOrder) (out []byte, at int, ok bool) {
 	out = make([]byte, 0, len(b)*3/2)
 	for i := 0; i < len(b); {
 		if len(b)-i < 2 {
@@ -112,7 +127,8 @@ func fromUTF16(b []byte, order binary.ByteOrder) (out []byte, at int, ok bool) {
 	return out, 0, true
 }
 
-func toUTF16(b []byte, order binary.AppendByteOrder) []byte {
+// ToUTF16 is UTF-8 in UTF-16 without a mark.
+func ToUTF16(b []byte, order binary.AppendByteOrder) []byte {
 	out := make([]byte, 0, len(b)*2)
 	for len(b) > 0 {
 		r, n := utf8.DecodeRune(b)
@@ -126,10 +142,10 @@ func toUTF16(b []byte, order binary.AppendByteOrder) []byte {
 	return out
 }
 
-// hidden tells characters that change what a reader sees without being seen: bidirectional controls, invisible operators,
+// Hidden tells characters that change what a reader sees without being seen: bidirectional controls, invisible operators,
 // tags, annotation marks, byte order marks inside text and noncharacters. Joiners and variation selectors are not among
 // them: emoji, gaiji and personal names need them.
-func hidden(r rune) bool {
+func Hidden(r rune) bool {
 	switch {
 	case r < 0x80:
 		return false
