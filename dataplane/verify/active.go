@@ -3,6 +3,8 @@ package verify
 import (
 	"regexp"
 	"strings"
+
+	"github.com/sekisho/sekisho/dataplane/verify/rule"
 )
 
 // active elements do something, load something, or hold something that does. None may stand in a rebuilt document.
@@ -44,7 +46,7 @@ var mediaCalls = regexp.MustCompile(`^(playFrom\([0-9.]*\)|play|pause|resume|sto
 
 // checkActive judges one element of any part.
 func checkActive(place string, n node) error {
-	no := func(format string, args ...any) error { return refuse(codeActive, place, format, args...) }
+	no := func(format string, args ...any) error { return rule.Refuse(codeActive, place, format, args...) }
 	if active[n.name] {
 		return no("element %s", n.name)
 	}
@@ -70,11 +72,11 @@ func checkActive(place string, n node) error {
 		}
 	case "x:worksheetSource", "x:rangeSet":
 		if n.get("r:id") != "" {
-			return refuse(codeLink, place, "a pivot table fed from outside")
+			return rule.Refuse(codeLink, place, "a pivot table fed from outside")
 		}
 	case "x:cacheSource":
 		if t := n.get("type"); t != "worksheet" && t != "consolidation" {
-			return refuse(codeLink, place, "a pivot table fed by %q", t)
+			return rule.Refuse(codeLink, place, "a pivot table fed by %q", t)
 		}
 	case "w:fldSimple":
 		if err := checkField(place, n.get("w:instr"), -1); err != nil {
@@ -102,17 +104,17 @@ func checkActive(place string, n node) error {
 			}
 		case vml && low == "href":
 			if a.value != "" && !safeAddress(a.value) {
-				return refuse(codeLink, place, "%s links to %q", n.name, a.value)
+				return rule.Refuse(codeLink, place, "%s links to %q", n.name, a.value)
 			}
 		case vml && (low == "src" || low == "althref"):
 			if a.value != "" {
-				return refuse(codeLink, place, "%s loads %q", n.name, a.value)
+				return rule.Refuse(codeLink, place, "%s loads %q", n.name, a.value)
 			}
 		case space == "none" && !vmlAttributes[low]:
 			return no("attribute %s of %s", a.name, local)
 		case vml && low == "style":
 			if v := strings.ToLower(a.value); strings.Contains(v, "url(") || strings.Contains(v, "expression(") {
-				return refuse(codeLink, place, "a style that loads")
+				return rule.Refuse(codeLink, place, "a style that loads")
 			}
 		case low == "textlink":
 			if err := checkFormula(place, a.value); err != nil {

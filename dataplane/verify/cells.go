@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+
+	"github.com/sekisho/sekisho/dataplane/verify/rule"
 )
 
 // checkCells blocks a table in which some program could take a cell for a formula. Programs differ in the separator and in what a
@@ -53,7 +55,7 @@ func readCells(text []rune, sep rune, q quoting) (open bool, err error) {
 	finish := func() error {
 		defer func() { cell, start = cell[:0], true }()
 		if calculated(cell) {
-			return refuse(codeCSV, fmt.Sprintf("R%dC%d", row, col), "a cell begins like a formula")
+			return rule.Refuse(codeCSV, fmt.Sprintf("R%dC%d", row, col), "a cell begins like a formula")
 		}
 		return nil
 	}

@@ -3,6 +3,8 @@ package verify
 import (
 	"regexp"
 	"strings"
+
+	"github.com/sekisho/sekisho/dataplane/verify/rule"
 )
 
 // knownFields are the Word fields (ECMA-376 part 1, 17.16.5) that only compute, number, refer or format inside the document. Not
@@ -35,18 +37,18 @@ func checkField(place, code string, before int) error {
 		if before < 0 && bookmarkOnly.MatchString(code) {
 			return nil
 		}
-		return refuse(codeActive, place, "field %q", code)
+		return rule.Refuse(codeActive, place, "field %q", code)
 	}
 	name := strings.ToUpper(code[m[2]:m[3]])
 	if before >= 0 && m[3] >= before && name != "=" { // the nested field may go on with the name
-		return refuse(codeActive, place, "field %q computes its own name", code)
+		return rule.Refuse(codeActive, place, "field %q computes its own name", code)
 	}
 	if !knownFields[name] {
-		return refuse(codeActive, place, "field %s", name)
+		return rule.Refuse(codeActive, place, "field %s", name)
 	}
 	if name == "HYPERLINK" {
 		if before >= 0 {
-			return refuse(codeActive, place, "a hyperlink field with a computed address")
+			return rule.Refuse(codeActive, place, "a hyperlink field with a computed address")
 		}
 		return checkHyperlinkField(place, code[m[3]:])
 	}
@@ -65,13 +67,13 @@ func checkHyperlinkField(place, rest string) error {
 		if strings.HasPrefix(strings.TrimSpace(rest), `\`) || strings.TrimSpace(rest) == "" {
 			return nil
 		}
-		return refuse(codeLink, place, "hyperlink field %q", rest)
+		return rule.Refuse(codeLink, place, "hyperlink field %q", rest)
 	}
 	url := m[1] + m[2]
 	if url == "" || safeAddress(strings.ReplaceAll(url, `\\`, `\`)) {
 		return nil
 	}
-	return refuse(codeLink, place, "hyperlink to %q", url)
+	return rule.Refuse(codeLink, place, "hyperlink to %q", url)
 }
 
 // fieldReader puts instructions together: a field begins, its instruction may be spread over runs and hold other fields, then it
@@ -94,7 +96,7 @@ func (f *fieldReader) enter() { f.outer = append(f.outer, len(f.open)) }
 func (f *fieldReader) leave() error {
 	n := len(f.outer) - 1
 	if f.outer[n] != len(f.open) {
-		return refuse(codeActive, f.place, "a field that ends outside of its alternative")
+		return rule.Refuse(codeActive, f.place, "a field that ends outside of its alternative")
 	}
 	f.outer = f.outer[:n]
 	return nil
@@ -108,7 +110,7 @@ func (f *fieldReader) top() (*field, error) {
 		return nil, nil
 	}
 	if k := len(f.outer); k > 0 && f.outer[k-1] == n && !f.open[n-1].done {
-		return nil, refuse(codeActive, f.place, "a field whose instruction is in an alternative")
+		return nil, rule.Refuse(codeActive, f.place, "a field whose instruction is in an alternative")
 	}
 	return f.open[n-1], nil
 }
@@ -124,7 +126,7 @@ func (f *fieldReader) char(kind string) error {
 			top.nested = top.code.Len()
 		}
 		if len(f.open) >= 64 {
-			return refuse(codeActive, f.place, "fields nested too deeply")
+			return rule.Refuse(codeActive, f.place, "fields nested too deeply")
 		}
 		f.open = append(f.open, &field{nested: -1})
 	case "separate":
@@ -133,7 +135,7 @@ func (f *fieldReader) char(kind string) error {
 		err := f.judge()
 		if n := len(f.open); n > 0 {
 			if k := len(f.outer); k > 0 && f.outer[k-1] == n {
-				return refuse(codeActive, f.place, "a field that ends in an alternative")
+				return rule.Refuse(codeActive, f.place, "a field that ends in an alternative")
 			}
 			f.open = f.open[:n-1]
 		}
@@ -163,7 +165,7 @@ func (f *fieldReader) instruction(s string) error {
 		}
 		return checkField(f.place, s, -1)
 	case top.done:
-		return refuse(codeActive, f.place, "an instruction behind its field's separator")
+		return rule.Refuse(codeActive, f.place, "an instruction behind its field's separator")
 	}
 	top.code.WriteString(s)
 	return nil

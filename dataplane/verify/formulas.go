@@ -1,6 +1,10 @@
 package verify
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/sekisho/sekisho/dataplane/verify/rule"
+)
 
 // forbiddenFunctions reach outside the workbook, call code, or belong to macro sheets.
 var forbiddenFunctions = words(`CALL REGISTER REGISTER.ID UNREGISTER EXEC EXECUTE INITIATE POKE REQUEST TERMINATE SEND.KEYS RUN FORMULA FORMULA.FILL EVALUATE
@@ -19,15 +23,15 @@ func checkFormula(place, f string) error {
 		case c == '\'':
 			end := closing(f, i, '\'')
 			if strings.ContainsAny(f[i:end], "[]") && depth == 0 {
-				return refuse(codeLink, place, "formula refers to another workbook")
+				return rule.Refuse(codeLink, place, "formula refers to another workbook")
 			}
 			i = end
 			continue
 		case c == '|':
-			return refuse(codeActive, place, "formula with DDE")
+			return rule.Refuse(codeActive, place, "formula with DDE")
 		case c == '[':
 			if depth == 0 && (i == 0 || !identifier(f[i-1])) && !strings.HasPrefix(f[i:], "[0]!") {
-				return refuse(codeLink, place, "formula refers to another workbook")
+				return rule.Refuse(codeLink, place, "formula refers to another workbook")
 			}
 			depth++
 		case c == ']':
@@ -75,14 +79,14 @@ func checkFunction(place, name, args string) error {
 		name = strings.TrimPrefix(name, prefix)
 	}
 	if forbiddenFunctions[name] {
-		return refuse(codeActive, place, "function %s", name)
+		return rule.Refuse(codeActive, place, "function %s", name)
 	}
 	if name != "HYPERLINK" {
 		return nil
 	}
 	args = strings.TrimLeft(args, " \t\r\n")
 	if !strings.HasPrefix(args, `"`) {
-		return refuse(codeLink, place, "HYPERLINK to a computed address")
+		return rule.Refuse(codeLink, place, "HYPERLINK to a computed address")
 	}
 	end := closing(args, 0, '"')
 	url := strings.ReplaceAll(strings.TrimSuffix(args[1:end], `"`), `""`, `"`)
@@ -90,7 +94,7 @@ func checkFunction(place, name, args string) error {
 	if safeAddress(url) || url == "" && !strings.HasPrefix(after, "&") { // what is joined on behind a host stays there
 		return nil
 	}
-	return refuse(codeLink, place, "HYPERLINK to %q", url)
+	return rule.Refuse(codeLink, place, "HYPERLINK to %q", url)
 }
 
 // safeAddress tells what a person may follow: web, mail, and places in the same document.

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"io"
 	"strings"
+
+	"github.com/sekisho/sekisho/dataplane/verify/rule"
 )
 
 const maxDepth = 400
@@ -38,7 +40,7 @@ type visitor struct {
 // walk reads one XML part with encoding/xml, raw, and resolves namespaces itself. It refuses DTDs, processing instructions,
 // comments, directives, foreign encodings, and every element or attribute of a namespace that is not on the list.
 func walk(ctx context.Context, place string, b []byte, v visitor) error {
-	no := func(format string, args ...any) error { return refuse(codeMarkup, place, format, args...) }
+	no := func(format string, args ...any) error { return rule.Refuse(codeMarkup, place, format, args...) }
 	if bytes.HasPrefix(b, []byte("\xFE\xFF")) || bytes.HasPrefix(b, []byte("\xFF\xFE")) {
 		return no("not UTF-8")
 	}
@@ -52,7 +54,7 @@ func walk(ctx context.Context, place string, b []byte, v visitor) error {
 	}
 	d := xml.NewDecoder(bytes.NewReader(b))
 	d.CharsetReader = func(charset string, _ io.Reader) (io.Reader, error) {
-		return nil, refuse(codeMarkup, place, "encoding %q", charset)
+		return nil, rule.Refuse(codeMarkup, place, "encoding %q", charset)
 	}
 	var path []string                             // resolved
 	var raw []xml.Name                            // as written
@@ -147,7 +149,7 @@ func resolve(outer map[string]string, t xml.StartElement, place string) (map[str
 		space, ok = "none", true // only in VML drawings, where the caller looks
 	}
 	if !ok || space == "" {
-		return nil, n, refuse(codeMarkup, place, "element %s:%s of an unknown namespace", t.Name.Space, t.Name.Local)
+		return nil, n, rule.Refuse(codeMarkup, place, "element %s:%s of an unknown namespace", t.Name.Space, t.Name.Local)
 	}
 	n.name = space + ":" + t.Name.Local
 	seen := make(map[string]bool, len(t.Attr))
@@ -159,12 +161,12 @@ func resolve(outer map[string]string, t xml.StartElement, place string) (map[str
 		if a.Name.Space != "" {
 			s := scope[a.Name.Space]
 			if s == "" {
-				return nil, n, refuse(codeMarkup, place, "attribute %s:%s of an unknown namespace", a.Name.Space, a.Name.Local)
+				return nil, n, rule.Refuse(codeMarkup, place, "attribute %s:%s of an unknown namespace", a.Name.Space, a.Name.Local)
 			}
 			name = s + ":" + name
 		}
 		if seen[name] {
-			return nil, n, refuse(codeMarkup, place, "attribute %s twice", name)
+			return nil, n, rule.Refuse(codeMarkup, place, "attribute %s twice", name)
 		}
 		seen[name] = true
 		n.attrs = append(n.attrs, attribute{name, a.Value})
@@ -172,7 +174,7 @@ func resolve(outer map[string]string, t xml.StartElement, place string) (map[str
 		if name == "mc:Ignorable" || name == "mc:MustUnderstand" || n.name == "mc:Choice" && name == "Requires" {
 			for _, p := range strings.Fields(a.Value) {
 				if _, ok := scope[p]; !ok {
-					return nil, n, refuse(codeMarkup, place, "%s names the undeclared prefix %s", name, p)
+					return nil, n, rule.Refuse(codeMarkup, place, "%s names the undeclared prefix %s", name, p)
 				}
 			}
 		}

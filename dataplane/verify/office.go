@@ -5,6 +5,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/sekisho/sekisho/dataplane/verify/rule"
 )
 
 // checkOffice reads a rebuilt document: the package, its content types, every relationship, and then every part by the kind that
@@ -37,7 +39,7 @@ func checkOffice(ctx context.Context, family, name string, in []byte) error {
 			continue
 		}
 		if !p.reached {
-			return refuse(codePart, p.name, "no relationship leads to it")
+			return rule.Refuse(codePart, p.name, "no relationship leads to it")
 		}
 		if err := d.checkPart(ctx, p); err != nil {
 			return err
@@ -69,7 +71,7 @@ func (p *part) isRels() bool { return strings.HasSuffix(p.name, ".rels") }
 func (d *document) readTypes(ctx context.Context) error {
 	types, ok := d.parts[strings.ToLower(typesName)]
 	if !ok || types.name != typesName {
-		return refuse(codePackage, "", "no %s", typesName)
+		return rule.Refuse(codePackage, "", "no %s", typesName)
 	}
 	const relsType = "application/vnd.openxmlformats-package.relationships+xml"
 	byExtension := map[string]string{}
@@ -81,7 +83,7 @@ func (d *document) readTypes(ctx context.Context) error {
 		case n.name == "ct:Default" && len(path) == 2:
 			ext := strings.ToLower(n.get("Extension"))
 			if want, ok := map[string]string{"png": "image/png", "jpeg": "image/jpeg", "jpg": "image/jpeg", "rels": relsType, "xml": "application/xml", "vml": officeType + "vmldrawing"}[ext]; !ok || typ != want {
-				return refuse(codePart, typesName, "extension %q is %q", ext, typ)
+				return rule.Refuse(codePart, typesName, "extension %q is %q", ext, typ)
 			}
 			byExtension[ext] = typ
 			return nil
@@ -89,12 +91,12 @@ func (d *document) readTypes(ctx context.Context) error {
 			key, ok := strings.CutPrefix(n.get("PartName"), "/")
 			p := d.parts[strings.ToLower(key)]
 			if !ok || p == nil || p.typ != "" || p == types || p.isRels() {
-				return refuse(codePart, typesName, "override of %q", n.get("PartName"))
+				return rule.Refuse(codePart, typesName, "override of %q", n.get("PartName"))
 			}
 			p.typ = typ
 			return nil
 		}
-		return refuse(codeMarkup, typesName, "element %s", n.name)
+		return rule.Refuse(codeMarkup, typesName, "element %s", n.name)
 	}})
 	if err != nil {
 		return err
@@ -108,12 +110,12 @@ func (d *document) readTypes(ctx context.Context) error {
 		}
 		if p.isRels() {
 			if p.typ != relsType {
-				return refuse(codePart, p.name, "content type %q", p.typ)
+				return rule.Refuse(codePart, p.name, "content type %q", p.typ)
 			}
 			continue
 		}
 		if p.kind, ok = kinds[p.typ]; !ok {
-			return refuse(codePart, p.name, "content type %q", p.typ)
+			return rule.Refuse(codePart, p.name, "content type %q", p.typ)
 		}
 	}
 	return nil
@@ -123,7 +125,7 @@ func (d *document) readTypes(ctx context.Context) error {
 func (d *document) readRelations(ctx context.Context) error {
 	root := d.parts["_rels/.rels"]
 	if root == nil {
-		return refuse(codePackage, "", "no _rels/.rels")
+		return rule.Refuse(codePackage, "", "no _rels/.rels")
 	}
 	for _, rels := range d.parts {
 		if !rels.isRels() {
@@ -135,7 +137,7 @@ func (d *document) readRelations(ctx context.Context) error {
 			up, ok := strings.CutSuffix(strings.TrimSuffix(dir, "/"), "_rels")
 			owner = d.parts[strings.ToLower(up+strings.TrimSuffix(base, ".rels"))]
 			if !ok || owner == nil || owner.isRels() || owner.name == typesName {
-				return refuse(codePart, rels.name, "relationships of a part that is not there")
+				return rule.Refuse(codePart, rels.name, "relationships of a part that is not there")
 			}
 			owner.ids = map[string]bool{}
 		}
@@ -153,11 +155,11 @@ func (d *document) readRels(ctx context.Context, rels, owner *part) error {
 			return nil
 		}
 		if n.name != "rel:Relationship" || len(path) != 2 {
-			return refuse(codeMarkup, rels.name, "element %s", n.name)
+			return rule.Refuse(codeMarkup, rels.name, "element %s", n.name)
 		}
 		id, typ, target, mode := n.get("Id"), n.get("Type"), n.get("Target"), n.get("TargetMode")
 		if id == "" || ids[id] || len(ids) > 2*maxParts {
-			return refuse(codeLink, rels.name, "relationship %q twice or unnamed", id)
+			return rule.Refuse(codeLink, rels.name, "relationship %q twice or unnamed", id)
 		}
 		ids[id] = true
 		if owner != nil {
@@ -165,27 +167,27 @@ func (d *document) readRels(ctx context.Context, rels, owner *part) error {
 		}
 		if hyperlinkRelations[typ] {
 			if owner == nil || !safeAddress(target) || mode != "External" && !strings.HasPrefix(target, "#") {
-				return refuse(codeLink, rels.name, "hyperlink to %q", target)
+				return rule.Refuse(codeLink, rels.name, "hyperlink to %q", target)
 			}
 			return nil
 		}
 		if mode != "" && mode != "Internal" {
-			return refuse(codeLink, rels.name, "%q leads out to %q", typ, target)
+			return rule.Refuse(codeLink, rels.name, "%q leads out to %q", typ, target)
 		}
 		p := d.target(owner, target)
 		if p == nil {
-			return refuse(codeLink, rels.name, "%q leads nowhere: %q", typ, target)
+			return rule.Refuse(codeLink, rels.name, "%q leads nowhere: %q", typ, target)
 		}
 		if !slices.Contains(p.kind.relations, typ) {
-			return refuse(codeLink, rels.name, "%q leads to a part of type %q", typ, p.typ)
+			return rule.Refuse(codeLink, rels.name, "%q leads to a part of type %q", typ, p.typ)
 		}
 		if owner == nil {
 			if d.main != nil || !strings.HasSuffix(typ, "/officeDocument") {
-				return refuse(codeLink, rels.name, "%q beside the main part", typ)
+				return rule.Refuse(codeLink, rels.name, "%q beside the main part", typ)
 			}
 			d.main = p
 		} else if strings.HasSuffix(typ, "/officeDocument") {
-			return refuse(codeLink, rels.name, "a second main part")
+			return rule.Refuse(codeLink, rels.name, "a second main part")
 		}
 		p.reached = true
 		return nil
@@ -220,7 +222,7 @@ func (d *document) checkMain(name string) error {
 		if d.main != nil {
 			typ = d.main.typ
 		}
-		return refuse(codePart, "", "main part is %q, the name wants %q", typ, want)
+		return rule.Refuse(codePart, "", "main part is %q, the name wants %q", typ, want)
 	}
 	return nil
 }
@@ -237,13 +239,13 @@ func (d *document) checkPart(ctx context.Context, p *part) error {
 	err := walk(ctx, p.name, p.body, visitor{
 		start: func(n node, path []string) error {
 			if root := p.kind.root; len(path) == 1 && n.name != root && (root != ":xml" || n.name != "none:xml") {
-				return refuse(codePart, p.name, "begins with %s", n.name)
+				return rule.Refuse(codePart, p.name, "begins with %s", n.name)
 			}
 			if strings.HasPrefix(n.name, "none:") && (p.kind.root != ":xml" || !vmlMarkup[n.name] || (n.name == "none:xml") != (len(path) == 1)) {
-				return refuse(codeMarkup, p.name, "element %s without a namespace", n.name)
+				return rule.Refuse(codeMarkup, p.name, "element %s without a namespace", n.name)
 			}
 			if len(path) > 1 && textOnly(path[len(path)-2]) {
-				return refuse(codeMarkup, p.name, "element %s inside %s", n.name, path[len(path)-2])
+				return rule.Refuse(codeMarkup, p.name, "element %s inside %s", n.name, path[len(path)-2])
 			}
 			if err := checkActive(p.name, n); err != nil {
 				return err
@@ -295,7 +297,7 @@ func (p *part) checkIDs(n node) error {
 	for _, a := range n.attrs {
 		if strings.HasPrefix(a.name, "r:") || a.name == "o:relid" {
 			if a.value != "" && !p.ids[a.value] {
-				return refuse(codeLink, p.name, "%s %s=%q names no relationship", n.name, a.name, a.value)
+				return rule.Refuse(codeLink, p.name, "%s %s=%q names no relationship", n.name, a.name, a.value)
 			}
 		}
 	}

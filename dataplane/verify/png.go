@@ -9,6 +9,8 @@ import (
 	"io"
 
 	"github.com/klauspost/compress/zlib"
+
+	"github.com/sekisho/sekisho/dataplane/verify/rule"
 )
 
 // Limits of a picture, from its header.
@@ -19,7 +21,7 @@ const (
 
 func checkEdges(w, h uint32, place string) error {
 	if w == 0 || h == 0 || w > maxEdge || h > maxEdge || uint64(w)*uint64(h) > maxPixels {
-		return refuse(codeImage, place, "%d x %d pixels", w, h)
+		return rule.Refuse(codeImage, place, "%d x %d pixels", w, h)
 	}
 	return nil
 }
@@ -33,7 +35,7 @@ var pngColors = map[byte]struct {
 // checkPNG walks the chunks: IHDR, PLTE where the color type wants one, tRNS, IDAT in one run, IEND, each with its checksum, and
 // not a byte behind. The pixel data must be exactly as long as the header says: nothing hides behind the last line.
 func checkPNG(ctx context.Context, in []byte, place string) error {
-	no := func(format string, args ...any) error { return refuse(codeImage, place, format, args...) }
+	no := func(format string, args ...any) error { return rule.Refuse(codeImage, place, format, args...) }
 	const magic = "\x89PNG\r\n\x1a\n"
 	if !bytes.HasPrefix(in, []byte(magic)) {
 		return no("no PNG signature")
@@ -97,11 +99,11 @@ func checkPNG(ctx context.Context, in []byte, place string) error {
 
 func checkIHDR(b []byte, place string) error {
 	if len(b) != 13 {
-		return refuse(codeImage, place, "IHDR of %d bytes", len(b))
+		return rule.Refuse(codeImage, place, "IHDR of %d bytes", len(b))
 	}
 	c, ok := pngColors[b[9]]
 	if !ok || !bytes.Contains([]byte(c.depths), b[8:9]) || b[10] != 0 || b[11] != 0 || b[12] != 0 {
-		return refuse(codeImage, place, "IHDR says depth %d, color type %d, methods %d %d %d", b[8], b[9], b[10], b[11], b[12])
+		return rule.Refuse(codeImage, place, "IHDR says depth %d, color type %d, methods %d %d %d", b[8], b[9], b[10], b[11], b[12])
 	}
 	return checkEdges(binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4:]), place)
 }
@@ -109,7 +111,7 @@ func checkIHDR(b []byte, place string) error {
 // checkPixels inflates the data: one filter byte and one line of samples for each row, and then the end of the stream, which is
 // also the end of the chunks.
 func checkPixels(ctx context.Context, header []byte, data io.Reader, place string) error {
-	no := func(format string, args ...any) error { return refuse(codeImage, place, format, args...) }
+	no := func(format string, args ...any) error { return rule.Refuse(codeImage, place, format, args...) }
 	w, h := uint64(binary.BigEndian.Uint32(header)), binary.BigEndian.Uint32(header[4:])
 	line := make([]byte, 1+(w*pngColors[header[9]].samples*uint64(header[8])+7)/8)
 	counted := &byteByByte{r: data}

@@ -3,6 +3,8 @@ package verify
 import (
 	"context"
 	"fmt"
+
+	"github.com/sekisho/sekisho/dataplane/verify/rule"
 )
 
 // reader gives the next character of b and its length, 0 when there is none. Which one reads a file is decided once, for all of it.
@@ -17,7 +19,7 @@ func checkText(ctx context.Context, in []byte, csv bool) error {
 	for i := 0; i < len(body); {
 		r, n := next(body[i:])
 		if n == 0 {
-			return refuse(codeText, fmt.Sprintf("L%d", line), "no character at byte %d", i)
+			return rule.Refuse(codeText, fmt.Sprintf("L%d", line), "no character at byte %d", i)
 		}
 		switch {
 		case r == '\n':
@@ -27,7 +29,7 @@ func checkText(ctx context.Context, in []byte, csv bool) error {
 			}
 		case r == '\t' || r == '\r':
 		case r < 0x20 || r == 0x7F || invisible(r):
-			return refuse(codeText, fmt.Sprintf("L%d", line), "character %U", r)
+			return rule.Refuse(codeText, fmt.Sprintf("L%d", line), "character %U", r)
 		}
 		runes = append(runes, r)
 		i += n

@@ -30,12 +30,12 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/sekisho/sekisho/dataplane/verdict"
+	"github.com/sekisho/sekisho/dataplane/verify/rule"
 )
 
 // Engine names these rules and their version in every report and attestation.
@@ -67,72 +67,78 @@ const (
 	codeMarkup  = "verify.markup"  // XML that is not on the list
 )
 
-// refusal is why a file is blocked.
-type refusal struct{ code, place, detail string }
-
-func (r *refusal) Error() string { return r.code + " " + r.place + ": " + r.detail }
-
-func refuse(code, place, format string, args ...any) error {
-	return &refusal{code, place, fmt.Sprintf(format, args...)}
-}
-
-// Check reads a rebuilt file that is to be released under the name. It never panics. Blocked unless everything was understood.
-func Check(ctx context.Context, name string, in []byte) verdict.Report {
+// Check reads a rebuilt file that is to be released under the name. keys are the passwords that came with the original. It never panics. Blocked unless everything was understood.
+func Check(ctx context.Context, name string, in []byte, keys ...string) verdict.Report {
 	sum := sha256.Sum256(in)
 	d := verdict.Digest{SHA256: hex.EncodeToString(sum[:]), Size: int64(len(in))}
 	r := verdict.Report{Version: 1, Name: name, Family: verdict.FamilyOf(name), Before: d, Engine: Engine, Findings: []verdict.Finding{}}
-	err := check(ctx, name, r.Family, in)
+	err := check(&rule.File{Ctx: ctx, Name: name, Family: r.Family, In: in, Keys: keys}, maxNesting)
 	if err == nil {
 		r.Outcome, r.After = verdict.Clean, &d
 		return r
 	}
-	no := &refusal{code: codeFault, detail: err.Error()}
+	no := &rule.Refusal{Code: codeFault, Detail: err.Error()}
 	switch {
 	case errors.As(err, &no):
 	case ctx.Err() != nil:
-		no = &refusal{code: codeTime, detail: "ended from outside"}
+		no = &rule.Refusal{Code: codeTime, Detail: "ended from outside"}
 	}
 	r.Outcome = verdict.Blocked
-	r.Findings = append(r.Findings, verdict.Finding{Code: no.code, Place: bounded(no.place), Action: verdict.Refused, Detail: bounded(no.detail)})
+	r.Findings = append(r.Findings, verdict.Finding{Code: no.Code, Place: bounded(no.Place), Action: verdict.Refused, Detail: bounded(no.Detail)})
 	return r
 }
 
-func check(ctx context.Context, name, family string, in []byte) (err error) {
+// maxNesting is how deep files may lie in files.
+const maxNesting = 10
+
+// families by name: what reads each.
+var families = map[string]func(*rule.File) error{
+	"text": func(f *rule.File) error { return checkText(f.Ctx, f.In, false) },
+	"csv":  func(f *rule.File) error { return checkText(f.Ctx, f.In, true) },
+	"png":  func(f *rule.File) error { return checkPNG(f.Ctx, f.In, "") },
+	"jpeg": func(f *rule.File) error { return checkJPEG(f.Ctx, f.In, "") },
+	"docx": checkDocument,
+	"xlsx": checkDocument,
+	"pptx": checkDocument,
+}
+
+func checkDocument(f *rule.File) error { return checkOffice(f.Ctx, f.Family, f.Name, f.In) }
+
+func check(f *rule.File, depth int) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = refuse(codeFault, "", "%v", p)
+			err = rule.Refuse(codeFault, "", "%v", p)
 		}
 	}()
 	switch {
-	case len(in) == 0:
-		return refuse(codeEmpty, "", "no bytes")
-	case len(in) > MaxIn:
-		return refuse(codeLimit, "", "%d bytes, limit %d", len(in), MaxIn)
+	case len(f.In) == 0:
+		return rule.Refuse(codeEmpty, "", "no bytes")
+	case len(f.In) > MaxIn:
+		return rule.Refuse(codeLimit, "", "%d bytes, limit %d", len(f.In), MaxIn)
+	case depth == 0:
+		return rule.Refuse(codeLimit, "", "files in files too many levels deep")
 	}
-	if err := checkName(name); err != nil {
+	if err := checkName(f.Name); err != nil {
 		return err
 	}
-	switch family {
-	case "text", "csv":
-		return checkText(ctx, in, family == "csv")
-	case "png":
-		return checkPNG(ctx, in, "")
-	case "jpeg":
-		return checkJPEG(ctx, in, "")
-	case "docx", "xlsx", "pptx":
-		return checkOffice(ctx, family, name, in)
+	family := families[f.Family]
+	if family == nil {
+		return rule.Refuse(codeName, "", "%q is not the name of a kind that is rebuilt", f.Name)
 	}
-	return refuse(codeName, "", "%q is not the name of a kind that is rebuilt", name)
+	f.Nested = func(place, name string, in []byte) error {
+		return rule.Within(place, check(&rule.File{Ctx: f.Ctx, Name: name, Family: verdict.FamilyOf(name), In: in, Keys: f.Keys}, depth-1))
+	}
+	return family(f)
 }
 
 // checkName holds the name to one plain path element: it becomes a file name in another zone.
 func checkName(name string) error {
 	if name == "" || len(name) > 255 || !utf8.ValidString(name) || strings.TrimRight(name, " .") != name {
-		return refuse(codeName, "", "%q", name)
+		return rule.Refuse(codeName, "", "%q", name)
 	}
 	for _, r := range name {
 		if strings.ContainsRune(`<>:"|?*\/`, r) || r < 0x20 || r == 0x7F || invisible(r) {
-			return refuse(codeName, "", "character %U", r)
+			return rule.Refuse(codeName, "", "character %U", r)
 		}
 	}
 	return nil

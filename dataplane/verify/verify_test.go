@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os/exec"
 	"slices"
 	"strings"
@@ -271,15 +273,22 @@ func TestOtherEyes(t *testing.T) {
 	}
 	imports := func(pkg string) []string {
 		t.Helper()
-		out, err := exec.Command("go", "list", "-json=Imports", pkg).Output()
+		out, err := exec.Command("go", "list", "-json=Imports", pkg+"/...").Output()
 		if err != nil {
 			t.Fatal(err)
 		}
-		var p struct{ Imports []string }
-		if err := json.Unmarshal(out, &p); err != nil {
-			t.Fatal(err)
+		var all []string
+		for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+			var p struct{ Imports []string }
+			if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+				break
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, p.Imports...)
 		}
-		return p.Imports
+		slices.Sort(all)
+		return slices.Compact(all)
 	}
 	rebuilder := imports("github.com/sekisho/sekisho/dataplane/sanitize")
 	own := imports("github.com/sekisho/sekisho/dataplane/verify")

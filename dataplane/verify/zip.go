@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/klauspost/compress/flate"
+
+	"github.com/sekisho/sekisho/dataplane/verify/rule"
 )
 
 // Limits of a package.
@@ -38,7 +40,7 @@ const (
 // other from the first byte, each with its sizes in front, then the directory in the same order with the same values, then
 // the end, and nothing before, between or behind: no descriptor, no extra field, no comment, no ZIP64, no encryption.
 func readDirectory(in []byte) ([]member, error) {
-	no := func(format string, args ...any) error { return refuse(codePackage, "", format, args...) }
+	no := func(format string, args ...any) error { return rule.Refuse(codePackage, "", format, args...) }
 	if len(in) < endSize {
 		return nil, no("too short")
 	}
@@ -70,7 +72,7 @@ func readDirectory(in []byte) ([]member, error) {
 			return nil, err
 		}
 		if key := strings.ToLower(m.name); seen[key] {
-			return nil, refuse(codePackage, m.name, "twice")
+			return nil, rule.Refuse(codePackage, m.name, "twice")
 		} else {
 			seen[key] = true
 		}
@@ -78,19 +80,19 @@ func readDirectory(in []byte) ([]member, error) {
 		// version .. sizes are the same bytes in both headers (directory 6-29, local 4-27)
 		if len(local) < localSize+n+packed || u32(local, 0) != localSignature || !bytes.Equal(dir[6:30], local[4:28]) || u16(local, 28) != 0 ||
 			string(local[localSize:localSize+n]) != m.name {
-			return nil, refuse(codePackage, m.name, "local header and directory differ")
+			return nil, rule.Refuse(codePackage, m.name, "local header and directory differ")
 		}
 		switch m.method {
 		case 0:
 			if packed != m.size {
-				return nil, refuse(codePackage, m.name, "stored, but of two sizes")
+				return nil, rule.Refuse(codePackage, m.name, "stored, but of two sizes")
 			}
 		case 8:
 		default:
-			return nil, refuse(codePackage, m.name, "method %d", m.method)
+			return nil, rule.Refuse(codePackage, m.name, "method %d", m.method)
 		}
 		if total += m.size; m.size > maxPart || total > maxUnpacked {
-			return nil, refuse(codeLimit, m.name, "unpacks to %d bytes, %d in all", m.size, total)
+			return nil, rule.Refuse(codeLimit, m.name, "unpacks to %d bytes, %d in all", m.size, total)
 		}
 		m.packed = local[localSize+n : localSize+n+packed]
 		members = append(members, m)
@@ -110,17 +112,17 @@ func checkPartName(name string, flags int) error {
 	for i := 0; i < len(name); {
 		r, n := readUTF8([]byte(name[i:]))
 		if n == 0 || r < 0x20 || r == 0x7F || invisible(r) || strings.ContainsRune(`\:*?"<>|`, r) {
-			return refuse(codePackage, name, "part name")
+			return rule.Refuse(codePackage, name, "part name")
 		}
 		ascii = ascii && r < 0x80
 		i += n
 	}
 	if flags&^0x800 != 0 || !ascii && flags == 0 || len(name) > 512 {
-		return refuse(codePackage, name, "part name with flags %x", flags)
+		return rule.Refuse(codePackage, name, "part name with flags %x", flags)
 	}
 	for _, seg := range strings.Split(name, "/") {
 		if seg == "" || strings.Trim(seg, ".") == "" {
-			return refuse(codePackage, name, "part name")
+			return rule.Refuse(codePackage, name, "part name")
 		}
 	}
 	return nil
@@ -138,14 +140,14 @@ func (m member) unpack(ctx context.Context) ([]byte, error) {
 		defer z.Close()
 		var err error
 		if b, err = io.ReadAll(io.LimitReader(z, int64(m.size)+1)); err != nil {
-			return nil, refuse(codePackage, m.name, "%v", err)
+			return nil, rule.Refuse(codePackage, m.name, "%v", err)
 		}
 		if _, err := r.ReadByte(); err != io.EOF {
-			return nil, refuse(codePackage, m.name, "bytes behind the packed data")
+			return nil, rule.Refuse(codePackage, m.name, "bytes behind the packed data")
 		}
 	}
 	if len(b) != m.size || crc32.ChecksumIEEE(b) != m.crc {
-		return nil, refuse(codePackage, m.name, "size or checksum differs")
+		return nil, rule.Refuse(codePackage, m.name, "size or checksum differs")
 	}
 	return b, nil
 }

@@ -1,0 +1,47 @@
+// Package rule is what every family's checker works with.
+//
+// Problem: a rebuilt file may hold others, each of another family, and a refusal has to say where. Mechanism: a File for each,
+// with Nested to have another checked by its own family. Life cycle: one call of a family's checker, in one process in one
+// sandbox. Invariant: a checker answers nil only when it has read the whole file; every error blocks.
+package rule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// File is one rebuilt file on its way through its family's checker.
+type File struct {
+	Ctx    context.Context
+	Name   string // to be released under
+	Family string
+	In     []byte
+	Keys   []string // passwords that the sender gave, where an archive is written under one again
+
+	// Nested has a file checked that lies in this one, by the family that its name promises. A refusal carries the place.
+	Nested func(place, name string, in []byte) error
+}
+
+// Refusal is why a file is blocked.
+type Refusal struct{ Code, Place, Detail string }
+
+func (r *Refusal) Error() string { return r.Code + " " + r.Place + ": " + r.Detail }
+
+// Refuse makes a Refusal.
+func Refuse(code, place, format string, args ...any) error {
+	return &Refusal{code, place, fmt.Sprintf(format, args...)}
+}
+
+// Within puts a place before that of a refusal.
+func Within(place string, err error) error {
+	var r *Refusal
+	if err == nil || !errors.As(err, &r) {
+		return err
+	}
+	at := place
+	if r.Place != "" {
+		at += "/" + r.Place
+	}
+	return &Refusal{r.Code, at, r.Detail}
+}
