@@ -454,28 +454,21 @@ func safeURL(s string) bool {
 }
 
 // excerptWriter keeps the first characters of a text.
-type excerptWriter struct {
-	b     []byte
-	count int
-}
+type excerptWriter struct{ rebuild.Excerpt }
 
 func (e *excerptWriter) add(escaped []byte) {
-	if e.count >= previewChars {
+	if e.Full() {
 		return
 	}
 	for _, r := range string(markup.Unescape(escaped)) {
-		if e.count >= previewChars {
-			return
-		}
-		e.b = utf8.AppendRune(e.b, visible(r))
-		e.count++
+		e.Add(r)
 	}
 }
 
 func (e *excerptWriter) line() {
-	if n := len(e.b); n > 0 && e.b[n-1] != '\n' {
+	if s := e.Excerpt.String(); s != "" && !strings.HasSuffix(s, "\n") {
 		e.add([]byte("\n"))
 	}
 }
 
-func (e *excerptWriter) String() string { return strings.TrimRight(string(e.b), "\n") }
+func (e *excerptWriter) String() string { return strings.TrimRight(e.Excerpt.String(), "\n") }

@@ -31,6 +31,7 @@ import (
 
 	"github.com/sekisho/sekisho/dataplane/sanitize/charset"
 	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
+	"github.com/sekisho/sekisho/dataplane/sanitize/text"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
@@ -114,8 +115,8 @@ func forbidden(j *rebuild.Job) error {
 
 // families by name: what rebuilds each.
 var families = map[string]func(*rebuild.Job) (rebuild.Result, error){
-	"text": plainText,
-	"csv":  table,
+	"text": text.Plain,
+	"csv":  text.Table,
 	"png":  pngPicture,
 	"jpeg": jpegPicture,
 	"docx": officeDocument,

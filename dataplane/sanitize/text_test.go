@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/sekisho/sekisho/dataplane/sanitize/charset"
+	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
@@ -207,8 +208,8 @@ func TestCSVThatIsSomethingElseIsRefused(t *testing.T) {
 
 func TestPreviewIsBounded(t *testing.T) {
 	rep, _ := clean(t, "a.txt", []byte(strings.Repeat("漢", 10000)))
-	if n := len([]rune(rep.Original.Text)); n != previewChars {
-		t.Errorf("got %d characters, want %d", n, previewChars)
+	if n := len([]rune(rep.Original.Text)); n != rebuild.PreviewChars {
+		t.Errorf("got %d characters, want %d", n, rebuild.PreviewChars)
 	}
 	if rep.Result == nil || rep.Result.Text != rep.Original.Text {
 		t.Error("preview of the result differs")

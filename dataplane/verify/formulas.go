@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/sekisho/sekisho/dataplane/verify/rule"
+	"github.com/sekisho/sekisho/dataplane/verify/text"
 )
 
 // forbiddenFunctions reach outside the workbook, call code, or belong to macro sheets.
@@ -100,7 +101,7 @@ func checkFunction(place, name, args string) error {
 // safeAddress tells what a person may follow: web, mail, and places in the same document.
 func safeAddress(s string) bool {
 	for _, r := range s {
-		if r < 0x20 || r == 0x7F || invisible(r) {
+		if r < 0x20 || r == 0x7F || text.Invisible(r) {
 			return false
 		}
 	}

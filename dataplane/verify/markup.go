@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/sekisho/sekisho/dataplane/verify/rule"
+	"github.com/sekisho/sekisho/dataplane/verify/text"
 )
 
 const maxDepth = 400
@@ -46,7 +47,7 @@ func walk(ctx context.Context, place string, b []byte, v visitor) error {
 	}
 	b = bytes.TrimPrefix(b, []byte("\xEF\xBB\xBF"))
 	for i := 0; i < len(b); {
-		r, n := readUTF8(b[i:])
+		r, n := text.UTF8(b[i:])
 		if n == 0 || r < 0x20 && r != '\t' && r != '\n' && r != '\r' || r == 0xFFFE || r == 0xFFFF {
 			return no("no character at byte %d", i)
 		}

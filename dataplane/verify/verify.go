@@ -36,6 +36,7 @@ import (
 
 	"github.com/sekisho/sekisho/dataplane/verdict"
 	"github.com/sekisho/sekisho/dataplane/verify/rule"
+	"github.com/sekisho/sekisho/dataplane/verify/text"
 )
 
 // Engine names these rules and their version in every report and attestation.
@@ -48,7 +49,7 @@ const MaxIn = 512 << 20
 var codesJSON []byte
 
 // Sentences tell a clerk what the codes of this package mean.
-var Sentences = verdict.NewCatalogue(codesJSON)
+var Sentences = verdict.NewCatalogue(codesJSON, text.Codes)
 
 // Codes of refusals.
 const (
@@ -57,8 +58,6 @@ const (
 	codeLimit   = "verify.limit"   // larger than this package reads
 	codeTime    = "verify.time"    // ended from outside
 	codeFault   = "verify.fault"   // this package failed
-	codeText    = "verify.text"    // encoding or character
-	codeCSV     = "verify.csv"     // a cell that would be calculated
 	codeImage   = "verify.image"   // structure of a picture
 	codePackage = "verify.package" // structure of the ZIP
 	codePart    = "verify.part"    // a part or content type that does not belong
@@ -93,8 +92,8 @@ const maxNesting = 10
 
 // families by name: what reads each.
 var families = map[string]func(*rule.File) error{
-	"text": func(f *rule.File) error { return checkText(f.Ctx, f.In, false) },
-	"csv":  func(f *rule.File) error { return checkText(f.Ctx, f.In, true) },
+	"text": text.Check,
+	"csv":  text.Check,
 	"png":  func(f *rule.File) error { return checkPNG(f.Ctx, f.In, "") },
 	"jpeg": func(f *rule.File) error { return checkJPEG(f.Ctx, f.In, "") },
 	"docx": checkDocument,
@@ -137,7 +136,7 @@ func checkName(name string) error {
 		return rule.Refuse(codeName, "", "%q", name)
 	}
 	for _, r := range name {
-		if strings.ContainsRune(`<>:"|?*\/`, r) || r < 0x20 || r == 0x7F || invisible(r) {
+		if strings.ContainsRune(`<>:"|?*\/`, r) || r < 0x20 || r == 0x7F || text.Invisible(r) {
 			return rule.Refuse(codeName, "", "character %U", r)
 		}
 	}

@@ -81,32 +81,32 @@ func TestBrokenRebuilders(t *testing.T) {
 		{"a path as name", "../a.txt", codeName, []byte("x")},
 		{"a name that reads backwards", "a\u202Etxt.exe.txt", codeName, []byte("x")},
 
-		{"escape sequence", "a.txt", codeText, []byte("a\x1b[31m")},
-		{"NUL", "a.txt", codeText, []byte("a\x00b")},
-		{"C1 control", "a.txt", codeText, []byte("a\u009bb")},
-		{"right-to-left override", "a.txt", codeText, []byte("a\u202Eb")},
-		{"tag characters", "a.txt", codeText, []byte("a\U000E0041b")},
-		{"byte order mark inside", "a.txt", codeText, []byte("a\uFEFFb")},
-		{"neither UTF-8 nor CP932", "a.txt", codeText, []byte("\xff\xfdabc\x80")},
-		{"overlong UTF-8 behind a mark", "a.txt", codeText, []byte("\xEF\xBB\xBF\xC0\xAF")},
-		{"surrogate in UTF-8 behind a mark", "a.txt", codeText, []byte("\xEF\xBB\xBF\xED\xA0\x80")},
-		{"half a surrogate in UTF-16", "a.txt", codeText, []byte("\xFF\xFE\x3D\xD8a\x00")},
-		{"odd UTF-16", "a.txt", codeText, []byte("\xFF\xFEa\x00b")},
-		{"unassigned row of CP932", "a.txt", codeText, []byte("\x82\xa0\x85\x40")},
-		{"half a character at the end", "a.txt", codeText, []byte("\x82\xa0\x82")},
+		{"escape sequence", "a.txt", "verify.text", []byte("a\x1b[31m")},
+		{"NUL", "a.txt", "verify.text", []byte("a\x00b")},
+		{"C1 control", "a.txt", "verify.text", []byte("a\u009bb")},
+		{"right-to-left override", "a.txt", "verify.text", []byte("a\u202Eb")},
+		{"tag characters", "a.txt", "verify.text", []byte("a\U000E0041b")},
+		{"byte order mark inside", "a.txt", "verify.text", []byte("a\uFEFFb")},
+		{"neither UTF-8 nor CP932", "a.txt", "verify.text", []byte("\xff\xfdabc\x80")},
+		{"overlong UTF-8 behind a mark", "a.txt", "verify.text", []byte("\xEF\xBB\xBF\xC0\xAF")},
+		{"surrogate in UTF-8 behind a mark", "a.txt", "verify.text", []byte("\xEF\xBB\xBF\xED\xA0\x80")},
+		{"half a surrogate in UTF-16", "a.txt", "verify.text", []byte("\xFF\xFE\x3D\xD8a\x00")},
+		{"odd UTF-16", "a.txt", "verify.text", []byte("\xFF\xFEa\x00b")},
+		{"unassigned row of CP932", "a.txt", "verify.text", []byte("\x82\xa0\x85\x40")},
+		{"half a character at the end", "a.txt", "verify.text", []byte("\x82\xa0\x82")},
 
-		{"formula cell", "a.csv", codeCSV, []byte("a,=1+1\n")},
-		{"formula in quotes", "a.csv", codeCSV, []byte("a,\"=cmd|' /c calc'!A1\"\n")},
-		{"formula behind spaces", "a.csv", codeCSV, []byte("a,   @SUM(A1)\n")},
-		{"formula behind a tab", "a.csv", codeCSV, []byte("a,\"\t=1\"\n")},
-		{"full-width formula", "a.csv", codeCSV, []byte("a,＝1+1\n")},
-		{"full-width formula in CP932", "a.csv", codeCSV, []byte("\x8e\x52,\x81\x811+1\n")},
-		{"sum that looks like a number", "a.csv", codeCSV, []byte("+1+cmd\n")},
-		{"formula for a semicolon reader", "a.csv", codeCSV, []byte("a;=1,b\n")},
-		{"formula for a comma reader of a semicolon file", "a.csv", codeCSV, []byte("\"a\";\"b\n=1;\"\n")},
-		{"formula behind a quote that opens late", "a.csv", codeCSV, []byte("a, \"x,=1\"\n")},
-		{"formula behind a quote that never closes", "a.csv", codeCSV, []byte("\"a,b\n=1\n")},
-		{"formula in UTF-16", "a.csv", codeCSV, []byte("\xFF\xFE=\x001\x00")},
+		{"formula cell", "a.csv", "verify.csv", []byte("a,=1+1\n")},
+		{"formula in quotes", "a.csv", "verify.csv", []byte("a,\"=cmd|' /c calc'!A1\"\n")},
+		{"formula behind spaces", "a.csv", "verify.csv", []byte("a,   @SUM(A1)\n")},
+		{"formula behind a tab", "a.csv", "verify.csv", []byte("a,\"\t=1\"\n")},
+		{"full-width formula", "a.csv", "verify.csv", []byte("a,＝1+1\n")},
+		{"full-width formula in CP932", "a.csv", "verify.csv", []byte("\x8e\x52,\x81\x811+1\n")},
+		{"sum that looks like a number", "a.csv", "verify.csv", []byte("+1+cmd\n")},
+		{"formula for a semicolon reader", "a.csv", "verify.csv", []byte("a;=1,b\n")},
+		{"formula for a comma reader of a semicolon file", "a.csv", "verify.csv", []byte("\"a\";\"b\n=1;\"\n")},
+		{"formula behind a quote that opens late", "a.csv", "verify.csv", []byte("a, \"x,=1\"\n")},
+		{"formula behind a quote that never closes", "a.csv", "verify.csv", []byte("\"a,b\n=1\n")},
+		{"formula in UTF-16", "a.csv", "verify.csv", []byte("\xFF\xFE=\x001\x00")},
 
 		{"PNG with text", "a.png", codeImage, behind(png, afterIHDR, chunk("tEXt", []byte("Comment\x00secret")))},
 		{"PNG with EXIF", "a.png", codeImage, behind(png, afterIHDR, chunk("eXIf", []byte("II*\x00")))},
@@ -331,7 +331,7 @@ func TestOtherEyes(t *testing.T) {
 
 func TestSentences(t *testing.T) {
 	codes := Sentences.Codes()
-	for _, c := range []string{codeName, codeEmpty, codeLimit, codeTime, codeFault, codeText, codeCSV, codeImage, codePackage, codePart, codeLink, codeActive, codeMarkup, "verify.format"} {
+	for _, c := range []string{codeName, codeEmpty, codeLimit, codeTime, codeFault, "verify.text", "verify.csv", codeImage, codePackage, codePart, codeLink, codeActive, codeMarkup, "verify.format"} {
 		if !slices.Contains(codes, c) {
 			t.Errorf("no sentence for %s", c)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/klauspost/compress/flate"
 
 	"github.com/sekisho/sekisho/dataplane/verify/rule"
+	"github.com/sekisho/sekisho/dataplane/verify/text"
 )
 
 // Limits of a package.
@@ -110,8 +111,8 @@ func readDirectory(in []byte) ([]member, error) {
 func checkPartName(name string, flags int) error {
 	ascii := true
 	for i := 0; i < len(name); {
-		r, n := readUTF8([]byte(name[i:]))
-		if n == 0 || r < 0x20 || r == 0x7F || invisible(r) || strings.ContainsRune(`\:*?"<>|`, r) {
+		r, n := text.UTF8([]byte(name[i:]))
+		if n == 0 || r < 0x20 || r == 0x7F || text.Invisible(r) || strings.ContainsRune(`\:*?"<>|`, r) {
 			return rule.Refuse(codePackage, name, "part name")
 		}
 		ascii = ascii && r < 0x80

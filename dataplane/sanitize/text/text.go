@@ -1,4 +1,10 @@
-package sanitize
+// Package text rebuilds text and tables as text.
+//
+// Problem: a text file says in no byte how it is to be read, hides characters that steer screens and readers, and becomes a program
+// where a spreadsheet takes a cell for a formula. Mechanism: the encoding is decided once, each character is decoded and written
+// again in its own code, and what no reader sees stays behind; cells are read in every way in which programs read them. Life cycle:
+// one call of Plain or Table for one file. Invariant: what was not removed or marked on purpose is the same bytes.
+package text
 
 import (
 	"bytes"
@@ -10,15 +16,12 @@ import (
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
-// previewChars is the length of a text preview, in characters.
-const previewChars = 4000
-
-// plainText rebuilds plain text: every character is decoded and written again in its own code; controls and hidden
+// Plain rebuilds plain text: every character is decoded and written again in its own code; controls and hidden
 // characters stay behind; line endings, byte order mark and encoding stay as they were.
-func plainText(j *rebuild.Job) (rebuild.Result, error) { return textOf(j, false) }
+func Plain(j *rebuild.Job) (rebuild.Result, error) { return textOf(j, false) }
 
-// table rebuilds CSV and TSV.
-func table(j *rebuild.Job) (rebuild.Result, error) { return textOf(j, true) }
+// Table rebuilds CSV and TSV.
+func Table(j *rebuild.Job) (rebuild.Result, error) { return textOf(j, true) }
 
 func textOf(j *rebuild.Job, csv bool) (rebuild.Result, error) {
 	t, err := readText(j.In)
@@ -142,28 +145,16 @@ func dropControls(j *rebuild.Job, t decoded) ([]byte, error) {
 	return out, nil
 }
 
-// excerpt is the beginning of the text as Unicode, for a person to look at. Controls become visible pictures.
+// excerpt is the beginning of the text as Unicode, for a person to look at.
 func excerpt(b []byte, set charset.Set) string {
-	out := make([]byte, 0, previewChars)
-	for count := 0; len(b) > 0 && count < previewChars; count++ {
+	var e rebuild.Excerpt
+	for len(b) > 0 && !e.Full() {
 		r, n := set.Next(b)
 		if n == 0 {
 			break
 		}
 		b = b[n:]
-		out = utf8.AppendRune(out, visible(r))
+		e.Add(r)
 	}
-	return string(out)
-}
-
-func visible(r rune) rune {
-	switch {
-	case r == '\n', r == '\t', r == '\r':
-		return r
-	case r < 0x20:
-		return 0x2400 + r // control pictures
-	case r == 0x7F, charset.Hidden(r):
-		return '␣'
-	}
-	return r
+	return e.String()
 }

@@ -1,7 +1,12 @@
-package verify
+// Package text checks rebuilt text and tables as text.
+//
+// Problem: text has no structure that could be held to a list, only an encoding and characters, and a table is read by programs that
+// disagree about where a cell begins. Mechanism: own state machines for the encodings, the same question of each character, and every
+// reading of a table. Life cycle: one call of Check for one file. Invariant: nil only when each byte belongs to a character that a
+// person can see, or to white space, and no cell can be taken for a formula.
+package text
 
 import (
-	"context"
 	"fmt"
 
 	"github.com/sekisho/sekisho/dataplane/verify/rule"
@@ -10,9 +15,10 @@ import (
 // reader gives the next character of b and its length, 0 when there is none. Which one reads a file is decided once, for all of it.
 type reader func(b []byte) (rune, int)
 
-// checkText accepts text in UTF-8, UTF-16 with a mark, or CP932, that holds nothing but characters a person can see, spaces,
+// Check accepts the families text and csv: text in UTF-8, UTF-16 with a mark, or CP932, that holds nothing but characters a person can see, spaces,
 // tabs and line ends.
-func checkText(ctx context.Context, in []byte, csv bool) error {
+func Check(f *rule.File) error {
+	ctx, in := f.Ctx, f.In
 	next, body := encodingOf(in)
 	runes := make([]rune, 0, len(body))
 	line := 1
@@ -28,13 +34,13 @@ func checkText(ctx context.Context, in []byte, csv bool) error {
 				return ctx.Err()
 			}
 		case r == '\t' || r == '\r':
-		case r < 0x20 || r == 0x7F || invisible(r):
+		case r < 0x20 || r == 0x7F || Invisible(r):
 			return rule.Refuse(codeText, fmt.Sprintf("L%d", line), "character %U", r)
 		}
 		runes = append(runes, r)
 		i += n
 	}
-	if csv {
+	if f.Family == "csv" {
 		return checkCells(ctx, runes)
 	}
 	return nil
@@ -44,24 +50,24 @@ func encodingOf(in []byte) (reader, []byte) {
 	has := func(mark string) bool { return len(in) >= len(mark) && string(in[:len(mark)]) == mark }
 	switch {
 	case has("\xEF\xBB\xBF"):
-		return readUTF8, in[3:]
+		return UTF8, in[3:]
 	case has("\xFF\xFE"):
 		return readUTF16(0, 1), in[2:]
 	case has("\xFE\xFF"):
 		return readUTF16(1, 0), in[2:]
 	}
 	for i := 0; i < len(in); {
-		_, n := readUTF8(in[i:])
+		_, n := UTF8(in[i:])
 		if n == 0 {
 			return readCP932, in
 		}
 		i += n
 	}
-	return readUTF8, in
+	return UTF8, in
 }
 
-// readUTF8 follows table 3-7 of the Unicode Standard (well-formed byte sequences).
-func readUTF8(b []byte) (rune, int) {
+// UTF8 gives the first character of b and its length in bytes, 0 when there is none. It follows table 3-7 of the Unicode Standard (well-formed byte sequences).
+func UTF8(b []byte) (rune, int) {
 	c := b[0]
 	need, low, high, r := 0, byte(0x80), byte(0xBF), rune(0)
 	switch {
@@ -165,9 +171,9 @@ var signs81 = map[byte]rune{
 	0x7B: '＋', 0x7C: '\u2212', 0x81: '＝', 0x93: '％', 0x97: '＠',
 }
 
-// invisible tells characters that a reader does not see and that change what he sees. Joiners and variation selectors are needed
+// Invisible tells characters that a reader does not see and that change what he sees. Joiners and variation selectors are needed
 // by names and gaiji and are not among them.
-func invisible(r rune) bool {
+func Invisible(r rune) bool {
 	for _, span := range [...][2]rune{
 		{0x80, 0x9F}, {0x061C, 0x061C}, {0x200E, 0x200F}, {0x202A, 0x202E}, {0x2060, 0x2064}, {0x2066, 0x206F},
 		{0xFEFF, 0xFEFF}, {0xFFF9, 0xFFFB}, {0xFDD0, 0xFDEF}, {0xE0000, 0xE007F},

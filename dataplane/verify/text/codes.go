@@ -1,0 +1,13 @@
+package text
+
+import _ "embed"
+
+// Codes are what this package's refusals are called, with the sentences that a clerk reads (verdict.Catalogue).
+//
+//go:embed codes.json
+var Codes []byte
+
+const (
+	codeText = "verify.text" // encoding or character
+	codeCSV  = "verify.csv"  // a cell that would be calculated
+)
