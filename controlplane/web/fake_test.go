@@ -195,7 +195,7 @@ func (h *hall) Create(ctx context.Context, p web.Person, from, to anchors.Zone, 
 // work does what broker and sandboxes do.
 func (h *hall) work(x *parcel, b []byte) {
 	var out bytes.Buffer
-	rep := sanitize.Rebuild(context.Background(), x.Name, b, &out, sanitize.Options{})
+	rep, _ := sanitize.Rebuild(context.Background(), x.Name, b, &out, sanitize.Options{})
 	time.Sleep(h.pace)
 	if rep.Outcome == verdict.Blocked {
 		h.advance(x, web.Blocked, nil, "", func() { x.Report = &rep })
