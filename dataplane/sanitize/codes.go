@@ -4,6 +4,7 @@ import (
 	_ "embed"
 
 	"github.com/sekisho/sekisho/dataplane/sanitize/markup"
+	"github.com/sekisho/sekisho/dataplane/sanitize/picture"
 	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
 	"github.com/sekisho/sekisho/dataplane/sanitize/text"
 	"github.com/sekisho/sekisho/dataplane/verdict"
@@ -13,7 +14,7 @@ import (
 var codesJSON []byte
 
 // sentences tell a clerk what the codes of this package and of its families mean.
-var sentences = verdict.NewCatalogue(codesJSON, rebuild.Codes, markup.Codes, text.Codes)
+var sentences = verdict.NewCatalogue(codesJSON, rebuild.Codes, markup.Codes, picture.Codes, text.Codes)
 
 // Sentence tells in the language (ja or en, ja for any other) what a finding's code means to a clerk and what to do. An
 // unknown code answers itself.

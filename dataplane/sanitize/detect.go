@@ -328,33 +328,3 @@ func polyglot(in []byte, k kind) string {
 	}
 	return ""
 }
-
-// foreign tells what the bytes after an image's end are, when they are another file; empty when they are only left-overs
-// (padding, a camera's trailer, a second picture), which are cut off.
-func foreign(tail []byte) kind {
-	trimmed := bytes.TrimLeft(tail, "\x00\r\n\t ")
-	switch {
-	case bytes.HasPrefix(trimmed, []byte("MZ")) && bytes.Contains(trimmed, []byte("PE\x00\x00")):
-		return kindPE
-	case bytes.HasPrefix(trimmed, []byte("\x7FELF")):
-		return kindELF
-	}
-	for _, m := range []struct {
-		magic string
-		kind  kind
-	}{
-		{"PK\x03\x04", kindZip}, {"PK\x05\x06", kindZip}, {"%PDF-", kindPDF}, {"Rar!\x1A\x07", kindArchive}, {"7z\xBC\xAF\x27\x1C", kindArchive},
-		{"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", kindOLE}, {"MSCF\x00\x00\x00\x00", kindArchive}, {"This program cannot be run", kindPE},
-	} {
-		if bytes.Contains(tail, []byte(m.magic)) {
-			return m.kind
-		}
-	}
-	lower := bytes.ToLower(tail)
-	for _, s := range []string{"<script", "<html", "<?php", "<!doctype", "<svg"} {
-		if bytes.Contains(lower, []byte(s)) {
-			return kindHTML
-		}
-	}
-	return ""
-}

@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"image"
 	"image/color"
-	"image/gif"
 	"image/png"
 	"path"
 	"strings"
 	"sync"
 
+	"github.com/sekisho/sekisho/dataplane/sanitize/picture"
 	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
@@ -30,13 +30,13 @@ func (o *office) picture(key string) (p *part, code string, err error) {
 	var out []byte
 	ext := ".png"
 	switch {
-	case bytes.HasPrefix(b, []byte(pngMagic)):
-		out, _, err = rebuildPNG(o.Job, b, name)
+	case bytes.HasPrefix(b, []byte(picture.PNGMagic)):
+		out, err = picture.PNG(o.Job, b, name)
 	case bytes.HasPrefix(b, []byte("\xFF\xD8\xFF")):
 		ext = ".jpeg"
-		out, err = o.embeddedJPEG(b, name)
+		out, err = picture.JPEG(o.Job, b, name, true)
 	case bytes.HasPrefix(b, []byte("GIF8")):
-		if out, err = o.fromGIF(b, name); err == nil {
+		if out, err = picture.FirstFrame(o.Job, b, name); err == nil {
 			o.Found.Add("image.converted", name, verdict.Changed, "GIF -> PNG")
 		}
 	case strings.Contains(o.typeOf(key), "svg"):
@@ -62,34 +62,6 @@ func (o *office) picture(key string) (p *part, code string, err error) {
 	p.picture = true
 	p.name = o.freeName(strings.TrimSuffix(p.name, path.Ext(p.name)), ext, key)
 	return p, "", o.emit(p.name, out)
-}
-
-// embeddedJPEG keeps the pixels as they lie: the document already says how the picture is turned.
-func (o *office) embeddedJPEG(b []byte, name string) ([]byte, error) {
-	upright := *o.Job
-	upright.AsIs = true
-	out, _, err := rebuildJPEG(&upright, b, name)
-	return out, err
-}
-
-// fromGIF keeps the first frame. The header is checked before a pixel is decoded.
-func (o *office) fromGIF(b []byte, place string) ([]byte, error) {
-	c, err := gif.DecodeConfig(bytes.NewReader(b))
-	if err != nil {
-		return nil, rebuild.Refuse("image.broken", place, err.Error())
-	}
-	if err := checkSize(c.Width, c.Height); err != nil {
-		return nil, rebuild.At(err, place)
-	}
-	img, err := gif.Decode(o.Read(b))
-	if err != nil {
-		return nil, pictureError(o.Job, err, place)
-	}
-	out := o.Out()
-	if err := png.Encode(out, img); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), nil
 }
 
 // freeName finds a name that no other part has or may take later; own is the key of the part that is renamed.

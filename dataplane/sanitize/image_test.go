@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/sekisho/sekisho/dataplane/sanitize/charset"
+	"github.com/sekisho/sekisho/dataplane/sanitize/picture"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
@@ -165,18 +166,6 @@ func TestGrayAndColorJPEGStayWhatTheyAre(t *testing.T) {
 	}
 }
 
-func TestCMYKBecomesRGB(t *testing.T) {
-	in := image.NewCMYK(image.Rect(0, 0, 4, 2))
-	in.SetCMYK(0, 0, color.CMYK{255, 0, 0, 0}) // cyan
-	out := fromCMYK(in)
-	if got, want := out.RGBAAt(0, 0), (color.RGBA{0, 255, 255, 255}); got != want {
-		t.Errorf("got %v, want %v", got, want)
-	}
-	if got, want := out.RGBAAt(3, 1), (color.RGBA{255, 255, 255, 255}); got != want {
-		t.Errorf("got %v, want %v", got, want)
-	}
-}
-
 func TestPNGKeepsPixels(t *testing.T) {
 	rect := image.Rect(0, 0, 7, 5)
 	palette := image.NewPaletted(rect, color.Palette{color.NRGBA{1, 2, 3, 255}, color.NRGBA{200, 100, 0, 128}})
@@ -235,7 +224,7 @@ func TestPNGLosesMetadata(t *testing.T) {
 func TestHugeHeadersAreRefused(t *testing.T) {
 	ihdr := func(w, h uint32, depth, kind byte) []byte {
 		b := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, w), h)
-		return append(append([]byte(pngMagic), chunk("IHDR", append(b, depth, kind, 0, 0, 0))...), append(chunk("IDAT", []byte{1}), chunk("IEND", nil)...)...)
+		return append(append([]byte(picture.PNGMagic), chunk("IHDR", append(b, depth, kind, 0, 0, 0))...), append(chunk("IDAT", []byte{1}), chunk("IEND", nil)...)...)
 	}
 	blocked(t, "a.png", ihdr(3_000_000, 2_000_000, 8, 6), "limit.pixels")
 	blocked(t, "a.png", ihdr(30_000, 3_000, 8, 6), "limit.pixels")

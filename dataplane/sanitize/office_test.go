@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/sekisho/sekisho/dataplane/sanitize/markup"
+	"github.com/sekisho/sekisho/dataplane/sanitize/picture"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
@@ -341,7 +342,7 @@ func TestPicturesInsideAreRebuilt(t *testing.T) {
 	files["word/media/x.gif"] = "GIF89a\x01\x00\x01\x00\x80\x00\x00\xff\xff\xff\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"
 	rep, out := clean(t, "a.docx", docx(t, files))
 	parts := partsOf(t, out)
-	if strings.Contains(parts["word/media/a.jpeg"], "139.7454") || parts["word/media/a.jpeg"] == "" || !strings.HasPrefix(parts["word/media/x.png"], pngMagic) {
+	if strings.Contains(parts["word/media/a.jpeg"], "139.7454") || parts["word/media/a.jpeg"] == "" || !strings.HasPrefix(parts["word/media/x.png"], picture.PNGMagic) {
 		t.Errorf("parts %v", slices.Sorted(maps.Keys(parts)))
 	}
 	if doc := parts["word/document.xml"]; strings.Contains(doc, "r:link") || !strings.Contains(doc, `r:embed="rId2"`) {

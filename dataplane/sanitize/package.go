@@ -46,8 +46,8 @@ func openArchive(ctx context.Context, in []byte) (*archive, error) {
 		return nil, brokenPart("ZIP: " + err.Error())
 	}
 	if at := bytes.LastIndex(in, []byte("PK\x05\x06")); at >= 0 && len(in)-at > 22 { // a comment, or something behind the end
-		if k := foreign(in[at+22:]); k != "" {
-			return nil, rebuild.Refuse("type.polyglot", "", "ZIP + "+string(k))
+		if k := rebuild.Foreign(in[at+22:]); k != "" {
+			return nil, rebuild.Refuse("type.polyglot", "", "ZIP + "+k)
 		}
 	}
 	if len(z.File) > maxMembers {

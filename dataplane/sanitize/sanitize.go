@@ -30,6 +30,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/sekisho/sekisho/dataplane/sanitize/charset"
+	"github.com/sekisho/sekisho/dataplane/sanitize/picture"
 	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
 	"github.com/sekisho/sekisho/dataplane/sanitize/text"
 	"github.com/sekisho/sekisho/dataplane/verdict"
@@ -117,8 +118,8 @@ func forbidden(j *rebuild.Job) error {
 var families = map[string]func(*rebuild.Job) (rebuild.Result, error){
 	"text": text.Plain,
 	"csv":  text.Table,
-	"png":  pngPicture,
-	"jpeg": jpegPicture,
+	"png":  picture.PNGFile,
+	"jpeg": picture.JPEGFile,
 	"docx": officeDocument,
 	"xlsx": officeDocument,
 	"pptx": officeDocument,

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sekisho/sekisho/dataplane/verify/picture"
 	"github.com/sekisho/sekisho/dataplane/verify/rule"
 )
 
@@ -230,9 +231,9 @@ func (d *document) checkMain(name string) error {
 func (d *document) checkPart(ctx context.Context, p *part) error {
 	switch p.typ {
 	case "image/png":
-		return checkPNG(ctx, p.body, p.name)
+		return picture.PNG(ctx, p.body, p.name)
 	case "image/jpeg":
-		return checkJPEG(ctx, p.body, p.name)
+		return picture.JPEG(ctx, p.body, p.name)
 	}
 	fields := &fieldReader{place: p.name}
 	var text strings.Builder // of the formula that is being read

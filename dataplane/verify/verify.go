@@ -35,6 +35,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/sekisho/sekisho/dataplane/verdict"
+	"github.com/sekisho/sekisho/dataplane/verify/picture"
 	"github.com/sekisho/sekisho/dataplane/verify/rule"
 	"github.com/sekisho/sekisho/dataplane/verify/text"
 )
@@ -58,7 +59,7 @@ const (
 	codeLimit   = "verify.limit"   // larger than this package reads
 	codeTime    = "verify.time"    // ended from outside
 	codeFault   = "verify.fault"   // this package failed
-	codeImage   = "verify.image"   // structure of a picture
+	codeImage   = picture.Code     // structure of a picture
 	codePackage = "verify.package" // structure of the ZIP
 	codePart    = "verify.part"    // a part or content type that does not belong
 	codeLink    = "verify.link"    // a relationship that leads out or nowhere
@@ -94,8 +95,8 @@ const maxNesting = 10
 var families = map[string]func(*rule.File) error{
 	"text": text.Check,
 	"csv":  text.Check,
-	"png":  func(f *rule.File) error { return checkPNG(f.Ctx, f.In, "") },
-	"jpeg": func(f *rule.File) error { return checkJPEG(f.Ctx, f.In, "") },
+	"png":  func(f *rule.File) error { return picture.PNG(f.Ctx, f.In, "") },
+	"jpeg": func(f *rule.File) error { return picture.JPEG(f.Ctx, f.In, "") },
 	"docx": checkDocument,
 	"xlsx": checkDocument,
 	"pptx": checkDocument,

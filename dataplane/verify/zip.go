@@ -136,7 +136,7 @@ func (m member) unpack(ctx context.Context) ([]byte, error) {
 	}
 	b := m.packed
 	if m.method == 8 {
-		r := &byteByByte{r: bytes.NewReader(m.packed)}
+		r := rule.ByteByByte(bytes.NewReader(m.packed))
 		z := flate.NewReader(r)
 		defer z.Close()
 		var err error

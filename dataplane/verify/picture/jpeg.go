@@ -1,4 +1,4 @@
-package verify
+package picture
 
 import (
 	"context"
@@ -18,10 +18,10 @@ const (
 	maxComponentsInJPEG = 3 // grey or YCbCr; CMYK is turned into RGB when rebuilt
 )
 
-// checkJPEG walks the markers: tables, one frame, scans, end. No application segment but a bare JFIF header, no comment, and not
+// JPEG walks the markers: tables, one frame, scans, end. No application segment but a bare JFIF header, no comment, and not
 // a byte behind the end. Table contents are checked for shape; coefficients are not decoded.
-func checkJPEG(ctx context.Context, in []byte, place string) error {
-	no := func(format string, args ...any) error { return rule.Refuse(codeImage, place, format, args...) }
+func JPEG(ctx context.Context, in []byte, place string) error {
+	no := func(format string, args ...any) error { return rule.Refuse(Code, place, format, args...) }
 	if len(in) < 4 || in[0] != 0xFF || in[1] != soi {
 		return no("no SOI")
 	}
@@ -98,11 +98,11 @@ func checkJPEG(ctx context.Context, in []byte, place string) error {
 
 func checkFrame(m byte, b []byte, place string) error {
 	if len(b) < 6 || b[0] != 8 || b[5] == 0 || b[5] > maxComponentsInJPEG || len(b) != 6+3*int(b[5]) {
-		return rule.Refuse(codeImage, place, "frame header FF%02X", m)
+		return rule.Refuse(Code, place, "frame header FF%02X", m)
 	}
 	for c := b[6:]; len(c) > 0; c = c[3:] {
 		if h, v := c[1]>>4, c[1]&15; h == 0 || h > 4 || v == 0 || v > 4 || c[2] > 3 {
-			return rule.Refuse(codeImage, place, "frame component")
+			return rule.Refuse(Code, place, "frame component")
 		}
 	}
 	return checkEdges(uint32(binary.BigEndian.Uint16(b[3:])), uint32(binary.BigEndian.Uint16(b[1:])), place)

@@ -1,4 +1,11 @@
-package sanitize
+// Package picture rebuilds pictures.
+//
+// Problem: a picture file has room for anything beside what it shows: positions of homes, thumbnails of what was cut away, other
+// files before, between and behind its parts; and a few bytes can claim more pixels than any memory holds. Mechanism: the size is
+// judged from the header before a pixel is decoded, a walk over the file's parts keeps those that make pixels, and the result is
+// written anew from what was decoded. Life cycle: one call for each picture, of a file or of a part in a document. Invariant: the
+// result holds pixels, and what is needed to read them, and nothing else.
+package picture
 
 import (
 	"bytes"
@@ -42,8 +49,8 @@ func checkSize(w, h int) error {
 	return nil
 }
 
-// pngPicture rebuilds a PNG from its pixels.
-func pngPicture(j *rebuild.Job) (rebuild.Result, error) {
+// PNGFile rebuilds a PNG from its pixels.
+func PNGFile(j *rebuild.Job) (rebuild.Result, error) {
 	body, img, err := rebuildPNG(j, j.In, "")
 	if err != nil {
 		return rebuild.Result{}, err
@@ -55,6 +62,12 @@ func pngPicture(j *rebuild.Job) (rebuild.Result, error) {
 		return rebuild.Result{}, fmt.Errorf("read the rebuilt picture: %w", err)
 	}
 	return rebuild.Result{Body: body, Original: original, Result: thumbnail(again)}, nil
+}
+
+// PNG rebuilds a picture that lies in a document at place.
+func PNG(j *rebuild.Job, in []byte, place string) ([]byte, error) {
+	body, _, err := rebuildPNG(j, in, place)
+	return body, err
 }
 
 // rebuildPNG decodes in and encodes its pixels again, with the same depth, palette and transparency. place names the part
@@ -85,17 +98,17 @@ func pictureError(j *rebuild.Job, err error, place string) error {
 	return rebuild.Refuse("image.broken", place, err.Error())
 }
 
-const pngMagic = "\x89PNG\r\n\x1a\n"
+const PNGMagic = "\x89PNG\r\n\x1a\n"
 
 // barePNG walks the chunks and keeps those that make pixels: IHDR, PLTE, tRNS, IDAT, IEND.
 func barePNG(j *rebuild.Job, in []byte, place string) ([]byte, error) {
 	broken := func(what string) error { return rebuild.Refuse("image.broken", place, what) }
-	if !bytes.HasPrefix(in, []byte(pngMagic)) {
+	if !bytes.HasPrefix(in, []byte(PNGMagic)) {
 		return nil, broken("no PNG signature")
 	}
-	out := append(make([]byte, 0, len(in)), pngMagic...)
+	out := append(make([]byte, 0, len(in)), PNGMagic...)
 	var dropped []string
-	for at, count := len(pngMagic), 0; ; count++ {
+	for at, count := len(PNGMagic), 0; ; count++ {
 		if len(in)-at < 12 {
 			return nil, broken("ends inside a chunk")
 		}
@@ -169,8 +182,8 @@ func tail(j *rebuild.Job, tail []byte, place string) error {
 	if len(tail) == 0 {
 		return nil
 	}
-	if k := foreign(tail); k != "" {
-		return rebuild.Refuse("type.polyglot", place, string(k))
+	if k := rebuild.Foreign(tail); k != "" {
+		return rebuild.Refuse("type.polyglot", place, k)
 	}
 	if len(bytes.Trim(tail, "\x00\r\n\t ")) > 0 {
 		j.Found.Add("image.tail", place, verdict.Removed, fmt.Sprintf("%d bytes", len(tail)))

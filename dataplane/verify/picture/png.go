@@ -1,4 +1,10 @@
-package verify
+// Package picture reads rebuilt pictures to their last byte.
+//
+// Problem: a picture that shows well can hold anything where viewers do not look. Mechanism: a reader of our own for each format
+// follows every part, every length and every checksum, and decodes as far as is needed to know where the pixels end. Life cycle:
+// one call for each picture, of a file or of a part in a document. Invariant: nil means that each byte of the file has its place
+// in the shape that the rebuilder writes.
+package picture
 
 import (
 	"bytes"
@@ -13,6 +19,9 @@ import (
 	"github.com/sekisho/sekisho/dataplane/verify/rule"
 )
 
+// Code of every refusal here.
+const Code = "verify.image"
+
 // Limits of a picture, from its header.
 const (
 	maxEdge   = 30_000
@@ -21,7 +30,7 @@ const (
 
 func checkEdges(w, h uint32, place string) error {
 	if w == 0 || h == 0 || w > maxEdge || h > maxEdge || uint64(w)*uint64(h) > maxPixels {
-		return rule.Refuse(codeImage, place, "%d x %d pixels", w, h)
+		return rule.Refuse(Code, place, "%d x %d pixels", w, h)
 	}
 	return nil
 }
@@ -32,10 +41,10 @@ var pngColors = map[byte]struct {
 	samples uint64
 }{0: {"\x01\x02\x04\x08\x10", 1}, 2: {"\x08\x10", 3}, 3: {"\x01\x02\x04\x08", 1}, 4: {"\x08\x10", 2}, 6: {"\x08\x10", 4}}
 
-// checkPNG walks the chunks: IHDR, PLTE where the color type wants one, tRNS, IDAT in one run, IEND, each with its checksum, and
+// PNG walks the chunks: IHDR, PLTE where the color type wants one, tRNS, IDAT in one run, IEND, each with its checksum, and
 // not a byte behind. The pixel data must be exactly as long as the header says: nothing hides behind the last line.
-func checkPNG(ctx context.Context, in []byte, place string) error {
-	no := func(format string, args ...any) error { return rule.Refuse(codeImage, place, format, args...) }
+func PNG(ctx context.Context, in []byte, place string) error {
+	no := func(format string, args ...any) error { return rule.Refuse(Code, place, format, args...) }
 	const magic = "\x89PNG\r\n\x1a\n"
 	if !bytes.HasPrefix(in, []byte(magic)) {
 		return no("no PNG signature")
@@ -99,11 +108,11 @@ func checkPNG(ctx context.Context, in []byte, place string) error {
 
 func checkIHDR(b []byte, place string) error {
 	if len(b) != 13 {
-		return rule.Refuse(codeImage, place, "IHDR of %d bytes", len(b))
+		return rule.Refuse(Code, place, "IHDR of %d bytes", len(b))
 	}
 	c, ok := pngColors[b[9]]
 	if !ok || !bytes.Contains([]byte(c.depths), b[8:9]) || b[10] != 0 || b[11] != 0 || b[12] != 0 {
-		return rule.Refuse(codeImage, place, "IHDR says depth %d, color type %d, methods %d %d %d", b[8], b[9], b[10], b[11], b[12])
+		return rule.Refuse(Code, place, "IHDR says depth %d, color type %d, methods %d %d %d", b[8], b[9], b[10], b[11], b[12])
 	}
 	return checkEdges(binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4:]), place)
 }
@@ -111,10 +120,10 @@ func checkIHDR(b []byte, place string) error {
 // checkPixels inflates the data: one filter byte and one line of samples for each row, and then the end of the stream, which is
 // also the end of the chunks.
 func checkPixels(ctx context.Context, header []byte, data io.Reader, place string) error {
-	no := func(format string, args ...any) error { return rule.Refuse(codeImage, place, format, args...) }
+	no := func(format string, args ...any) error { return rule.Refuse(Code, place, format, args...) }
 	w, h := uint64(binary.BigEndian.Uint32(header)), binary.BigEndian.Uint32(header[4:])
 	line := make([]byte, 1+(w*pngColors[header[9]].samples*uint64(header[8])+7)/8)
-	counted := &byteByByte{r: data}
+	counted := rule.ByteByByte(data)
 	z, err := zlib.NewReader(counted)
 	if err != nil {
 		return no("pixel data: %v", err)
@@ -138,41 +147,4 @@ func checkPixels(ctx context.Context, header []byte, data io.Reader, place strin
 		return no("bytes behind the pixel data")
 	}
 	return nil
-}
-
-// byteByByte gives single bytes, so that an inflater takes not one more than it needs.
-type byteByByte struct {
-	r   io.Reader
-	buf [4096]byte
-	at  int
-	end int
-}
-
-func (c *byteByByte) ReadByte() (byte, error) {
-	if c.at == c.end {
-		n, err := c.r.Read(c.buf[:])
-		for n == 0 && err == nil {
-			n, err = c.r.Read(c.buf[:])
-		}
-		if n == 0 {
-			return 0, err
-		}
-		c.at, c.end = 0, n
-	}
-	c.at++
-	return c.buf[c.at-1], nil
-}
-
-func (c *byteByByte) Read(p []byte) (int, error) {
-	if len(p) == 0 {
-		return 0, nil
-	}
-	b, err := c.ReadByte()
-	if err != nil {
-		return 0, err
-	}
-	p[0] = b
-	n := copy(p[1:], c.buf[c.at:c.end])
-	c.at += n
-	return n + 1, nil
 }

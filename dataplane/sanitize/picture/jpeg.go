@@ -1,4 +1,4 @@
-package sanitize
+package picture
 
 import (
 	"bytes"
@@ -20,8 +20,8 @@ const maxScanned = 1_000_000_000
 // jpegQuality of the rebuilt picture: high enough that a second generation of losses is not seen.
 const jpegQuality = 92
 
-// jpegPicture rebuilds a JPEG from its pixels, turned upright.
-func jpegPicture(j *rebuild.Job) (rebuild.Result, error) {
+// JPEGFile rebuilds a JPEG from its pixels, turned upright.
+func JPEGFile(j *rebuild.Job) (rebuild.Result, error) {
 	body, img, err := rebuildJPEG(j, j.In, "")
 	if err != nil {
 		return rebuild.Result{}, err
@@ -33,6 +33,14 @@ func jpegPicture(j *rebuild.Job) (rebuild.Result, error) {
 		return rebuild.Result{}, fmt.Errorf("read the rebuilt picture: %w", err)
 	}
 	return rebuild.Result{Body: body, Original: original, Result: thumbnail(again)}, nil
+}
+
+// JPEG rebuilds a picture that lies in a document at place. asIs: it is not turned upright, because the document says how it lies.
+func JPEG(j *rebuild.Job, in []byte, place string, asIs bool) ([]byte, error) {
+	job := *j
+	job.AsIs = job.AsIs || asIs
+	body, _, err := rebuildJPEG(&job, in, place)
+	return body, err
 }
 
 func rebuildJPEG(j *rebuild.Job, in []byte, place string) ([]byte, image.Image, error) {
