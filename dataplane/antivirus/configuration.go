@@ -1,0 +1,61 @@
+package antivirus
+
+import (
+	_ "embed"
+	"fmt"
+	"strings"
+
+	"github.com/sekisho/sekisho/dataplane/verdict"
+)
+
+//go:embed codes.json
+var codesJSON []byte
+
+// Sentences tell a clerk what the codes of this package mean.
+var Sentences = verdict.NewCatalogue(codesJSON)
+
+// Settings of a clamd.
+type Settings struct {
+	Socket     string // of our own
+	Signatures string // directory of its databases
+	User       string // that it runs as; empty keeps the caller's
+	Group      string // that may connect; empty: the owner alone
+	Temporary  string // directory for what it unpacks
+}
+
+// Configuration is a clamd.conf (clamd.conf(5)) with which nothing that clamd did not look at is OK: each limit that is reached is an
+// alarm, and each limit but the length of a stream is far above what a town's files need.
+func (s Settings) Configuration() string {
+	var b strings.Builder
+	line := func(key string, value any) { fmt.Fprintf(&b, "%s %v\n", key, value) }
+	line("Foreground", "yes")
+	line("LocalSocket", s.Socket)
+	line("FixStaleSocket", "yes")
+	if s.Group == "" {
+		line("LocalSocketMode", "600")
+	} else {
+		line("LocalSocketMode", "660")
+		line("LocalSocketGroup", s.Group)
+	}
+	if s.User != "" {
+		line("User", s.User)
+	}
+	line("DatabaseDirectory", s.Signatures)
+	line("TemporaryDirectory", s.Temporary)
+	line("AlertExceedsMax", "yes")
+	for _, key := range []string{"StreamMaxLength", "MaxFileSize", "MaxEmbeddedPE", "MaxHTMLNormalize", "MaxHTMLNoTags", "MaxScriptNormalize", "MaxZipTypeRcg", "PCREMaxFileSize"} {
+		line(key, MaxStream) // what is cut off at one of these is no alarm: nothing that is sent reaches it
+	}
+	line("MaxScanSize", 2*MaxStream-1)
+	line("MaxScanTime", 600_000) // milliseconds; the caller's patience is shorter
+	line("MaxRecursion", 17)
+	line("MaxFiles", 10_000)
+	line("MaxThreads", 4)
+	line("ConcurrentDatabaseReload", "no") // half the memory
+	line("SelfCheck", 600)
+	line("ReadTimeout", 60)
+	line("CommandReadTimeout", 30)
+	line("ExitOnOOM", "yes")
+	line("LogTime", "yes")
+	return b.String()
+}
