@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/sekisho/sekisho/dataplane/sanitize/charset"
+	"github.com/sekisho/sekisho/dataplane/sanitize/office"
 	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
 )
 
@@ -237,23 +238,8 @@ func textual(in []byte) bool {
 	return bytes.IndexByte(in, 0) < 0
 }
 
-// mainKinds tells the office family by the content type of the main part.
-var mainKinds = map[string]kind{
-	"application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml":   kindDocx,
-	"application/vnd.openxmlformats-officedocument.wordprocessingml.template.main+xml":   kindDocx,
-	"application/vnd.ms-word.document.macroenabled.main+xml":                             kindDocx,
-	"application/vnd.ms-word.template.macroenabledtemplate.main+xml":                     kindDocx,
-	"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml":         kindXlsx,
-	"application/vnd.openxmlformats-officedocument.spreadsheetml.template.main+xml":      kindXlsx,
-	"application/vnd.ms-excel.sheet.macroenabled.main+xml":                               kindXlsx,
-	"application/vnd.ms-excel.template.macroenabled.main+xml":                            kindXlsx,
-	"application/vnd.openxmlformats-officedocument.presentationml.presentation.main+xml": kindPptx,
-	"application/vnd.openxmlformats-officedocument.presentationml.template.main+xml":     kindPptx,
-	"application/vnd.openxmlformats-officedocument.presentationml.slideshow.main+xml":    kindPptx,
-	"application/vnd.ms-powerpoint.presentation.macroenabled.main+xml":                   kindPptx,
-	"application/vnd.ms-powerpoint.template.macroenabled.main+xml":                       kindPptx,
-	"application/vnd.ms-powerpoint.slideshow.macroenabled.main+xml":                      kindPptx,
-}
+// officeKinds by family.
+var officeKinds = map[string]kind{"docx": kindDocx, "xlsx": kindXlsx, "pptx": kindPptx}
 
 // zipKind looks at the members. A package whose members cannot be listed is an archive, and archives are refused.
 func zipKind(in []byte) kind {
@@ -289,9 +275,9 @@ func packageKind(f *zip.File) kind {
 	if strings.IndexByte(lower, 0) >= 0 { // UTF-16: the types are ASCII
 		lower = strings.ReplaceAll(lower, "\x00", "")
 	}
-	for ct, k := range mainKinds {
+	for ct, family := range office.MainTypes {
 		if strings.Contains(lower, `"`+ct+`"`) || strings.Contains(lower, `'`+ct+`'`) {
-			return k
+			return officeKinds[family]
 		}
 	}
 	return kindXPS

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/sekisho/sekisho/dataplane/sanitize/charset"
+	"github.com/sekisho/sekisho/dataplane/sanitize/office/officetest"
 	"github.com/sekisho/sekisho/dataplane/sanitize/picture"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
@@ -254,7 +255,7 @@ func TestProgressiveScansAreBounded(t *testing.T) {
 
 func TestPolyglotsAreRefusedAndLeftOversCut(t *testing.T) {
 	p, jp := pngOf(t, testPicture(8, 8)), jpegOf(t, testPicture(8, 8))
-	zipped := docx(t, nil)
+	zipped := officetest.Docx(t, nil)
 	for _, tail := range [][]byte{zipped, []byte("<script>alert(1)</script>"), []byte("\r\n%PDF-1.7 ..."), []byte("Rar!\x1A\x07\x00"), append([]byte("MZ\x90\x00"), "PE\x00\x00"...)} {
 		blocked(t, "a.png", append(bytes.Clone(p), tail...), "type.polyglot")
 		blocked(t, "a.jpg", append(bytes.Clone(jp), tail...), "type.polyglot")
@@ -297,8 +298,8 @@ func TestContentAndNameMustAgree(t *testing.T) {
 		{"請求書.pdf", pe, "type.mismatch"}, {"a.txt", pe, "type.mismatch"}, {"a.docx", pe, "type.mismatch"}, {"a", pe, "type.mismatch"},
 		{"a.exe", pe, "type.executable"}, {"a.lnk", []byte("L\x00\x00\x00\x01\x14\x02\x00"), "type.executable"}, {"a.bat", []byte("del *"), "type.executable"}, {"a.js", []byte("x"), "type.executable"},
 		{"a.txt", []byte("\x7FELF\x02"), "type.mismatch"}, {"a.pdf", []byte("%PDF-1.7\n"), "type.pdf"}, {"a.png", []byte("%PDF-1.7\n"), "type.mismatch"},
-		{"a.docx", zipOf(t, map[string]string{"a.txt": "x"}), "type.mismatch"}, {"a.docx", []byte("hello"), "type.mismatch"}, {"a.xlsx", docx(t, nil), "type.mismatch"},
-		{"a.zip", zipOf(t, map[string]string{"a.txt": "x"}), "type.unsupported"}, {"a.odt", zipOf(t, map[string]string{"mimetype": "application/vnd.oasis.opendocument.text"}), "type.unsupported"},
+		{"a.docx", officetest.Zip(t, map[string]string{"a.txt": "x"}), "type.mismatch"}, {"a.docx", []byte("hello"), "type.mismatch"}, {"a.xlsx", officetest.Docx(t, nil), "type.mismatch"},
+		{"a.zip", officetest.Zip(t, map[string]string{"a.txt": "x"}), "type.unsupported"}, {"a.odt", officetest.Zip(t, map[string]string{"mimetype": "application/vnd.oasis.opendocument.text"}), "type.unsupported"},
 		{"a.doc", ole, "type.unsupported"}, {"a.jtd", ole, "type.no-parser"}, {"a.xdw", []byte("\x60\x0e\x82\x00"), "type.no-parser"}, {"a.jww", []byte("JwwData.\x00"), "type.no-parser"},
 		{"a.docx", locked, "type.encrypted"}, {"a.jpg", pngOf(t, testPicture(2, 2)), "type.mismatch"}, {"a.json", []byte("{}"), "type.unsupported"}, {"a.html", []byte("<html>"), "type.unsupported"},
 		{"readme", []byte("x"), "type.no-extension"}, {"a.txt", []byte("{\\rtf1}"), "type.mismatch"}, {"a.gif", []byte("GIF89a"), "type.unsupported"}, {"a.xyz", []byte("x"), "type.unsupported"},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/sekisho/sekisho/dataplane/sanitize/office/officetest"
 	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
@@ -48,7 +49,7 @@ func TestNestedFilesAreRebuiltWithinTheBudgetOfTheOuter(t *testing.T) {
 
 // What a route forbids is not removed quietly.
 func TestPolicyBlocksWhatItForbids(t *testing.T) {
-	in := docx(t, map[string]string{"word/document.xml": `<w:document ` + wNS + `><w:body><w:p><w:r><w:instrText>x</w:instrText></w:r><w:fldSimple w:instr="DDE a b"/></w:p></w:body></w:document>`})
+	in := officetest.Docx(t, map[string]string{"word/document.xml": `<w:document ` + officetest.W + `><w:body><w:p><w:r><w:instrText>x</w:instrText></w:r><w:fldSimple w:instr="DDE a b"/></w:p></w:body></w:document>`})
 	for _, c := range []struct {
 		block []string
 		want  verdict.Outcome

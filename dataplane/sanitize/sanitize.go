@@ -14,7 +14,7 @@
 //	text, csv          own CP932 and UTF-8 walk (charset.go)   the code units that were read
 //	png                own chunk walk, then image/png          image/png
 //	jpeg               own marker walk, then image/jpeg        image/jpeg
-//	docx, xlsx, pptx   archive/zip, own tokenizer (xml.go)     own tokenizer, archive/zip
+//	docx, xlsx, pptx   archive/zip, own tokenizer (markup)     own tokenizer, archive/zip
 package sanitize
 
 import (
@@ -30,6 +30,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/sekisho/sekisho/dataplane/sanitize/charset"
+	"github.com/sekisho/sekisho/dataplane/sanitize/office"
 	"github.com/sekisho/sekisho/dataplane/sanitize/picture"
 	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
 	"github.com/sekisho/sekisho/dataplane/sanitize/text"
@@ -120,9 +121,9 @@ var families = map[string]func(*rebuild.Job) (rebuild.Result, error){
 	"csv":  text.Table,
 	"png":  picture.PNGFile,
 	"jpeg": picture.JPEGFile,
-	"docx": officeDocument,
-	"xlsx": officeDocument,
-	"pptx": officeDocument,
+	"docx": office.Rebuild,
+	"xlsx": office.Rebuild,
+	"pptx": office.Rebuild,
 }
 
 // begin tells what the file is and has its family rebuild it. Formats are the families that may be; empty: all.
@@ -188,9 +189,6 @@ func within(outer *rebuild.Job, place, name string, in []byte, asIs bool) (rebui
 	return res, err
 }
 
-// plain maps a macro kind to the kind without macros.
-var plain = map[string]string{".docm": ".docx", ".dotm": ".dotx", ".xlsm": ".xlsx", ".xltm": ".xltx", ".pptm": ".pptx", ".potm": ".potx", ".ppsm": ".ppsx"}
-
 // outName is the name to release under: the last element, without characters that hide or redirect, and with the plain kind's
 // extension.
 func outName(name, ext string, found *rebuild.Findings) string {
@@ -213,7 +211,7 @@ func outName(name, ext string, found *rebuild.Findings) string {
 		stem = "file"
 	}
 	end := base[len(base)-len(ext):]
-	if p, macro := plain[ext]; macro {
+	if p, macro := office.Plain[ext]; macro {
 		end = p
 		found.Add("name.kind", "", verdict.Changed, ext+" -> "+p)
 	}

@@ -109,6 +109,15 @@ func (p *pack) relate(rels, id, typ, target string, more ...string) *pack {
 
 func (p *pack) zip() []byte { return zipOf(p.names, p.body, zipFault{}) }
 
+// What the tests of the container write, by PKWARE's APPNOTE.
+const (
+	typesName          = "[Content_Types].xml"
+	officeType         = "application/vnd.openxmlformats-officedocument."
+	localSignature     = 0x04034b50
+	directorySignature = 0x02014b50
+	endSignature       = 0x06054b50
+)
+
 // zipFault says what the container does wrong.
 type zipFault struct {
 	descriptor, extra, comment, wrongLocal, wrongCRC, gap, encrypted, twice bool
@@ -228,7 +237,7 @@ func base(main, mainType string) *pack {
 }
 
 func docx(t *testing.T) *pack {
-	p := base("word/document.xml", mainType[".docx"])
+	p := base("word/document.xml", officeType+"wordprocessingml.document.main+xml")
 	p.set("word/document.xml", `<w:document xmlns:w="`+nsW+`" xmlns:r="`+nsR+`" xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006" xmlns:w14="http://schemas.microsoft.com/office/word/2010/wordml" mc:Ignorable="w14">`+
 		`<w:body><w:p w14:paraId="00000001"><w:hyperlink r:id="rId2"><w:r><w:t>髙橋と関所</w:t></w:r></w:hyperlink></w:p>`+wordField(" PAGE ")+`</w:body></w:document>`)
 	p.set("word/styles.xml", `<w:styles xmlns:w="`+nsW+`"/>`).override("word/styles.xml", officeType+"wordprocessingml.styles+xml")
@@ -242,7 +251,7 @@ func wordField(instr string) string {
 }
 
 func xlsx(*testing.T) *pack {
-	p := base("xl/workbook.xml", mainType[".xlsx"])
+	p := base("xl/workbook.xml", officeType+"spreadsheetml.sheet.main+xml")
 	p.set("xl/workbook.xml", `<workbook xmlns="`+nsX+`" xmlns:r="`+nsR+`"><sheets><sheet name="表" sheetId="1" r:id="rId1"/></sheets><definedNames><definedName name="n">表!$A$1</definedName></definedNames></workbook>`)
 	p.set("xl/worksheets/sheet1.xml", `<worksheet xmlns="`+nsX+`" xmlns:r="`+nsR+`"><sheetData><row r="1"><c r="A1"><f>SUM(B1:B2)+T1[[#This Row],[金額]]+'a''b'!A1&amp;"[1]x|y"</f><v>1</v></c></row></sheetData></worksheet>`)
 	p.override("xl/worksheets/sheet1.xml", officeType+"spreadsheetml.worksheet+xml")
@@ -250,7 +259,7 @@ func xlsx(*testing.T) *pack {
 }
 
 func pptx(*testing.T) *pack {
-	p := base("ppt/presentation.xml", mainType[".pptx"])
+	p := base("ppt/presentation.xml", officeType+"presentationml.presentation.main+xml")
 	p.set("ppt/presentation.xml", `<p:presentation xmlns:p="`+nsP+`" xmlns:r="`+nsR+`"><p:sldIdLst><p:sldId id="256" r:id="rId1"/></p:sldIdLst></p:presentation>`)
 	p.set("ppt/slides/slide1.xml", `<p:sld xmlns:p="`+nsP+`" xmlns:a="`+nsA+`" xmlns:r="`+nsR+`"><p:cSld><p:spTree><p:sp><p:nvSpPr><p:cNvPr id="2" name="x"><a:hlinkClick r:id="" action="ppaction://hlinkshowjump?jump=nextslide"/></p:cNvPr></p:nvSpPr></p:sp></p:spTree></p:cSld></p:sld>`)
 	p.override("ppt/slides/slide1.xml", officeType+"presentationml.slide+xml")

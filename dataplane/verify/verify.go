@@ -8,8 +8,8 @@
 // What passes by being named, and is blocked otherwise: the bytes of text, the cells of a table, the chunks and segments of a
 // picture, and of an Office document the layout of the ZIP, the content types, the relationships, the targets that lead out, the
 // namespaces of elements and attributes, Word's fields and the actions of a click. What passes unless it is named: inside those
-// namespaces, elements (active.go lists those that do, load or hold something), their attributes, and the functions of a formula
-// that stays in the workbook. So an active element of a known namespace that active.go does not know would pass here; what it
+// namespaces, elements (office/active.go lists those that do, load or hold something), their attributes, and the functions of a formula
+// that stays in the workbook. So an active element of a known namespace that it does not know would pass here; what it
 // would need to do harm, another part or an address, would not.
 //
 // Life cycle: one call of Check in one process in a sandbox of its own. Invariant: clean means that the whole file was
@@ -35,6 +35,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/sekisho/sekisho/dataplane/verdict"
+	"github.com/sekisho/sekisho/dataplane/verify/office"
 	"github.com/sekisho/sekisho/dataplane/verify/picture"
 	"github.com/sekisho/sekisho/dataplane/verify/rule"
 	"github.com/sekisho/sekisho/dataplane/verify/text"
@@ -97,12 +98,10 @@ var families = map[string]func(*rule.File) error{
 	"csv":  text.Check,
 	"png":  func(f *rule.File) error { return picture.PNG(f.Ctx, f.In, "") },
 	"jpeg": func(f *rule.File) error { return picture.JPEG(f.Ctx, f.In, "") },
-	"docx": checkDocument,
-	"xlsx": checkDocument,
-	"pptx": checkDocument,
+	"docx": office.Check,
+	"xlsx": office.Check,
+	"pptx": office.Check,
 }
-
-func checkDocument(f *rule.File) error { return checkOffice(f.Ctx, f.Family, f.Name, f.In) }
 
 func check(f *rule.File, depth int) (err error) {
 	defer func() {

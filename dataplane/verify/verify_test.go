@@ -145,8 +145,8 @@ func TestBrokenRebuilders(t *testing.T) {
 		{"part that leaves the package", "a.docx", codePackage, docx(t).set("../evil.xml", "x").zip()},
 		{"something before the ZIP", "a.docx", codePackage, append([]byte("MZ"), docx(t).zip()...)},
 
-		{"macro main part", "a.docx", codePart, docx(t).replace(typesName, mainType[".docx"], "application/vnd.ms-word.document.macroEnabled.main+xml").zip()},
-		{"template under a document's name", "a.docx", codePart, docx(t).replace(typesName, mainType[".docx"], mainType[".dotx"]).zip()},
+		{"macro main part", "a.docx", codePart, docx(t).replace(typesName, officeType+"wordprocessingml.document.main+xml", "application/vnd.ms-word.document.macroEnabled.main+xml").zip()},
+		{"template under a document's name", "a.docx", codePart, docx(t).replace(typesName, officeType+"wordprocessingml.document.main+xml", officeType+"wordprocessingml.template.main+xml").zip()},
 		{"spreadsheet under a document's name", "a.docx", codePart, xlsx(t).zip()},
 		{"VBA project", "a.docx", codePart, part("vbaProject.bin", "application/vnd.ms-office.vbaProject", "http://schemas.microsoft.com/office/2006/relationships/vbaProject", "x")},
 		{"OLE package", "a.docx", codePart, part("embeddings/a.bin", "application/vnd.openxmlformats-officedocument.oleObject", "oleObject", "x")},

@@ -27,6 +27,13 @@ func (e *Excerpt) Add(r rune) {
 // Full tells that no more is kept.
 func (e *Excerpt) Full() bool { return e.count >= PreviewChars }
 
+// Line ends a line that has something on it.
+func (e *Excerpt) Line() {
+	if n := len(e.b); n > 0 && e.b[n-1] != '\n' {
+		e.Add('\n')
+	}
+}
+
 func (e *Excerpt) String() string { return string(e.b) }
 
 func visible(r rune) rune {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
@@ -38,7 +39,7 @@ func (f *Findings) Add(code, place string, action verdict.Action, detail string)
 }
 
 func (f *Findings) add(code, place string, action verdict.Action, detail string) {
-	place = Printable(place, 200)
+	place = Printable(strings.TrimSuffix(place, "/"), 200)
 	last := -1
 	for i := range f.List {
 		if f.List[i].Code == code && f.List[i].Action == action {

@@ -1,10 +1,11 @@
-package sanitize
+package office
 
 import (
 	"bytes"
 	"strings"
 
 	"github.com/sekisho/sekisho/dataplane/sanitize/markup"
+	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
@@ -114,10 +115,19 @@ func (f *partFilter) drop(t *markup.Token, code, detail string) error {
 			inText = false
 		case markup.Text:
 			if inText {
-				f.office.before.add(t.Text)
+				f.show(f.office.before, t.Text)
 			}
 		}
 	})
+}
+
+// show adds text, escaped as in the source, to an excerpt.
+func (f *partFilter) show(e *rebuild.Excerpt, escaped []byte) {
+	if !e.Full() {
+		for _, r := range string(markup.Unescape(escaped)) {
+			e.Add(r)
+		}
+	}
 }
 
 // textElement tells elements that hold what a reader sees.
@@ -298,8 +308,8 @@ func (f *partFilter) end() {
 	f.out.WriteByte('>')
 	switch fr.element {
 	case element{"w", "p"}, element{"a", "p"}, element{"x", "si"}, element{"w", "br"}:
-		f.before.line()
-		f.after.line()
+		f.before.Line()
+		f.after.Line()
 	}
 }
 
@@ -307,14 +317,14 @@ func (f *partFilter) text(t *markup.Token) {
 	fr := f.top()
 	shown := textElement(fr.element)
 	if shown {
-		f.office.before.add(t.Text)
+		f.show(f.office.before, t.Text)
 	}
 	if fr.silent {
 		return
 	}
 	f.out.Write(t.Text)
 	if shown {
-		f.office.after.add(t.Text)
+		f.show(f.office.after, t.Text)
 	}
 }
 
@@ -661,7 +671,7 @@ func (f *partFilter) attributes(t *markup.Token) (kept []markup.Attr, gone bool,
 				continue
 			}
 		case ns == "o" && (name == "href" || name == "althref" || name == "src"):
-			if v := string(markup.Unescape(a.Value)); name != "href" || !safeURL(v) {
+			if v := string(markup.Unescape(a.Value)); name != "href" || !rebuild.SafeURL(v) {
 				if v != "" {
 					f.note("ooxml.link", v)
 				}
@@ -682,7 +692,7 @@ func (f *partFilter) plainAttribute(e element, name string, a *markup.Attr) bool
 	value := string(markup.Unescape(a.Value))
 	if vmlSpaces[e.ns] {
 		switch lower := strings.ToLower(name); {
-		case lower == "href" && !safeURL(value), lower == "src", lower == "althref":
+		case lower == "href" && !rebuild.SafeURL(value), lower == "src", lower == "althref":
 			if value != "" {
 				f.note("ooxml.external", value)
 			}

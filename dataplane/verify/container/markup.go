@@ -1,4 +1,4 @@
-package verify
+package container
 
 import (
 	"bytes"
@@ -14,34 +14,36 @@ import (
 
 const maxDepth = 400
 
-// node is one start tag with its names resolved: "w:p" by the short names of spaces, whatever prefix the part uses.
-type node struct {
-	name  string
-	attrs []attribute
+// Node is one start tag with its names resolved: "w:p" by the short names of spaces, whatever prefix the part uses.
+type Node struct {
+	Name  string
+	Attrs []Attribute
 }
 
-type attribute struct{ name, value string } // name without prefix: "val"; with: "r:id"
+// Attribute of a Node.
+type Attribute struct{ Name, Value string } // name without prefix: "val"; with: "r:id"
 
-func (n node) get(name string) string {
-	for _, a := range n.attrs {
-		if a.name == name {
-			return a.value
+// Get is the value of an attribute, empty when it is missing.
+func (n Node) Get(name string) string {
+	for _, a := range n.Attrs {
+		if a.Name == name {
+			return a.Value
 		}
 	}
 	return ""
 }
 
-// visitor is told what stands in a part. text comes with the element that it stands in.
-type visitor struct {
-	start func(n node, path []string) error
-	text  func(in string, s string) error
-	end   func(name string) error
+// Visitor is told what stands in a part. Text comes with the element that it stands in.
+type Visitor struct {
+	Start func(n Node, path []string) error
+	Text  func(in string, s string) error
+	End   func(name string) error
 }
 
-// walk reads one XML part with encoding/xml, raw, and resolves namespaces itself. It refuses DTDs, processing instructions,
-// comments, directives, foreign encodings, and every element or attribute of a namespace that is not on the list.
-func walk(ctx context.Context, place string, b []byte, v visitor) error {
-	no := func(format string, args ...any) error { return rule.Refuse(codeMarkup, place, format, args...) }
+// Walk reads one XML part with encoding/xml, raw, and resolves namespaces itself. It refuses DTDs, processing instructions,
+// comments, directives, foreign encodings, and every element or attribute of a namespace that spaces does not name.
+func Walk(ctx context.Context, place string, b []byte, spaces map[string]string, v Visitor) error {
+	no := func(format string, args ...any) error { return rule.Refuse(CodeMarkup, place, format, args...) }
 	if bytes.HasPrefix(b, []byte("\xFE\xFF")) || bytes.HasPrefix(b, []byte("\xFF\xFE")) {
 		return no("not UTF-8")
 	}
@@ -55,7 +57,7 @@ func walk(ctx context.Context, place string, b []byte, v visitor) error {
 	}
 	d := xml.NewDecoder(bytes.NewReader(b))
 	d.CharsetReader = func(charset string, _ io.Reader) (io.Reader, error) {
-		return nil, rule.Refuse(codeMarkup, place, "encoding %q", charset)
+		return nil, rule.Refuse(CodeMarkup, place, "encoding %q", charset)
 	}
 	var path []string                             // resolved
 	var raw []xml.Name                            // as written
@@ -78,13 +80,13 @@ func walk(ctx context.Context, place string, b []byte, v visitor) error {
 				return no("a second root, or nested too deeply")
 			}
 			rooted = true
-			scope, n, err := resolve(scopes[len(scopes)-1], t, place)
+			scope, n, err := resolve(spaces, scopes[len(scopes)-1], t, place)
 			if err != nil {
 				return err
 			}
-			scopes, raw, path = append(scopes, scope), append(raw, t.Name), append(path, n.name)
-			if v.start != nil {
-				if err := v.start(n, path); err != nil {
+			scopes, raw, path = append(scopes, scope), append(raw, t.Name), append(path, n.Name)
+			if v.Start != nil {
+				if err := v.Start(n, path); err != nil {
 					return err
 				}
 			}
@@ -92,8 +94,8 @@ func walk(ctx context.Context, place string, b []byte, v visitor) error {
 			if len(raw) == 0 || raw[len(raw)-1] != t.Name {
 				return no("tags do not match")
 			}
-			if v.end != nil {
-				if err := v.end(path[len(path)-1]); err != nil {
+			if v.End != nil {
+				if err := v.End(path[len(path)-1]); err != nil {
 					return err
 				}
 			}
@@ -105,8 +107,8 @@ func walk(ctx context.Context, place string, b []byte, v visitor) error {
 				}
 				continue
 			}
-			if v.text != nil {
-				if err := v.text(path[len(path)-1], string(t)); err != nil {
+			if v.Text != nil {
+				if err := v.Text(path[len(path)-1], string(t)); err != nil {
 					return err
 				}
 			}
@@ -125,7 +127,7 @@ func walk(ctx context.Context, place string, b []byte, v visitor) error {
 }
 
 // resolve gives the scope and the resolved names of a start tag.
-func resolve(outer map[string]string, t xml.StartElement, place string) (map[string]string, node, error) {
+func resolve(spaces, outer map[string]string, t xml.StartElement, place string) (map[string]string, Node, error) {
 	scope, copied := outer, false
 	for _, a := range t.Attr {
 		prefix, declares := a.Name.Local, a.Name.Space == "xmlns"
@@ -144,15 +146,15 @@ func resolve(outer map[string]string, t xml.StartElement, place string) (map[str
 		}
 		scope[prefix] = spaces[a.Value] // "" when it is not on the list: harmless until it is used
 	}
-	n := node{attrs: make([]attribute, 0, len(t.Attr))}
+	n := Node{Attrs: make([]Attribute, 0, len(t.Attr))}
 	space, ok := scope[t.Name.Space]
 	if !ok && t.Name.Space == "" {
 		space, ok = "none", true // only in VML drawings, where the caller looks
 	}
 	if !ok || space == "" {
-		return nil, n, rule.Refuse(codeMarkup, place, "element %s:%s of an unknown namespace", t.Name.Space, t.Name.Local)
+		return nil, n, rule.Refuse(CodeMarkup, place, "element %s:%s of an unknown namespace", t.Name.Space, t.Name.Local)
 	}
-	n.name = space + ":" + t.Name.Local
+	n.Name = space + ":" + t.Name.Local
 	seen := make(map[string]bool, len(t.Attr))
 	for _, a := range t.Attr {
 		if a.Name.Space == "xmlns" || a.Name.Space == "" && a.Name.Local == "xmlns" {
@@ -162,20 +164,20 @@ func resolve(outer map[string]string, t xml.StartElement, place string) (map[str
 		if a.Name.Space != "" {
 			s := scope[a.Name.Space]
 			if s == "" {
-				return nil, n, rule.Refuse(codeMarkup, place, "attribute %s:%s of an unknown namespace", a.Name.Space, a.Name.Local)
+				return nil, n, rule.Refuse(CodeMarkup, place, "attribute %s:%s of an unknown namespace", a.Name.Space, a.Name.Local)
 			}
 			name = s + ":" + name
 		}
 		if seen[name] {
-			return nil, n, rule.Refuse(codeMarkup, place, "attribute %s twice", name)
+			return nil, n, rule.Refuse(CodeMarkup, place, "attribute %s twice", name)
 		}
 		seen[name] = true
-		n.attrs = append(n.attrs, attribute{name, a.Value})
+		n.Attrs = append(n.Attrs, Attribute{name, a.Value})
 		// Compatibility attributes name prefixes, which must mean something here.
-		if name == "mc:Ignorable" || name == "mc:MustUnderstand" || n.name == "mc:Choice" && name == "Requires" {
+		if name == "mc:Ignorable" || name == "mc:MustUnderstand" || n.Name == "mc:Choice" && name == "Requires" {
 			for _, p := range strings.Fields(a.Value) {
 				if _, ok := scope[p]; !ok {
-					return nil, n, rule.Refuse(codeMarkup, place, "%s names the undeclared prefix %s", name, p)
+					return nil, n, rule.Refuse(CodeMarkup, place, "%s names the undeclared prefix %s", name, p)
 				}
 			}
 		}

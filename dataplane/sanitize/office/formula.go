@@ -1,8 +1,10 @@
-package sanitize
+package office
 
 import (
 	"strings"
 	"unicode"
+
+	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
 )
 
 // callsOut are functions that reach outside the workbook or run code, in upper case without the _xlfn. prefixes.
@@ -117,5 +119,5 @@ func linksSafely(args string) bool {
 		return false
 	}
 	url := strings.ReplaceAll(args[1:max(1, closing(args, 0, '"')-1)], `""`, `"`)
-	return safeURL(url)
+	return rebuild.SafeURL(url)
 }

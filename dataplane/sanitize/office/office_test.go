@@ -1,9 +1,8 @@
-package sanitize
+package office_test
 
 import (
 	"archive/zip"
 	"bytes"
-	"context"
 	"encoding/xml"
 	"errors"
 	"io"
@@ -12,88 +11,41 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/sekisho/sekisho/dataplane/sanitize/container"
 	"github.com/sekisho/sekisho/dataplane/sanitize/markup"
+	"github.com/sekisho/sekisho/dataplane/sanitize/office/officetest"
 	"github.com/sekisho/sekisho/dataplane/sanitize/picture"
+	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
+	"github.com/sekisho/sekisho/dataplane/sanitize/sanitizetest"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
+// Short names of what these tests use again and again.
 const (
-	relBase = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/"
-	msBase  = "http://schemas.microsoft.com/office/"
-	wNS     = `xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"`
-	rNS     = `xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"`
-	mcNS    = `xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"`
-	vNS     = `xmlns:v="urn:schemas-microsoft-com:vml" xmlns:o="urn:schemas-microsoft-com:office:office"`
-	pNS     = `xmlns:p="http://schemas.openxmlformats.org/presentationml/2006/main" xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main"`
-	xNS     = `xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"`
+	wNS  = officetest.W
+	rNS  = officetest.R
+	mcNS = officetest.MC
+	vNS  = officetest.V
+	pNS  = officetest.P
+	xNS  = officetest.X
+
+	typesName = "[Content_Types].xml"
 )
 
-func zipOf(t testing.TB, files map[string]string) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	z := zip.NewWriter(&b)
-	names := slices.Sorted(maps.Keys(files))
-	slices.SortStableFunc(names, func(a, b string) int { // content types in front, as programs write them
-		return strings.Compare(strings.TrimPrefix(a, "["), strings.TrimPrefix(b, "["))
-	})
-	for _, n := range names {
-		w, err := z.Create(n)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.WriteString(w, files[n]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
-}
-
-func rels(entries ...string) string { // "id type target" or "id type target External"
-	var b strings.Builder
-	b.WriteString(`<?xml version="1.0"?><Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">`)
-	for _, e := range entries {
-		f := strings.Split(e, " ")
-		typ, mode := relBase+f[1], ""
-		if strings.Contains(f[1], "/") {
-			typ = msBase + f[1]
-		}
-		if len(f) > 3 {
-			mode = ` TargetMode="External"`
-		}
-		b.WriteString(`<Relationship Id="` + f[0] + `" Type="` + typ + `" Target="` + f[2] + `"` + mode + `/>`)
-	}
-	return b.String() + `</Relationships>`
-}
-
-func types(overrides map[string]string) string {
-	var b strings.Builder
-	b.WriteString(`<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>` +
-		`<Default Extension="xml" ContentType="application/xml"/><Default Extension="bin" ContentType="application/octet-stream"/><Default Extension="png" ContentType="image/png"/><Default Extension="jpg" ContentType="image/jpeg"/><Default Extension="emf" ContentType="image/x-emf"/><Default Extension="gif" ContentType="image/gif"/><Default Extension="vml" ContentType="application/vnd.openxmlformats-officedocument.vmlDrawing"/>`)
-	for _, p := range slices.Sorted(maps.Keys(overrides)) {
-		b.WriteString(`<Override PartName="/` + p + `" ContentType="` + overrides[p] + `"/>`)
-	}
-	return b.String() + `</Types>`
-}
-
-// docx is a small document; files replace and add parts, an empty one takes a part away.
-func docx(t testing.TB, files map[string]string) []byte {
-	all := map[string]string{
-		"[Content_Types].xml": types(map[string]string{"word/document.xml": "application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"}),
-		"_rels/.rels":         rels("rId1 officeDocument word/document.xml"),
-		"word/document.xml":   `<w:document ` + wNS + `><w:body><w:p><w:r><w:t>本文</w:t></w:r></w:p></w:body></w:document>`,
-	}
-	maps.Copy(all, files)
-	return zipOf(t, all)
-}
-
-func body(inner string) map[string]string {
-	return map[string]string{"word/document.xml": `<w:document ` + wNS + ` ` + rNS + ` ` + mcNS + ` ` + vNS + `><w:body>` + inner + `</w:body></w:document>`}
-}
+var (
+	zipOf   = officetest.Zip
+	rels    = officetest.Rels
+	types   = officetest.Types
+	docx    = officetest.Docx
+	body    = officetest.Body
+	xlsx    = officetest.Xlsx
+	pptx    = officetest.Pptx
+	run     = sanitizetest.Run
+	clean   = sanitizetest.Clean
+	blocked = sanitizetest.Blocked
+	has     = sanitizetest.Has
+)
 
 // partsOf unpacks a result and checks what every package must hold to: known order, well-formed parts, relationships that
 // lead to parts, content types of parts that are there.
@@ -140,7 +92,7 @@ func partsOf(t testing.TB, b []byte) map[string]string {
 		}
 		for _, r := range doc.Relationship {
 			if r.TargetMode == "External" {
-				if !strings.HasSuffix(r.Type, "/hyperlink") || !safeURL(r.Target) {
+				if !strings.HasSuffix(r.Type, "/hyperlink") || !rebuild.SafeURL(r.Target) {
 					t.Errorf("%s leads out to %s", name, r.Target)
 				}
 				continue
@@ -382,39 +334,6 @@ func TestAlternateContentAndPrefixes(t *testing.T) {
 }
 
 // xlsx has the sheets 1..n by the kinds given ("worksheet", "hidden", "macro").
-func xlsx(t testing.TB, kinds []string, files map[string]string, workbook string) []byte {
-	overrides := map[string]string{"xl/workbook.xml": "application/vnd.ms-excel.sheet.macroEnabled.main+xml", "xl/externalLinks/externalLink1.xml": "application/vnd.openxmlformats-officedocument.spreadsheetml.externalLink+xml",
-		"xl/calcChain.xml": "application/vnd.openxmlformats-officedocument.spreadsheetml.calcChain+xml"}
-	all := map[string]string{"_rels/.rels": rels("rId1 officeDocument xl/workbook.xml"), "xl/calcChain.xml": "<calcChain/>",
-		"xl/externalLinks/externalLink1.xml": `<externalLink ` + xNS + `><ddeLink ddeService="cmd" ddeTopic="/c calc"/></externalLink>`}
-	var sheets strings.Builder
-	entries := []string{"rId90 externalLink externalLinks/externalLink1.xml", "rId91 calcChain calcChain.xml", "rId92 2006/relationships/vbaProject vbaProject.bin"}
-	all["xl/vbaProject.bin"] = "inert"
-	for i, k := range kinds {
-		n := string(rune('1' + i))
-		state := ""
-		switch k {
-		case "macro":
-			entries = append(entries, "rId"+n+" 2006/relationships/xlMacrosheet macrosheets/sheet"+n+".xml")
-			overrides["xl/macrosheets/sheet"+n+".xml"] = "application/vnd.ms-excel.macrosheet+xml"
-			all["xl/macrosheets/sheet"+n+".xml"] = `<xm:macrosheet xmlns:xm="http://schemas.microsoft.com/office/excel/2006/main"/>`
-		case "hidden":
-			state = ` state="hidden"`
-			fallthrough
-		default:
-			entries = append(entries, "rId"+n+" worksheet worksheets/sheet"+n+".xml")
-			overrides["xl/worksheets/sheet"+n+".xml"] = "application/vnd.openxmlformats-officedocument.spreadsheetml.worksheet+xml"
-			all["xl/worksheets/sheet"+n+".xml"] = `<worksheet ` + xNS + `><sheetData/></worksheet>`
-		}
-		sheets.WriteString(`<sheet name="S` + n + `" sheetId="` + n + `"` + state + ` r:id="rId` + n + `"/>`)
-	}
-	all["xl/_rels/workbook.xml.rels"] = rels(entries...)
-	all["[Content_Types].xml"] = types(overrides)
-	all["xl/workbook.xml"] = `<workbook ` + xNS + ` ` + rNS + `>` + strings.Replace(workbook, "SHEETS", `<sheets>`+sheets.String()+`</sheets>`, 1) + `</workbook>`
-	maps.Copy(all, files)
-	return zipOf(t, all)
-}
-
 func TestWorkbookLosesLinksMacroSheetsAndDDE(t *testing.T) {
 	in := xlsx(t, []string{"macro", "worksheet", "hidden"}, map[string]string{
 		"xl/worksheets/sheet2.xml": `<worksheet ` + xNS + ` ` + rNS + `><sheetData><row r="1">` +
@@ -466,36 +385,6 @@ func TestWorkbookOfMacroSheetsOnlyIsRefused(t *testing.T) {
 	if book := partsOf(t, out)["xl/workbook.xml"]; strings.Contains(book, "hidden") {
 		t.Errorf("no sheet can be seen: %s", book)
 	}
-}
-
-func TestFormulas(t *testing.T) {
-	for f, want := range map[string]bool{
-		"SUM(A1:B2)": false, `"[1]|"&A1`: false, "Table1[Col]": false, "Table1[[#Headers],[a]]": false, "[0]!name": false, "'S 1'!A1": false, "データ[金額]": false,
-		"[1]!name": true, "[Book.xlsx]S!A1": true, "'[1]S 1'!A1": true, `'C:\x\[b.xlsx]S'!A1`: true, "SUM([2]S!A1)": true, "cmd|'/c'!A1": true, "MSEXCEL|'x'!''": true,
-		"_xlfn.WEBSERVICE(A1)": true, "call(\"a\")": true, "RTD (1)": true, "REGISTER.ID(1)": true, "_xll.F(1)": true, "HYPERLINK(A1)": true, `HYPERLINK("file:///x")`: true, `HYPERLINK("#S!A1")`: false,
-		"_xlfn.IMAGE(\"http://x/\")": true, "RECALL(1)": false, "A1+CALLS": false,
-	} {
-		if got := dangerous(f, nil); got != want {
-			t.Errorf("%s: got %v, want %v", f, got, want)
-		}
-	}
-	if !dangerous("SUM('a''b'!A1)", []string{"A'B"}) || dangerous("SUM(x!A1)", []string{"A'B"}) {
-		t.Error("reference to a removed sheet")
-	}
-}
-
-func pptx(t testing.TB, slide string, slideRels []string, files map[string]string) []byte {
-	all := map[string]string{
-		"[Content_Types].xml":             types(map[string]string{"ppt/presentation.xml": "application/vnd.ms-powerpoint.presentation.macroEnabled.main+xml", "ppt/slides/slide1.xml": "application/vnd.openxmlformats-officedocument.presentationml.slide+xml"}),
-		"_rels/.rels":                     rels("rId1 officeDocument ppt/presentation.xml"),
-		"ppt/presentation.xml":            `<p:presentation ` + pNS + ` ` + rNS + `><p:sldIdLst><p:sldId id="256" r:id="rId1"/></p:sldIdLst><p:embeddedFontLst/><p:custDataLst/></p:presentation>`,
-		"ppt/_rels/presentation.xml.rels": rels("rId1 slide slides/slide1.xml", "rId2 2006/relationships/vbaProject vbaProject.bin", "rId3 font fonts/f.fntdata", "rId4 tags tags/tag1.xml"),
-		"ppt/vbaProject.bin":              "inert", "ppt/fonts/f.fntdata": "x", "ppt/tags/tag1.xml": "<x/>",
-		"ppt/slides/slide1.xml":            `<p:sld ` + pNS + ` ` + rNS + ` ` + mcNS + ` xmlns:v="urn:schemas-microsoft-com:vml">` + slide + `</p:sld>`,
-		"ppt/slides/_rels/slide1.xml.rels": rels(slideRels...),
-	}
-	maps.Copy(all, files)
-	return zipOf(t, all)
 }
 
 func TestPresentationLosesMacrosObjectsAndMedia(t *testing.T) {
@@ -552,7 +441,7 @@ func TestBrokenAndHostilePackages(t *testing.T) {
 		"two main parts":       {docx(t, map[string]string{"_rels/.rels": rels("rId1 officeDocument word/document.xml", "rId2 officeDocument word/document.xml")}), "ooxml.broken"},
 		"name goes up":         {docx(t, map[string]string{"../evil.xml": "x"}), "ooxml.member"},
 		"twice":                {docx(t, map[string]string{"WORD/document.xml": "x"}), "ooxml.duplicate"},
-		"bomb":                 {docx(t, map[string]string{"word/bomb.bin": strings.Repeat("\x00", ratioFrom+1)}), "limit.expansion"},
+		"bomb":                 {docx(t, map[string]string{"word/bomb.bin": strings.Repeat("\x00", (8<<20)+1)}), "limit.expansion"},
 		"cut off":              {docx(t, nil)[:300], "type.mismatch"},
 		"root of no namespace": {docx(t, map[string]string{"word/document.xml": "<document/>"}), "ooxml.broken"},
 	} {
@@ -564,7 +453,7 @@ func TestBrokenAndHostilePackages(t *testing.T) {
 	blocked(t, "a.docx", append([]byte("x"), docx(t, nil)...), "type.mismatch")
 	blocked(t, "a.docx", append(docx(t, nil), "\n<html><script>x</script>"...), "type.polyglot")
 	many := map[string]string{}
-	for i := range maxMembers + 1 {
+	for i := range container.MaxMembers + 1 {
 		many["x/"+string(rune('a'+i%26))+strings.Repeat("b", i/26/64)+string(rune('0'+i/26%64))] = ""
 	}
 	blocked(t, "a.docx", docx(t, many), "limit.members")
@@ -583,45 +472,6 @@ func TestRelationshipsLeadToTheirKindOnly(t *testing.T) {
 		t.Errorf("parts %v, findings %v", slices.Sorted(maps.Keys(parts)), rep.Findings)
 	}
 }
-
-func TestOutputLimitAndCancel(t *testing.T) {
-	var out bytes.Buffer
-	rep, _ := Rebuild(t.Context(), "a.docx", docx(t, nil), &out, Options{MaxOut: 100})
-	if rep.Outcome != verdict.Blocked || !has(rep, "limit.output", verdict.Refused) || out.Len() != 0 {
-		t.Errorf("got %v", rep.Findings)
-	}
-	rep, _ = Rebuild(t.Context(), "a.docx", docx(t, nil), &out, Options{Formats: []string{"txt", "csv"}})
-	if rep.Outcome != verdict.Blocked || !has(rep, "type.not-admitted", verdict.Refused) {
-		t.Errorf("got %v", rep.Findings)
-	}
-	ctx, cancel := contextWith(t, 0)
-	defer cancel()
-	for _, name := range []string{"a.docx", "a.png", "a.txt", "a.csv"} {
-		in := map[string][]byte{"a.docx": docx(t, nil), "a.png": pngOf(t, testPicture(9, 9)), "a.txt": []byte("x"), "a.csv": []byte("x,y")}[name]
-		if rep, _ := Rebuild(ctx, name, in, &out, Options{}); rep.Outcome != verdict.Blocked || !has(rep, "limit.time", verdict.Refused) || out.Len() != 0 {
-			t.Errorf("%s: got %s %v", name, rep.Outcome, rep.Findings)
-		}
-	}
-}
-
-// A panic inside is a block with a reason, not a crash.
-func TestPanicIsABlock(t *testing.T) {
-	rep, _ := Rebuild(nil, "a.docx", docx(t, nil), &bytes.Buffer{}, Options{}) //lint:ignore SA1012 a nil context is the panic
-	if rep.Outcome != verdict.Blocked || !has(rep, "internal", verdict.Refused) {
-		t.Errorf("got %s %v", rep.Outcome, rep.Findings)
-	}
-}
-
-func TestFailedOutputIsABlock(t *testing.T) {
-	rep, _ := Rebuild(t.Context(), "a.txt", []byte("x"), failing{}, Options{})
-	if rep.Outcome != verdict.Blocked || !has(rep, "internal.output", verdict.Refused) {
-		t.Errorf("got %s %v", rep.Outcome, rep.Findings)
-	}
-}
-
-type failing struct{}
-
-func (failing) Write([]byte) (int, error) { return 0, errors.New("no space") }
 
 func FuzzOffice(f *testing.F) {
 	f.Add(`<w:p><w:r><w:fldChar w:fldCharType="begin"/><w:instrText>DDE x</w:instrText><w:fldChar w:fldCharType="end"/></w:r></w:p>`)
@@ -653,9 +503,4 @@ func FuzzPackage(f *testing.F) {
 			partsOf(t, out)
 		}
 	})
-}
-
-func contextWith(t *testing.T, d time.Duration) (context.Context, context.CancelFunc) {
-	t.Helper()
-	return context.WithTimeout(t.Context(), d)
 }

@@ -1,4 +1,11 @@
-package sanitize
+// Package office rebuilds Word, Excel and PowerPoint documents (OOXML, ECMA-376).
+//
+// Problem: such a document is a package of parts, and what acts in it hides in parts, in relationships, in elements, in attributes and
+// in the text of fields and formulas; programs add new kinds every year. Mechanism: from the main part the relationships that
+// rules.go allows are followed; each part that is reached is written again token by token, as far as its namespaces and elements are
+// on the lists; each picture is rebuilt by its own family. Life cycle: one call of Rebuild. Invariant: a part that no allowed
+// relationship reaches, and a namespace that is not named, do not exist in the result; the result rebuilt again is the same.
+package office
 
 import (
 	"bytes"
@@ -6,37 +13,39 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
-	"github.com/sekisho/sekisho/dataplane/sanitize/charset"
+	"github.com/sekisho/sekisho/dataplane/sanitize/container"
 	"github.com/sekisho/sekisho/dataplane/sanitize/markup"
 	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
-// officeDocument rebuilds a Word, Excel or PowerPoint document: from the main part it follows the relationships that rules.go allows,
+// Rebuild rebuilds a Word, Excel or PowerPoint document: from the main part it follows the relationships that rules.go allows,
 // filters each part that it reaches token by token, rebuilds each picture, and writes a new package of those. A part that no
 // allowed relationship reaches does not exist for it.
-func officeDocument(j *rebuild.Job) (rebuild.Result, error) {
+func Rebuild(j *rebuild.Job) (rebuild.Result, error) {
 	if !bytes.HasPrefix(j.In, []byte("PK\x03\x04")) {
 		return rebuild.Result{}, brokenPart("ZIP does not begin with a member")
 	}
-	a, err := openArchive(j.Ctx, j.In)
+	z, err := container.Open(j.Ctx, j.In)
 	if err != nil {
 		return rebuild.Result{}, err
 	}
-	o := &office{Job: j, archive: a, parts: map[string]*part{}, outNames: map[string]bool{}, before: &excerptWriter{}, after: &excerptWriter{}}
+	a := &archive{Archive: z}
+	if err := a.readTypes(); err != nil {
+		return rebuild.Result{}, err
+	}
+	o := &office{Job: j, archive: a, parts: map[string]*part{}, outNames: map[string]bool{}, before: &rebuild.Excerpt{}, after: &rebuild.Excerpt{}}
 	main, err := o.mainPart()
 	if err != nil {
 		return rebuild.Result{}, err
 	}
-	k := mainKinds[main.contentType]
-	if want := expected[j.Ext]; !slices.Contains(want, k) {
-		return rebuild.Result{}, rebuild.Refuse("type.mismatch", "", string(k)+" / "+j.Ext)
-	}
 	outExt := j.Ext
-	if p, macro := plain[j.Ext]; macro {
+	if p, macro := Plain[j.Ext]; macro {
 		outExt = p
+	}
+	if family := MainTypes[main.contentType]; family != MainTypes[mainTypes[outExt]] {
+		return rebuild.Result{}, rebuild.Refuse("type.mismatch", "", family+" / "+j.Ext)
 	}
 	main.contentType = mainTypes[outExt]
 	if err := o.follow(main); err != nil {
@@ -47,10 +56,10 @@ func officeDocument(j *rebuild.Job) (rebuild.Result, error) {
 		return rebuild.Result{}, err
 	}
 	out := j.Out()
-	if err := writeArchive(out, o.out); err != nil {
+	if err := container.Write(out, typesName, o.out); err != nil {
 		return rebuild.Result{}, err
 	}
-	return rebuild.Result{Body: out.Bytes(), Original: &verdict.Preview{Text: o.before.String()}, Result: &verdict.Preview{Text: o.after.String()}}, nil
+	return rebuild.Result{Body: out.Bytes(), Original: &verdict.Preview{Text: strings.TrimRight(o.before.String(), "\n")}, Result: &verdict.Preview{Text: strings.TrimRight(o.after.String(), "\n")}}, nil
 }
 
 // office is one document on its way.
@@ -60,11 +69,11 @@ type office struct {
 	order    []*part          // in order of discovery
 	parts    map[string]*part // by key of the original
 	outNames map[string]bool  // keys of the names given out
-	out      []outPart
+	out      []container.Part
 
 	books         *workbook // of a spreadsheet
 	blank         *part     // placeholder picture, once it is needed
-	before, after *excerptWriter
+	before, after *rebuild.Excerpt
 	noPivots      bool // some pivot cache lives on outside data
 }
 
@@ -126,7 +135,7 @@ func (o *office) mainPart() (*part, error) {
 			return nil, brokenPart("main part")
 		}
 		ct := o.typeOf(key)
-		if mainKinds[ct] == "" {
+		if MainTypes[ct] == "" {
 			return nil, rebuild.Refuse("type.mismatch", "", ct)
 		}
 		main = o.add(key, ct)
@@ -139,11 +148,11 @@ func (o *office) mainPart() (*part, error) {
 
 // add takes a part into the result under its own name.
 func (o *office) add(key, contentType string) *part {
-	name := strings.TrimPrefix(strings.ReplaceAll(o.members[key].Name, `\`, "/"), "/")
+	name := strings.TrimPrefix(strings.ReplaceAll(o.Members[key].Name, `\`, "/"), "/")
 	p := &part{name: name, key: key, contentType: contentType}
 	o.parts[key] = p
 	o.order = append(o.order, p)
-	o.outNames[partKey(name)] = true
+	o.outNames[container.Key(name)] = true
 	return p
 }
 
@@ -199,7 +208,7 @@ func (o *office) decide(from *part, r rel) (link, string, error) {
 	rule, known := relations[short]
 	switch {
 	case short == "hyperlink":
-		if safeURL(r.target) && (r.external || strings.HasPrefix(r.target, "#")) {
+		if rebuild.SafeURL(r.target) && (r.external || strings.HasPrefix(r.target, "#")) {
 			l.keepTarget = true
 			return l, "", nil
 		}
@@ -247,17 +256,17 @@ func (o *office) decide(from *part, r rel) (link, string, error) {
 }
 
 func (o *office) wellFormed(key string) bool {
-	b, err := o.read(o.members[key])
+	b, err := o.Unpack(o.Members[key])
 	return err == nil && eachElement(b, "", func(*markup.Reader, *markup.Token) error { return nil }) == nil
 }
 
 // checkPivots looks for pivot caches that are fed from outside the workbook: then no pivot table stays alive, only its values.
 func (o *office) checkPivots() error {
-	for key, f := range o.members {
+	for key, f := range o.Members {
 		if o.typeOf(key) != ctPivot {
 			continue
 		}
-		b, err := o.read(f)
+		b, err := o.Unpack(f)
 		if err != nil {
 			return err
 		}
@@ -286,10 +295,10 @@ func (o *office) checkPivots() error {
 // unreached reports parts that nothing allowed leads to and that no finding speaks of yet.
 func (o *office) unreached() {
 	count := 0
-	for key := range o.members {
+	for key := range o.Members {
 		ct := o.typeOf(key)
 		switch {
-		case key == partKey(typesName), strings.HasSuffix(key, ".rels"), o.parts[key] != nil:
+		case key == container.Key(typesName), strings.HasSuffix(key, ".rels"), o.parts[key] != nil:
 		case strings.Contains(ct, "vbaproject"):
 			if !o.Found.Reported("ooxml.vba") {
 				o.Found.Add("ooxml.vba", "", verdict.Removed, "")
@@ -313,7 +322,7 @@ func (o *office) write(main *part) error {
 		if p.picture {
 			continue // packed when it was rebuilt
 		}
-		b, err := o.read(o.members[p.key])
+		b, err := o.Unpack(o.Members[p.key])
 		if err != nil {
 			return err
 		}
@@ -352,7 +361,7 @@ func (o *office) rootType() string {
 }
 
 func (o *office) emit(name string, b []byte) error {
-	p, err := pack(name, b)
+	p, err := container.Pack(name, b)
 	if err != nil {
 		return err
 	}
@@ -400,7 +409,7 @@ func relative(from, to string) string {
 // contentTypes gives content types back the spelling of the standard; they are compared in lower case.
 func (o *office) contentTypes() []byte {
 	names := map[string]string{} // lower case -> as the document spells it
-	if b, err := o.read(o.members[partKey(typesName)]); err == nil {
+	if b, err := o.Unpack(o.Members[container.Key(typesName)]); err == nil {
 		_ = eachElement(b, typesName, func(x *markup.Reader, t *markup.Token) error {
 			ct := attr(t, "ContentType")
 			names[mediaType(ct)] = strings.TrimSpace(ct)
@@ -429,46 +438,3 @@ func (o *office) contentTypes() []byte {
 	b.WriteString(`</Types>`)
 	return b.Bytes()
 }
-
-// safeURL tells links that a person may follow: web and mail addresses, and places in the same document.
-func safeURL(s string) bool {
-	if len(s) > 4096 || !utf8.ValidString(s) {
-		return false
-	}
-	for _, r := range s {
-		if r < 0x20 || r == 0x7F || charset.Hidden(r) {
-			return false
-		}
-	}
-	if strings.HasPrefix(s, "#") {
-		return true
-	}
-	lower := strings.ToLower(s)
-	for _, scheme := range []string{"http://", "https://"} {
-		if rest, ok := strings.CutPrefix(lower, scheme); ok {
-			host, _, _ := strings.Cut(rest, "/")
-			return host != "" && !strings.Contains(host, `\`)
-		}
-	}
-	return strings.HasPrefix(lower, "mailto:") && len(s) > len("mailto:")
-}
-
-// excerptWriter keeps the first characters of a text.
-type excerptWriter struct{ rebuild.Excerpt }
-
-func (e *excerptWriter) add(escaped []byte) {
-	if e.Full() {
-		return
-	}
-	for _, r := range string(markup.Unescape(escaped)) {
-		e.Add(r)
-	}
-}
-
-func (e *excerptWriter) line() {
-	if s := e.Excerpt.String(); s != "" && !strings.HasSuffix(s, "\n") {
-		e.add([]byte("\n"))
-	}
-}
-
-func (e *excerptWriter) String() string { return strings.TrimRight(e.Excerpt.String(), "\n") }

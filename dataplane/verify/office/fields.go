@@ -1,9 +1,10 @@
-package verify
+package office
 
 import (
 	"regexp"
 	"strings"
 
+	"github.com/sekisho/sekisho/dataplane/verify/container"
 	"github.com/sekisho/sekisho/dataplane/verify/rule"
 )
 
@@ -37,18 +38,18 @@ func checkField(place, code string, before int) error {
 		if before < 0 && bookmarkOnly.MatchString(code) {
 			return nil
 		}
-		return rule.Refuse(codeActive, place, "field %q", code)
+		return rule.Refuse(container.CodeActive, place, "field %q", code)
 	}
 	name := strings.ToUpper(code[m[2]:m[3]])
 	if before >= 0 && m[3] >= before && name != "=" { // the nested field may go on with the name
-		return rule.Refuse(codeActive, place, "field %q computes its own name", code)
+		return rule.Refuse(container.CodeActive, place, "field %q computes its own name", code)
 	}
 	if !knownFields[name] {
-		return rule.Refuse(codeActive, place, "field %s", name)
+		return rule.Refuse(container.CodeActive, place, "field %s", name)
 	}
 	if name == "HYPERLINK" {
 		if before >= 0 {
-			return rule.Refuse(codeActive, place, "a hyperlink field with a computed address")
+			return rule.Refuse(container.CodeActive, place, "a hyperlink field with a computed address")
 		}
 		return checkHyperlinkField(place, code[m[3]:])
 	}
@@ -67,13 +68,13 @@ func checkHyperlinkField(place, rest string) error {
 		if strings.HasPrefix(strings.TrimSpace(rest), `\`) || strings.TrimSpace(rest) == "" {
 			return nil
 		}
-		return rule.Refuse(codeLink, place, "hyperlink field %q", rest)
+		return rule.Refuse(container.CodeLink, place, "hyperlink field %q", rest)
 	}
 	url := m[1] + m[2]
 	if url == "" || safeAddress(strings.ReplaceAll(url, `\\`, `\`)) {
 		return nil
 	}
-	return rule.Refuse(codeLink, place, "hyperlink to %q", url)
+	return rule.Refuse(container.CodeLink, place, "hyperlink to %q", url)
 }
 
 // fieldReader puts instructions together: a field begins, its instruction may be spread over runs and hold other fields, then it
@@ -96,7 +97,7 @@ func (f *fieldReader) enter() { f.outer = append(f.outer, len(f.open)) }
 func (f *fieldReader) leave() error {
 	n := len(f.outer) - 1
 	if f.outer[n] != len(f.open) {
-		return rule.Refuse(codeActive, f.place, "a field that ends outside of its alternative")
+		return rule.Refuse(container.CodeActive, f.place, "a field that ends outside of its alternative")
 	}
 	f.outer = f.outer[:n]
 	return nil
@@ -110,7 +111,7 @@ func (f *fieldReader) top() (*field, error) {
 		return nil, nil
 	}
 	if k := len(f.outer); k > 0 && f.outer[k-1] == n && !f.open[n-1].done {
-		return nil, rule.Refuse(codeActive, f.place, "a field whose instruction is in an alternative")
+		return nil, rule.Refuse(container.CodeActive, f.place, "a field whose instruction is in an alternative")
 	}
 	return f.open[n-1], nil
 }
@@ -126,7 +127,7 @@ func (f *fieldReader) char(kind string) error {
 			top.nested = top.code.Len()
 		}
 		if len(f.open) >= 64 {
-			return rule.Refuse(codeActive, f.place, "fields nested too deeply")
+			return rule.Refuse(container.CodeActive, f.place, "fields nested too deeply")
 		}
 		f.open = append(f.open, &field{nested: -1})
 	case "separate":
@@ -135,7 +136,7 @@ func (f *fieldReader) char(kind string) error {
 		err := f.judge()
 		if n := len(f.open); n > 0 {
 			if k := len(f.outer); k > 0 && f.outer[k-1] == n {
-				return rule.Refuse(codeActive, f.place, "a field that ends in an alternative")
+				return rule.Refuse(container.CodeActive, f.place, "a field that ends in an alternative")
 			}
 			f.open = f.open[:n-1]
 		}
@@ -165,7 +166,7 @@ func (f *fieldReader) instruction(s string) error {
 		}
 		return checkField(f.place, s, -1)
 	case top.done:
-		return rule.Refuse(codeActive, f.place, "an instruction behind its field's separator")
+		return rule.Refuse(container.CodeActive, f.place, "an instruction behind its field's separator")
 	}
 	top.code.WriteString(s)
 	return nil

@@ -1,8 +1,7 @@
-package sanitize
+package office
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"image"
@@ -12,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/sekisho/sekisho/dataplane/sanitize/container"
 	"github.com/sekisho/sekisho/dataplane/sanitize/picture"
 	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
 	"github.com/sekisho/sekisho/dataplane/verdict"
@@ -21,47 +21,52 @@ import (
 // document stays readable, and the report says where something is missing. SVG goes without one, because an ordinary picture
 // always stands beside it.
 func (o *office) picture(key string) (p *part, code string, err error) {
-	b, err := o.read(o.members[key])
+	b, err := o.Unpack(o.Members[key])
 	if err != nil {
 		return nil, "", err
 	}
-	name := o.members[key].Name
-	mark := o.Found.Mark()
-	var out []byte
-	ext := ".png"
-	switch {
-	case bytes.HasPrefix(b, []byte(picture.PNGMagic)):
-		out, err = picture.PNG(o.Job, b, name)
-	case bytes.HasPrefix(b, []byte("\xFF\xD8\xFF")):
-		ext = ".jpeg"
-		out, err = picture.JPEG(o.Job, b, name, true)
-	case bytes.HasPrefix(b, []byte("GIF8")):
-		if out, err = picture.FirstFrame(o.Job, b, name); err == nil {
-			o.Found.Add("image.converted", name, verdict.Changed, "GIF -> PNG")
-		}
-	case strings.Contains(o.typeOf(key), "svg"):
+	name := o.Members[key].Name
+	if strings.Contains(o.typeOf(key), "svg") {
 		return nil, "image.svg", nil
-	default:
-		err = rebuild.Refuse("image.unsupported", name, "")
 	}
-	if o.Ctx.Err() != nil || errors.Is(err, context.Canceled) {
+	mark := o.Found.Mark()
+	out, ext, err := o.rebuildPicture(b, name)
+	var no *rebuild.Refusal
+	switch {
+	case o.Ctx.Err() != nil:
 		return nil, "", o.Ctx.Err()
-	}
-	if err != nil {
-		var r *rebuild.Refusal
-		if !errors.As(err, &r) {
-			return nil, "", err
-		}
+	case errors.As(err, &no):
 		o.Found.Back(mark)
-		o.Found.Add("image.replaced", name, verdict.Changed, r.Detail)
+		o.Found.Add("image.replaced", name, verdict.Changed, no.Detail)
 		p = o.placeholder()
 		o.parts[key] = p
 		return p, "", nil
+	case err != nil:
+		return nil, "", err
 	}
 	p = o.add(key, "image/"+strings.TrimPrefix(ext, "."))
 	p.picture = true
 	p.name = o.freeName(strings.TrimSuffix(p.name, path.Ext(p.name)), ext, key)
 	return p, "", o.emit(p.name, out)
+}
+
+// rebuildPicture has a picture rebuilt by its content: names in documents are often wrong. Its pixels stay as they lie, because the
+// document says how the picture is turned.
+func (o *office) rebuildPicture(b []byte, place string) (out []byte, ext string, err error) {
+	switch {
+	case bytes.HasPrefix(b, []byte(picture.PNGMagic)):
+		out, err = picture.PNG(o.Job, b, place)
+		return out, ".png", err
+	case bytes.HasPrefix(b, []byte("\xFF\xD8\xFF")):
+		out, err = picture.JPEG(o.Job, b, place, true)
+		return out, ".jpeg", err
+	case bytes.HasPrefix(b, []byte("GIF8")):
+		if out, err = picture.FirstFrame(o.Job, b, place); err == nil {
+			o.Found.Add("image.converted", place, verdict.Changed, "GIF -> PNG")
+		}
+		return out, ".png", err
+	}
+	return nil, "", rebuild.Refuse("image.unsupported", place, "")
 }
 
 // freeName finds a name that no other part has or may take later; own is the key of the part that is renamed.
@@ -72,8 +77,8 @@ func (o *office) freeName(stem, ext, own string) string {
 		if n > 0 {
 			name = fmt.Sprintf("%s-%d%s", stem, n, ext)
 		}
-		key := partKey(name)
-		if !o.outNames[key] && (o.members[key] == nil || key == own) {
+		key := container.Key(name)
+		if !o.outNames[key] && (o.Members[key] == nil || key == own) {
 			o.outNames[key] = true
 			return name
 		}

@@ -1,8 +1,9 @@
-package verify
+package office
 
 import (
 	"strings"
 
+	"github.com/sekisho/sekisho/dataplane/verify/container"
 	"github.com/sekisho/sekisho/dataplane/verify/rule"
 	"github.com/sekisho/sekisho/dataplane/verify/text"
 )
@@ -24,15 +25,15 @@ func checkFormula(place, f string) error {
 		case c == '\'':
 			end := closing(f, i, '\'')
 			if strings.ContainsAny(f[i:end], "[]") && depth == 0 {
-				return rule.Refuse(codeLink, place, "formula refers to another workbook")
+				return rule.Refuse(container.CodeLink, place, "formula refers to another workbook")
 			}
 			i = end
 			continue
 		case c == '|':
-			return rule.Refuse(codeActive, place, "formula with DDE")
+			return rule.Refuse(container.CodeActive, place, "formula with DDE")
 		case c == '[':
 			if depth == 0 && (i == 0 || !identifier(f[i-1])) && !strings.HasPrefix(f[i:], "[0]!") {
-				return rule.Refuse(codeLink, place, "formula refers to another workbook")
+				return rule.Refuse(container.CodeLink, place, "formula refers to another workbook")
 			}
 			depth++
 		case c == ']':
@@ -80,14 +81,14 @@ func checkFunction(place, name, args string) error {
 		name = strings.TrimPrefix(name, prefix)
 	}
 	if forbiddenFunctions[name] {
-		return rule.Refuse(codeActive, place, "function %s", name)
+		return rule.Refuse(container.CodeActive, place, "function %s", name)
 	}
 	if name != "HYPERLINK" {
 		return nil
 	}
 	args = strings.TrimLeft(args, " \t\r\n")
 	if !strings.HasPrefix(args, `"`) {
-		return rule.Refuse(codeLink, place, "HYPERLINK to a computed address")
+		return rule.Refuse(container.CodeLink, place, "HYPERLINK to a computed address")
 	}
 	end := closing(args, 0, '"')
 	url := strings.ReplaceAll(strings.TrimSuffix(args[1:end], `"`), `""`, `"`)
@@ -95,7 +96,7 @@ func checkFunction(place, name, args string) error {
 	if safeAddress(url) || url == "" && !strings.HasPrefix(after, "&") { // what is joined on behind a host stays there
 		return nil
 	}
-	return rule.Refuse(codeLink, place, "HYPERLINK to %q", url)
+	return rule.Refuse(container.CodeLink, place, "HYPERLINK to %q", url)
 }
 
 // safeAddress tells what a person may follow: web, mail, and places in the same document.

@@ -1,9 +1,10 @@
-package verify
+package office
 
 import (
 	"regexp"
 	"strings"
 
+	"github.com/sekisho/sekisho/dataplane/verify/container"
 	"github.com/sekisho/sekisho/dataplane/verify/rule"
 )
 
@@ -41,83 +42,85 @@ var fieldText = words("w:instrText w:delInstrText w:t w:delText")
 // actions of a click that stay inside the presentation (ECMA-376 part 1, 21.1.2.3.5, and [MS-OI29500] 2.1.1251).
 var actions = regexp.MustCompile(`^(ppaction://(hlinksldjump|noaction|hlinkshowjump(\?jump=[a-z]+)?|customshow\?id=[0-9]+(&return=(true|false))?))?$`)
 
-// mediaCalls are the commands of a timing node that play what is on the slide.
+// mediaCalls are the commands of a timing container.Node that play what is on the slide.
 var mediaCalls = regexp.MustCompile(`^(playFrom\([0-9.]*\)|play|pause|resume|stop|togglePause|goToAndPlay|onstopaudio|seek.*)$`)
 
 // checkActive judges one element of any part.
-func checkActive(place string, n node) error {
-	no := func(format string, args ...any) error { return rule.Refuse(codeActive, place, format, args...) }
-	if active[n.name] {
-		return no("element %s", n.name)
+func checkActive(place string, n container.Node) error {
+	no := func(format string, args ...any) error {
+		return rule.Refuse(container.CodeActive, place, format, args...)
 	}
-	space, local, _ := strings.Cut(n.name, ":")
-	switch n.name {
+	if active[n.Name] {
+		return no("element %s", n.Name)
+	}
+	space, local, _ := strings.Cut(n.Name, ":")
+	switch n.Name {
 	case "x:definedName":
 		for _, a := range []string{"xlm", "vbProcedure", "function"} {
-			if truth(n.get(a)) {
+			if truth(n.Get(a)) {
 				return no("a name that is a macro")
 			}
 		}
 	case "x:cfvo", "x14:cfvo":
-		if err := checkFormula(place, n.get("val")); err != nil {
+		if err := checkFormula(place, n.Get("val")); err != nil {
 			return err
 		}
 	case "x:cacheField", "x:calculatedItem":
-		if err := checkFormula(place, n.get("formula")); err != nil {
+		if err := checkFormula(place, n.Get("formula")); err != nil {
 			return err
 		}
 	case "p:cmd":
-		if n.get("type") == "verb" || !mediaCalls.MatchString(n.get("cmd")) {
-			return no("command %q", n.get("cmd"))
+		if n.Get("type") == "verb" || !mediaCalls.MatchString(n.Get("cmd")) {
+			return no("command %q", n.Get("cmd"))
 		}
 	case "x:worksheetSource", "x:rangeSet":
-		if n.get("r:id") != "" {
-			return rule.Refuse(codeLink, place, "a pivot table fed from outside")
+		if n.Get("r:id") != "" {
+			return rule.Refuse(container.CodeLink, place, "a pivot table fed from outside")
 		}
 	case "x:cacheSource":
-		if t := n.get("type"); t != "worksheet" && t != "consolidation" {
-			return rule.Refuse(codeLink, place, "a pivot table fed by %q", t)
+		if t := n.Get("type"); t != "worksheet" && t != "consolidation" {
+			return rule.Refuse(container.CodeLink, place, "a pivot table fed by %q", t)
 		}
 	case "w:fldSimple":
-		if err := checkField(place, n.get("w:instr"), -1); err != nil {
+		if err := checkField(place, n.Get("w:instr"), -1); err != nil {
 			return err
 		}
 	case "xv:ClientData":
-		switch t := n.get("ObjectType"); t {
+		switch t := n.Get("ObjectType"); t {
 		case "Note", "Pict", "Shape", "Rect", "Group", "Label", "GBox", "Drop", "Checkbox", "Radio", "Button", "List", "Scroll", "Spin", "Line", "Text", "Dialog", "Edit", "RectA", "LineA", "ArcA", "Oval", "Arc", "Polygon":
 		default:
 			return no("form object %q", t)
 		}
 	}
 	vml := space == "none" || space == "v" || space == "o" || space == "w10" || space == "xv" || space == "pv"
-	for _, a := range n.attrs {
-		_, name, prefixed := strings.Cut(a.name, ":")
+	for _, a := range n.Attrs {
+		_, name, prefixed := strings.Cut(a.Name, ":")
 		if !prefixed {
-			name = a.name
+			name = a.Name
 		}
 		switch low := strings.ToLower(name); {
-		case (low == "macro" || low == "fmlamacro" || low == "macroname") && a.value != "":
+		case (low == "macro" || low == "fmlamacro" || low == "macroname") && a.Value != "":
 			return no("a macro behind %s", local)
 		case low == "action" && (local == "hlinkClick" || local == "hlinkHover" || local == "hlinkMouseOver"):
-			if !actions.MatchString(a.value) {
-				return no("action %q", a.value)
+			if !actions.MatchString(a.Value) {
+				return no("action %q", a.Value)
 			}
 		case vml && low == "href":
-			if a.value != "" && !safeAddress(a.value) {
-				return rule.Refuse(codeLink, place, "%s links to %q", n.name, a.value)
+			if a.Value != "" && !safeAddress(a.Value) {
+				return rule.Refuse(container.CodeLink, place, "%s links to %q", n.Name, a.Value)
 			}
 		case vml && (low == "src" || low == "althref"):
-			if a.value != "" {
-				return rule.Refuse(codeLink, place, "%s loads %q", n.name, a.value)
+			if a.Value != "" {
+				return rule.Refuse(container.CodeLink, place, "%s loads %q", n.Name, a.Value)
 			}
 		case space == "none" && !vmlAttributes[low]:
-			return no("attribute %s of %s", a.name, local)
+			return no("attribute %s of %s", a.Name, local)
 		case vml && low == "style":
-			if v := strings.ToLower(a.value); strings.Contains(v, "url(") || strings.Contains(v, "expression(") {
-				return rule.Refuse(codeLink, place, "a style that loads")
+			if v := strings.ToLower(a.Value); strings.Contains(v, "url(") || strings.Contains(v, "expression(") {
+				return rule.Refuse(container.CodeLink, place, "a style that loads")
 			}
 		case low == "textlink":
-			if err := checkFormula(place, a.value); err != nil {
+			if err := checkFormula(place, a.Value); err != nil {
 				return err
 			}
 		}

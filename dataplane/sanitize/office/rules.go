@@ -1,6 +1,10 @@
-package sanitize
+package office
 
-import "github.com/sekisho/sekisho/dataplane/sanitize/markup"
+import (
+	"strings"
+
+	"github.com/sekisho/sekisho/dataplane/sanitize/markup"
+)
 
 // The allow-lists of office documents. What is not named here does not pass: a namespace that is missing loses its elements,
 // a relationship that is missing loses its target. Sources: ECMA-376 parts 1 and 4 (transitional and strict), [MS-OI29500],
@@ -234,4 +238,34 @@ var mainTypes = map[string]string{
 	".pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation.main+xml",
 	".potx": "application/vnd.openxmlformats-officedocument.presentationml.template.main+xml",
 	".ppsx": "application/vnd.openxmlformats-officedocument.presentationml.slideshow.main+xml",
+}
+
+// MainTypes tells the family by the content type of the main part.
+var MainTypes = map[string]string{
+	"application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml":   "docx",
+	"application/vnd.openxmlformats-officedocument.wordprocessingml.template.main+xml":   "docx",
+	"application/vnd.ms-word.document.macroenabled.main+xml":                             "docx",
+	"application/vnd.ms-word.template.macroenabledtemplate.main+xml":                     "docx",
+	"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml":         "xlsx",
+	"application/vnd.openxmlformats-officedocument.spreadsheetml.template.main+xml":      "xlsx",
+	"application/vnd.ms-excel.sheet.macroenabled.main+xml":                               "xlsx",
+	"application/vnd.ms-excel.template.macroenabled.main+xml":                            "xlsx",
+	"application/vnd.openxmlformats-officedocument.presentationml.presentation.main+xml": "pptx",
+	"application/vnd.openxmlformats-officedocument.presentationml.template.main+xml":     "pptx",
+	"application/vnd.openxmlformats-officedocument.presentationml.slideshow.main+xml":    "pptx",
+	"application/vnd.ms-powerpoint.presentation.macroenabled.main+xml":                   "pptx",
+	"application/vnd.ms-powerpoint.template.macroenabled.main+xml":                       "pptx",
+	"application/vnd.ms-powerpoint.slideshow.macroenabled.main+xml":                      "pptx",
+}
+
+// Plain maps a macro kind to the kind without macros.
+var Plain = map[string]string{".docm": ".docx", ".dotm": ".dotx", ".xlsm": ".xlsx", ".xltm": ".xltx", ".pptm": ".pptx", ".potm": ".potx", ".ppsm": ".ppsx"}
+
+// set makes a set of words.
+func set(words string) map[string]bool {
+	m := map[string]bool{}
+	for _, w := range strings.Fields(words) {
+		m[w] = true
+	}
+	return m
 }

@@ -1,10 +1,11 @@
-package sanitize
+package office
 
 import (
 	"bytes"
 	"strings"
 
 	"github.com/sekisho/sekisho/dataplane/sanitize/markup"
+	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
 )
 
 // Word keeps a field as a run of marks: begin, instruction, separate, result, end; instructions can be split over any number of
@@ -89,7 +90,7 @@ func harmlessLink(args string) bool {
 	if url == "" {
 		return place
 	}
-	return safeURL(url)
+	return rebuild.SafeURL(url)
 }
 
 func skipWord(s string) string {

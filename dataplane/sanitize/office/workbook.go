@@ -1,4 +1,4 @@
-package sanitize
+package office
 
 import (
 	"strconv"
@@ -19,7 +19,7 @@ type workbook struct {
 }
 
 func (o *office) readWorkbook(main *part) error {
-	b, err := o.read(o.members[main.key])
+	b, err := o.Unpack(o.Members[main.key])
 	if err != nil {
 		return err
 	}
