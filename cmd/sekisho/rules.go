@@ -64,7 +64,7 @@ func rulesOf(i place.Instance, cfg *config.Config) ([]rule, error) {
 			out := policy.RoutesFile{Version: rs.Version, Routes: []policy.Route{}}
 			for _, r := range rs.Routes {
 				out.Routes = append(out.Routes, policy.Route{From: r.From.String(), To: r.To.String(), Approvals: r.Approvals, Formats: r.Formats,
-					MaxSize: r.MaxSize, KeepDays: r.KeepDays, Decision: r.Decision})
+					MaxSize: r.MaxSize, KeepDays: r.KeepDays, Decision: r.Decision, Sanitize: r.Sanitize})
 			}
 			return out.YAML()
 		}, func() error { _, err := release.LoadRoutes(i.Routes()); return err }},

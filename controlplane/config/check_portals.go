@@ -6,10 +6,11 @@ import (
 	"strings"
 
 	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
 // Formats that the sanitizer can rebuild; macro kinds become their plain kind.
-var Formats = []string{"txt", "csv", "png", "jpeg", "docx", "xlsx", "pptx"}
+var Formats = verdict.Formats()
 
 // Roles that can approve a transfer.
 var Roles = []string{"section-head"}
@@ -121,12 +122,30 @@ func (k *checker) transfers() {
 		k.listed(t.Approvals, what+" approvals", "role", Roles)
 		k.filled(len(t.Formats), &t.Formats, what+" formats", "at least one of "+strings.Join(Formats, ", "))
 		k.listed(t.Formats, what+" formats", "format", Formats)
+		k.sanitizing(&t.Sanitize, what+" sanitize")
 		if t.MaxSize > MaxFileSize {
 			k.at(&t.MaxSize, "%s: max-size %s: at most %s", what, t.MaxSize, Size(MaxFileSize))
 		}
 		if k.good(&t.KeepDays) && t.KeepDays == 0 || t.KeepDays > MaxKeepDays {
 			k.at(&t.KeepDays, "%s: keep-days %d: want 1 to %d", what, t.KeepDays, MaxKeepDays)
 		}
+	}
+}
+
+// sanitizing holds a route's choices to the words that there are.
+func (k *checker) sanitizing(p *verdict.Policy, what string) {
+	for _, c := range p.Choices() {
+		if known := verdict.Choices[c.Key]; *c.Value != "" && !slices.Contains(known, *c.Value) {
+			k.at(c.Value, "%s: %s: %q: want %s%s", what, c.Key, short(*c.Value), strings.Join(known, " or "), suggest(*c.Value, known, ""))
+		}
+	}
+	for i := range p.Block {
+		if err := verdict.BlockError(p.Block[i]); err != nil {
+			k.at(&p.Block[i], "%s: block: %v", what, err)
+		}
+	}
+	if n := len(p.Block); n > verdict.MaxBlocked {
+		k.at(&p.Block, "%s: block: %d codes, at most %d", what, n, verdict.MaxBlocked)
 	}
 }
 

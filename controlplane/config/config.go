@@ -14,6 +14,7 @@ import (
 
 	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/packet"
+	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
 // Version of the document that this program reads.
@@ -195,4 +196,6 @@ type Transfer struct {
 	// Decision is the security officer's recorded decision (who, when, under which number) to let files in from the internet
 	// without prior approval (F5).
 	Decision string `yaml:"decision,omitempty"`
+	// Sanitize is what is done on this route where there is a choice; without it the safe default of each.
+	Sanitize verdict.Policy `yaml:"sanitize,omitempty"`
 }

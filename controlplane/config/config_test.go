@@ -200,6 +200,9 @@ var faults = []fault{
 	{"decision on the way to My Number", "{from: lgwan, to: my-number, approvals: [section-head]", "{from: lgwan, to: my-number, decision: 'CISO 2026-1', approvals: []", "'CISO 2026-1'", "only files from internet to lgwan"},
 	{"no approval", "approvals: [section-head]", "approvals: []", "", "prior approval is needed on every route (F5)"},
 	{"file too large", "max-size: 50MB", "max-size: 5GB", "5GB", "at most 1GB"},
+	{"unknown choice", "keep-days: 7", "keep-days: 7, sanitize: {links: removed}", "removed", "links: \"removed\": want keep or remove; did you mean remove?"},
+	{"no code of a finding", "keep-days: 7", "keep-days: 7, sanitize: {block: [ooxml.vba, macros]}", "macros", "no code of a finding"},
+	{"unknown key of sanitize", "keep-days: 7", "keep-days: 7, sanitize: {macros: remove}", "macros", ""},
 	{"kept for no time", "keep-days: 7", "keep-days: 0", "0", "1 to 366"},
 }
 

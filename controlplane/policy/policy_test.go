@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -18,6 +19,7 @@ import (
 	"github.com/sekisho/sekisho/dataplane/packet/proof"
 	"github.com/sekisho/sekisho/dataplane/release"
 	"github.com/sekisho/sekisho/dataplane/tunnel"
+	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
 func example(t testing.TB, name string) *config.Config {
@@ -263,12 +265,12 @@ func TestDerivedFilesAreReadAgain(t *testing.T) {
 
 // Files from the internet to LGWAN may come in without prior approval when the security officer has decided so (F5); release
 // takes the file that this gives.
-func TestDecisionIsCarriedIntoTheRoutes(t *testing.T) {
+func TestDecisionAndChoicesAreCarriedIntoTheRoutes(t *testing.T) {
 	doc, err := os.ReadFile("../config/examples/lab.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := strings.Replace(string(doc), "{from: internet, to: lgwan, approvals: [section-head]", "{from: internet, to: lgwan, approvals: [], decision: CISO 2026-04-01 第3号", 1)
+	text := strings.Replace(string(doc), "{from: internet, to: lgwan, approvals: [section-head]", "{from: internet, to: lgwan, approvals: [], sanitize: {links: remove, block: [ooxml.vba, \"pdf.*\"], noise: true}, decision: CISO 2026-04-01 第3号", 1)
 	cfg, faults := config.Parse([]byte(text))
 	if err := faults.Err(); err != nil {
 		t.Fatal(err)
@@ -292,6 +294,13 @@ func TestDecisionIsCarriedIntoTheRoutes(t *testing.T) {
 		inward := r.From == anchors.Internet && r.To == anchors.LGWAN
 		if (r.Decision == "CISO 2026-04-01 第3号") != inward || (len(r.Approvals) == 0) != inward {
 			t.Errorf("%s -> %s: approvals %v, decision %q", r.From, r.To, r.Approvals, r.Decision)
+		}
+		var want verdict.Policy
+		if inward {
+			want = verdict.Policy{Links: "remove", Block: []string{"ooxml.vba", "pdf.*"}, Noise: true}
+		}
+		if !reflect.DeepEqual(r.Sanitize, want) {
+			t.Errorf("%s -> %s: sanitize %+v, want %+v", r.From, r.To, r.Sanitize, want)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/sekisho/sekisho/controlplane/config"
+	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
 // RoutesFile is the root-owned file by which the release process knows what a file needs before it may leave.
@@ -23,6 +24,8 @@ type Route struct {
 	MaxSize   int64    `yaml:"max_size"`       // bytes
 	KeepDays  int      `yaml:"keep_days"`
 	Decision  string   `yaml:"decision,omitempty"` // the security officer's, to let files in without prior approval
+
+	Sanitize verdict.Policy `yaml:"sanitize,omitempty"` // what is done where there is a choice
 }
 
 // Routes derives the routes file from the configuration's transfers.
@@ -32,7 +35,7 @@ func Routes(cfg *config.Config) RoutesFile {
 		if t.Approvals == nil {
 			t.Approvals = []string{}
 		}
-		out.Routes = append(out.Routes, Route{t.From.String(), t.To.String(), t.Approvals, t.Formats, int64(t.MaxSize), t.KeepDays, t.Decision})
+		out.Routes = append(out.Routes, Route{t.From.String(), t.To.String(), t.Approvals, t.Formats, int64(t.MaxSize), t.KeepDays, t.Decision, t.Sanitize})
 	}
 	return out
 }

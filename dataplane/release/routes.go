@@ -28,18 +28,20 @@ type Route struct {
 	From      anchors.Zone `yaml:"from"`
 	To        anchors.Zone `yaml:"to"`
 	Approvals []string     `yaml:"approvals"` // roles, one approval by another person each
-	Formats   []string     `yaml:"formats"`   // families: txt, csv, png, jpeg, docx, xlsx, pptx
+	Formats   []string     `yaml:"formats"`   // families, as verdict.Formats names them
 	MaxSize   int64        `yaml:"max_size"`  // bytes, of original and rebuilt file
 	KeepDays  int          `yaml:"keep_days"` // from the day of arrival
 	// Decision is the security officer's recorded decision (who, when, under which number) to let files in without prior
 	// approval; without it a route with no approvals is refused (F5).
 	Decision string `yaml:"decision,omitempty"`
+	// Sanitize is what the route wants done where there is a choice.
+	Sanitize verdict.Policy `yaml:"sanitize,omitempty"`
 }
 
 // RoleSectionHead is the role that every export from a protected zone needs.
 const RoleSectionHead = "section-head"
 
-var knownFormats = []string{"txt", "csv", "png", "jpeg", "docx", "xlsx", "pptx"}
+var knownFormats = verdict.Formats()
 
 // LoadRoutes reads and checks the routes. One wrong route makes the whole file wrong: nothing is released on a guess.
 func LoadRoutes(path string) (Routes, error) {
@@ -92,6 +94,9 @@ func (rs Routes) check() error {
 			if !slices.Contains(knownFormats, f) {
 				return fmt.Errorf("%s: format %q: want one of %s", at, f, strings.Join(knownFormats, ", "))
 			}
+		}
+		if err := r.Sanitize.Check(); err != nil {
+			return fmt.Errorf("%s: sanitize: %w", at, err)
 		}
 	}
 	return nil

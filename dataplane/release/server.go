@@ -40,6 +40,8 @@ type Original struct {
 	Requester string       `json:"requester"`
 	Formats   []string     `json:"formats"`  // from the route
 	MaxSize   int64        `json:"max_size"` // from the route
+	// Policy is the route's, too: control has no say in what is removed and what passes.
+	Policy verdict.Policy `json:"policy,omitzero"`
 	verdict.Digest
 }
 
@@ -235,7 +237,7 @@ func (s *Server) readOriginal(w http.ResponseWriter, r *http.Request, _ role) er
 	}
 	defer body.Close()
 	about, err := json.Marshal(Original{Transfer: rec.Transfer, Name: d.Name, From: rec.From, To: rec.To, Requester: d.Requester,
-		Formats: route.Formats, MaxSize: route.MaxSize, Digest: verdict.Digest{SHA256: b.SHA256, Size: b.Size}})
+		Formats: route.Formats, MaxSize: route.MaxSize, Policy: route.Sanitize, Digest: verdict.Digest{SHA256: b.SHA256, Size: b.Size}})
 	if err != nil {
 		return err
 	}

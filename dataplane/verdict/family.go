@@ -21,6 +21,19 @@ var families = map[string]string{
 // FamilyOf gives the family that the name of a rebuilt file promises, or "".
 func FamilyOf(name string) string { return families[strings.ToLower(path.Ext(name))] }
 
+// Formats are the words by which a route names what it admits: the families of results.
+func Formats() []string {
+	var out []string
+	for _, f := range families {
+		if f == "text" {
+			f = "txt"
+		}
+		out = append(out, f)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
 // Admits tells whether a route that names these formats lets the family pass. A route says txt and may say jpg.
 func Admits(formats []string, family string) bool {
 	return family != "" && slices.ContainsFunc(formats, func(f string) bool {

@@ -1,19 +1,77 @@
 package verdict
 
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
 // Policy is what a route wants done where there is a choice. The zero value is the safe default of each.
 type Policy struct {
-	Block        []string `json:"block,omitempty"`       // codes of findings that block the file instead of being removed from it; "pdf.*" names all of a family
-	Links        string   `json:"links,omitempty"`       // "keep" web and mail addresses (default), "remove"
-	Charset      string   `json:"charset,omitempty"`     // of text: "keep" (default), "utf-8"
-	Formulas     string   `json:"formulas,omitempty"`    // of tables as text: "neutralize" (default), "report" (for machine lanes)
-	Hidden       string   `json:"hidden,omitempty"`      // sheets, slides, text that nobody sees: "report" (default), "remove"
-	Comments     string   `json:"comments,omitempty"`    // "keep" (default), "remove"
-	Forms        string   `json:"forms,omitempty"`       // of PDF: "flatten" (default), "keep" values without actions
-	Attachments  string   `json:"attachments,omitempty"` // in PDF: "remove" (default), "rebuild"
-	Members      string   `json:"members,omitempty"`     // a member of a mail or archive that is refused: "default" (mail: left out and named; archive: blocks), "remove", "block"
-	MailBody     string   `json:"mail_body,omitempty"`   // "text" (default: LGWAN takes mail as text), "html"
-	Passwords    string   `json:"passwords,omitempty"`   // an archive that was encrypted is written "open" (default) or "again" under the same password
-	Pixels       bool     `json:"pixels,omitempty"`      // JPEG decoded to pixels and encoded again, instead of its coefficients
-	Noise        bool     `json:"noise,omitempty"`       // the lowest bit of pictures is noise: nothing is hidden there
-	FindMyNumber string   `json:"my_number,omitempty"`   // numbers found: "report" (default), "block"
+	// Block are codes of findings that block the file instead of being removed from it; "ooxml.*" names all of a family.
+	Block        []string `json:"block,omitempty" yaml:"block,omitempty,flow"`
+	Links        string   `json:"links,omitempty" yaml:"links,omitempty"`             // web and mail addresses
+	Charset      string   `json:"charset,omitempty" yaml:"charset,omitempty"`         // of text
+	Formulas     string   `json:"formulas,omitempty" yaml:"formulas,omitempty"`       // of tables as text; "report" is for machine lanes
+	Hidden       string   `json:"hidden,omitempty" yaml:"hidden,omitempty"`           // sheets, slides and text that nobody sees
+	Comments     string   `json:"comments,omitempty" yaml:"comments,omitempty"`       // of documents
+	Forms        string   `json:"forms,omitempty" yaml:"forms,omitempty"`             // of PDF: drawn into the page, or values kept without actions
+	Attachments  string   `json:"attachments,omitempty" yaml:"attachments,omitempty"` // in PDF
+	Members      string   `json:"members,omitempty" yaml:"members,omitempty"`         // refused ones: by default a mail leaves them out and names them, an archive is blocked
+	MailBody     string   `json:"mail_body,omitempty" yaml:"mail-body,omitempty"`     // LGWAN takes mail as text
+	Passwords    string   `json:"passwords,omitempty" yaml:"passwords,omitempty"`     // of archives that were encrypted: written open, or again under the same one
+	FindMyNumber string   `json:"my_number,omitempty" yaml:"my-number,omitempty"`     // Individual Numbers that are found
+	Pixels       bool     `json:"pixels,omitempty" yaml:"pixels,omitempty"`           // JPEG decoded and encoded again, instead of its coefficients
+	Noise        bool     `json:"noise,omitempty" yaml:"noise,omitempty"`             // the lowest bit of pictures becomes noise, so that nothing is hidden there
+}
+
+// Choices are the words that a key of a policy takes, the default first.
+var Choices = map[string][]string{
+	"links": {"keep", "remove"}, "charset": {"keep", "utf-8"}, "formulas": {"neutralize", "report"}, "hidden": {"report", "remove"}, "comments": {"keep", "remove"},
+	"forms": {"flatten", "keep"}, "attachments": {"remove", "rebuild"}, "members": {"default", "remove", "block"}, "mail-body": {"text", "html"}, "passwords": {"open", "again"},
+	"my-number": {"report", "block"},
+}
+
+// Choice is one key of a policy, and what it says.
+type Choice struct {
+	Key   string // as in a configuration
+	Value *string
+}
+
+// Choices are all keys with words.
+func (p *Policy) Choices() []Choice {
+	return []Choice{{"links", &p.Links}, {"charset", &p.Charset}, {"formulas", &p.Formulas}, {"hidden", &p.Hidden}, {"comments", &p.Comments}, {"forms", &p.Forms},
+		{"attachments", &p.Attachments}, {"members", &p.Members}, {"mail-body", &p.MailBody}, {"passwords", &p.Passwords}, {"my-number", &p.FindMyNumber}}
+}
+
+// MaxBlocked bounds the codes of a policy.
+const MaxBlocked = 200
+
+var codeShape = regexp.MustCompile(`^[a-z0-9-]+\.([a-z0-9-]+|\*)$`)
+
+// BlockError tells why a code cannot be blocked, or is nil.
+func BlockError(code string) error {
+	if !codeShape.MatchString(code) {
+		return fmt.Errorf("%.40q is no code of a finding: want one as reports name it, like ooxml.vba, or ooxml.*", code)
+	}
+	return nil
+}
+
+// Check tells the first thing that is wrong.
+func (p *Policy) Check() error {
+	for _, c := range p.Choices() {
+		if *c.Value != "" && !slices.Contains(Choices[c.Key], *c.Value) {
+			return fmt.Errorf("%s: %.40q: want %s", c.Key, *c.Value, strings.Join(Choices[c.Key], " or "))
+		}
+	}
+	if len(p.Block) > MaxBlocked {
+		return fmt.Errorf("block: %d codes, at most %d", len(p.Block), MaxBlocked)
+	}
+	for _, code := range p.Block {
+		if err := BlockError(code); err != nil {
+			return fmt.Errorf("block: %w", err)
+		}
+	}
+	return nil
 }

@@ -116,7 +116,7 @@ func (b *Broker) Run(ctx context.Context, o Order) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	job := verdict.Job{Name: file.Name, Formats: file.Formats, MaxOut: file.MaxSize}
+	job := verdict.Job{Name: file.Name, Formats: file.Formats, MaxOut: file.MaxSize, Policy: file.Policy}
 	if len(o.Formats) > 0 {
 		job.Formats = both(file.Formats, o.Formats)
 		if len(job.Formats) == 0 { // an empty list would admit everything
