@@ -8,6 +8,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/sekisho/sekisho/dataplane/sanitize/archive"
 	"github.com/sekisho/sekisho/dataplane/sanitize/charset"
 	"github.com/sekisho/sekisho/dataplane/sanitize/office"
 	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
@@ -26,6 +27,17 @@ const (
 	kindPptx kind = "PowerPoint"
 )
 
+// Archives, and single files that are only compressed.
+const (
+	kindZip   kind = "ZIP archive"
+	kind7z    kind = "7z archive"
+	kindLZH   kind = "LZH archive"
+	kindTar   kind = "tar archive"
+	kindGzip  kind = "gzip file"
+	kindBzip2 kind = "bzip2 file"
+	kindXZ    kind = "xz file"
+)
+
 // Kinds that are only recognized, so that a refusal can say what the file is.
 const (
 	kindPDF        kind = "PDF"
@@ -38,8 +50,8 @@ const (
 	kindEncrypted  kind = "password-protected Office file"
 	kindODF        kind = "OpenDocument"
 	kindXPS        kind = "OOXML package of another kind"
-	kindZip        kind = "ZIP archive"
-	kindArchive    kind = "archive"
+	kindArchive    kind = "archive of another kind"
+	kindRAR        kind = "RAR archive"
 	kindRTF        kind = "RTF"
 	kindHTML       kind = "HTML"
 	kindPostScript kind = "PostScript"
@@ -61,14 +73,15 @@ var expected = map[string][]kind{
 	".docx": {kindDocx}, ".docm": {kindDocx}, ".dotx": {kindDocx}, ".dotm": {kindDocx},
 	".xlsx": {kindXlsx}, ".xlsm": {kindXlsx}, ".xltx": {kindXlsx}, ".xltm": {kindXlsx},
 	".pptx": {kindPptx}, ".pptm": {kindPptx}, ".potx": {kindPptx}, ".potm": {kindPptx}, ".ppsx": {kindPptx}, ".ppsm": {kindPptx},
+	".zip": {kindZip}, ".7z": {kind7z}, ".lzh": {kindLZH}, ".lha": {kindLZH}, ".tar": {kindTar}, ".gz": {kindGzip}, ".tgz": {kindGzip},
+	".bz2": {kindBzip2}, ".tbz": {kindBzip2}, ".tbz2": {kindBzip2}, ".xz": {kindXZ}, ".txz": {kindXZ},
 	// Recognized, not rebuilt.
 	".pdf": {kindPDF},
 	".doc": {kindOLE, kindRTF, kindHTML, kindMail}, ".xls": {kindOLE, kindHTML, kindText, kindMail, kindSYLK}, ".ppt": {kindOLE},
 	".dot": {kindOLE}, ".xlt": {kindOLE}, ".pot": {kindOLE}, ".pps": {kindOLE}, ".msg": {kindOLE}, ".jtd": {kindOLE}, ".jtt": {kindOLE},
 	".xlsb": {kindXlsx, kindXPS}, ".xlam": {kindXPS}, ".ppam": {kindXPS}, ".vsdx": {kindXPS}, ".vsdm": {kindXPS},
 	".odt": {kindODF}, ".ods": {kindODF}, ".odp": {kindODF}, ".odg": {kindODF},
-	".zip": {kindZip, kindODF, kindXPS, kindDocx, kindXlsx, kindPptx}, ".jar": {kindZip}, ".apk": {kindZip},
-	".7z": {kindArchive}, ".rar": {kindArchive}, ".lzh": {kindArchive}, ".gz": {kindArchive}, ".tgz": {kindArchive}, ".cab": {kindArchive}, ".xz": {kindArchive}, ".bz2": {kindArchive},
+	".jar": {kindZip}, ".apk": {kindZip}, ".rar": {kindRAR}, ".cab": {kindArchive},
 	".rtf": {kindRTF}, ".htm": {kindHTML, kindText}, ".html": {kindHTML, kindText}, ".mht": {kindMail, kindText}, ".mhtml": {kindMail, kindText}, ".eml": {kindMail, kindText},
 	".gif": {kindImage}, ".bmp": {kindImage}, ".tif": {kindImage}, ".tiff": {kindImage}, ".webp": {kindImage}, ".heic": {kindImage}, ".ico": {kindImage, kindBinary}, ".emf": {kindImage, kindBinary}, ".wmf": {kindImage, kindBinary},
 	".svg": {kindText, kindHTML}, ".json": {kindText}, ".xml": {kindText, kindHTML}, ".md": {kindText, kindHTML}, ".yaml": {kindText}, ".yml": {kindText}, ".ini": {kindText},
@@ -108,6 +121,20 @@ func (k kind) family() string {
 		return "xlsx"
 	case kindPptx:
 		return "pptx"
+	case kindZip:
+		return "zip"
+	case kind7z:
+		return "7z"
+	case kindLZH:
+		return "lzh"
+	case kindTar:
+		return "tar"
+	case kindGzip:
+		return "gz"
+	case kindBzip2:
+		return "bz2"
+	case kindXZ:
+		return "xz"
 	case "csv":
 		return "csv"
 	}
@@ -120,6 +147,8 @@ func rebuildable(ext string) bool {
 	case ".txt", ".text", ".log", ".csv", ".tsv", ".png", ".jpg", ".jpeg", ".jpe", ".jfif",
 		".docx", ".docm", ".dotx", ".dotm", ".xlsx", ".xlsm", ".xltx", ".xltm", ".pptx", ".pptm", ".potx", ".potm", ".ppsx", ".ppsm":
 		return true
+	case ".zip", ".7z", ".lzh", ".lha", ".tar", ".gz", ".tgz", ".bz2", ".tbz", ".tbz2", ".xz", ".txz":
+		return true
 	}
 	return false
 }
@@ -130,6 +159,9 @@ func identify(name string, in []byte) (kind, string, error) {
 	k := detect(in)
 	if k == kindEncrypted {
 		return "", ext, rebuild.Refuse("type.encrypted", "", "")
+	}
+	if ext == ".zip" && strings.HasPrefix(string(in), "PK") {
+		k = kindZip // of whatever kind its members make it: whoever unpacks it sees members
 	}
 	want, known := expected[ext]
 	wrong := known
@@ -150,6 +182,8 @@ func identify(name string, in []byte) (kind, string, error) {
 		return "", ext, rebuild.Refuse("type.mismatch", "", string(k)+" / "+ext)
 	case noParser[ext] != "":
 		return "", ext, rebuild.Refuse("type.no-parser", "", noParser[ext])
+	case k == kindRAR:
+		return "", ext, rebuild.Refuse("archive.rar", "", "")
 	case k == kindPDF:
 		return "", ext, rebuild.Refuse("type.pdf", "", "")
 	case !rebuildable(ext):
@@ -180,9 +214,9 @@ var magics = []struct {
 	{0, "L\x00\x00\x00\x01\x14\x02\x00", kindLink},
 	{0, "{\\rtf", kindRTF},
 	{0, "%!PS", kindPostScript}, {0, "\xC5\xD0\xD3\xC6", kindPostScript},
-	{0, "Rar!\x1A\x07", kindArchive}, {0, "7z\xBC\xAF\x27\x1C", kindArchive}, {0, "\x1F\x8B", kindArchive}, {0, "BZh", kindArchive},
-	{0, "\xFD7zXZ\x00", kindArchive}, {0, "MSCF", kindArchive}, {0, "\x28\xB5\x2F\xFD", kindArchive}, {257, "ustar", kindArchive},
-	{2, "-lh", kindArchive}, {32769, "CD001", kindArchive},
+	{0, "Rar!\x1A\x07", kindRAR}, {0, "7z\xBC\xAF\x27\x1C", kind7z}, {0, "\x1F\x8B", kindGzip}, {0, "BZh", kindBzip2},
+	{0, "\xFD7zXZ\x00", kindXZ}, {0, "MSCF", kindArchive}, {0, "\x28\xB5\x2F\xFD", kindArchive}, {257, "ustar", kindTar},
+	{2, "-lh", kindLZH}, {2, "-lz4-", kindLZH}, {32769, "CD001", kindArchive},
 	{0, "ITSF", kindHelp},
 	{0, "SQLite format 3\x00", kindDatabase}, {4, "Standard Jet DB", kindDatabase}, {4, "Standard ACE DB", kindDatabase},
 	{4, "ftyp", kindMedia}, {0, "ID3", kindMedia}, {0, "OggS", kindMedia}, {8, "WAVE", kindMedia}, {8, "AVI ", kindMedia}, {0, "\x1A\x45\xDF\xA3", kindMedia},
@@ -202,6 +236,8 @@ func detect(in []byte) kind {
 		}
 	}
 	switch {
+	case archive.IsTar(in):
+		return kindTar
 	case bytes.HasPrefix(in, []byte("PK\x03\x04")), bytes.HasPrefix(in, []byte("PK\x05\x06")):
 		return zipKind(in)
 	case bytes.HasPrefix(in, []byte("\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1")):

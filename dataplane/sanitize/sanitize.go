@@ -15,6 +15,9 @@
 //	png                own chunk walk, then image/png          image/png
 //	jpeg               own marker walk, then image/jpeg        image/jpeg
 //	docx, xlsx, pptx   archive/zip, own tokenizer (markup)     own tokenizer, archive/zip
+//	zip                own directory walk, compress/flate      own layout (archive), compress/flate
+//	7z, lzh            bodgit/sevenzip; own decoder            zip, as above
+//	tar, gz, bz2, xz   archive/tar, compress/…, ulikunitz/xz   archive/tar, compress/gzip
 package sanitize
 
 import (
@@ -29,6 +32,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/sekisho/sekisho/dataplane/sanitize/archive"
 	"github.com/sekisho/sekisho/dataplane/sanitize/charset"
 	"github.com/sekisho/sekisho/dataplane/sanitize/office"
 	"github.com/sekisho/sekisho/dataplane/sanitize/picture"
@@ -124,6 +128,8 @@ var families = map[string]func(*rebuild.Job) (rebuild.Result, error){
 	"docx": office.Rebuild,
 	"xlsx": office.Rebuild,
 	"pptx": office.Rebuild,
+	"zip":  archive.Rebuild, "7z": archive.Rebuild, "lzh": archive.Rebuild,
+	"tar": archive.Rebuild, "gz": archive.Rebuild, "bz2": archive.Rebuild, "xz": archive.Rebuild,
 }
 
 // begin tells what the file is and has its family rebuild it. Formats are the families that may be; empty: all.
@@ -159,6 +165,8 @@ func begin(j *rebuild.Job, name string, formats []string) (res rebuild.Result, e
 	r.Family = res.Family
 	if r.Name == "" {
 		r.Name = outName(name, ext, j.Found)
+	} else {
+		r.Name = outName(r.Name, strings.ToLower(path.Ext(r.Name)), j.Found)
 	}
 	if err == nil && j.Ctx.Err() != nil {
 		err = j.Ctx.Err()

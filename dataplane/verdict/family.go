@@ -16,6 +16,7 @@ var families = map[string]string{
 	".docx": "docx", ".dotx": "docx",
 	".xlsx": "xlsx", ".xltx": "xlsx",
 	".pptx": "pptx", ".potx": "pptx", ".ppsx": "pptx",
+	".zip": "zip", ".tar": "tar", ".gz": "gz", ".tgz": "gz",
 }
 
 // FamilyOf gives the family that the name of a rebuilt file promises, or "".

@@ -22,6 +22,8 @@
 //	png               own chunk walk, image/png                 own chunk walk, klauspost zlib, own filter and size arithmetic
 //	jpeg              own marker walk, image/jpeg               own marker walk, own Huffman table checks, no decoding
 //	docx, xlsx, pptx  archive/zip, own tokenizer                own directory walk, klauspost flate, encoding/xml, own rules
+//	zip               own directory walk, compress/flate        own directory walk, klauspost flate
+//	tar, gz           archive/tar, compress/gzip                own header walk, klauspost flate
 package verify
 
 import (
@@ -35,6 +37,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/sekisho/sekisho/dataplane/verdict"
+	"github.com/sekisho/sekisho/dataplane/verify/archive"
 	"github.com/sekisho/sekisho/dataplane/verify/office"
 	"github.com/sekisho/sekisho/dataplane/verify/picture"
 	"github.com/sekisho/sekisho/dataplane/verify/rule"
@@ -51,7 +54,7 @@ const MaxIn = 512 << 20
 var codesJSON []byte
 
 // Sentences tell a clerk what the codes of this package mean.
-var Sentences = verdict.NewCatalogue(codesJSON, text.Codes)
+var Sentences = verdict.NewCatalogue(codesJSON, text.Codes, archive.Codes)
 
 // Codes of refusals.
 const (
@@ -101,6 +104,9 @@ var families = map[string]func(*rule.File) error{
 	"docx": office.Check,
 	"xlsx": office.Check,
 	"pptx": office.Check,
+	"zip":  archive.Check,
+	"tar":  archive.Check,
+	"gz":   archive.Check,
 }
 
 func check(f *rule.File, depth int) (err error) {

@@ -19,10 +19,11 @@ func checkGzip(f *rule.File) error {
 	if len(f.In) < head+foot || string(f.In[:8]) != "\x1F\x8B\x08\x00\x00\x00\x00\x00" || f.In[9] != 0xFF {
 		return rule.Refuse(codeLayout, "", "gzip header")
 	}
-	in := &single{r: bytes.NewReader(f.In[head : len(f.In)-foot])}
+	in := rule.ByteByByte(bytes.NewReader(f.In[head : len(f.In)-foot]))
 	z := flate.NewReader(in)
 	defer z.Close()
 	body, err := io.ReadAll(io.LimitReader(&patient{f.Ctx, z}, maxUnpacked+1))
+	_, more := in.ReadByte()
 	end := f.In[len(f.In)-foot:]
 	switch {
 	case f.Ctx.Err() != nil:
@@ -31,7 +32,7 @@ func checkGzip(f *rule.File) error {
 		return rule.Refuse(codeLayout, "", "%v", err)
 	case len(body) > maxUnpacked:
 		return rule.Refuse(codeLimit, "", "unpacks to more than %d bytes", maxUnpacked)
-	case in.r.Len() != 0 || u32(end, 4) != len(body) || uint32(u32(end, 0)) != crc32.ChecksumIEEE(body):
+	case more != io.EOF || u32(end, 4) != len(body) || uint32(u32(end, 0)) != crc32.ChecksumIEEE(body):
 		return rule.Refuse(codeLayout, "", "size or checksum differs")
 	}
 	inner := strings.TrimSuffix(f.Name, path.Ext(f.Name))

@@ -184,7 +184,7 @@ func (m member) unpack(ctx context.Context, keys []string) ([]byte, error) {
 		}
 	}
 	if m.method == 8 {
-		in := &single{r: bytes.NewReader(b)}
+		in := rule.ByteByByte(bytes.NewReader(b))
 		z := flate.NewReader(in)
 		defer z.Close()
 		var err error
@@ -194,7 +194,7 @@ func (m member) unpack(ctx context.Context, keys []string) ([]byte, error) {
 			}
 			return nil, rule.Refuse(codeLayout, m.name, "%v", err)
 		}
-		if in.r.Len() != 0 {
+		if _, err := in.ReadByte(); err != io.EOF {
 			return nil, rule.Refuse(codeLayout, m.name, "bytes behind the packed data")
 		}
 	}
@@ -202,18 +202,6 @@ func (m member) unpack(ctx context.Context, keys []string) ([]byte, error) {
 		return nil, rule.Refuse(codeLayout, m.name, "size or checksum differs")
 	}
 	return b, nil
-}
-
-// single hands out one byte at a time, so that the decoder takes none beyond its end.
-type single struct{ r *bytes.Reader }
-
-func (s *single) ReadByte() (byte, error) { return s.r.ReadByte() }
-
-func (s *single) Read(p []byte) (int, error) {
-	if len(p) > 1 {
-		p = p[:1]
-	}
-	return s.r.Read(p)
 }
 
 // patient reads until the context ends.
