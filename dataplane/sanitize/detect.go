@@ -135,11 +135,14 @@ func (k kind) family() string {
 		return "bz2"
 	case kindXZ:
 		return "xz"
-	case "csv":
-		return "csv"
+	case "csv", "html":
+		return string(k)
 	}
 	return ""
 }
+
+// byName are the families of text that only a name tells apart.
+var byName = map[string]kind{".csv": "csv", ".tsv": "csv", ".htm": "html", ".html": "html"}
 
 // rebuildable names, by extension.
 func rebuildable(ext string) bool {
@@ -150,7 +153,7 @@ func rebuildable(ext string) bool {
 	case ".zip", ".7z", ".lzh", ".lha", ".tar", ".gz", ".tgz", ".bz2", ".tbz", ".tbz2", ".xz", ".txz":
 		return true
 	}
-	return false
+	return byName[ext] != ""
 }
 
 // identify compares content and name. It answers the kind to rebuild and the extension in lower case, or a refusal.
@@ -192,8 +195,8 @@ func identify(name string, in []byte) (kind, string, error) {
 	if what := polyglot(in, k); what != "" {
 		return "", ext, rebuild.Refuse("type.polyglot", "", what)
 	}
-	if ext == ".csv" || ext == ".tsv" {
-		return "csv", ext, nil
+	if named := byName[ext]; named != "" {
+		return named, ext, nil
 	}
 	return k, ext, nil
 }
@@ -266,12 +269,16 @@ func detect(in []byte) kind {
 	return kindText
 }
 
-// textual tells text by its lack of zero bytes; text in UTF-16 has them but begins with a byte order mark.
+// textual tells text by its lack of zero bytes; text in UTF-16 has them but begins with a byte order mark, or is surely that.
 func textual(in []byte) bool {
 	if bytes.HasPrefix(in, []byte("\xFF\xFE")) || bytes.HasPrefix(in, []byte("\xFE\xFF")) {
 		return true
 	}
-	return bytes.IndexByte(in, 0) < 0
+	if bytes.IndexByte(in, 0) < 0 {
+		return true
+	}
+	_, sure := charset.GuessUTF16(in)
+	return sure
 }
 
 // officeKinds by family.

@@ -11,7 +11,8 @@
 // The table of parsers, so that the second opinion (package verify) can stay apart from it:
 //
 //	family             reads with                              writes with
-//	text, csv          own CP932 and UTF-8 walk (charset.go)   the code units that were read
+//	text, csv          own walks (charset), x/text for tables  the code units that were read
+//	html               x/net/html                              own writer, until it is what is read from it
 //	png                own chunk walk, then image/png          image/png
 //	jpeg               own marker walk, then image/jpeg        image/jpeg
 //	docx, xlsx, pptx   archive/zip, own tokenizer (markup)     own tokenizer, archive/zip
@@ -34,6 +35,7 @@ import (
 
 	"github.com/sekisho/sekisho/dataplane/sanitize/archive"
 	"github.com/sekisho/sekisho/dataplane/sanitize/charset"
+	"github.com/sekisho/sekisho/dataplane/sanitize/html"
 	"github.com/sekisho/sekisho/dataplane/sanitize/office"
 	"github.com/sekisho/sekisho/dataplane/sanitize/picture"
 	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
@@ -123,6 +125,7 @@ func forbidden(j *rebuild.Job) error {
 var families = map[string]func(*rebuild.Job) (rebuild.Result, error){
 	"text": text.Plain,
 	"csv":  text.Table,
+	"html": html.Rebuild,
 	"png":  picture.PNGFile,
 	"jpeg": picture.JPEGFile,
 	"docx": office.Rebuild,
@@ -187,6 +190,10 @@ func within(outer *rebuild.Job, place, name string, in []byte, asIs bool) (rebui
 	}
 	inner := *outer
 	inner.In, inner.AsIs, inner.Found = in, asIs, outer.Found.Within(place)
+	inner.Heard = nil
+	if outer.Heard != nil {
+		inner.Heard = func(at string, cells []string) { outer.Heard(rebuild.Printable(place, 100)+"/"+at, cells) }
+	}
 	inner.Budget.Depth--
 	defer func() { inner.Budget.Depth++ }()
 	res, err := begin(&inner, name, nil)

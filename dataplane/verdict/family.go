@@ -11,6 +11,7 @@ import (
 var families = map[string]string{
 	".txt": "text", ".text": "text", ".log": "text",
 	".csv": "csv", ".tsv": "csv",
+	".htm": "html", ".html": "html",
 	".png": "png",
 	".jpg": "jpeg", ".jpeg": "jpeg", ".jpe": "jpeg", ".jfif": "jpeg",
 	".docx": "docx", ".dotx": "docx",

@@ -18,7 +18,8 @@
 // The two sides, kept apart by a test over the imports of both packages:
 //
 //	family            rebuilder reads with                      verifier reads with
-//	text, csv         own walk, table from x/text/japanese      own state machines for UTF-8 and UTF-16, row table for CP932
+//	text, csv         own walks, tables from x/text/japanese    own state machines, row tables for CP932 and EUC-JP
+//	html              golang.org/x/net/html                     own tokenizer for the one form that is written, own rules
 //	png               own chunk walk, image/png                 own chunk walk, klauspost zlib, own filter and size arithmetic
 //	jpeg              own marker walk, image/jpeg               own marker walk, own Huffman table checks, no decoding
 //	docx, xlsx, pptx  archive/zip, own tokenizer                own directory walk, klauspost flate, encoding/xml, own rules
@@ -38,6 +39,7 @@ import (
 
 	"github.com/sekisho/sekisho/dataplane/verdict"
 	"github.com/sekisho/sekisho/dataplane/verify/archive"
+	"github.com/sekisho/sekisho/dataplane/verify/html"
 	"github.com/sekisho/sekisho/dataplane/verify/office"
 	"github.com/sekisho/sekisho/dataplane/verify/picture"
 	"github.com/sekisho/sekisho/dataplane/verify/rule"
@@ -54,7 +56,7 @@ const MaxIn = 512 << 20
 var codesJSON []byte
 
 // Sentences tell a clerk what the codes of this package mean.
-var Sentences = verdict.NewCatalogue(codesJSON, text.Codes, archive.Codes)
+var Sentences = verdict.NewCatalogue(codesJSON, text.Codes, archive.Codes, html.Codes)
 
 // Codes of refusals.
 const (
@@ -99,6 +101,7 @@ const maxNesting = 10
 var families = map[string]func(*rule.File) error{
 	"text": text.Check,
 	"csv":  text.Check,
+	"html": html.Check,
 	"png":  func(f *rule.File) error { return picture.PNG(f.Ctx, f.In, "") },
 	"jpeg": func(f *rule.File) error { return picture.JPEG(f.Ctx, f.In, "") },
 	"docx": office.Check,

@@ -37,6 +37,24 @@ type Job struct {
 
 	// Nested rebuilds a file that lies in this one; place is where. A refusal carries the place. An embedded picture is AsIs.
 	Nested func(place, name string, in []byte, asIs bool) (Result, error)
+
+	// Heard, when it is there, is told what the result says (Text).
+	Heard func(place string, cells []string)
+}
+
+// Text tells what the result says at a place (a line, a page, a sheet's cell), so that numbers of persons can be found in it. Pieces
+// come in reading order; what a reader sees as one piece, like the runs of a paragraph, is told as one.
+func (j *Job) Text(place, s string) {
+	if j.Heard != nil && s != "" {
+		j.Heard(place, []string{s})
+	}
+}
+
+// Row tells the cells of one row of a table, from the first column on; a number may be split over them.
+func (j *Job) Row(place string, cells []string) {
+	if j.Heard != nil {
+		j.Heard(place, cells)
+	}
 }
 
 // Result is what a family's rebuilder hands back.

@@ -8,6 +8,7 @@ package text
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"unicode/utf8"
 
@@ -24,7 +25,7 @@ func Plain(j *rebuild.Job) (rebuild.Result, error) { return textOf(j, false) }
 func Table(j *rebuild.Job) (rebuild.Result, error) { return textOf(j, true) }
 
 func textOf(j *rebuild.Job, csv bool) (rebuild.Result, error) {
-	t, err := readText(j.In)
+	t, err := Read(j.In, "")
 	if err != nil {
 		return rebuild.Result{}, err
 	}
@@ -39,58 +40,114 @@ func textOf(j *rebuild.Job, csv bool) (rebuild.Result, error) {
 		}
 	}
 	res.Result = &verdict.Preview{Text: excerpt(clean, t.set)}
+	if err := tell(j, clean, t.set, csv); err != nil {
+		return rebuild.Result{}, err
+	}
+	if j.Policy.Charset == "utf-8" && t.Name() != charset.UTF8.Name {
+		s, ok := t.set.Text(clean)
+		if !ok {
+			return rebuild.Result{}, rebuild.Refuse("text.invalid", "", t.Name())
+		}
+		j.Found.Add("text.converted", "", verdict.Changed, t.Name()+" -> UTF-8")
+		if csv { // without a mark Excel takes a table for the code page of the machine
+			s = string(charset.MarkUTF8) + s
+		}
+		res.Body = []byte(s)
+		return res, nil
+	}
 	res.Body = t.encode(clean)
 	return res, nil
 }
 
-// decoded is text: body in set, and how to write it again.
-type decoded struct {
+// Decoded is text whose encoding was decided: a body that a Set walks, and how to write it in its encoding again.
+type Decoded struct {
+	name   string
 	set    charset.Set
 	body   []byte
 	encode func([]byte) []byte
 }
 
-// readText decides the encoding: a byte order mark, else UTF-8 when all of it is valid, else CP932. Text that is neither is
-// refused at its first bad byte.
-func readText(in []byte) (decoded, error) {
+// Name is the encoding that was found.
+func (d Decoded) Name() string { return d.name }
+
+// Unicode is all of the text.
+func (d Decoded) Unicode() string {
+	if d.set.Name == charset.UTF8.Name {
+		return string(d.body)
+	}
+	s, _ := d.set.Text(d.body) // Read saw that it is text of the set
+	return s
+}
+
+// Read decides the encoding: by a byte order mark; else by what a page says of itself (label, may be empty), where that can be; else
+// UTF-16 where its zero bytes make it sure, ISO-2022-JP by its escapes, UTF-8 when all of it is valid, and of CP932 and EUC-JP
+// the one in which it looks like Japanese. Text that is none of these is refused at its first bad byte.
+func Read(in []byte, label string) (Decoded, error) {
 	if bytes.HasPrefix(in, []byte("\xFF\xFE\x00\x00")) || bytes.HasPrefix(in, []byte("\x00\x00\xFE\xFF")) {
-		return decoded{}, rebuild.Refuse("text.encoding", "", "UTF-32")
+		return Decoded{}, rebuild.Refuse("text.encoding", "", "UTF-32")
 	}
 	if len(in) >= 2 {
 		if order, ok := charset.MarkUTF16[string(in[:2])]; ok {
-			body, at, ok := charset.FromUTF16(in[2:], order)
-			if !ok {
-				return decoded{}, rebuild.Refuse("text.invalid", fmt.Sprintf("byte %d", at+3), "UTF-16")
-			}
-			if bytes.IndexByte(body, 0) >= 0 {
-				return decoded{}, rebuild.Refuse("text.binary", "", "")
-			}
-			mark := in[:2]
-			return decoded{set: charset.UTF8, body: body, encode: func(b []byte) []byte {
-				return append(bytes.Clone(mark), charset.ToUTF16(b, order)...)
-			}}, nil
+			return utf16Text(in[2:], in[:2], order)
 		}
 	}
 	if bytes.IndexByte(in, 0) >= 0 {
-		return decoded{}, rebuild.Refuse("text.binary", "", "")
+		if order, ok := charset.GuessUTF16(in); ok {
+			return utf16Text(in, nil, order)
+		}
+		return Decoded{}, rebuild.Refuse("text.binary", "", "")
 	}
 	if body, marked := bytes.CutPrefix(in, charset.MarkUTF8); marked {
 		if at := firstInvalid(body, charset.UTF8); at >= 0 {
-			return decoded{}, rebuild.Refuse("text.invalid", lineOf(body, at), "UTF-8")
+			return Decoded{}, rebuild.Refuse("text.invalid", lineOf(body, at), "UTF-8")
 		}
-		return decoded{set: charset.UTF8, body: body, encode: func(b []byte) []byte { return append(bytes.Clone(charset.MarkUTF8), b...) }}, nil
+		return Decoded{"UTF-8", charset.UTF8, body, func(b []byte) []byte { return append(bytes.Clone(charset.MarkUTF8), b...) }}, nil
 	}
 	same := func(b []byte) []byte { return b }
-	if utf8.Valid(in) {
-		if bytes.Contains(in, []byte("\x1B$")) {
-			return decoded{}, rebuild.Refuse("text.encoding", "", "ISO-2022-JP")
+	switch {
+	case charset.LooksISO2022(in):
+		euc, at, ok := charset.FromISO2022(in)
+		if ok {
+			at = firstInvalid(euc, charset.EUCJP)
 		}
-		return decoded{set: charset.UTF8, body: in, encode: same}, nil
+		if !ok || at >= 0 {
+			return Decoded{}, rebuild.Refuse("text.invalid", lineOf(in, min(at, len(in))), "ISO-2022-JP")
+		}
+		return Decoded{"ISO-2022-JP", charset.EUCJP, euc, charset.ToISO2022}, nil
+	case utf8.Valid(in):
+		return Decoded{"UTF-8", charset.UTF8, in, same}, nil
 	}
-	if at := firstInvalid(in, charset.CP932); at >= 0 {
-		return decoded{}, rebuild.Refuse("text.invalid", lineOf(in, at), fmt.Sprintf("0x%02X", in[at]))
+	if set, ok := charset.Japanese(label); ok && firstInvalid(in, set) < 0 {
+		return Decoded{set.Name, set, in, same}, nil
 	}
-	return decoded{set: charset.CP932, body: in, encode: same}, nil
+	if set, ok := charset.Guess(in); ok {
+		return Decoded{set.Name, set, in, same}, nil
+	}
+	if s, ok := charset.Decode(label, in); ok {
+		return Decoded{label, charset.UTF8, []byte(s), nil}, nil
+	}
+	at := max(firstInvalid(in, charset.CP932), firstInvalid(in, charset.EUCJP))
+	return Decoded{}, rebuild.Refuse("text.invalid", lineOf(in, at), fmt.Sprintf("0x%02X", in[at]))
+}
+
+func utf16Text(in, mark []byte, order interface {
+	binary.ByteOrder
+	binary.AppendByteOrder
+}) (Decoded, error) {
+	body, at, ok := charset.FromUTF16(in, order)
+	if !ok {
+		return Decoded{}, rebuild.Refuse("text.invalid", fmt.Sprintf("byte %d", at+len(mark)+1), "UTF-16")
+	}
+	if bytes.IndexByte(body, 0) >= 0 {
+		return Decoded{}, rebuild.Refuse("text.binary", "", "")
+	}
+	if mark == nil { // the next reader shall be as sure
+		mark = []byte("\xFF\xFE")
+		if order.Uint16([]byte{0, 1}) == 1 {
+			mark = []byte("\xFE\xFF")
+		}
+	}
+	return Decoded{"UTF-16", charset.UTF8, body, func(b []byte) []byte { return append(bytes.Clone(mark), charset.ToUTF16(b, order)...) }}, nil
 }
 
 // firstInvalid is the offset of the first byte that is no character of the set, or -1.
@@ -110,7 +167,7 @@ func lineOf(b []byte, at int) string {
 }
 
 // dropControls writes the text again without control and hidden characters. A file that is largely controls is no text.
-func dropControls(j *rebuild.Job, t decoded) ([]byte, error) {
+func dropControls(j *rebuild.Job, t Decoded) ([]byte, error) {
 	out := make([]byte, 0, len(t.body))
 	controls, line := 0, 1
 	for i := 0; i < len(t.body); {

@@ -15,23 +15,47 @@ import (
 // reader gives the next character of b and its length, 0 when there is none. Which one reads a file is decided once, for all of it.
 type reader func(b []byte) (rune, int)
 
-// Check accepts the families text and csv: text in UTF-8, UTF-16 with a mark, or CP932, that holds nothing but characters a person can see, spaces,
-// tabs and line ends.
+// Check accepts the families text and csv: text in UTF-8, UTF-16 with a mark, CP932, EUC-JP or ISO-2022-JP, that holds nothing
+// but characters a person can see, spaces, tabs and line ends. What can be read as CP932 and as EUC-JP is held to both readings.
 func Check(f *rule.File) error {
-	ctx, in := f.Ctx, f.In
-	next, body := encodingOf(in)
+	next, body, err := encodingOf(f.In)
+	if err != nil {
+		return err
+	}
+	if next != nil {
+		return read(f, body, next)
+	}
+	// Whoever opens it decides which of both it is.
+	whole := false
+	for _, n := range []reader{readCP932, readEUC} {
+		if err := read(f, body, n); err == nil {
+			whole = true
+		} else if err != errNoText {
+			return err
+		}
+	}
+	if !whole {
+		return rule.Refuse(codeText, "", "neither UTF-8, CP932 nor EUC-JP")
+	}
+	return nil
+}
+
+// errNoText tells that a reading is none: some bytes are no character in it.
+var errNoText = rule.Refuse(codeText, "", "no character")
+
+func read(f *rule.File, body []byte, next reader) error {
 	runes := make([]rune, 0, len(body))
 	line := 1
 	for i := 0; i < len(body); {
 		r, n := next(body[i:])
 		if n == 0 {
-			return rule.Refuse(codeText, fmt.Sprintf("L%d", line), "no character at byte %d", i)
+			return errNoText
 		}
 		switch {
 		case r == '\n':
 			line++
-			if line%4096 == 0 && ctx.Err() != nil {
-				return ctx.Err()
+			if line%4096 == 0 && f.Ctx.Err() != nil {
+				return f.Ctx.Err()
 			}
 		case r == '\t' || r == '\r':
 		case r < 0x20 || r == 0x7F || Invisible(r):
@@ -41,29 +65,39 @@ func Check(f *rule.File) error {
 		i += n
 	}
 	if f.Family == "csv" {
-		return checkCells(ctx, runes)
+		return checkCells(f.Ctx, runes)
 	}
 	return nil
 }
 
-func encodingOf(in []byte) (reader, []byte) {
+// encodingOf decides how the text is read; no reader says that it is CP932 or EUC-JP.
+func encodingOf(in []byte) (reader, []byte, error) {
 	has := func(mark string) bool { return len(in) >= len(mark) && string(in[:len(mark)]) == mark }
 	switch {
 	case has("\xEF\xBB\xBF"):
-		return UTF8, in[3:]
+		return UTF8, in[3:], nil
 	case has("\xFF\xFE"):
-		return readUTF16(0, 1), in[2:]
+		return readUTF16(0, 1), in[2:], nil
 	case has("\xFE\xFF"):
-		return readUTF16(1, 0), in[2:]
+		return readUTF16(1, 0), in[2:], nil
 	}
+	escaped := false
 	for i := 0; i < len(in); {
 		_, n := UTF8(in[i:])
 		if n == 0 {
-			return readCP932, in
+			return nil, in, nil
 		}
+		escaped = escaped || in[i] == 0x1B
 		i += n
 	}
-	return UTF8, in
+	if escaped {
+		euc, ok := fromISO2022(in)
+		if !ok {
+			return nil, nil, rule.Refuse(codeText, "", "an escape that is not written here")
+		}
+		return readEUC, euc, nil
+	}
+	return UTF8, in, nil
 }
 
 // UTF8 gives the first character of b and its length in bytes, 0 when there is none. It follows table 3-7 of the Unicode Standard (well-formed byte sequences).
