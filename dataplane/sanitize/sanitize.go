@@ -14,7 +14,7 @@
 //	text, csv          own walks (charset), x/text for tables  the code units that were read
 //	html               x/net/html                              own writer, until it is what is read from it
 //	png                own chunk walk, then image/png          image/png
-//	jpeg               own marker walk, then image/jpeg        image/jpeg
+//	jpeg               own reader (picture/dct)                own writer (dct); pixels: image/jpeg
 //	docx, xlsx, pptx   archive/zip, own tokenizer (markup)     own tokenizer, archive/zip
 //	zip                own directory walk, compress/flate      own layout (archive), compress/flate
 //	7z, lzh            bodgit/sevenzip; own decoder            zip, as above

@@ -15,10 +15,12 @@ import (
 
 	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/zlib"
+
+	"github.com/sekisho/sekisho/dataplane/sanitize/picture/dct"
 )
 
 // A small maker of files, so that a test can write what a faulty rebuilder would. Pictures come from the standard library's
-// encoders, which write just what the verifier allows.
+// encoders; a JPEG is then coded as the rebuilder does.
 
 func smallPNG(t *testing.T) []byte {
 	t.Helper()
@@ -41,7 +43,15 @@ func smallJPEG(t *testing.T) []byte {
 	if err := jpeg.Encode(&b, img, nil); err != nil {
 		t.Fatal(err)
 	}
-	return b.Bytes()
+	m, _, err := dct.Read(t.Context(), b.Bytes(), dct.Limits{Size: func(int, int) error { return nil }, Bytes: 1 << 20, Scans: 1, Work: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := m.Write(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
 
 // chunk is one PNG chunk with its checksum.

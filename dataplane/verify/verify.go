@@ -21,7 +21,7 @@
 //	text, csv         own walks, tables from x/text/japanese    own state machines, row tables for CP932 and EUC-JP
 //	html              golang.org/x/net/html                     own tokenizer for the one form that is written, own rules
 //	png               own chunk walk, image/png                 own chunk walk, klauspost zlib, own filter and size arithmetic
-//	jpeg              own marker walk, image/jpeg               own marker walk, own Huffman table checks, no decoding
+//	jpeg              own reader of coefficients (picture/dct)  own reader of scans, with tables of another kind (picture)
 //	docx, xlsx, pptx  archive/zip, own tokenizer                own directory walk, klauspost flate, encoding/xml, own rules
 //	zip               own directory walk, compress/flate        own directory walk, klauspost flate
 //	tar, gz           archive/tar, compress/gzip                own header walk, klauspost flate

@@ -2,37 +2,35 @@ package picture
 
 import (
 	"bytes"
-	"encoding/binary"
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
 	"image/jpeg"
-	"slices"
 	"strings"
 
+	"github.com/sekisho/sekisho/dataplane/sanitize/picture/dct"
 	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
-// maxScanned bounds pixels x scans of one file; a camera writes about ten scans at most.
-const maxScanned = 1_000_000_000
+// Bounds of a file's scans: each of a progressive file walks all pixels again. A camera writes about ten.
+const (
+	maxScans   = 100
+	maxScanned = 1_000_000_000
+)
 
-// jpegQuality of the rebuilt picture: high enough that a second generation of losses is not seen.
+// jpegQuality of a picture that was no JPEG of ours: high enough that a second generation of losses is not seen.
 const jpegQuality = 92
 
-// JPEGFile rebuilds a JPEG from its pixels, turned upright.
+// JPEGFile rebuilds a JPEG from its coefficients, turned upright.
 func JPEGFile(j *rebuild.Job) (rebuild.Result, error) {
-	body, img, err := rebuildJPEG(j, j.In, "")
+	body, m, err := rebuildJPEG(j, j.In, "")
 	if err != nil {
 		return rebuild.Result{}, err
 	}
-	original := thumbnail(img)
-	img = nil // not both in memory
-	again, err := jpeg.Decode(j.Read(body))
-	if err != nil {
-		return rebuild.Result{}, fmt.Errorf("read the rebuilt picture: %w", err)
-	}
-	return rebuild.Result{Body: body, Original: original, Result: thumbnail(again)}, nil
+	shown := m.Preview(thumbSide)
+	return rebuild.Result{Body: body, Original: shown, Result: shown}, nil
 }
 
 // JPEG rebuilds a picture that lies in a document at place. asIs: it is not turned upright, because the document says how it lies.
@@ -43,12 +41,102 @@ func JPEG(j *rebuild.Job, in []byte, place string, asIs bool) ([]byte, error) {
 	return body, err
 }
 
-func rebuildJPEG(j *rebuild.Job, in []byte, place string) ([]byte, image.Image, error) {
-	bare, orientation, err := bareJPEG(j, in, place)
+// rebuildJPEG keeps each coefficient. A picture that is to be turned and whose size leaves no way to do so without a loss is
+// decoded and encoded again, as all are where the route wants it, and so is one that is coded in a way that few programs read.
+func rebuildJPEG(j *rebuild.Job, in []byte, place string) ([]byte, *dct.Image, error) {
+	m, err := readJPEG(j, in, place)
+	var no *rebuild.Refusal
+	if errors.As(err, &no) && no.Detail == dct.Arithmetic && j.Tools != nil {
+		return foreignJPEG(j, in, place, no)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
-	img, err := jpeg.Decode(j.Read(bare))
+	return writeJPEG(j, m.Image, m.orientation, place)
+}
+
+// foreignJPEG has a helper decode what is coded in a way that we do not read, and encodes its pixels. What the helper cannot read
+// either is refused for the reason that we had.
+func foreignJPEG(j *rebuild.Job, in []byte, place string, no *rebuild.Refusal) ([]byte, *dct.Image, error) {
+	pages, err := decoded(j, "jpeg", in)
+	if rebuild.Refused(err) {
+		return nil, nil, no
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	j.Found.Add("image.encoded", place, verdict.Changed, no.Detail)
+	return encodeJPEG(j, pages[0], jpegQuality, place)
+}
+
+type upright struct {
+	*dct.Image
+	orientation int
+}
+
+func readJPEG(j *rebuild.Job, in []byte, place string) (upright, error) {
+	m, beside, err := dct.Read(j.Ctx, in, dct.Limits{Size: checkSize, Bytes: maxDecoded, Scans: maxScans, Work: maxScanned})
+	if err != nil {
+		return upright{}, rebuild.At(err, place)
+	}
+	if err := tail(j, beside.Tail, place); err != nil {
+		return upright{}, err
+	}
+	orientation, gps := 1, false
+	if beside.Exif != nil {
+		orientation, gps = readExif(beside.Exif)
+	}
+	if gps {
+		j.Found.Add("jpeg.gps", place, verdict.Removed, "")
+	}
+	if len(beside.Segments) > 0 {
+		j.Found.Add("image.metadata", place, verdict.Removed, strings.Join(beside.Segments, " "))
+	}
+	if name := strange(beside.Profile); name != "" {
+		j.Found.Add("image.profile", place, verdict.Changed, name)
+	}
+	if beside.Cut {
+		j.Found.Add("image.cut", place, verdict.Reported, "")
+	}
+	if j.AsIs {
+		orientation = 1
+	}
+	return upright{m, orientation}, nil
+}
+
+func writeJPEG(j *rebuild.Job, m *dct.Image, orientation int, place string) ([]byte, *dct.Image, error) {
+	pixels := j.Policy.Pixels
+	if orientation != 1 {
+		j.Found.Add("image.orientation", place, verdict.Changed, fmt.Sprint(orientation))
+		if m.CanTurn(orientation) {
+			m.Turn(orientation)
+			orientation = 1
+		} else {
+			pixels = true
+		}
+	}
+	body, err := m.Write(j.Ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if pixels {
+		j.Found.Add("image.encoded", place, verdict.Changed, "")
+		if body, m, err = throughPixels(j, m, body, orientation, place); err != nil {
+			return nil, nil, err
+		}
+	}
+	if int64(len(body)) > j.MaxOut {
+		return nil, nil, rebuild.Refuse("limit.output", place, fmt.Sprintf("limit %d bytes", j.MaxOut))
+	}
+	return body, m, nil
+}
+
+// throughPixels decodes a JPEG of ours, turns it and encodes it again, about as well as it was.
+func throughPixels(j *rebuild.Job, m *dct.Image, body []byte, orientation int, place string) ([]byte, *dct.Image, error) {
+	if err := checkMemory(int64(m.Width)*int64(m.Height), 8); err != nil {
+		return nil, nil, rebuild.At(err, place)
+	}
+	img, err := jpeg.Decode(j.Read(body))
 	if err != nil {
 		return nil, nil, pictureError(j, err, place)
 	}
@@ -56,15 +144,21 @@ func rebuildJPEG(j *rebuild.Job, in []byte, place string) ([]byte, image.Image, 
 		img = fromCMYK(cmyk)
 		j.Found.Add("image.color", place, verdict.Changed, "CMYK -> RGB")
 	}
-	if orientation != 1 && !j.AsIs {
-		img = oriented(img, orientation)
-		j.Found.Add("image.orientation", place, verdict.Changed, fmt.Sprint(orientation))
+	return encodeJPEG(j, oriented(img, orientation), m.Quality(), place)
+}
+
+// encodeJPEG writes pixels as a JPEG of ours.
+func encodeJPEG(j *rebuild.Job, img image.Image, quality int, place string) ([]byte, *dct.Image, error) {
+	var b bytes.Buffer
+	if err := jpeg.Encode(&b, img, &jpeg.Options{Quality: quality}); err != nil {
+		return nil, nil, rebuild.Refuse("image.broken", place, err.Error())
 	}
-	out := j.Out()
-	if err := jpeg.Encode(out, img, &jpeg.Options{Quality: jpegQuality}); err != nil {
+	m, _, err := dct.Read(j.Ctx, b.Bytes(), dct.Limits{Size: checkSize, Bytes: maxDecoded, Scans: maxScans, Work: maxScanned})
+	if err != nil {
 		return nil, nil, err
 	}
-	return out.Bytes(), img, nil
+	body, err := m.Write(j.Ctx)
+	return body, m, err
 }
 
 func fromCMYK(in *image.CMYK) *image.RGBA {
@@ -76,182 +170,4 @@ func fromCMYK(in *image.CMYK) *image.RGBA {
 		out.Pix[o], out.Pix[o+1], out.Pix[o+2], out.Pix[o+3] = r, g, b, 255
 	}
 	return out
-}
-
-// bytesPerPixel is what the decoder needs: a byte a sample, four more for the coefficients of a progressive file, and RGBA for
-// CMYK.
-func bytesPerPixel(marker byte, frame []byte) float64 {
-	samples, widest := 0, 1
-	for i := 6; i+2 < len(frame); i += 3 {
-		hv := int(frame[i+1]>>4) * int(frame[i+1]&15)
-		samples, widest = samples+hv, max(widest, hv)
-	}
-	n := float64(samples) / float64(widest)
-	if marker == mSOF2 {
-		n *= 5
-	}
-	if frame[5] == 4 {
-		n += 4
-	}
-	return n
-}
-
-// Marker codes (ITU-T T.81, table B.1).
-const (
-	mSOF0 = 0xC0
-	mSOF1 = 0xC1
-	mSOF2 = 0xC2
-	mDHT  = 0xC4
-	mJPG  = 0xC8
-	mDAC  = 0xCC
-	mRST0 = 0xD0
-	mRST7 = 0xD7
-	mSOI  = 0xD8
-	mEOI  = 0xD9
-	mSOS  = 0xDA
-	mDQT  = 0xDB
-	mDNL  = 0xDC
-	mDRI  = 0xDD
-	mAPP0 = 0xE0
-	mAPPF = 0xEF
-	mCOM  = 0xFE
-)
-
-// bareJPEG walks the markers and keeps what makes pixels: tables, frame, scans and the Adobe segment that names the color
-// transform. It answers the orientation that the EXIF segment asks for.
-func bareJPEG(j *rebuild.Job, in []byte, place string) (bare []byte, orientation int, err error) {
-	broken := func(what string) ([]byte, int, error) { return nil, 0, rebuild.Refuse("image.broken", place, what) }
-	if !bytes.HasPrefix(in, []byte{0xFF, mSOI}) {
-		return broken("no SOI marker")
-	}
-	out := append(make([]byte, 0, len(in)), 0xFF, mSOI)
-	orientation = 1
-	var dropped []string
-	drop := func(what string) {
-		if !slices.Contains(dropped, what) && len(dropped) < 12 {
-			dropped = append(dropped, what)
-		}
-	}
-	frames, scans, pixels := 0, 0, int64(0)
-	for at := 2; ; {
-		if at >= len(in) {
-			return broken("no EOI marker")
-		}
-		if in[at] != 0xFF {
-			return broken(fmt.Sprintf("no marker at byte %d", at))
-		}
-		for at < len(in) && in[at] == 0xFF { // fill bytes
-			at++
-		}
-		if at >= len(in) {
-			return broken("no EOI marker")
-		}
-		m := in[at]
-		at++
-		if m == mEOI {
-			if frames == 0 || scans == 0 {
-				return broken("no picture before EOI")
-			}
-			out = append(out, 0xFF, mEOI)
-			if err := tail(j, in[at:], place); err != nil {
-				return nil, 0, err
-			}
-			break
-		}
-		if m == 0 || m == 0x01 || m == mSOI || mRST0 <= m && m <= mRST7 {
-			return broken(fmt.Sprintf("marker FF%02X out of place", m))
-		}
-		if len(in)-at < 2 {
-			return broken("ends inside a segment")
-		}
-		size := int(binary.BigEndian.Uint16(in[at:]))
-		if size < 2 || size > len(in)-at {
-			return broken(fmt.Sprintf("segment FF%02X is longer than the file", m))
-		}
-		body := in[at+2 : at+size]
-		keep := false
-		switch {
-		case m == mSOF0 || m == mSOF1 || m == mSOF2:
-			frames++
-			if frames > 1 || len(body) < 6 {
-				return broken("frame header")
-			}
-			if err := checkSize(int(binary.BigEndian.Uint16(body[3:])), int(binary.BigEndian.Uint16(body[1:]))); err != nil {
-				return nil, 0, rebuild.At(err, place)
-			}
-			if err := checkMemory(int64(binary.BigEndian.Uint16(body[3:]))*int64(binary.BigEndian.Uint16(body[1:])), bytesPerPixel(m, body)); err != nil {
-				return nil, 0, rebuild.At(err, place)
-			}
-			pixels = int64(binary.BigEndian.Uint16(body[3:])) * int64(binary.BigEndian.Uint16(body[1:]))
-			keep = true
-		case m == mDHT, m == mDQT, m == mDRI:
-			keep = true
-		case m == mSOS:
-			scans++
-			if frames == 0 {
-				return broken("scan before the frame header")
-			}
-			if scans > 100 || int64(scans)*pixels > maxScanned { // each scan of a progressive file walks all pixels again
-				return nil, 0, rebuild.Refuse("limit.scans", place, "")
-			}
-			keep = true
-		case mSOF0 <= m && m <= 0xCF, m == mDNL, m == mDAC:
-			return nil, 0, rebuild.Refuse("image.unsupported", place, fmt.Sprintf("JPEG marker FF%02X", m))
-		case m == mAPP0+14 && bytes.HasPrefix(body, []byte("Adobe")):
-			if len(body) >= 12 { // only the fixed fields
-				out = append(out, 0xFF, m, 0, 14)
-				out = append(out, body[:12]...)
-			}
-		case m == mAPP0+1 && bytes.HasPrefix(body, []byte("Exif\x00")):
-			drop("EXIF")
-			o, gps := readExif(body[min(6, len(body)):])
-			if o != 1 {
-				orientation = o
-			}
-			if gps {
-				j.Found.Add("jpeg.gps", place, verdict.Removed, "")
-			}
-		case m == mAPP0+1:
-			drop("XMP")
-		case m == mAPP0+2 && bytes.HasPrefix(body, []byte("ICC_PROFILE")):
-			drop("ICC")
-		case m == mAPP0+13:
-			drop("IPTC")
-		case m == mAPP0:
-		case m == mCOM:
-			drop("COM")
-		case mAPP0 <= m && m <= mAPPF:
-			drop(fmt.Sprintf("APP%d", m-mAPP0))
-		default:
-			return nil, 0, rebuild.Refuse("image.unsupported", place, fmt.Sprintf("JPEG marker FF%02X", m))
-		}
-		if keep {
-			out = append(append(out, 0xFF, m), in[at:at+size]...)
-		}
-		at += size
-		if m == mSOS { // entropy-coded data runs to the next marker that is neither a restart nor a stuffed zero
-			start := at
-			for {
-				i := bytes.IndexByte(in[at:], 0xFF)
-				if i < 0 || at+i+1 >= len(in) {
-					return broken("no EOI marker")
-				}
-				at += i
-				if c := in[at+1]; c == 0 || mRST0 <= c && c <= mRST7 {
-					at += 2
-					continue
-				}
-				if in[at+1] == 0xFF {
-					at++
-					continue
-				}
-				break
-			}
-			out = append(out, in[start:at]...)
-		}
-	}
-	if len(dropped) > 0 {
-		j.Found.Add("image.metadata", place, verdict.Removed, strings.Join(dropped, " "))
-	}
-	return out, orientation, nil
 }

@@ -1,6 +1,7 @@
 package picture
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 
@@ -9,177 +10,208 @@ import (
 
 // Markers of a JPEG that a rebuilder writes (ITU-T T.81, table B.1).
 const (
-	soi, eoi, sos       = 0xD8, 0xD9, 0xDA
-	dqt, dht, dri       = 0xDB, 0xC4, 0xDD
-	sof0, sof1, sof2    = 0xC0, 0xC1, 0xC2
-	rst0, rst7          = 0xD0, 0xD7
-	app0                = 0xE0
-	maxScans            = 100
-	maxComponentsInJPEG = 3 // grey or YCbCr; CMYK is turned into RGB when rebuilt
+	soi, eoi, sos  = 0xD8, 0xD9, 0xDA
+	dqt, dht       = 0xDB, 0xC4
+	sof0, sof1     = 0xC0, 0xC1
+	app0, appAdobe = 0xE0, 0xEE
 )
 
-// JPEG walks the markers: tables, one frame, scans, end. No application segment but a bare JFIF header, no comment, and not
-// a byte behind the end. Table contents are checked for shape; coefficients are not decoded.
+// plane is one component of the frame.
+type plane struct {
+	id         byte
+	h, v, q    int
+	wide, high int // blocks that show something
+	scanned    bool
+}
+
+// jpegFile is a file on its way.
+type jpegFile struct {
+	ctx    context.Context
+	in     []byte // what is left
+	place  string
+	wide   [4]bool // quantization tables of 16 bits
+	quant  [4]bool // that there are
+	planes []plane
+	mcuW   int // MCUs a row, and rows of them
+	mcuH   int
+}
+
+func (f *jpegFile) no(format string, args ...any) error {
+	return rule.Refuse(Code, f.place, format, args...)
+}
+
+// JPEG holds a file to the one shape that is written: SOI, a bare JFIF header or the Adobe segment that names a color transform,
+// quantization tables, one baseline frame, and for all components together, or for each, Huffman tables and one scan; then EOI and
+// not a byte behind. Each scan is decoded to its last bit: there are as many blocks as the frame says, blocks that show nothing
+// hold nothing, each table is used, and so is each of its codes.
 func JPEG(ctx context.Context, in []byte, place string) error {
-	no := func(format string, args ...any) error { return rule.Refuse(Code, place, format, args...) }
-	if len(in) < 4 || in[0] != 0xFF || in[1] != soi {
-		return no("no SOI")
+	f := &jpegFile{ctx: ctx, in: in, place: place}
+	if !bytes.HasPrefix(in, []byte{0xFF, soi}) {
+		return f.no("no SOI")
 	}
-	frame := []byte(nil)
-	scans := 0
-	tables := map[byte]bool{} // DQT: 0x10|id, DHT: class<<5|id|0x80
-	for at := 2; ; {
-		if err := ctx.Err(); err != nil {
+	f.in = in[2:]
+	m, body, err := f.segment()
+	if err != nil {
+		return err
+	}
+	adobe := -1
+	switch m {
+	case app0:
+		if !bareJFIF(body) {
+			return f.no("APP0 is not a bare JFIF header")
+		}
+		m, body, err = f.segment()
+	case appAdobe:
+		if len(body) != 12 || string(body[:11]) != "Adobe\x00\x64\x00\x00\x00\x00" || body[11] != 0 && body[11] != 2 {
+			return f.no("APP14 is not a bare Adobe segment")
+		}
+		adobe = int(body[11])
+		m, body, err = f.segment()
+	}
+	if err != nil {
+		return err
+	}
+	if m != dqt || !f.quantization(body) {
+		return f.no("quantization tables")
+	}
+	if m, body, err = f.segment(); err != nil {
+		return err
+	}
+	if err := f.frame(m, body, adobe); err != nil {
+		return err
+	}
+	for scans := 0; ; scans++ {
+		if m, body, err = f.segment(); err != nil {
 			return err
 		}
-		if len(in)-at < 2 || in[at] != 0xFF {
-			return no("no marker at byte %d", at)
-		}
-		m := in[at+1]
-		at += 2
 		if m == eoi {
-			if frame == nil || scans == 0 {
-				return no("no picture before EOI")
-			}
-			if at != len(in) {
-				return no("%d bytes behind EOI", len(in)-at)
-			}
-			return nil
+			break
 		}
-		if len(in)-at < 2 {
-			return no("cut off")
+		var tables [2][2]*prefix
+		if m != dht || scans == len(f.planes) || !huffman(body, &tables) {
+			return f.no("marker FF%02X, or a wrong Huffman table", m)
 		}
-		n := int(binary.BigEndian.Uint16(in[at:]))
-		if n < 2 || n > len(in)-at {
-			return no("segment FF%02X is longer than the file", m)
+		if m, body, err = f.segment(); err != nil {
+			return err
 		}
-		body := in[at+2 : at+n]
-		at += n
-		switch m {
-		case app0:
-			// JFIF 1.02: identifier, version, units, densities, thumbnail of 0 x 0 pixels
-			if frame != nil || len(body) != 14 || string(body[:5]) != "JFIF\x00" || body[12] != 0 || body[13] != 0 {
-				return no("APP0 is not a bare JFIF header")
-			}
-		case dqt:
-			if !quantization(body, tables) {
-				return no("quantization table")
-			}
-		case dht:
-			if !huffman(body, tables) {
-				return no("Huffman table")
-			}
-		case dri:
-			if len(body) != 2 {
-				return no("restart interval")
-			}
-		case sof0, sof1, sof2:
-			if frame != nil {
-				return no("two frames")
-			}
-			if err := checkFrame(m, body, place); err != nil {
-				return err
-			}
-			frame = body
-		case sos:
-			if scans++; frame == nil || scans > maxScans || !scan(body, frame, tables) {
-				return no("scan header")
-			}
-			end := entropy(in, at)
-			if end <= at {
-				return no("scan without data")
-			}
-			at = end
-		default:
-			return no("marker FF%02X", m)
+		if m != sos {
+			return f.no("marker FF%02X where a scan begins", m)
+		}
+		if err := f.scan(body, &tables); err != nil {
+			return err
 		}
 	}
+	for i, p := range f.planes {
+		if !p.scanned {
+			return f.no("no scan of component %d", i)
+		}
+	}
+	if len(f.in) > 0 {
+		return f.no("%d bytes behind EOI", len(f.in))
+	}
+	return nil
 }
 
-func checkFrame(m byte, b []byte, place string) error {
-	if len(b) < 6 || b[0] != 8 || b[5] == 0 || b[5] > maxComponentsInJPEG || len(b) != 6+3*int(b[5]) {
-		return rule.Refuse(Code, place, "frame header FF%02X", m)
+// segment takes the next marker and its body; EOI has none.
+func (f *jpegFile) segment() (marker byte, body []byte, err error) {
+	if len(f.in) < 2 || f.in[0] != 0xFF {
+		return 0, nil, f.no("no marker where one has to be")
 	}
-	for c := b[6:]; len(c) > 0; c = c[3:] {
-		if h, v := c[1]>>4, c[1]&15; h == 0 || h > 4 || v == 0 || v > 4 || c[2] > 3 {
-			return rule.Refuse(Code, place, "frame component")
-		}
+	marker, f.in = f.in[1], f.in[2:]
+	if marker == eoi {
+		return marker, nil, nil
 	}
-	return checkEdges(uint32(binary.BigEndian.Uint16(b[3:])), uint32(binary.BigEndian.Uint16(b[1:])), place)
+	if len(f.in) < 2 {
+		return 0, nil, f.no("cut off")
+	}
+	n := int(binary.BigEndian.Uint16(f.in))
+	if n < 2 || n > len(f.in) {
+		return 0, nil, f.no("segment FF%02X is longer than the file", marker)
+	}
+	body, f.in = f.in[2:n], f.in[n:]
+	return marker, body, nil
 }
 
-func quantization(b []byte, tables map[byte]bool) bool {
-	if len(b) == 0 {
-		return false
-	}
-	for len(b) > 0 {
+// bareJFIF (T.871, 10.1): identifier, version 1.1, units, densities, a thumbnail of 0 x 0 pixels.
+func bareJFIF(b []byte) bool {
+	return len(b) == 14 && string(b[:7]) == "JFIF\x00\x01\x01" && b[7] <= 2 && b[8]|b[9] != 0 && b[10]|b[11] != 0 && b[12] == 0 && b[13] == 0
+}
+
+func (f *jpegFile) quantization(b []byte) bool {
+	for id := 0; len(b) > 0; id++ {
 		size := 65
 		if b[0]>>4 == 1 {
 			size = 129
 		}
-		if b[0]>>4 > 1 || b[0]&15 > 3 || len(b) < size {
+		if id > 3 || b[0] != byte(id) && b[0] != 0x10|byte(id) || len(b) < size {
 			return false
 		}
-		tables[0x10|b[0]&15] = true
-		b = b[size:]
-	}
-	return true
-}
-
-func huffman(b []byte, tables map[byte]bool) bool {
-	if len(b) == 0 {
-		return false
-	}
-	for len(b) > 0 {
-		if len(b) < 17 || b[0]>>4 > 1 || b[0]&15 > 3 {
-			return false
-		}
-		count, code := 0, 0
-		for length, n := range b[1:17] {
-			count += int(n)
-			code += int(n)
-			if code > 1<<(length+1) { // more codes than that length has
+		over := false
+		for k := 1; k < size; k++ {
+			v := int(b[k])
+			if size == 129 {
+				v = v<<8 | int(b[k+1])
+				k++
+			}
+			if v == 0 {
 				return false
 			}
-			code <<= 1
+			over = over || v > 255
 		}
-		if count > 256 || len(b) < 17+count {
+		if over != (size == 129) {
 			return false
 		}
-		tables[0x80|b[0]>>4<<5|b[0]&15] = true
-		b = b[17+count:]
+		f.quant[id], f.wide[id] = true, over
+		b = b[size:]
 	}
-	return true
+	return f.quant[0]
 }
 
-func scan(b, frame []byte, tables map[byte]bool) bool {
-	if len(b) < 6 || b[0] == 0 || int(b[0]) > int(frame[5]) || len(b) != 4+2*int(b[0]) {
-		return false
+func (f *jpegFile) frame(m byte, b []byte, adobe int) error {
+	if m != sof0 && m != sof1 || len(b) < 6 || b[0] != 8 || len(b) != 6+3*int(b[5]) {
+		return f.no("frame header FF%02X", m)
 	}
-	for c := b[1 : 1+2*int(b[0])]; len(c) > 0; c = c[2:] {
-		found := false
-		for f := frame[6:]; len(f) > 0; f = f[3:] {
-			found = found || f[0] == c[0] && tables[0x10|f[2]]
-		}
-		if !found || c[1]>>4 > 3 || c[1]&15 > 3 {
-			return false
-		}
+	h, w := binary.BigEndian.Uint16(b[1:]), binary.BigEndian.Uint16(b[3:])
+	if err := checkEdges(uint32(w), uint32(h), f.place); err != nil {
+		return err
 	}
-	s := b[len(b)-3:]
-	return s[0] <= s[1] && s[1] <= 63
+	names := map[int]string{1: "\x01", 3: "\x01\x02\x03", 4: "\x01\x02\x03\x04"}[int(b[5])]
+	switch {
+	case adobe == 0 && b[5] == 3:
+		names = "RGB"
+	case adobe >= 0 && b[5] != 4:
+		names = ""
+	}
+	if names == "" {
+		return f.no("%d components, color transform %d", b[5], adobe)
+	}
+	hMax, vMax, anyWide, used := 1, 1, false, 0
+	for i := range len(names) {
+		c := b[6+3*i:]
+		p := plane{id: c[0], h: int(c[1] >> 4), v: int(c[1] & 15), q: int(c[2])}
+		if c[0] != names[i] || p.h < 1 || p.h > 4 || p.v < 1 || p.v > 4 || p.q > used || !f.quant[p.q] {
+			return f.no("frame component %d", i)
+		}
+		if p.q == used {
+			used++
+		}
+		anyWide = anyWide || f.wide[p.q]
+		hMax, vMax = max(hMax, p.h), max(vMax, p.v)
+		f.planes = append(f.planes, p)
+	}
+	if used < 4 && f.quant[used] {
+		return f.no("a quantization table that nothing uses")
+	}
+	if anyWide != (m == sof1) || len(f.planes) == 1 && hMax*vMax != 1 {
+		return f.no("frame header FF%02X", m)
+	}
+	for i := range f.planes {
+		p := &f.planes[i]
+		p.wide = up(up(int(w)*p.h, hMax), 8)
+		p.high = up(up(int(h)*p.v, vMax), 8)
+	}
+	f.mcuW, f.mcuH = up(int(w), 8*hMax), up(int(h), 8*vMax)
+	return nil
 }
 
-// entropy gives the offset of the marker that ends entropy-coded data: stuffed zeros and restarts belong to it.
-func entropy(in []byte, at int) int {
-	for at+1 < len(in) {
-		if in[at] != 0xFF {
-			at++
-			continue
-		}
-		if c := in[at+1]; c != 0 && (c < rst0 || c > rst7) {
-			return at
-		}
-		at += 2
-	}
-	return len(in)
-}
+func up(a, b int) int { return (a + b - 1) / b }
