@@ -21,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -120,6 +121,10 @@ func rebuilt(j *rebuild.Job, list listing, pack func(body []byte) (packed, error
 		if err != nil {
 			return nil, rebuild.At(err, place)
 		}
+		if len(body) == 0 && verdict.FamilyOf(place) != "" { // nothing to rebuild; no bytes say nothing
+			pieces = append(pieces, piece{path: free(j, taken, place), time: m.time})
+			continue
+		}
 		mark := j.Found.Mark()
 		res, err := j.Nested(place, path.Base(m.path), body, false)
 		switch {
@@ -145,7 +150,7 @@ func rebuilt(j *rebuild.Job, list listing, pack func(body []byte) (packed, error
 	switch {
 	case asked:
 		return nil, rebuild.ErrAsked
-	case len(pieces) == 0:
+	case len(pieces) == 0 || j.Found.Reported("archive.member") && !slices.ContainsFunc(pieces, func(p piece) bool { return !p.dir }):
 		return nil, rebuild.Refuse("archive.empty", "", "")
 	}
 	return pieces, nil

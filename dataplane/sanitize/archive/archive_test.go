@@ -86,6 +86,7 @@ func TestZipKeepsItsTree(t *testing.T) {
 		found   []string
 	}{
 		"folders, also empty ones": {zipEnd{}, []forged{{name: "a/"}, {name: "a/空/", flags: 0x800}, {name: "a/x.txt", body: "1"}, {name: "b.txt", body: long, method: 8}}, []string{"a/=", "a/空/=", "a/x.txt=1", "b.txt=" + long}, nil},
+		"empty files":              {zipEnd{}, []forged{{name: "a.txt"}, {name: "b.csv", method: 8}}, []string{"a.txt=", "b.csv="}, nil},
 		"names in CP932":           {zipEnd{}, []forged{{name: sjis(t, "資料/一覧表.txt"), body: "1"}, {name: sjis(t, "ソフト\\表.txt"), body: "2"}}, []string{"932:資料/一覧表.txt=1", "932:ソフト/表.txt=2"}, nil},
 		"gaiji in CP932":           {zipEnd{}, []forged{{name: "\xF0\x40.txt", body: "1"}}, []string{"932:\uFFFD.txt=1"}, nil},
 		"names in UTF-8":           {zipEnd{}, []forged{{name: utf, body: "1", flags: 0x800}}, []string{utf + "=1"}, nil},
@@ -238,7 +239,7 @@ func TestPolicyDecidesWhatARefusedMemberDoes(t *testing.T) {
 			t.Errorf("%q: got %s %v", policy, rep.Outcome, rep.Findings)
 		}
 	}
-	only := forge(t, zipEnd{}, forged{name: "x.exe", body: "MZ\x00"})
+	only := forge(t, zipEnd{}, forged{name: "d/"}, forged{name: "d/x.exe", body: "MZ\x00"})
 	if rep, _, _ := sanitizetest.Ask(t, "x.zip", only, sanitize.Options{Policy: verdict.Policy{Members: "remove"}}); !sanitizetest.Has(rep, "archive.empty", verdict.Refused) {
 		t.Errorf("nothing left: got %v", rep.Findings)
 	}

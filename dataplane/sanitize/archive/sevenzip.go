@@ -91,7 +91,7 @@ func open7z(j *rebuild.Job, f *sevenzip.File) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(b) > 0 && crc32.ChecksumIEEE(b) != f.CRC32 {
+	if f.CRC32 != 0 && crc32.ChecksumIEEE(b) != f.CRC32 { // 0: the archive has none
 		return nil, &sevenzip.ReadError{Encrypted: true, Err: errors.New("checksum")}
 	}
 	return b, nil

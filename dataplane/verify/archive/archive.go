@@ -12,6 +12,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/sekisho/sekisho/dataplane/verdict"
 	"github.com/sekisho/sekisho/dataplane/verify/rule"
 )
 
@@ -107,6 +108,9 @@ var (
 func nested(f *rule.File, place string, body []byte) error {
 	if err := f.Ctx.Err(); err != nil {
 		return err
+	}
+	if len(body) == 0 && verdict.FamilyOf(place) != "" {
+		return nil
 	}
 	return f.Nested(place, path.Base(place), body)
 }

@@ -1,0 +1,103 @@
+package archive_test
+
+import (
+	"bytes"
+	"hash/crc32"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sekisho/sekisho/dataplane/sanitize"
+	"github.com/sekisho/sekisho/dataplane/sanitize/sanitizetest"
+	"github.com/sekisho/sekisho/dataplane/verdict"
+	"github.com/sekisho/sekisho/dataplane/verify"
+)
+
+// pkware encrypts as PKWARE's stream cipher does; the first eleven bytes are noise to nobody.
+func pkware(key, plain string, check byte) []byte {
+	k := [3]uint32{0x12345678, 0x23456789, 0x34567890}
+	step := func(b byte) {
+		k[0] = crc32.IEEETable[byte(k[0])^b] ^ k[0]>>8
+		k[1] = (k[1]+uint32(byte(k[0])))*134775813 + 1
+		k[2] = crc32.IEEETable[byte(k[2])^byte(k[1]>>24)] ^ k[2]>>8
+	}
+	for i := range len(key) {
+		step(key[i])
+	}
+	var out []byte
+	for _, b := range []byte("elevenbytes" + string([]byte{check}) + plain) {
+		x := k[2] | 2
+		out = append(out, b^byte(x*(x^1)>>8))
+		step(b)
+	}
+	return out
+}
+
+func TestEncryptedZips(t *testing.T) {
+	body := strings.Repeat("個人番号ではない\r\n", 50)
+	packed := deflate(t, []byte(body))
+	sum := crc32.ChecksumIEEE([]byte(body))
+	keys := []string{"違う", "ひみつ", "x"}
+	for name, m := range map[string]forged{
+		"the password in UTF-8":      {name: "a.txt", body: body, method: 8, flags: 1, packed: pkware("ひみつ", string(packed), byte(sum>>24))},
+		"the password in CP932":      {name: "a.txt", body: body, method: 8, flags: 1, packed: pkware(sjis(t, "ひみつ"), string(packed), byte(sum>>24))},
+		"checked by the time of day": {name: "a.txt", body: body, method: 8, flags: 9, packed: pkware("x", string(packed), byte((13<<11|30<<5|10)>>8)), noLocalSize: true, descriptor: descriptor(body, len(packed)+12, true, false)},
+	} {
+		in := forge(t, zipEnd{}, m)
+		sanitizetest.Blocked(t, "x.zip", in, "archive.password")
+		rep, out := pass(t, "x.zip", in, sanitize.Options{Keys: keys})
+		if got := tree(t, out); !slices.Equal(got, []string{"a.txt=" + body}) || !sanitizetest.Has(rep, "archive.opened", verdict.Changed) {
+			t.Errorf("%s: got %q, %v", name, got, rep.Findings)
+		}
+		// Under the same password again, and what was written so is opened again: by this package, and by the verifier's own cipher.
+		again := sanitize.Options{Keys: keys, Policy: verdict.Policy{Passwords: "again"}}
+		rep, sealed := pass(t, "x.zip", in, again)
+		if !sanitizetest.Has(rep, "archive.again", verdict.Reported) || bytes.Contains(sealed, []byte("個人番号")) {
+			t.Errorf("%s: got %v", name, rep.Findings)
+		}
+		_, opened := pass(t, "x.zip", sealed, sanitize.Options{Keys: keys})
+		if got := tree(t, opened); !slices.Equal(got, []string{"a.txt=" + body}) {
+			t.Errorf("%s: got %q", name, got)
+		}
+		if v := verify.Check(t.Context(), "x.zip", sealed, "other"); v.Outcome != verdict.Blocked || v.Findings[0].Code != "verify.password" {
+			t.Errorf("%s: without the password the verifier says %v", name, v.Findings)
+		}
+		for i := range sealed { // each byte counts
+			if i%97 != 0 {
+				continue
+			}
+			bent := bytes.Clone(sealed)
+			bent[i] ^= 4
+			if v := verify.Check(t.Context(), "x.zip", bent, keys...); v.Outcome != verdict.Blocked {
+				t.Errorf("%s: byte %d is bent, and the verifier passes it", name, i)
+			}
+		}
+	}
+}
+
+// Info-ZIP's own program makes one.
+func TestInfoZipsEncryption(t *testing.T) {
+	if _, err := exec.LookPath("zip"); err != nil {
+		t.Skip("no zip program")
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a.txt"), []byte(strings.Repeat("abc\n", 100)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("zip", "-q", "-P", "secret", "x.zip", "a.txt")
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	in, err := os.ReadFile(filepath.Join(dir, "x.zip"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, out := pass(t, "x.zip", in, sanitize.Options{Keys: []string{"secret"}})
+	if got := tree(t, out); !slices.Equal(got, []string{"a.txt=" + strings.Repeat("abc\n", 100)}) {
+		t.Errorf("got %.80q", got)
+	}
+}
