@@ -5,7 +5,7 @@ export CGO_ENABLED := 0
 
 # Namespaces, BPF and daemons of other users need root.
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=PATH,HOME,GOPATH,GOCACHE,GOMODCACHE,GOPROXY,GOFLAGS,GOTOOLCHAIN,CGO_ENABLED)
-SHELL_SCRIPTS := hack/bootstrap hack/test-qemu .ci/run controlplane/web/assets/generate.sh
+SHELL_SCRIPTS := hack/bootstrap hack/runtime hack/test-qemu .ci/run controlplane/web/assets/generate.sh
 GO_FILES = $(shell git ls-files --cached --others --exclude-standard '*.go')
 C_FILES = $(wildcard bpf/*.c bpf/*.h hack/bench/bpf/*.c)
 
