@@ -128,7 +128,9 @@ func (rs Routes) find(from, to anchors.Zone) (Route, error) {
 }
 
 // admits tells whether the route lets a file of that name out, by its family.
-func (r Route) admits(name string) bool { return verdict.Admits(r.Formats, verdict.FamilyOf(name)) }
+func (r Route) admits(name string) bool {
+	return verdict.AdmitsResult(r.Formats, verdict.FamilyOf(name))
+}
 
 // expires is when a file that came at that time is no longer given out.
 func (r Route) expires(created time.Time) time.Time { return created.AddDate(0, 0, r.KeepDays) }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/sekisho/sekisho/dataplane/sanitize/archive"
 	"github.com/sekisho/sekisho/dataplane/sanitize/charset"
+	"github.com/sekisho/sekisho/dataplane/sanitize/compound"
+	"github.com/sekisho/sekisho/dataplane/sanitize/legacy"
 	"github.com/sekisho/sekisho/dataplane/sanitize/office"
 	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
 )
@@ -25,6 +27,10 @@ const (
 	kindDocx kind = "Word"
 	kindXlsx kind = "Excel"
 	kindPptx kind = "PowerPoint"
+	kindDoc  kind = "Word 97-2003"
+	kindXls  kind = "Excel 97-2003"
+	kindPpt  kind = "PowerPoint 97-2003"
+	kindXlsb kind = "binary Excel workbook"
 )
 
 // Archives, and single files that are only compressed.
@@ -46,7 +52,7 @@ const (
 	kindMachO      kind = "macOS program"
 	kindClass      kind = "Java program"
 	kindLink       kind = "Windows shortcut"
-	kindOLE        kind = "Office 97-2003 or other compound file"
+	kindOLE        kind = "compound file"
 	kindEncrypted  kind = "password-protected Office file"
 	kindODF        kind = "OpenDocument"
 	kindXPS        kind = "OOXML package of another kind"
@@ -77,9 +83,9 @@ var expected = map[string][]kind{
 	".bz2": {kindBzip2}, ".tbz": {kindBzip2}, ".tbz2": {kindBzip2}, ".xz": {kindXZ}, ".txz": {kindXZ},
 	// Recognized, not rebuilt.
 	".pdf": {kindPDF},
-	".doc": {kindOLE, kindRTF, kindHTML, kindMail}, ".xls": {kindOLE, kindHTML, kindText, kindMail, kindSYLK}, ".ppt": {kindOLE},
-	".dot": {kindOLE}, ".xlt": {kindOLE}, ".pot": {kindOLE}, ".pps": {kindOLE}, ".msg": {kindOLE}, ".jtd": {kindOLE}, ".jtt": {kindOLE},
-	".xlsb": {kindXlsx, kindXPS}, ".xlam": {kindXPS}, ".ppam": {kindXPS}, ".vsdx": {kindXPS}, ".vsdm": {kindXPS},
+	".doc": {kindDoc, kindOLE, kindRTF, kindHTML, kindMail, kindText, kindDocx}, ".xls": {kindXls, kindOLE, kindHTML, kindText, kindMail, kindXlsx}, ".ppt": {kindPpt, kindOLE, kindPptx},
+	".dot": {kindDoc, kindOLE}, ".xlt": {kindXls, kindOLE}, ".pot": {kindPpt, kindOLE}, ".pps": {kindPpt, kindOLE}, ".msg": {kindOLE}, ".jtd": {kindOLE}, ".jtt": {kindOLE},
+	".xlsb": {kindXlsb}, ".xlam": {kindXPS}, ".ppam": {kindXPS}, ".vsdx": {kindXPS}, ".vsdm": {kindXPS},
 	".odt": {kindODF}, ".ods": {kindODF}, ".odp": {kindODF}, ".odg": {kindODF},
 	".jar": {kindZip}, ".apk": {kindZip}, ".rar": {kindRAR}, ".cab": {kindArchive},
 	".rtf": {kindRTF}, ".htm": {kindHTML, kindText}, ".html": {kindHTML, kindText}, ".mht": {kindMail, kindText}, ".mhtml": {kindMail, kindText}, ".eml": {kindMail, kindText},
@@ -135,7 +141,7 @@ func (k kind) family() string {
 		return "bz2"
 	case kindXZ:
 		return "xz"
-	case "csv", "html":
+	case "csv", "html", "doc", "xls", "ppt", "rtf", "xlsb", "mht":
 		return string(k)
 	}
 	return ""
@@ -148,7 +154,8 @@ var byName = map[string]kind{".csv": "csv", ".tsv": "csv", ".htm": "html", ".htm
 func rebuildable(ext string) bool {
 	switch ext {
 	case ".txt", ".text", ".log", ".csv", ".tsv", ".png", ".jpg", ".jpeg", ".jpe", ".jfif",
-		".docx", ".docm", ".dotx", ".dotm", ".xlsx", ".xlsm", ".xltx", ".xltm", ".pptx", ".pptm", ".potx", ".potm", ".ppsx", ".ppsm":
+		".docx", ".docm", ".dotx", ".dotm", ".xlsx", ".xlsm", ".xltx", ".xltm", ".pptx", ".pptm", ".potx", ".potm", ".ppsx", ".ppsm",
+		".doc", ".dot", ".xls", ".xlt", ".ppt", ".pot", ".pps", ".rtf", ".xlsb", ".mht", ".mhtml":
 		return true
 	case ".zip", ".7z", ".lzh", ".lha", ".tar", ".gz", ".tgz", ".bz2", ".tbz", ".tbz2", ".xz", ".txz":
 		return true
@@ -161,7 +168,9 @@ func identify(name string, in []byte) (kind, string, error) {
 	ext := strings.ToLower(path.Ext(baseName(name)))
 	k := detect(in)
 	if k == kindEncrypted {
-		return "", ext, rebuild.Refuse("type.encrypted", "", "")
+		if k = kindBehind(ext); k == "" {
+			return "", ext, rebuild.Refuse("type.encrypted", "", "")
+		}
 	}
 	if ext == ".zip" && strings.HasPrefix(string(in), "PK") {
 		k = kindZip // of whatever kind its members make it: whoever unpacks it sees members
@@ -198,7 +207,23 @@ func identify(name string, in []byte) (kind, string, error) {
 	if named := byName[ext]; named != "" {
 		return named, ext, nil
 	}
+	if f := legacy.Family(ext); f != "" {
+		return kind(f), ext, nil
+	}
 	return k, ext, nil
+}
+
+// kindBehind is what the name of an encrypted document promises; its rebuilder holds it to that once it is open.
+func kindBehind(ext string) kind {
+	for _, k := range expected[ext] {
+		switch k {
+		case kindDocx, kindXlsx, kindPptx:
+			if legacy.Family(ext) == "" && ext != ".zip" {
+				return k
+			}
+		}
+	}
+	return ""
 }
 
 var magics = []struct {
@@ -318,6 +343,9 @@ func packageKind(f *zip.File) kind {
 	if strings.IndexByte(lower, 0) >= 0 { // UTF-16: the types are ASCII
 		lower = strings.ReplaceAll(lower, "\x00", "")
 	}
+	if strings.Contains(lower, `"application/vnd.ms-excel.sheet.binary.macroenabled.main"`) {
+		return kindXlsb
+	}
 	for ct, family := range office.MainTypes {
 		if strings.Contains(lower, `"`+ct+`"`) || strings.Contains(lower, `'`+ct+`'`) {
 			return officeKinds[family]
@@ -326,11 +354,21 @@ func packageKind(f *zip.File) kind {
 	return kindXPS
 }
 
-// oleKind looks for the stream that a password-protected Office file has.
+// oleKind tells compound files apart by the streams that their programs look for.
 func oleKind(in []byte) kind {
-	name := charset.ToUTF16([]byte("EncryptedPackage"), binary.LittleEndian)
-	if bytes.Contains(in, name) {
+	if bytes.Contains(in, charset.ToUTF16([]byte("EncryptedPackage"), binary.LittleEndian)) {
 		return kindEncrypted
+	}
+	f, err := compound.Open(in)
+	switch {
+	case err != nil:
+		return kindOLE
+	case f.Has("WordDocument"):
+		return kindDoc
+	case f.Has("Workbook"), f.Has("Book"):
+		return kindXls
+	case f.Has("PowerPoint Document"):
+		return kindPpt
 	}
 	return kindOLE
 }

@@ -11,7 +11,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sekisho/sekisho/dataplane/sanitize/charset"
+	"github.com/sekisho/sekisho/dataplane/sanitize/compound/compoundtest"
+	"github.com/sekisho/sekisho/dataplane/sanitize/crypt/crypttest"
 	"github.com/sekisho/sekisho/dataplane/sanitize/office/officetest"
 	"github.com/sekisho/sekisho/dataplane/sanitize/picture"
 	"github.com/sekisho/sekisho/dataplane/verdict"
@@ -288,7 +289,7 @@ func TestBrokenPicturesAreRefused(t *testing.T) {
 func TestContentAndNameMustAgree(t *testing.T) {
 	pe := []byte("MZ\x90\x00\x03\x00\x00\x00" + strings.Repeat("\x00", 100) + "PE\x00\x00")
 	ole := []byte("\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1" + strings.Repeat("\x00", 600))
-	locked := append(bytes.Clone(ole), charset.ToUTF16([]byte("EncryptedPackage"), binary.LittleEndian)...)
+	locked := crypttest.File(officetest.Docx(t, nil), "key")
 	for _, c := range []struct {
 		name string
 		in   []byte
@@ -298,9 +299,9 @@ func TestContentAndNameMustAgree(t *testing.T) {
 		{"a.exe", pe, "type.executable"}, {"a.lnk", []byte("L\x00\x00\x00\x01\x14\x02\x00"), "type.executable"}, {"a.bat", []byte("del *"), "type.executable"}, {"a.js", []byte("x"), "type.executable"},
 		{"a.txt", []byte("\x7FELF\x02"), "type.mismatch"}, {"a.pdf", []byte("%PDF-1.7\n"), "type.pdf"}, {"a.png", []byte("%PDF-1.7\n"), "type.mismatch"},
 		{"a.docx", officetest.Zip(t, map[string]string{"a.txt": "x"}), "type.mismatch"}, {"a.docx", []byte("hello"), "type.mismatch"}, {"a.xlsx", officetest.Docx(t, nil), "type.mismatch"},
-		{"a.zip", officetest.Zip(t, map[string]string{"a.txt": "x"}), "type.unsupported"}, {"a.odt", officetest.Zip(t, map[string]string{"mimetype": "application/vnd.oasis.opendocument.text"}), "type.unsupported"},
-		{"a.doc", ole, "type.unsupported"}, {"a.jtd", ole, "type.no-parser"}, {"a.xdw", []byte("\x60\x0e\x82\x00"), "type.no-parser"}, {"a.jww", []byte("JwwData.\x00"), "type.no-parser"},
-		{"a.docx", locked, "type.encrypted"}, {"a.jpg", pngOf(t, testPicture(2, 2)), "type.mismatch"}, {"a.json", []byte("{}"), "type.unsupported"},
+		{"a.odt", officetest.Zip(t, map[string]string{"mimetype": "application/vnd.oasis.opendocument.text"}), "type.unsupported"},
+		{"a.doc", ole, "legacy.broken"}, {"a.xls", compoundtest.File(map[string]string{"WordDocument": "x"}), "type.mismatch"}, {"a.jtd", ole, "type.no-parser"}, {"a.xdw", []byte("\x60\x0e\x82\x00"), "type.no-parser"}, {"a.jww", []byte("JwwData.\x00"), "type.no-parser"},
+		{"a.docx", locked, "type.encrypted"}, {"a.doc", locked, "type.encrypted"}, {"a.zip", locked, "type.encrypted"}, {"a.jpg", pngOf(t, testPicture(2, 2)), "type.mismatch"}, {"a.json", []byte("{}"), "type.unsupported"},
 		{"readme", []byte("x"), "type.no-extension"}, {"a.txt", []byte("{\\rtf1}"), "type.mismatch"}, {"a.gif", []byte("GIF89a"), "type.unsupported"}, {"a.xyz", []byte("x"), "type.unsupported"},
 	} {
 		blocked(t, c.name, c.in, c.code)

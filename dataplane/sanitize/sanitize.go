@@ -15,6 +15,8 @@
 //	html               x/net/html                              own writer, until it is what is read from it
 //	png                own chunk walk, then image/png          image/png
 //	jpeg               own reader (picture/dct)                own writer (dct); pixels: image/jpeg
+//	doc, xls, ppt,     richardlehane/mscfb, to tell what it    as docx, xlsx, pptx
+//	rtf, xlsb, mht     holds; LibreOffice, outside
 //	docx, xlsx, pptx   archive/zip, own tokenizer (markup)     own tokenizer, archive/zip
 //	zip                own directory walk, compress/flate      own layout (archive), compress/flate
 //	7z, lzh            bodgit/sevenzip; own decoder            zip, as above
@@ -36,6 +38,7 @@ import (
 	"github.com/sekisho/sekisho/dataplane/sanitize/archive"
 	"github.com/sekisho/sekisho/dataplane/sanitize/charset"
 	"github.com/sekisho/sekisho/dataplane/sanitize/html"
+	"github.com/sekisho/sekisho/dataplane/sanitize/legacy"
 	"github.com/sekisho/sekisho/dataplane/sanitize/office"
 	"github.com/sekisho/sekisho/dataplane/sanitize/picture"
 	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
@@ -133,6 +136,12 @@ var families = map[string]func(*rebuild.Job) (rebuild.Result, error){
 	"pptx": office.Rebuild,
 	"zip":  archive.Rebuild, "7z": archive.Rebuild, "lzh": archive.Rebuild,
 	"tar": archive.Rebuild, "gz": archive.Rebuild, "bz2": archive.Rebuild, "xz": archive.Rebuild,
+	"doc":  legacy.Rebuild,
+	"xls":  legacy.Rebuild,
+	"ppt":  legacy.Rebuild,
+	"rtf":  legacy.Rebuild,
+	"xlsb": legacy.Rebuild,
+	"mht":  legacy.Rebuild,
 }
 
 // begin tells what the file is and has its family rebuild it. Formats are the families that may be; empty: all.
@@ -165,11 +174,19 @@ func begin(j *rebuild.Job, name string, formats []string) (res rebuild.Result, e
 		return res, rebuild.Refuse("type.unsupported", "", string(k))
 	}
 	r, err := family(j)
-	r.Family = res.Family
 	if r.Name == "" {
-		r.Name = outName(name, ext, j.Found)
+		r.Name = outName(name, ext, r.Ext, j.Found)
 	} else {
-		r.Name = outName(r.Name, strings.ToLower(path.Ext(r.Name)), j.Found)
+		r.Name = outName(r.Name, strings.ToLower(path.Ext(r.Name)), "", j.Found)
+	}
+	if r.Family == "" {
+		r.Family = res.Family
+		if f := verdict.FamilyOf(r.Name); f != "" {
+			r.Family = f
+		}
+	}
+	if err == nil && len(formats) > 0 && !verdict.AdmitsResult(formats, r.Family) {
+		err = rebuild.Refuse("type.not-admitted", "", r.Family)
 	}
 	if err == nil && j.Ctx.Err() != nil {
 		err = j.Ctx.Err()
@@ -205,8 +222,8 @@ func within(outer *rebuild.Job, place, name string, in []byte, asIs bool) (rebui
 }
 
 // outName is the name to release under: the last element, without characters that hide or redirect, and with the plain kind's
-// extension.
-func outName(name, ext string, found *rebuild.Findings) string {
+// extension, or with that of another kind that it has become.
+func outName(name, ext, becomes string, found *rebuild.Findings) string {
 	base := baseName(name)
 	stem := strings.TrimRight(base[:len(base)-len(ext)], " .")
 	stem = strings.Map(func(r rune) rune {
@@ -227,8 +244,11 @@ func outName(name, ext string, found *rebuild.Findings) string {
 	}
 	end := base[len(base)-len(ext):]
 	if p, macro := office.Plain[ext]; macro {
-		end = p
-		found.Add("name.kind", "", verdict.Changed, ext+" -> "+p)
+		becomes = p
+	}
+	if becomes != "" {
+		end = becomes
+		found.Add("name.kind", "", verdict.Changed, ext+" -> "+becomes)
 	}
 	if stem != base[:len(base)-len(ext)] {
 		found.Add("name.changed", "", verdict.Changed, "")

@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -23,7 +24,8 @@ var families = map[string]string{
 // FamilyOf gives the family that the name of a rebuilt file promises, or "".
 func FamilyOf(name string) string { return families[strings.ToLower(path.Ext(name))] }
 
-// Formats are the words by which a route names what it admits: the families of results.
+// Formats are the words by which a route names what it admits: the families of results, and of
+// originals that become one.
 func Formats() []string {
 	var out []string
 	for _, f := range families {
@@ -32,12 +34,30 @@ func Formats() []string {
 		}
 		out = append(out, f)
 	}
+	out = slices.AppendSeq(out, maps.Keys(becomes))
 	slices.Sort(out)
 	return slices.Compact(out)
 }
 
-// Admits tells whether a route that names these formats lets the family pass. A route says txt and may say jpg.
+// becomes names what the families are that are never passed in their own form.
+var becomes = map[string][]string{
+	"doc": {"docx"}, "rtf": {"docx"}, "mht": {"docx"}, "xls": {"xlsx", "csv"}, "xlsb": {"xlsx"}, "ppt": {"pptx"},
+	"msg": {"eml"}, "heic": {"jpeg", "png"}, "7z": {"zip"}, "lzh": {"zip"}, "bz2": {"gz"}, "xz": {"gz"},
+}
+
+// Admits tells whether a route that names these formats takes an original of the family: by its own name, or by that of what it
+// becomes. A route says txt and may say jpg.
 func Admits(formats []string, family string) bool {
+	return named(formats, family) || slices.ContainsFunc(becomes[family], func(f string) bool { return named(formats, f) })
+}
+
+// AdmitsResult tells whether a route that names these formats lets a rebuilt file of the family pass: by its own name, or by that of
+// an original that becomes it.
+func AdmitsResult(formats []string, family string) bool {
+	return named(formats, family) || family != "" && slices.ContainsFunc(formats, func(f string) bool { return slices.Contains(becomes[f], family) })
+}
+
+func named(formats []string, family string) bool {
 	return family != "" && slices.ContainsFunc(formats, func(f string) bool {
 		switch f {
 		case "txt":

@@ -14,7 +14,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sekisho/sekisho/dataplane/sanitize/compound"
 	"github.com/sekisho/sekisho/dataplane/sanitize/container"
+	"github.com/sekisho/sekisho/dataplane/sanitize/crypt"
 	"github.com/sekisho/sekisho/dataplane/sanitize/markup"
 	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
 	"github.com/sekisho/sekisho/dataplane/verdict"
@@ -24,6 +26,17 @@ import (
 // filters each part that it reaches token by token, rebuilds each picture, and writes a new package of those. A part that no
 // allowed relationship reaches does not exist for it.
 func Rebuild(j *rebuild.Job) (rebuild.Result, error) {
+	if bytes.HasPrefix(j.In, []byte(compound.Magic)) {
+		plain, err := crypt.Open(j.Ctx, j.In, j.Keys)
+		if err != nil {
+			return rebuild.Result{}, err
+		}
+		if err := j.Budget.Spend(int64(len(plain))); err != nil {
+			return rebuild.Result{}, err
+		}
+		j.Found.Add("legacy.opened", "", verdict.Changed, "")
+		j.In = plain
+	}
 	if !bytes.HasPrefix(j.In, []byte("PK\x03\x04")) {
 		return rebuild.Result{}, brokenPart("ZIP does not begin with a member")
 	}

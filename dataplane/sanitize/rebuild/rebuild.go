@@ -61,6 +61,7 @@ func (j *Job) Row(place string, cells []string) {
 type Result struct {
 	Family           string
 	Name             string // to release under
+	Ext              string // of the name to release under, where it is not the original's and Name is empty
 	Body             []byte
 	Original, Result *verdict.Preview
 }

@@ -1,0 +1,9 @@
+package legacy
+
+import _ "embed"
+
+// Codes are what this package's findings and refusals are called, with those of packages compound and crypt, and the sentences that a
+// clerk reads (verdict.Catalogue).
+//
+//go:embed codes.json
+var Codes []byte
