@@ -83,10 +83,10 @@ func TestEveryCodeHasASentence(t *testing.T) {
 }
 
 func TestSentence(t *testing.T) {
-	if got := Sentence("type.pdf", "en"); !strings.Contains(got, "PDF") {
+	if got := Sentence("type.encrypted", "en"); !strings.Contains(got, "password") {
 		t.Errorf("en: got %q", got)
 	}
-	if got, want := Sentence("type.pdf", "fr"), Sentence("type.pdf", "ja"); got != want || got == "type.pdf" {
+	if got, want := Sentence("type.encrypted", "fr"), Sentence("type.encrypted", "ja"); got != want || got == "type.encrypted" {
 		t.Errorf("another language: got %q, want Japanese", got)
 	}
 	if got := Sentence("no.such", "ja"); got != "no.such" {

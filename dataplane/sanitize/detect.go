@@ -81,8 +81,8 @@ var expected = map[string][]kind{
 	".pptx": {kindPptx}, ".pptm": {kindPptx}, ".potx": {kindPptx}, ".potm": {kindPptx}, ".ppsx": {kindPptx}, ".ppsm": {kindPptx},
 	".zip": {kindZip}, ".7z": {kind7z}, ".lzh": {kindLZH}, ".lha": {kindLZH}, ".tar": {kindTar}, ".gz": {kindGzip}, ".tgz": {kindGzip},
 	".bz2": {kindBzip2}, ".tbz": {kindBzip2}, ".tbz2": {kindBzip2}, ".xz": {kindXZ}, ".txz": {kindXZ},
-	// Recognized, not rebuilt.
 	".pdf": {kindPDF},
+	// Recognized, not rebuilt.
 	".doc": {kindDoc, kindOLE, kindRTF, kindHTML, kindMail, kindText, kindDocx}, ".xls": {kindXls, kindOLE, kindHTML, kindText, kindMail, kindXlsx}, ".ppt": {kindPpt, kindOLE, kindPptx},
 	".dot": {kindDoc, kindOLE}, ".xlt": {kindXls, kindOLE}, ".pot": {kindPpt, kindOLE}, ".pps": {kindPpt, kindOLE}, ".msg": {kindOLE}, ".jtd": {kindOLE}, ".jtt": {kindOLE},
 	".xlsb": {kindXlsb}, ".xlam": {kindXPS}, ".ppam": {kindXPS}, ".vsdx": {kindXPS}, ".vsdm": {kindXPS},
@@ -121,6 +121,8 @@ func (k kind) family() string {
 		return "png"
 	case kindJPEG:
 		return "jpeg"
+	case kindPDF:
+		return "pdf"
 	case kindDocx:
 		return "docx"
 	case kindXlsx:
@@ -154,7 +156,7 @@ var byName = map[string]kind{".csv": "csv", ".tsv": "csv", ".htm": "html", ".htm
 func rebuildable(ext string) bool {
 	switch ext {
 	case ".txt", ".text", ".log", ".csv", ".tsv", ".png", ".jpg", ".jpeg", ".jpe", ".jfif",
-		".docx", ".docm", ".dotx", ".dotm", ".xlsx", ".xlsm", ".xltx", ".xltm", ".pptx", ".pptm", ".potx", ".potm", ".ppsx", ".ppsm",
+		".pdf", ".docx", ".docm", ".dotx", ".dotm", ".xlsx", ".xlsm", ".xltx", ".xltm", ".pptx", ".pptm", ".potx", ".potm", ".ppsx", ".ppsm",
 		".doc", ".dot", ".xls", ".xlt", ".ppt", ".pot", ".pps", ".rtf", ".xlsb", ".mht", ".mhtml":
 		return true
 	case ".zip", ".7z", ".lzh", ".lha", ".tar", ".gz", ".tgz", ".bz2", ".tbz", ".tbz2", ".xz", ".txz":
@@ -196,8 +198,6 @@ func identify(name string, in []byte) (kind, string, error) {
 		return "", ext, rebuild.Refuse("type.no-parser", "", noParser[ext])
 	case k == kindRAR:
 		return "", ext, rebuild.Refuse("archive.rar", "", "")
-	case k == kindPDF:
-		return "", ext, rebuild.Refuse("type.pdf", "", "")
 	case !rebuildable(ext):
 		return "", ext, rebuild.Refuse("type.unsupported", "", string(k)+" / "+ext)
 	}

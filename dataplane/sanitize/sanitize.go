@@ -18,6 +18,7 @@
 //	doc, xls, ppt,     richardlehane/mscfb, to tell what it    as docx, xlsx, pptx
 //	rtf, xlsb, mht     holds; LibreOffice, outside
 //	docx, xlsx, pptx   archive/zip, own tokenizer (markup)     own tokenizer, archive/zip
+//	pdf                qpdf (JSON), own lexer                  own writer, qpdf
 //	zip                own directory walk, compress/flate      own layout (archive), compress/flate
 //	7z, lzh            bodgit/sevenzip; own decoder            zip, as above
 //	tar, gz, bz2, xz   archive/tar, compress/…, ulikunitz/xz   archive/tar, compress/gzip
@@ -40,6 +41,7 @@ import (
 	"github.com/sekisho/sekisho/dataplane/sanitize/html"
 	"github.com/sekisho/sekisho/dataplane/sanitize/legacy"
 	"github.com/sekisho/sekisho/dataplane/sanitize/office"
+	"github.com/sekisho/sekisho/dataplane/sanitize/pdf"
 	"github.com/sekisho/sekisho/dataplane/sanitize/picture"
 	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
 	"github.com/sekisho/sekisho/dataplane/sanitize/text"
@@ -134,6 +136,7 @@ var families = map[string]func(*rebuild.Job) (rebuild.Result, error){
 	"docx": office.Rebuild,
 	"xlsx": office.Rebuild,
 	"pptx": office.Rebuild,
+	"pdf":  pdf.Rebuild,
 	"zip":  archive.Rebuild, "7z": archive.Rebuild, "lzh": archive.Rebuild,
 	"tar": archive.Rebuild, "gz": archive.Rebuild, "bz2": archive.Rebuild, "xz": archive.Rebuild,
 	"doc":  legacy.Rebuild,

@@ -15,6 +15,7 @@ var families = map[string]string{
 	".htm": "html", ".html": "html",
 	".png": "png",
 	".jpg": "jpeg", ".jpeg": "jpeg", ".jpe": "jpeg", ".jfif": "jpeg",
+	".pdf":  "pdf",
 	".docx": "docx", ".dotx": "docx",
 	".xlsx": "xlsx", ".xltx": "xlsx",
 	".pptx": "pptx", ".potx": "pptx", ".ppsx": "pptx",

@@ -22,6 +22,7 @@
 //	html              golang.org/x/net/html                     own tokenizer for the one form that is written, own rules
 //	png               own chunk walk, image/png                 own chunk walk, klauspost zlib, own filter and size arithmetic
 //	jpeg              own reader of coefficients (picture/dct)  own reader of scans, with tables of another kind (picture)
+//	pdf               qpdf (JSON), own lexer and tables          own reader of files and streams, klauspost zlib, own shapes
 //	docx, xlsx, pptx  archive/zip, own tokenizer                own directory walk, klauspost flate, encoding/xml, own rules
 //	zip               own directory walk, compress/flate        own directory walk, klauspost flate
 //	tar, gz           archive/tar, compress/gzip                own header walk, klauspost flate
@@ -41,6 +42,7 @@ import (
 	"github.com/sekisho/sekisho/dataplane/verify/archive"
 	"github.com/sekisho/sekisho/dataplane/verify/html"
 	"github.com/sekisho/sekisho/dataplane/verify/office"
+	"github.com/sekisho/sekisho/dataplane/verify/pdf"
 	"github.com/sekisho/sekisho/dataplane/verify/picture"
 	"github.com/sekisho/sekisho/dataplane/verify/rule"
 	"github.com/sekisho/sekisho/dataplane/verify/text"
@@ -56,7 +58,7 @@ const MaxIn = 512 << 20
 var codesJSON []byte
 
 // Sentences tell a clerk what the codes of this package mean.
-var Sentences = verdict.NewCatalogue(codesJSON, text.Codes, archive.Codes, html.Codes)
+var Sentences = verdict.NewCatalogue(codesJSON, pdf.Codes, text.Codes, archive.Codes, html.Codes)
 
 // Codes of refusals.
 const (
@@ -107,6 +109,7 @@ var families = map[string]func(*rule.File) error{
 	"docx": office.Check,
 	"xlsx": office.Check,
 	"pptx": office.Check,
+	"pdf":  pdf.Check,
 	"zip":  archive.Check,
 	"tar":  archive.Check,
 	"gz":   archive.Check,

@@ -76,7 +76,7 @@ func TestBrokenRebuilders(t *testing.T) {
 		in               []byte
 	}{
 		{"nothing", "a.txt", codeEmpty, nil},
-		{"a kind that nobody rebuilds", "a.pdf", codeName, []byte("%PDF-1.7")},
+		{"a kind that nobody rebuilds", "a.ps", codeName, []byte("%!PS")},
 		{"a macro kind's name", "a.docm", codeName, docx(t).zip()},
 		{"a path as name", "../a.txt", codeName, []byte("x")},
 		{"a name that reads backwards", "a\u202Etxt.exe.txt", codeName, []byte("x")},

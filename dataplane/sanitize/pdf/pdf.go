@@ -1,0 +1,108 @@
+// Package pdf rebuilds PDF files from the objects that an allow-list names.
+//
+// Problem: a PDF is a graph of objects that readers follow from many sides, with programs in a dozen places (JavaScript, actions,
+// forms, media, fonts), histories of itself, and pictures in formats whose decoders break. Mechanism: qpdf, in a sandbox of its own,
+// reads whatever the file is into JSON; this package follows the graph from its root with a table that says for each place what may
+// be there, writes every content stream again operator by operator, decodes pictures and encodes them again, and builds a new graph
+// with new numbers, of which qpdf writes a file with one revision and nothing else. What the table does not name is not written, and
+// what is no object of the kind that its place wants is not written either. Life cycle: a job is run up to three times, since qpdf
+// and the decoders are asked and answer outside (rebuild.Tools). Invariant: no byte of the original reaches the result except as a
+// value, an operator, a font's table or a pixel that was understood as one.
+//
+// Of fonts, the tables and their bounds are looked at, not the programs of glyphs: hinting instructions, charstrings and the
+// PostScript of a Type 1 font stay as they are.
+package pdf
+
+import (
+	"bytes"
+	_ "embed"
+	"errors"
+	"fmt"
+
+	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
+	"github.com/sekisho/sekisho/dataplane/verdict"
+)
+
+// Codes are what this package's findings and refusals are called, with the sentences that a clerk reads (verdict.Catalogue).
+//
+//go:embed codes.json
+var Codes []byte
+
+// Rebuild makes a new PDF of the job's.
+func Rebuild(j *rebuild.Job) (rebuild.Result, error) {
+	in, err := open(j)
+	if err != nil {
+		return rebuild.Result{}, err
+	}
+	if err := j.Budget.Spend(int64(len(in))); err != nil {
+		return rebuild.Result{}, err
+	}
+	doc, err := read(j.Ctx, in)
+	switch {
+	case errors.Is(err, errDeep):
+		return rebuild.Result{}, rebuild.Refuse("limit.nesting", "", "")
+	case err != nil:
+		return rebuild.Result{}, fmt.Errorf("read qpdf's answer: %w", err)
+	}
+	w := &walk{Job: j, doc: doc, kinds: table(), new: map[as]ref{}, pageOf: map[ref]ref{}}
+	objects, root, err := w.document()
+	if err != nil {
+		return rebuild.Result{}, err
+	}
+	out, err := j.Tools.Ask("pdf-write", nil, write(objects, root))
+	if err != nil {
+		return rebuild.Result{}, err
+	}
+	return rebuild.Result{Family: "pdf", Body: out}, nil
+}
+
+// open has the file read, with the first password that fits where it needs one.
+func open(j *rebuild.Job) ([]byte, error) {
+	in, err := j.Tools.Ask("pdf-read", nil, j.In)
+	if err == nil || !rebuild.Refused(err) {
+		return in, err
+	}
+	if !bytes.Contains(j.In, []byte("/Encrypt")) {
+		return nil, rebuild.Refuse("pdf.broken", "", err.Error())
+	}
+	for _, key := range j.Keys {
+		in, err := j.Tools.Ask("pdf-read", map[string]string{"password": key}, j.In)
+		if err == nil || !rebuild.Refused(err) {
+			return in, err
+		}
+	}
+	return nil, rebuild.Refuse("pdf.password", "", "")
+}
+
+// document is the new graph.
+func (w *walk) document() ([]*object, ref, error) {
+	catalog, o := w.get(w.doc.trailer["Root"])
+	old, ok := catalog.(dict)
+	if !ok || o.stream {
+		return nil, 0, rebuild.Refuse("pdf.broken", "", "no catalog")
+	}
+	if w.doc.trailer["Encrypt"] != nil {
+		w.Found.Add("pdf.encryption", "", verdict.Changed, "")
+	}
+	if w.doc.trailer["Info"] != nil {
+		w.removed("pdf.metadata", "")
+	}
+	root, err := w.catalog(old)
+	if err != nil {
+		return nil, 0, err
+	}
+	if w.asked {
+		return nil, 0, rebuild.ErrAsked
+	}
+	for _, m := range w.out {
+		if m.broken != nil {
+			place := ""
+			if m.page > 0 {
+				place = fmt.Sprintf("p%d", m.page)
+			}
+			return nil, 0, rebuild.Refuse("pdf.broken", place, m.kind+": "+m.broken.Error())
+		}
+	}
+	w.settle()
+	return w.numbered(root), 1, nil
+}

@@ -1,0 +1,269 @@
+package pdf
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// errFont says that a font program cannot be vouched for.
+var errFont = errors.New("font program breaks its format")
+
+// makeProgram rebuilds an embedded font program. The lengths of its parts are written anew.
+func makeProgram(rebuild func(in []byte, out dict) ([]byte, error)) func(w *walk, o *object, k kind) (value, bool) {
+	return func(w *walk, o *object, k kind) (value, bool) {
+		k.quiet = true
+		if k.keys == nil {
+			k.keys = map[name]rule{}
+		}
+		v, ok := w.shape(o, k)
+		if !ok {
+			return nil, false
+		}
+		d := v.(dict)
+		data, ok := w.decoded(o)
+		if !ok {
+			w.broke(errFont)
+			return d, true
+		}
+		for _, k := range []name{"Length1", "Length2"} {
+			if n, ok := integer(first2(w.get(o.dict()[k]))); ok {
+				d[k] = whole(n)
+			}
+		}
+		b, err := rebuild(data, d)
+		if err != nil {
+			w.broke(err)
+			return d, true
+		}
+		w.at.data = b
+		return d, true
+	}
+}
+
+// sfntTables are the tables of a TrueType or OpenType font that a PDF reader needs to show it. Layout (GSUB, GPOS), bitmaps, names and
+// signatures are left out: a PDF says itself which glyph stands where.
+var sfntTables = words("OS/2 cmap cvt fpgm glyf head hhea hmtx loca maxp name post prep vhea vmtx VORG CFF")
+
+// trueTypeProgram rebuilds a font of tables: known ones, inside the bounds, in the order of their names, with new sums.
+func trueTypeProgram(in []byte, out dict) ([]byte, error) {
+	b, err := sfnt(in)
+	delete(out, "Length2")
+	out["Length1"] = whole(len(b))
+	return b, err
+}
+
+func sfnt(in []byte) ([]byte, error) {
+	if len(in) < 12 {
+		return nil, errFont
+	}
+	switch string(in[:4]) {
+	case "\x00\x01\x00\x00", "true", "OTTO":
+	default:
+		return nil, fmt.Errorf("%w: begins with %x", errFont, in[:4])
+	}
+	n := int(binary.BigEndian.Uint16(in[4:]))
+	if n == 0 || n > 100 || 12+16*n > len(in) {
+		return nil, fmt.Errorf("%w: %d tables", errFont, n)
+	}
+	tables := map[string][]byte{}
+	for i := range n {
+		e := in[12+16*i:]
+		tag, at, size := string(e[:4]), int64(binary.BigEndian.Uint32(e[8:])), int64(binary.BigEndian.Uint32(e[12:]))
+		if !sfntTables[tagWord(tag)] {
+			continue
+		}
+		if at > int64(len(in)) {
+			return nil, fmt.Errorf("%w: table %q lies outside", errFont, tag)
+		}
+		size = min(size, int64(len(in))-at)
+		if tables[tag] != nil {
+			return nil, fmt.Errorf("%w: table %q twice", errFont, tag)
+		}
+		tables[tag] = in[at : at+size]
+	}
+	delete(tables, "name")
+	return writeSfnt(in[:4], tables)
+}
+
+func tagWord(tag string) string { return string(bytes.TrimRight([]byte(tag), " ")) }
+
+func writeSfnt(version []byte, tables map[string][]byte) ([]byte, error) {
+	var tags []string
+	for t := range tables {
+		tags = append(tags, t)
+	}
+	slices.Sort(tags)
+	if len(tags) == 0 || len(tables["CFF "]) > 0 && string(version) != "OTTO" {
+		return nil, fmt.Errorf("%w: tables", errFont)
+	}
+	if err := checkTables(tables); err != nil {
+		return nil, err
+	}
+	log := 0
+	for 2<<log <= len(tags) {
+		log++
+	}
+	out := append([]byte{}, version...)
+	out = binary.BigEndian.AppendUint16(out, uint16(len(tags)))
+	out = binary.BigEndian.AppendUint16(out, uint16(16<<log))
+	out = binary.BigEndian.AppendUint16(out, uint16(log))
+	out = binary.BigEndian.AppendUint16(out, uint16(len(tags)*16-16<<log))
+	at := 12 + 16*len(tags)
+	for _, t := range tags {
+		b := tables[t]
+		out = append(out, t...)
+		out = binary.BigEndian.AppendUint32(out, sum(b))
+		out = binary.BigEndian.AppendUint32(out, uint32(at))
+		out = binary.BigEndian.AppendUint32(out, uint32(len(b)))
+		at += (len(b) + 3) &^ 3
+	}
+	for _, t := range tags {
+		out = append(out, tables[t]...)
+		for len(out)%4 != 0 {
+			out = append(out, 0)
+		}
+	}
+	return out, nil
+}
+
+func sum(b []byte) (s uint32) {
+	for ; len(b) >= 4; b = b[4:] {
+		s += binary.BigEndian.Uint32(b)
+	}
+	var last [4]byte
+	copy(last[:], b)
+	return s + binary.BigEndian.Uint32(last[:])
+}
+
+// checkTables holds glyphs to the table that holds them.
+func checkTables(t map[string][]byte) error {
+	head, maxp, loca, glyf := t["head"], t["maxp"], t["loca"], t["glyf"]
+	if t["CFF "] != nil {
+		_, err := cff(t["CFF "])
+		return err
+	}
+	if len(head) < 54 || len(maxp) < 6 || glyf == nil {
+		return fmt.Errorf("%w: head, maxp or glyf is missing", errFont)
+	}
+	glyphs, width := int(binary.BigEndian.Uint16(maxp[4:])), 2
+	if binary.BigEndian.Uint16(head[50:]) != 0 {
+		width = 4
+	}
+	glyphs = min(glyphs, len(loca)/width-1)
+	for i, before := 0, int64(0); i <= glyphs; i++ {
+		at := int64(0)
+		if width == 2 {
+			at = 2 * int64(binary.BigEndian.Uint16(loca[2*i:]))
+		} else {
+			at = int64(binary.BigEndian.Uint32(loca[4*i:]))
+		}
+		if at < before || at > int64(len(glyf))+3 {
+			return fmt.Errorf("%w: glyph %d", errFont, i)
+		}
+		before = at
+	}
+	if h, m := t["hhea"], t["hmtx"]; h != nil && (len(h) < 36 || 4*int(binary.BigEndian.Uint16(h[34:])) > len(m)+3) {
+		return fmt.Errorf("%w: hmtx", errFont)
+	}
+	return nil
+}
+
+// compactProgram is a CFF font, alone or in an OpenType font.
+func compactProgram(in []byte, out dict) ([]byte, error) {
+	delete(out, "Length1")
+	delete(out, "Length2")
+	if out["Subtype"] == name("OpenType") {
+		return sfnt(in)
+	}
+	return cff(in)
+}
+
+// cff checks the header and the four indexes at the beginning of a CFF font, and that its top dictionary points inside
+// (Adobe Technical Note 5176).
+func cff(in []byte) ([]byte, error) {
+	if len(in) < 8 || in[0] != 1 || in[2] < 4 || int(in[2]) > len(in) {
+		return nil, fmt.Errorf("%w: CFF header", errFont)
+	}
+	at := int(in[2])
+	for i := range 4 {
+		end, err := cffIndex(in, at)
+		if err != nil {
+			return nil, fmt.Errorf("%w: CFF index %d", errFont, i)
+		}
+		at = end
+	}
+	return in, nil
+}
+
+// cffIndex answers where an index ends.
+func cffIndex(in []byte, at int) (int, error) {
+	if at+2 > len(in) {
+		return 0, errFont
+	}
+	n := int(binary.BigEndian.Uint16(in[at:]))
+	if n == 0 {
+		return at + 2, nil
+	}
+	if at+3 > len(in) || in[at+2] < 1 || in[at+2] > 4 {
+		return 0, errFont
+	}
+	size := int(in[at+2])
+	offsets := at + 3
+	data := offsets + (n+1)*size - 1
+	if data > len(in) {
+		return 0, errFont
+	}
+	before := 1
+	for i := range n + 1 {
+		v := 0
+		for _, c := range in[offsets+i*size : offsets+(i+1)*size] {
+			v = v<<8 | int(c)
+		}
+		if v < before || data+v > len(in) {
+			return 0, errFont
+		}
+		before = v
+	}
+	return data + before, nil
+}
+
+// type1Program is a PostScript program in clear, one that is encrypted, and an end (Adobe Type 1 Font Format).
+func type1Program(in []byte, out dict) ([]byte, error) {
+	if len(in) > 6 && in[0] == 0x80 { // in segments, as on a PC
+		in = unsegment(in)
+	}
+	at := bytes.Index(in, []byte("eexec"))
+	if !bytes.HasPrefix(in, []byte("%!")) || at < 0 {
+		return nil, fmt.Errorf("%w: no Type 1", errFont)
+	}
+	clear := at + len("eexec")
+	for clear < len(in) && space(in[clear]) {
+		clear++
+	}
+	size, _ := integer(out["Length2"])
+	if size <= 0 || clear+size > len(in) {
+		size = len(in) - clear
+	}
+	secret := in[clear : clear+size]
+	if i := bytes.Index(secret, bytes.Repeat([]byte("0"), 64)); i >= 0 {
+		secret = secret[:i]
+	}
+	b := append(bytes.Clone(in[:clear]), secret...)
+	out["Length1"], out["Length2"], out["Length3"] = whole(clear), whole(len(secret)), whole(0)
+	return b, nil
+}
+
+func unsegment(in []byte) (out []byte) {
+	for len(in) >= 6 && in[0] == 0x80 && in[1] != 3 {
+		n := int(binary.LittleEndian.Uint32(in[2:]))
+		if n > len(in)-6 {
+			break
+		}
+		out = append(out, in[6:6+n]...)
+		in = in[6+n:]
+	}
+	return out
+}
