@@ -671,7 +671,7 @@ func (f *partFilter) attributes(t *markup.Token) (kept []markup.Attr, gone bool,
 				continue
 			}
 		case ns == "o" && (name == "href" || name == "althref" || name == "src"):
-			if v := string(markup.Unescape(a.Value)); name != "href" || !rebuild.SafeURL(v) {
+			if v := string(markup.Unescape(a.Value)); name != "href" || !rebuild.SafeURL(v) || vmlFetches[e.local] {
 				if v != "" {
 					f.note("ooxml.link", v)
 				}
@@ -692,7 +692,7 @@ func (f *partFilter) plainAttribute(e element, name string, a *markup.Attr) bool
 	value := string(markup.Unescape(a.Value))
 	if vmlSpaces[e.ns] {
 		switch lower := strings.ToLower(name); {
-		case lower == "href" && !rebuild.SafeURL(value), lower == "src", lower == "althref":
+		case lower == "href" && (!rebuild.SafeURL(value) || vmlFetches[e.local]), lower == "src", lower == "althref":
 			if value != "" {
 				f.note("ooxml.external", value)
 			}

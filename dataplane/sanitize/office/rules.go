@@ -229,6 +229,9 @@ var relations = map[string]relation{
 // vmlSpaces draw the old way; their attributes hold addresses and, in old files, scripts.
 var vmlSpaces = map[string]bool{"v": true, "o": true, "w10": true, "xvml": true, "pvml": true, "mv": true}
 
+// vmlFetches are elements whose href is where a picture is fetched from; that of a shape is a link that a person follows.
+var vmlFetches = map[string]bool{"imagedata": true, "fill": true, "stroke": true, "background": true, "image": true, "path": true}
+
 // mainTypes is the content type of the main part by the extension that the result gets.
 var mainTypes = map[string]string{
 	".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml",

