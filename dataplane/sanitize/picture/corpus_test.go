@@ -3,6 +3,8 @@ package picture_test
 import (
 	"bytes"
 	"context"
+	"image"
+	"image/png"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -49,6 +51,35 @@ func TestCorpusJPEG(t *testing.T) {
 			t.Errorf("%s: djpeg shows another picture", name)
 		}
 	})
+}
+
+func TestCorpusPNG(t *testing.T) {
+	figures(t, "png", func(name string, in, out []byte, rep verdict.Report) {
+		before, err := png.Decode(bytes.NewReader(in))
+		if err != nil {
+			return
+		}
+		after, err := png.Decode(bytes.NewReader(out))
+		if err != nil || !same(before, after) {
+			t.Errorf("%s: another picture (%v)", name, err)
+		}
+	})
+}
+
+func same(a, b image.Image) bool {
+	if a.Bounds().Size() != b.Bounds().Size() {
+		return false
+	}
+	for y := range a.Bounds().Dy() {
+		for x := range a.Bounds().Dx() {
+			ar, ag, ab, aa := a.At(a.Bounds().Min.X+x, a.Bounds().Min.Y+y).RGBA()
+			br, bg, bb, ba := b.At(b.Bounds().Min.X+x, b.Bounds().Min.Y+y).RGBA()
+			if ar != br || ag != bg || ab != bb || aa != ba {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 func has(rep verdict.Report, code string) bool {

@@ -11,11 +11,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"hash/crc32"
 	"image"
 	"image/color"
-	"image/png"
-	"slices"
+	"image/draw"
 	"strings"
 
 	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
@@ -49,45 +47,6 @@ func checkSize(w, h int) error {
 	return nil
 }
 
-// PNGFile rebuilds a PNG from its pixels.
-func PNGFile(j *rebuild.Job) (rebuild.Result, error) {
-	body, img, err := rebuildPNG(j, j.In, "")
-	if err != nil {
-		return rebuild.Result{}, err
-	}
-	original := thumbnail(img)
-	img = nil // not both in memory
-	again, err := png.Decode(j.Read(body))
-	if err != nil {
-		return rebuild.Result{}, fmt.Errorf("read the rebuilt picture: %w", err)
-	}
-	return rebuild.Result{Body: body, Original: original, Result: thumbnail(again)}, nil
-}
-
-// PNG rebuilds a picture that lies in a document at place.
-func PNG(j *rebuild.Job, in []byte, place string) ([]byte, error) {
-	body, _, err := rebuildPNG(j, in, place)
-	return body, err
-}
-
-// rebuildPNG decodes in and encodes its pixels again, with the same depth, palette and transparency. place names the part
-// when the picture lies in a document.
-func rebuildPNG(j *rebuild.Job, in []byte, place string) ([]byte, image.Image, error) {
-	bare, err := barePNG(j, in, place)
-	if err != nil {
-		return nil, nil, err
-	}
-	img, err := png.Decode(j.Read(bare))
-	if err != nil {
-		return nil, nil, pictureError(j, err, place)
-	}
-	out := j.Out()
-	if err := (&png.Encoder{}).Encode(out, img); err != nil {
-		return nil, nil, err
-	}
-	return out.Bytes(), img, nil
-}
-
 func pictureError(j *rebuild.Job, err error, place string) error {
 	if j.Ctx.Err() != nil {
 		return j.Ctx.Err()
@@ -96,85 +55,6 @@ func pictureError(j *rebuild.Job, err error, place string) error {
 		return rebuild.Refuse("image.unsupported", place, err.Error())
 	}
 	return rebuild.Refuse("image.broken", place, err.Error())
-}
-
-const PNGMagic = "\x89PNG\r\n\x1a\n"
-
-// barePNG walks the chunks and keeps those that make pixels: IHDR, PLTE, tRNS, IDAT, IEND.
-func barePNG(j *rebuild.Job, in []byte, place string) ([]byte, error) {
-	broken := func(what string) error { return rebuild.Refuse("image.broken", place, what) }
-	if !bytes.HasPrefix(in, []byte(PNGMagic)) {
-		return nil, broken("no PNG signature")
-	}
-	out := append(make([]byte, 0, len(in)), PNGMagic...)
-	var dropped []string
-	for at, count := len(PNGMagic), 0; ; count++ {
-		if len(in)-at < 12 {
-			return nil, broken("ends inside a chunk")
-		}
-		size, typ := binary.BigEndian.Uint32(in[at:]), string(in[at+4:at+8])
-		if int64(size) > int64(len(in)-at-12) {
-			return nil, broken("chunk " + typ + " is longer than the file")
-		}
-		end := at + 12 + int(size)
-		chunk := in[at:end]
-		if (count == 0) != (typ == "IHDR") {
-			return nil, broken("IHDR is not the first chunk")
-		}
-		switch typ {
-		case "IHDR":
-			if size != 13 {
-				return nil, broken("IHDR of a wrong size")
-			}
-			w, h := binary.BigEndian.Uint32(chunk[8:]), binary.BigEndian.Uint32(chunk[12:])
-			if w > 1<<31-1 || h > 1<<31-1 {
-				return nil, broken("size")
-			}
-			if err := checkSize(int(w), int(h)); err != nil {
-				return nil, rebuild.At(err, place)
-			}
-			perPixel := 4.0 // the widest that the decoder makes of 8 bits
-			if chunk[16] == 16 {
-				perPixel = 8
-			}
-			if err := checkMemory(int64(w)*int64(h), perPixel); err != nil {
-				return nil, rebuild.At(err, place)
-			}
-		case "PLTE", "tRNS", "IDAT", "IEND":
-		case "eXIf":
-			if _, gps := readExif(chunk[8 : len(chunk)-4]); gps {
-				j.Found.Add("png.gps", place, verdict.Removed, "")
-			}
-			fallthrough
-		default:
-			if typ[0]&0x20 == 0 {
-				return nil, rebuild.Refuse("image.unsupported", place, "chunk "+typ)
-			}
-			if typ == "acTL" {
-				j.Found.Add("image.animation", place, verdict.Removed, "")
-			}
-			if !slices.Contains(dropped, typ) && len(dropped) < 12 {
-				dropped = append(dropped, typ)
-			}
-			at = end
-			continue
-		}
-		if crc32.ChecksumIEEE(chunk[4:len(chunk)-4]) != binary.BigEndian.Uint32(chunk[len(chunk)-4:]) {
-			return nil, broken("checksum of chunk " + typ)
-		}
-		out = append(out, chunk...)
-		at = end
-		if typ == "IEND" {
-			if err := tail(j, in[at:], place); err != nil {
-				return nil, err
-			}
-			break
-		}
-	}
-	if len(dropped) > 0 {
-		j.Found.Add("image.metadata", place, verdict.Removed, strings.Join(dropped, " "))
-	}
-	return out, nil
 }
 
 // tail judges what follows the end of a picture: another file is refused, left-overs are cut off and reported.
@@ -289,28 +169,70 @@ func oriented(img image.Image, orientation int) image.Image {
 // thumbnail shrinks a picture so that neither side is over thumbSide pixels; the sandbox hands out raw pixels only.
 func thumbnail(img image.Image) *verdict.Preview {
 	b := img.Bounds()
-	w, h := b.Dx(), b.Dy()
-	if longest := max(w, h); longest > thumbSide {
-		w, h = max(1, w*thumbSide/longest), max(1, h*thumbSide/longest)
+	s := newShrinker(b.Dx(), b.Dy())
+	row := image.NewNRGBA(image.Rect(b.Min.X, 0, b.Max.X, 1))
+	for y := b.Min.Y; y < b.Max.Y; y++ {
+		if s.wants(y - b.Min.Y) {
+			row.Rect.Min.Y, row.Rect.Max.Y = y, y+1
+			draw.Draw(row, row.Rect, img, image.Pt(b.Min.X, y), draw.Src)
+			s.add(y-b.Min.Y, row.Pix)
+		}
 	}
-	p := &verdict.Preview{Width: w, Height: h, RGBA: make([]byte, 0, w*h*4)}
-	for y := range h {
-		y0, y1 := b.Dy()*y/h, max(b.Dy()*y/h+1, b.Dy()*(y+1)/h)
-		for x := range w {
-			x0, x1 := b.Dx()*x/w, max(b.Dx()*x/w+1, b.Dx()*(x+1)/w)
-			var sum [4]uint32
-			var n uint32
-			for sy := y0; sy < y1; sy += max(1, (y1-y0)/4) {
-				for sx := x0; sx < x1; sx += max(1, (x1-x0)/4) {
-					c := color.NRGBAModel.Convert(img.At(b.Min.X+sx, b.Min.Y+sy)).(color.NRGBA)
-					sum[0], sum[1], sum[2], sum[3] = sum[0]+uint32(c.R), sum[1]+uint32(c.G), sum[2]+uint32(c.B), sum[3]+uint32(c.A)
-					n++
-				}
-			}
-			for _, s := range sum {
-				p.RGBA = append(p.RGBA, byte(s/n))
+	return s.preview()
+}
+
+// shrinker makes a preview of rows as they come: each of its pixels is the mean of up to 4 x 4 of the picture's.
+type shrinker struct {
+	p       *verdict.Preview
+	sum, n  []uint32
+	columns []int         // of the picture that are looked at
+	into    []int         // the preview's column of each
+	rows    map[int][]int // of the picture that are looked at, and the preview's rows of each
+}
+
+func newShrinker(w, h int) *shrinker {
+	s := &shrinker{rows: map[int][]int{}}
+	pw, ph := w, h
+	if longest := max(w, h); longest > thumbSide {
+		pw, ph = max(1, w*thumbSide/longest), max(1, h*thumbSide/longest)
+	}
+	s.p = &verdict.Preview{Width: pw, Height: ph, RGBA: make([]byte, pw*ph*4)}
+	s.sum, s.n = make([]uint32, pw*ph*4), make([]uint32, pw*ph)
+	for x := range pw {
+		x0, x1 := w*x/pw, max(w*x/pw+1, w*(x+1)/pw)
+		for sx := x0; sx < x1; sx += max(1, (x1-x0)/4) {
+			s.columns, s.into = append(s.columns, sx), append(s.into, x)
+		}
+	}
+	for y := range ph {
+		y0, y1 := h*y/ph, max(h*y/ph+1, h*(y+1)/ph)
+		for sy := y0; sy < y1; sy += max(1, (y1-y0)/4) {
+			s.rows[sy] = append(s.rows[sy], y)
+		}
+	}
+	return s
+}
+
+func (s *shrinker) wants(y int) bool { return len(s.rows[y]) > 0 }
+
+// add takes the row y, 4 bytes a pixel, not premultiplied.
+func (s *shrinker) add(y int, row []byte) {
+	for _, py := range s.rows[y] {
+		for i, x := range s.columns {
+			at := py*s.p.Width + s.into[i]
+			s.n[at]++
+			for k := range 4 {
+				s.sum[at*4+k] += uint32(row[x*4+k])
 			}
 		}
 	}
-	return p
+}
+
+func (s *shrinker) preview() *verdict.Preview {
+	for i, n := range s.n {
+		for k := range 4 {
+			s.p.RGBA[i*4+k] = byte(s.sum[i*4+k] / max(1, n))
+		}
+	}
+	return s.p
 }

@@ -41,7 +41,7 @@ var pngColors = map[byte]struct {
 	samples uint64
 }{0: {"\x01\x02\x04\x08\x10", 1}, 2: {"\x08\x10", 3}, 3: {"\x01\x02\x04\x08", 1}, 4: {"\x08\x10", 2}, 6: {"\x08\x10", 4}}
 
-// PNG walks the chunks: IHDR, PLTE where the color type wants one, tRNS, IDAT in one run, IEND, each with its checksum, and
+// PNG walks the chunks: IHDR, pHYs, PLTE where the color type wants one, tRNS, IDAT in one run, IEND, each with its checksum, and
 // not a byte behind. The pixel data must be exactly as long as the header says: nothing hides behind the last line.
 func PNG(ctx context.Context, in []byte, place string) error {
 	no := func(format string, args ...any) error { return rule.Refuse(Code, place, format, args...) }
@@ -84,6 +84,10 @@ func PNG(ctx context.Context, in []byte, place string) error {
 			want := map[byte]int{0: 2, 2: 6, 3: n}[header[9]]
 			if last == "tRNS" || data != nil || n != want || n == 0 || header[9] == 3 && n > palette {
 				return no("tRNS of %d bytes out of place", n)
+			}
+		case "pHYs": // pixels per metre, or their shape
+			if last != "IHDR" || n != 9 || body[8] > 1 || binary.BigEndian.Uint32(body)-1 >= 1e6 || binary.BigEndian.Uint32(body[4:])-1 >= 1e6 {
+				return no("pHYs of %d bytes", n)
 			}
 		case "IDAT":
 			if data != nil && last != "IDAT" {
