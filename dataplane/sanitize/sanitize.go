@@ -77,8 +77,8 @@ const (
 // a part of a file that it then blocks. name is what the sender called the file; in is not changed. Cancel ctx to stop:
 // the report is then blocked. Needs are there when helpers have to be asked first: the report then says nothing, and Rebuild is
 // called again with their answers beside those of former calls.
-func Rebuild(ctx context.Context, name string, in []byte, out io.Writer, opt Options) (verdict.Report, []verdict.Need) {
-	rep := verdict.Report{Version: 1, Name: rebuild.Printable(name, 255), Before: digest(in), Engine: Engine}
+func Rebuild(ctx context.Context, name string, in []byte, out io.Writer, opt Options) (rep verdict.Report, needs []verdict.Need) {
+	rep = verdict.Report{Version: 1, Name: rebuild.Printable(name, 255), Before: digest(in), Engine: Engine}
 	if opt.MaxOut <= 0 || opt.MaxOut > MaxOut {
 		opt.MaxOut = MaxOut
 	}
@@ -86,6 +86,7 @@ func Rebuild(ctx context.Context, name string, in []byte, out io.Writer, opt Opt
 		Ctx: ctx, In: in, Found: &rebuild.Findings{}, MaxOut: opt.MaxOut, Policy: opt.Policy, Keys: opt.Keys,
 		Budget: &rebuild.Budget{Bytes: maxUnpackedAll, Files: maxFiles, Depth: maxNesting}, Tools: rebuild.NewTools(opt.Answers),
 	}
+	heard := listen(job)
 	res, err := begin(job, name, opt.Formats)
 	if errors.Is(err, rebuild.ErrAsked) {
 		return rep, job.Tools.Asked()
@@ -93,8 +94,12 @@ func Rebuild(ctx context.Context, name string, in []byte, out io.Writer, opt Opt
 	rep.Family, rep.OutName = res.Family, res.Name
 	rep.Original, rep.Result = res.Original, res.Result
 	if err == nil {
+		err = heard()
+	}
+	if err == nil {
 		err = forbidden(job)
 	}
+	defer blot(&rep)
 	if err == nil {
 		if _, werr := out.Write(res.Body); werr != nil {
 			err = rebuild.Refuse("internal.output", "", werr.Error())

@@ -61,7 +61,14 @@ func Rebuild(j *rebuild.Job) (rebuild.Result, error) {
 	if err != nil {
 		return rebuild.Result{}, err
 	}
-	j.Text("", after)
+	n := 0
+	for line := range strings.SplitSeq(after, "\n") {
+		if n++; strings.Contains(line, " | ") {
+			j.Row(fmt.Sprintf("R%d", n), strings.Split(line, " | "))
+		} else {
+			j.Text(fmt.Sprintf("L%d", n), line)
+		}
+	}
 	return rebuild.Result{Body: []byte(out), Original: preview(before), Result: preview(after)}, nil
 }
 

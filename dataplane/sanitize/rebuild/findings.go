@@ -57,6 +57,19 @@ func (f *Findings) add(code, place string, action verdict.Action, detail string)
 	f.List = append(f.List, verdict.Finding{Code: code, Place: place, Action: action, Count: 1, Detail: Printable(detail, 200)})
 }
 
+// Counted notes a finding that stands n times at its place.
+func (f *Findings) Counted(code, place string, action verdict.Action, detail string, n int) {
+	top, path := f.root()
+	top.add(code, path+place, action, detail)
+	place = Printable(path+place, 200)
+	for i := range top.List {
+		if x := &top.List[i]; x.Code == code && x.Action == action && x.Place == place {
+			x.Count += n - 1
+			return
+		}
+	}
+}
+
 // First counts a finding that can come once a character: only its first place is kept.
 func (f *Findings) First(code, place string, action verdict.Action, detail string) {
 	top, path := f.root()

@@ -1,0 +1,8 @@
+package mynumber
+
+import _ "embed"
+
+// Codes are what this package's findings are called, with the sentences that a clerk reads (verdict.Catalogue).
+//
+//go:embed codes.json
+var Codes []byte

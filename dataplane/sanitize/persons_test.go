@@ -1,0 +1,43 @@
+package sanitize
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/sekisho/sekisho/dataplane/verdict"
+)
+
+// Numbers are reported by place and count, in every family that says something, and stand in no report.
+func TestNumbersOfPersonsAreReportedAndNotTold(t *testing.T) {
+	const n = "123456789018"
+	for name, c := range map[string]struct{ in, code, place string }{
+		"a.txt":  {"氏名 山田\n個人番号 " + n + "\n", "mynumber.found", "L2"},
+		"b.txt":  {"1234-5678-9018", "mynumber.likely", "L1"},
+		"a.csv":  {"氏名,マイナンバー\n山田," + n + "\n鈴木,1234 5678 9018\n", "mynumber.found", "R2C2"},
+		"b.csv":  {"氏名;個人番号\n\"山;田\";" + n + "\n", "mynumber.found", "R2C2"},
+		"a.html": {"<p>x<table><tr><th>氏名<th>個人番号<tr><td>山田<td>" + n + "</table>", "mynumber.found", "R4C2"},
+		"c.txt":  {strings.Repeat("x\n", 20) + "個人番号は次のとおり\n" + n + "\n", "mynumber.found", "L22"},
+	} {
+		rep, _ := clean(t, name, []byte(c.in))
+		if len(rep.Findings) != 1 || rep.Findings[0].Code != c.code || rep.Findings[0].Place != c.place {
+			t.Errorf("%s: got %v, want %s at %s", name, rep.Findings, c.code, c.place)
+		}
+		said, err := json.Marshal(rep)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(said, []byte(n)) || bytes.Contains(said, []byte("1234 5678")) || bytes.Contains(said, []byte("1234-5678")) {
+			t.Errorf("%s: the number is in the report: %s", name, said)
+		}
+		var out bytes.Buffer
+		rep, _ = Rebuild(t.Context(), name, []byte(c.in), &out, Options{Policy: verdict.Policy{FindMyNumber: "block"}})
+		if !has(rep, "mynumber.blocked", verdict.Refused) || out.Len() > 0 {
+			t.Errorf("%s: not blocked: %v", name, rep.Findings)
+		}
+	}
+	if rep, _ := clean(t, "a.txt", []byte("電話 1234-5678-9018 伝票 123456789019")); len(rep.Findings) != 0 {
+		t.Errorf("other numbers: got %v", rep.Findings)
+	}
+}
