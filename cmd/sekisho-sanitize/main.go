@@ -1,8 +1,10 @@
 // Command sekisho-sanitize is the one-shot worker inside a sandbox: one file in, one verdict out. It opens no file, no socket
-// and starts no program; all it has are standard input and output.
+// and starts no program; all it has are standard input and output. Only as a tool, in a sandbox of another kind, it starts the one
+// program that was asked for, and says nothing about the file but what that program made of it.
 //
 //	sekisho-sanitize sanitize   reads a job, writes the report and, when clean, the rebuilt file
 //	sekisho-sanitize verify     reads a job with a rebuilt file, writes the second opinion
+//	sekisho-sanitize tool       reads a need, writes the answer
 package main
 
 import (
@@ -22,16 +24,19 @@ import (
 var workers = map[string]func(stdin io.Reader, stdout io.Writer) error{
 	"sanitize": runSanitize,
 	"verify":   runVerify,
+	"tool":     runTool,
 }
 
 func main() {
 	if len(os.Args) != 2 || workers[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: sekisho-sanitize sanitize|verify < job > report")
+		fmt.Fprintln(os.Stderr, "usage: sekisho-sanitize sanitize|verify|tool < job > report")
 		os.Exit(2)
 	}
-	if err := inside.Seal(); err != nil {
-		fmt.Fprintf(os.Stderr, "sekisho-sanitize %s: %v\n", os.Args[1], err)
-		os.Exit(1)
+	if os.Args[1] != "tool" {
+		if err := inside.Seal(); err != nil {
+			fmt.Fprintf(os.Stderr, "sekisho-sanitize %s: %v\n", os.Args[1], err)
+			os.Exit(1)
+		}
 	}
 	if err := workers[os.Args[1]](os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintf(os.Stderr, "sekisho-sanitize %s: %v\n", os.Args[1], err)

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/sekisho/sekisho/dataplane/sandbox/tool"
 )
 
 // Numbers under which the child sees what Run hands over.
@@ -21,9 +23,12 @@ const inside = "/worker"
 // command is the whole command line. prlimit (util-linux) sets what a process inherits and is replaced by bubblewrap; no shell
 // is involved, and nothing from a user is in it.
 func (b *Box) command(j Job) *exec.Cmd {
-	seconds := max(1, int64(math.Ceil(j.Budget.CPU.Seconds())))
-	args := []string{
-		"--core=0", "--cpu=" + strconv.FormatInt(seconds, 10), "--fsize=0", "--nofile=64", "--memlock=0", "--msgqueue=0",
+	seconds := strconv.FormatInt(max(1, int64(math.Ceil(j.Budget.CPU.Seconds()))), 10)
+	args := []string{"--core=0", "--cpu=" + seconds, "--memlock=0", "--msgqueue=0"}
+	if j.Tree == "" {
+		args = append(args, "--fsize=0", "--nofile=64")
+	} else {
+		args = append(args, "--fsize="+strconv.FormatInt(j.Budget.Memory, 10), "--nofile=512")
 	}
 	if b.Group == nil {
 		args = append(args, "--data="+strconv.FormatInt(j.Budget.Memory, 10))
@@ -31,8 +36,9 @@ func (b *Box) command(j Job) *exec.Cmd {
 	args = append(args, "bwrap",
 		"--unshare-all", "--unshare-user", "--disable-userns", "--unshare-cgroup",
 		"--die-with-parent", "--new-session", "--as-pid-1",
-		"--uid", "65534", "--gid", "65534", "--hostname", "sandbox", "--cap-drop", "ALL",
-		"--clearenv", "--ro-bind", j.Binary, inside, "--remount-ro", "/", "--chdir", "/",
+		"--uid", "65534", "--gid", "65534", "--hostname", "sandbox", "--cap-drop", "ALL", "--clearenv")
+	args = append(args, root(j)...)
+	args = append(args,
 		"--seccomp", strconv.Itoa(fdFilter), "--info-fd", strconv.Itoa(fdInfo), "--block-fd", strconv.Itoa(fdGate),
 		"--", inside)
 	cmd := exec.Command("prlimit", append(args, j.Args...)...)
@@ -40,6 +46,17 @@ func (b *Box) command(j Job) *exec.Cmd {
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Credential: b.Credential}
 	return cmd
+}
+
+// root is what the program sees: itself alone, or the tree of helper programs with itself as their driver, and a directory in memory,
+// which counts as memory of the job.
+func root(j Job) []string {
+	if j.Tree == "" {
+		return []string{"--ro-bind", j.Binary, inside, "--remount-ro", "/", "--chdir", "/"}
+	}
+	size := strconv.FormatInt(j.Budget.Memory, 10)
+	return []string{"--ro-bind", j.Tree, "/", "--ro-bind", j.Binary, inside, "--dev", "/dev", "--proc", "/proc",
+		"--size", size, "--tmpfs", "/tmp", "--size", size, "--tmpfs", tool.Work, "--chdir", tool.Work}
 }
 
 // maxMemory is the most that one job may take, in bytes.

@@ -193,14 +193,14 @@ func (g *Group) make() error {
 	return nil
 }
 
-// Total is how much memory the sandboxes of so many files at once may take together, in bytes: as much as each may take, and at
-// most half of what the machine has, so that the gate itself lives on whatever the files do.
+// Total is how much memory the sandboxes of so many files at once may take together, in bytes: as much as each may take, and those
+// of helpers, and at most half of what the machine has, so that the gate itself lives on whatever the files do.
 func Total(parallel int) (int64, error) {
 	var info unix.Sysinfo_t
 	if err := unix.Sysinfo(&info); err != nil {
 		return 0, fmt.Errorf("size of the memory: %w", err)
 	}
-	return min(int64(max(1, parallel))*maxMemory, int64(info.Totalram)*int64(info.Unit)/2), nil
+	return min(int64(max(1, parallel)+side)*maxMemory, int64(info.Totalram)*int64(info.Unit)/2), nil
 }
 
 // limit bounds what all cells take together. It can be called again with another bound.

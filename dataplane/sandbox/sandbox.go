@@ -37,12 +37,13 @@ type Budget struct {
 	CPU    time.Duration // over all threads, counted in whole seconds
 	Memory int64         // bytes, counted by the control group
 	Output int64         // bytes on standard output
-	Tasks  int           // threads; processes are always one
+	Tasks  int           // threads and, where there is a tree, processes
 }
 
 // Job is one run of a program.
 type Job struct {
 	Binary string // absolute path; a static program
+	Tree   string // what it sees as its root beside itself, read-only; empty: nothing. With one it may start other programs
 	Args   []string
 	Stdin  io.Reader
 	Budget Budget
@@ -69,6 +70,7 @@ const (
 	Output Kind = "sandbox.output" // too much output
 	Crash  Kind = "sandbox.crash"  // ended by a signal or with a status
 	Answer Kind = "sandbox.answer" // its output was not what was agreed
+	Many   Kind = "helper.many"    // a worker asked for more than a file may need
 )
 
 // Failure is why a job has no result. Detail is bounded and printable.
@@ -110,7 +112,14 @@ func (b *Box) Run(ctx context.Context, j Job) (out []byte, err error) {
 	if _, err := os.Stat(j.Binary); err != nil {
 		return nil, fail(Start, "%v", err)
 	}
-	filter, err := Filter()
+	makeFilter := Filter
+	if j.Tree != "" {
+		makeFilter = ToolFilter
+		if _, err := os.Stat(j.Tree); err != nil {
+			return nil, fail(Start, "the programs are not installed, hack/runtime does it: %v", err)
+		}
+	}
+	filter, err := makeFilter()
 	if err != nil {
 		return nil, fail(Start, "seccomp filter: %v", err)
 	}

@@ -316,7 +316,7 @@ func TestTotalGrowsWithParallelAndKeepsHalfOfTheMachine(t *testing.T) {
 		t.Fatal(err)
 	}
 	half := int64(info.Totalram) * int64(info.Unit) / 2
-	if one != min(maxMemory, half) || many != min(1000*maxMemory, half) {
+	if one != min((1+side)*maxMemory, half) || many != min((1000+side)*maxMemory, half) {
 		t.Errorf("%d for one, %d for many, half of the machine is %d", one, many, half)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
@@ -24,8 +25,13 @@ var Sentences = verdict.NewCatalogue(codesJSON)
 type Worker struct {
 	Box    *Box
 	Binary string
+	// Tree holds the programs that a worker may ask for; empty: where hack/runtime puts it.
+	Tree string
 	// Limit lets a caller change the budget of a job on that many bytes; nil means Scaled.
 	Limit func(size, output int64) Budget
+
+	once   sync.Once
+	places chan struct{} // of helpers
 }
 
 // Result of one file: Bytes only when sanitizer and verifier, in two sandboxes, both called it clean.
@@ -48,7 +54,7 @@ func (w *Worker) Pass(ctx context.Context, j verdict.Job, body []byte) Result {
 	if j.MaxOut <= 0 {
 		j.MaxOut = DefaultMaxOut
 	}
-	report, out, err := w.sanitize(ctx, j, body)
+	report, out, err := w.rebuild(ctx, j, body)
 	if err != nil {
 		return Result{Report: blocked(j.Name, body, "sanitize", err)}
 	}
@@ -59,7 +65,7 @@ func (w *Worker) Pass(ctx context.Context, j verdict.Job, body []byte) Result {
 	if name == "" {
 		name = j.Name
 	}
-	verified, err := w.verify(ctx, verdict.Job{Name: name, Formats: j.Formats}, out)
+	verified, err := w.verify(ctx, verdict.Job{Name: name, Formats: j.Formats, Keys: j.Keys}, out)
 	if err != nil {
 		verified = blocked(name, out, "verify", err)
 	}
@@ -69,8 +75,37 @@ func (w *Worker) Pass(ctx context.Context, j verdict.Job, body []byte) Result {
 	return Result{Report: report, Verified: &verified, Bytes: out}
 }
 
+// rebuild calls the worker, has its questions answered, and calls it again, until it says what becomes of the file.
+func (w *Worker) rebuild(ctx context.Context, j verdict.Job, body []byte) (verdict.Report, []byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, maxHelping)
+	defer cancel()
+	asked := &asking{answers: map[string]bool{}, kinds: map[string]bool{}}
+	carried := int64(len(body))
+	for {
+		report, out, err := w.sanitize(ctx, j, body)
+		if err != nil {
+			return report, nil, err
+		}
+		if report.Outcome != verdict.Asks {
+			report.Helpers = w.helpers(asked.kinds)
+			return report, out, nil
+		}
+		if err := asked.admit(report.Needs); err != nil {
+			return report, nil, err
+		}
+		answers := w.ask(ctx, report.Needs)
+		for _, a := range answers {
+			carried += int64(len(a.Body))
+		}
+		if carried > maxCarried {
+			return report, nil, fail(Many, "file and answers are over %d bytes", maxCarried)
+		}
+		j.Answers = append(j.Answers, answers...)
+	}
+}
+
 func (w *Worker) sanitize(ctx context.Context, j verdict.Job, body []byte) (verdict.Report, []byte, error) {
-	raw, err := w.run(ctx, "sanitize", j, body, j.MaxOut+verdict.MaxReportLine)
+	raw, err := w.run(ctx, "sanitize", j, body, max(j.MaxOut, maxAsked)+verdict.MaxReportLine)
 	if err != nil {
 		return verdict.Report{}, nil, err
 	}
@@ -79,9 +114,12 @@ func (w *Worker) sanitize(ctx context.Context, j verdict.Job, body []byte) (verd
 
 // sanitized reads what a sanitizer wrote and believes none of it that it can check.
 func sanitized(raw []byte, j verdict.Job, body []byte) (verdict.Report, []byte, error) {
-	r, out, err := verdict.ReadReport(bytes.NewReader(raw), j.MaxOut, true)
+	r, out, err := verdict.ReadReport(bytes.NewReader(raw), max(j.MaxOut, maxAsked), true)
 	if err != nil {
 		return verdict.Report{}, nil, fail(Answer, "%v", err)
+	}
+	if int64(len(out)) > j.MaxOut {
+		return verdict.Report{}, nil, fail(Output, "over %d bytes", j.MaxOut)
 	}
 	if err := tidy(&r, j.Name, body); err != nil {
 		return verdict.Report{}, nil, err
@@ -107,6 +145,10 @@ func (w *Worker) verify(ctx context.Context, j verdict.Job, body []byte) (verdic
 func (w *Worker) run(ctx context.Context, verb string, j verdict.Job, body []byte, output int64) ([]byte, error) {
 	var head bytes.Buffer
 	j.Size = int64(len(body))
+	size := j.Size
+	for _, a := range j.Answers {
+		size += int64(len(a.Body))
+	}
 	if err := verdict.WriteJob(&head, j, body); err != nil {
 		return nil, fail(Start, "%v", err)
 	}
@@ -114,7 +156,7 @@ func (w *Worker) run(ctx context.Context, verb string, j verdict.Job, body []byt
 	if limit == nil {
 		limit = Scaled
 	}
-	return w.Box.Run(ctx, Job{Binary: w.Binary, Args: []string{verb}, Stdin: &head, Budget: limit(j.Size, output)})
+	return w.Box.Run(ctx, Job{Binary: w.Binary, Args: []string{verb}, Stdin: &head, Budget: limit(size, output)})
 }
 
 // Bounds of a report from inside a sandbox.
@@ -126,12 +168,13 @@ const (
 
 // tidy holds a report to the bytes that were sent, and makes its text fit to be stored and shown.
 func tidy(r *verdict.Report, name string, body []byte) error {
-	if r.Version != 1 || r.Outcome != verdict.Clean && r.Outcome != verdict.Blocked {
+	if r.Version != 1 || r.Outcome != verdict.Clean && r.Outcome != verdict.Blocked && r.Outcome != verdict.Asks {
 		return fail(Answer, "report of version %d with outcome %q", r.Version, r.Outcome)
 	}
 	if r.Before != Digest(body) {
 		return fail(Answer, "the report is about other bytes than were sent")
 	}
+	r.Helpers = nil // said here, not inside
 	r.Name, r.Engine, r.Family = name, escape(r.Engine, 80), escape(r.Family, 20)
 	if r.OutName != "" && !plainName(r.OutName) {
 		return fail(Answer, "out name %q", r.OutName)

@@ -67,6 +67,7 @@ type Report struct {
 	Original *Preview  `json:"original,omitempty"`
 	Result   *Preview  `json:"result,omitempty"`
 	Engine   string    `json:"engine"`
+	Helpers  []string  `json:"helpers,omitempty"` // programs that worked on the file, with their versions, and the tree that they come from
 	Needs    []Need    `json:"needs,omitempty"`
 }
 

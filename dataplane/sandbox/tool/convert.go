@@ -22,6 +22,14 @@ var imports = map[string]string{
 	"ppt": "MS PowerPoint 97", "pps": "MS PowerPoint 97 AutoPlay", "pot": "MS PowerPoint 97 Vorlage", "pptx": "Impress MS PowerPoint 2007 XML", "odp": "impress8",
 }
 
+// starts are the first bytes of kinds that LibreOffice takes for anything else when they are not there.
+var starts = map[string]string{
+	"doc": ole, "dot": ole, "xls": ole, "xlt": ole, "ppt": ole, "pps": ole, "pot": ole, "rtf": `{\rtf`,
+	"xlsb": "PK", "docx": "PK", "xlsx": "PK", "pptx": "PK", "odt": "PK", "ods": "PK", "odp": "PK",
+}
+
+const ole = "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+
 var convertOptions = map[string]func(string) bool{
 	"from": one("doc", "dot", "xls", "xlt", "ppt", "pot", "pps", "rtf", "xlsb", "html", "xml", "docx", "xlsx", "pptx", "odt", "ods", "odp", "emf", "wmf"),
 	"to":   func(s string) bool { _, ok := filters[s]; return ok }, "password": anything,
@@ -45,6 +53,9 @@ func convert(w *work) ([]byte, error) {
 	from, to := w.need.Options["from"], w.need.Options["to"]
 	if w.need.Options["password"] != "" {
 		return nil, &failure{Password, "documents with a password are not converted"}
+	}
+	if !bytes.HasPrefix(w.need.Body, []byte(starts[from])) {
+		return nil, failed("this is no %s", from)
 	}
 	if err := os.MkdirAll(w.dir+"/profile/user", 0o700); err != nil {
 		return nil, err

@@ -104,7 +104,7 @@ func Answer(ctx context.Context, n verdict.Need) verdict.Answer {
 	defer os.RemoveAll(dir)
 	w := &work{dir: dir, at: dir}
 	if _, err := os.Stat(filepath.Join(Tree, "manifest")); err == nil {
-		w.tree, w.at = Tree, "/work"
+		w.tree, w.at = Tree, Work
 	}
 	return run(ctx, n, w)
 }
@@ -177,4 +177,19 @@ func (w *work) number(name string, otherwise int) int {
 		return otherwise
 	}
 	return n
+}
+
+// Packages names the Debian packages whose programs answer a kind.
+func Packages(kind string) []string {
+	switch kind {
+	case "convert":
+		return []string{"libreoffice-core-nogui"}
+	case "pdf-read", "pdf-write":
+		return []string{"qpdf"}
+	case "render":
+		return []string{"poppler-utils"}
+	case "decode":
+		return []string{"libtiff-tools", "webp", "libheif-examples", "libjpeg-turbo-progs", "libopenjp2-tools", "jbig2dec", "netpbm"}
+	}
+	return nil
 }

@@ -17,6 +17,9 @@ import (
 // Tree is where hack/runtime puts the programs of Debian 13 with all that they need.
 const Tree = "/usr/lib/sekisho/runtime"
 
+// Work is the directory of a need inside its sandbox.
+const Work = "/work"
+
 // work is one need on its way.
 type work struct {
 	ctx  context.Context
@@ -81,6 +84,9 @@ func (w *work) execTo(to *os.File, program string, args ...string) (said string,
 
 func (w *work) command(program string, args []string) *exec.Cmd {
 	env := []string{"PATH=/usr/bin", "HOME=" + w.at, "TMPDIR=" + w.at, "LANG=C.UTF-8", "SAL_USE_VCLPLUGIN=svp"}
+	if !filepath.IsAbs(program) {
+		program = filepath.Join("/usr/bin", program)
+	}
 	argv := append([]string{program}, args...)
 	if w.tree != "" {
 		argv = append([]string{"bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--ro-bind", w.tree, "/", "--tmpfs", "/tmp",

@@ -1,8 +1,6 @@
 package rebuild
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"maps"
 	"slices"
@@ -34,7 +32,7 @@ func NewTools(answers []verdict.Answer) *Tools {
 // the code of its failure.
 func (t *Tools) Ask(kind string, options map[string]string, in []byte) ([]byte, error) {
 	n := verdict.Need{Kind: kind, Options: options, Body: in}
-	n.ID = needID(n)
+	n.ID = n.Name()
 	a, ok := t.answers[n.ID]
 	switch {
 	case !ok:
@@ -53,16 +51,4 @@ func (t *Tools) Asked() []verdict.Need {
 		out = append(out, t.asked[id])
 	}
 	return out
-}
-
-// needID names a question by all that it holds.
-func needID(n verdict.Need) string {
-	h := sha256.New()
-	h.Write([]byte(n.Kind + "\x00"))
-	for _, k := range slices.Sorted(maps.Keys(n.Options)) {
-		h.Write([]byte(k + "\x00" + n.Options[k] + "\x00"))
-	}
-	h.Write([]byte{0})
-	h.Write(n.Body)
-	return hex.EncodeToString(h.Sum(nil))
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"runtime"
 	"strings"
 	"syscall"
@@ -116,6 +117,74 @@ func main() {
 		err = errOf(e)
 	case "keyctl":
 		_, err = unix.KeyctlInt(unix.KEYCTL_GET_KEYRING_ID, unix.KEY_SPEC_SESSION_KEYRING, 0, 0, 0)
+	case "raw-socket":
+		_, err = syscall.Socket(syscall.AF_INET, syscall.SOCK_RAW, syscall.IPPROTO_ICMP)
+	case "packet-socket":
+		_, err = syscall.Socket(syscall.AF_PACKET, syscall.SOCK_RAW, 0)
+	case "netlink":
+		_, err = syscall.Socket(syscall.AF_NETLINK, syscall.SOCK_RAW, 0)
+	case "setns":
+		_, _, e := syscall.RawSyscall(unix.SYS_SETNS, 0, 0, 0)
+		err = errOf(e)
+	case "chroot":
+		err = syscall.Chroot("/tmp")
+	case "mknod":
+		err = syscall.Mknod("/work/sda", syscall.S_IFBLK|0o600, 8<<8)
+	case "module":
+		_, _, e := syscall.RawSyscall(unix.SYS_FINIT_MODULE, 0, 0, 0)
+		err = errOf(e)
+	case "perf":
+		_, _, e := syscall.RawSyscall(unix.SYS_PERF_EVENT_OPEN, 0, 0, 0)
+		err = errOf(e)
+	case "userfaultfd":
+		_, _, e := syscall.RawSyscall(unix.SYS_USERFAULTFD, 0, 0, 0)
+		err = errOf(e)
+	case "terminal":
+		_, _, e := syscall.RawSyscall(unix.SYS_IOCTL, 0, unix.TIOCSTI, 0)
+		err = errOf(e)
+	case "host-file":
+		for _, path := range []string{"/etc/shadow", "/etc/hostname", "/root", "/home", "/var/tmp", "/run", "/sys", os.Args[2]} {
+			if _, err := os.Stat(path); err == nil {
+				fmt.Println("done", path)
+			}
+		}
+		err = os.ErrNotExist
+	case "write-tree":
+		err = os.ErrPermission
+		for _, path := range []string{"/x", "/usr/lib/x", "/etc/passwd", "/usr/bin/qpdf", "/worker", "/var/cache/fontconfig/x", "/proc/sys/kernel/core_pattern", "/dev/x/../../etc/x"} {
+			if f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600); err == nil {
+				f.Close()
+				fmt.Println("done", path)
+			}
+		}
+	case "processes":
+		list, _ := os.ReadDir("/proc")
+		n := 0
+		for _, e := range list {
+			if e.Name()[0] >= '0' && e.Name()[0] <= '9' {
+				n++
+			}
+		}
+		fmt.Println("processes", n)
+		return
+	case "run-qpdf":
+		out, err := exec.Command("/usr/bin/qpdf", "--version").CombinedOutput()
+		fmt.Printf("%s %v\n", out, err)
+		return
+	case "fill":
+		var f *os.File
+		if f, err = os.Create("/work/x"); err == nil {
+			b := make([]byte, 1<<20)
+			for err == nil {
+				_, err = f.Write(b)
+			}
+		}
+	case "bombs":
+		for range 1000 {
+			if err = exec.Command("/worker", "sleep").Start(); err != nil {
+				break
+			}
+		}
 	case "many-threads":
 		for range 1000 {
 			go func() { runtime.LockOSThread(); select {} }()

@@ -1,0 +1,136 @@
+package sandbox
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/sekisho/sekisho/dataplane/sandbox/tool"
+	"github.com/sekisho/sekisho/dataplane/verdict"
+)
+
+// Bounds of what a worker may ask for one file, over all its calls. A worker that was taken over asks for anything.
+const (
+	maxRounds  = 6                // calls of the worker that end with questions
+	maxNeeds   = 1000             // questions
+	maxAsked   = 512 << 20        // bytes of questions
+	maxCarried = 512 << 20        // bytes of the file and all answers, as much as a worker reads
+	maxHelping = 20 * time.Minute // for all of them
+	side       = 2                // sandboxes for helpers at a time, over all files
+)
+
+// asking is what was asked and answered for one file.
+type asking struct {
+	rounds  int
+	bytes   int64
+	answers map[string]bool
+	kinds   map[string]bool
+}
+
+// admit holds one round of questions to the bounds. What is wrong with them is a fault of the worker, and blocks the file.
+func (a *asking) admit(needs []verdict.Need) error {
+	if a.rounds++; a.rounds > maxRounds || len(a.answers)+len(needs) > maxNeeds {
+		return fail(Many, "%d questions in round %d", len(needs), a.rounds)
+	}
+	for _, n := range needs {
+		if err := tool.Check(n); err != nil {
+			return fail(Answer, "%v", err)
+		}
+		if n.ID != n.Name() || a.answers[n.ID] {
+			return fail(Answer, "a question has the name of another or was asked before")
+		}
+		a.answers[n.ID], a.kinds[n.Kind] = true, true
+		if a.bytes += int64(len(n.Body)); a.bytes > maxAsked {
+			return fail(Many, "over %d bytes are asked about", maxAsked)
+		}
+	}
+	return nil
+}
+
+// ask has needs answered, each in a sandbox of its own. A helper that fails is an answer, too: what it means for the file is the
+// rebuilder's to say.
+func (w *Worker) ask(ctx context.Context, needs []verdict.Need) []verdict.Answer {
+	answers := make([]verdict.Answer, len(needs))
+	var all sync.WaitGroup
+	next := make(chan int)
+	for range min(side, len(needs)) {
+		all.Go(func() {
+			for i := range next {
+				answers[i] = w.help(ctx, needs[i])
+			}
+		})
+	}
+	for i := range needs {
+		next <- i
+	}
+	close(next)
+	all.Wait()
+	return answers
+}
+
+// help answers one need.
+func (w *Worker) help(ctx context.Context, n verdict.Need) verdict.Answer {
+	failed := func(err error) verdict.Answer {
+		f := blocked("", nil, "", err).Findings[0]
+		return verdict.Answer{ID: n.ID, Failed: f.Code, Detail: f.Detail}
+	}
+	leave, err := w.enter(ctx)
+	if err != nil {
+		return failed(fail(Time, "%v", err))
+	}
+	defer leave()
+	var in bytes.Buffer
+	if err := verdict.WriteNeed(&in, n); err != nil {
+		return failed(fail(Start, "%v", err))
+	}
+	raw, err := w.Box.Run(ctx, Job{Binary: w.Binary, Tree: w.tree(), Args: []string{"tool"}, Stdin: &in, Budget: Helping(n.Kind, int64(len(n.Body)))})
+	if err != nil {
+		return failed(err)
+	}
+	a, err := verdict.ReadAnswer(bytes.NewReader(raw), tool.MaxAnswer)
+	if err != nil {
+		return failed(fail(Answer, "%v", err))
+	}
+	return tidyAnswer(a, n.ID)
+}
+
+// tidyAnswer makes what came out of a helper's sandbox fit for the worker and for a report.
+func tidyAnswer(a verdict.Answer, id string) verdict.Answer {
+	if a.ID != id || a.Failed != "" && Sentences.Sentence(a.Failed, "ja") == a.Failed {
+		return verdict.Answer{ID: id, Failed: string(Answer), Detail: "a helper answered something else"}
+	}
+	a.Detail = escape(a.Detail, 200)
+	return a
+}
+
+// enter waits for one of the places of helpers.
+func (w *Worker) enter(ctx context.Context) (leave func(), err error) {
+	w.once.Do(func() { w.places = make(chan struct{}, side) })
+	select {
+	case w.places <- struct{}{}:
+		return func() { <-w.places }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for a helper's place: %w", ctx.Err())
+	}
+}
+
+func (w *Worker) tree() string {
+	if w.Tree == "" {
+		return tool.Tree
+	}
+	return w.Tree
+}
+
+// Helping is the budget of a helper of the kind on so many bytes.
+func Helping(kind string, size int64) Budget {
+	mib := time.Duration(size>>20 + 1)
+	b := Budget{Time: 60*time.Second + 4*time.Second*mib, CPU: 30*time.Second + 3*time.Second*mib, Memory: min(512<<20+32*size, maxMemory),
+		Output: tool.MaxAnswer + verdict.MaxJobLine, Tasks: 64}
+	if kind == "convert" {
+		b.Time, b.CPU, b.Tasks = 90*time.Second+15*time.Second*mib, 60*time.Second+12*time.Second*mib, 128
+		b.Memory = min(1<<30+32*size, maxMemory)
+	}
+	return b
+}
