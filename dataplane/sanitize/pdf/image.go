@@ -10,6 +10,7 @@ import (
 	"io"
 	"strconv"
 
+	"github.com/sekisho/sekisho/dataplane/sandbox/tool/pam"
 	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
 )
 
@@ -61,13 +62,21 @@ func makeImage(w *walk, o *object, k kind) (value, bool) {
 	switch {
 	case errors.Is(err, rebuild.ErrAsked):
 		w.asked = true
-	case err != nil && rebuild.Refused(err):
+	case err == nil:
+	case direct(err):
 		w.changed("pdf.picture", err.Error())
 		return nil, false
-	case err != nil:
+	default:
 		w.broke(err)
 	}
-	return d, err == nil
+	return d, true
+}
+
+// direct tells a refusal of the picture, which is then left out, from one of a decoder, which says nothing about the picture: a
+// reader may well show it.
+func direct(err error) bool {
+	_, ok := err.(*rebuild.Refusal)
+	return ok
 }
 
 // filters of a stream by name, and the parameters of the last.
@@ -119,15 +128,36 @@ func (w *walk) picture(d dict, o *object, filters []name, parms dict) error {
 	case "JPXDecode":
 		return w.frames(d, map[string]string{"format": "jp2"}, data, false)
 	case "CCITTFaxDecode", "CCF":
-		return w.frames(d, map[string]string{"format": "tiff"}, faxFile(data, w.plain(parms), width, height), true)
+		return w.frames(d, fax(w.plain(parms), height), data, true)
 	case "JBIG2Decode":
 		var globals []byte
 		if _, g := w.get(parms["JBIG2Globals"]); g != nil {
 			globals, _ = w.decoded(g)
 		}
-		return w.frames(d, map[string]string{"format": "jbig2"}, jbig2File(globals, data), true)
+		return w.frames(d, map[string]string{"format": "jbig2", "globals": strconv.Itoa(len(globals))}, append(bytes.Clone(globals), data...), true)
 	}
 	return errGrammar
+}
+
+// fax are the decoder's options for a CCITT stream (7.4.6).
+func fax(parms dict, height int) map[string]string {
+	o := map[string]string{"format": "ccitt", "k": "0", "columns": "1728", "rows": strconv.Itoa(height)}
+	if k, _ := integer(parms["K"]); k != 0 {
+		o["k"] = strconv.Itoa(max(-1, min(k, 1)))
+	}
+	if n, ok := integer(parms["Columns"]); ok {
+		o["columns"] = strconv.Itoa(n)
+	}
+	if n, ok := integer(parms["Rows"]); ok && n > 0 {
+		o["rows"] = strconv.Itoa(n)
+	}
+	if parms["BlackIs1"] == true {
+		o["black"] = "true"
+	}
+	if parms["EncodedByteAlign"] == true {
+		o["align"] = "true"
+	}
+	return o
 }
 
 // plain are the values of a dictionary behind their references.
@@ -232,21 +262,27 @@ func device(components int) name {
 
 // frames asks for the pixels. bilevel pictures come back with one bit a pixel.
 func (w *walk) frames(d dict, options map[string]string, data []byte, bilevel bool) error {
-	pam, err := w.Tools.Ask("decode", options, data)
+	b, err := w.Tools.Ask("decode", options, data)
+	if rebuild.Refused(err) {
+		return fmt.Errorf("picture (%s): %w", options["format"], err)
+	} else if err != nil {
+		return err
+	}
+	all, err := pam.Read(b, 1)
 	if err != nil {
 		return err
 	}
-	p, _, err := readPAM(pam)
-	if err != nil {
-		return err
+	p := all[0]
+	if p.Width > maxSide || p.Height > maxSide || p.Width*p.Height > maxPixels {
+		return rebuild.Refuse("limit.pixels", "", fmt.Sprintf("%d x %d", p.Width, p.Height))
 	}
-	d["Width"], d["Height"], d["BitsPerComponent"] = whole(p.width), whole(p.height), number("8")
+	d["Width"], d["Height"], d["BitsPerComponent"] = whole(p.Width), whole(p.Height), number("8")
 	if bilevel {
-		row := (p.width + 7) / 8
-		out := make([]byte, row*p.height)
-		for y := range p.height {
-			for x := range p.width {
-				if p.pix[(y*p.width+x)*p.depth] >= 128 {
+		row := (p.Width + 7) / 8
+		out := make([]byte, row*p.Height)
+		for y := range p.Height {
+			for x := range p.Width {
+				if p.Pix[(y*p.Width+x)*p.Depth] >= 128 {
 					out[y*row+x/8] |= 0x80 >> (x & 7)
 				}
 			}
@@ -254,11 +290,11 @@ func (w *walk) frames(d dict, options map[string]string, data []byte, bilevel bo
 		d["BitsPerComponent"], w.at.data = number("1"), out
 		return nil
 	}
-	n, pix := p.depth, p.pix
+	n, pix := p.Depth, p.Pix
 	if n == 4 || n == 2 { // without what shines through
-		pix = make([]byte, 0, p.width*p.height*(n-1))
-		for i := 0; i < len(p.pix); i += n {
-			pix = append(pix, p.pix[i:i+n-1]...)
+		pix = make([]byte, 0, p.Width*p.Height*(n-1))
+		for i := 0; i < len(p.Pix); i += n {
+			pix = append(pix, p.Pix[i:i+n-1]...)
 		}
 		n--
 	}
@@ -267,42 +303,6 @@ func (w *walk) frames(d dict, options map[string]string, data []byte, bilevel bo
 	}
 	w.at.data = pix
 	return nil
-}
-
-type pam struct {
-	width, height, depth int
-	pix                  []byte
-}
-
-// readPAM reads one frame of 8 bits a sample (Netpbm, "pam") and answers what follows it.
-func readPAM(b []byte) (p pam, rest []byte, err error) {
-	bad := errors.New("the decoder's answer is no PAM")
-	head, rest, ok := bytes.Cut(b, []byte("ENDHDR\n"))
-	if !ok || !bytes.HasPrefix(head, []byte("P7\n")) || len(head) > 1000 {
-		return p, nil, bad
-	}
-	for _, line := range bytes.Split(head, []byte("\n")) {
-		key, v, _ := bytes.Cut(line, []byte(" "))
-		n, _ := strconv.Atoi(string(v))
-		switch string(key) {
-		case "WIDTH":
-			p.width = n
-		case "HEIGHT":
-			p.height = n
-		case "DEPTH":
-			p.depth = n
-		case "MAXVAL":
-			if n != 255 {
-				return p, nil, bad
-			}
-		}
-	}
-	if p.width <= 0 || p.height <= 0 || p.depth <= 0 || p.depth > 4 || p.width > maxSide || p.height > maxSide || p.width*p.height*p.depth > len(rest) {
-		return p, nil, bad
-	}
-	n := p.width * p.height * p.depth
-	p.pix = rest[:n]
-	return p, rest[n:], nil
 }
 
 // inlineNames spells the short names of inline pictures (8.9.7) in full.

@@ -2,7 +2,6 @@ package pdf_test
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sekisho/sekisho/dataplane/sandbox/tool"
 	"github.com/sekisho/sekisho/dataplane/sanitize"
 	"github.com/sekisho/sekisho/dataplane/sanitize/sanitizetest"
 	"github.com/sekisho/sekisho/dataplane/verdict"
@@ -50,33 +50,6 @@ func page(catalog, dict, resources, content string, more ...string) []byte {
 	}, more...)...)
 }
 
-// program runs one of the programs that a rebuilder asks for.
-func program(t testing.TB, n verdict.Need) verdict.Answer {
-	t.Helper()
-	dir := t.TempDir()
-	in, out := filepath.Join(dir, "in"), filepath.Join(dir, "out")
-	if err := os.WriteFile(in, n.Body, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	args := map[string][]string{
-		"pdf-read":  {"--json-output=2", "--json-stream-data=inline", "--decode-level=generalized", "--password=" + n.Options["password"]},
-		"pdf-write": {"--json-input", "--deterministic-id", "--object-streams=generate"},
-	}[n.Kind]
-	if args == nil {
-		return verdict.Answer{ID: n.ID, Failed: "helper.failed", Detail: n.Kind}
-	}
-	_, err := exec.Command("qpdf", append(args, in, out)...).CombinedOutput()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) && exit.ExitCode() != 3 { // 3: with warnings
-		return verdict.Answer{ID: n.ID, Failed: "helper.failed"}
-	}
-	b, err := os.ReadFile(out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return verdict.Answer{ID: n.ID, Body: b}
-}
-
 // run rebuilds with the programs that are asked for.
 func run(t testing.TB, in []byte, opt sanitize.Options) (verdict.Report, []byte) {
 	t.Helper()
@@ -89,7 +62,7 @@ func run(t testing.TB, in []byte, opt sanitize.Options) (verdict.Report, []byte)
 			return rep, out
 		}
 		for _, n := range needs {
-			opt.Answers = append(opt.Answers, program(t, n))
+			opt.Answers = append(opt.Answers, tool.Answer(t.Context(), n))
 		}
 	}
 	t.Fatal("asks again and again")

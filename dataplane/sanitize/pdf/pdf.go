@@ -14,7 +14,6 @@
 package pdf
 
 import (
-	"bytes"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -30,7 +29,7 @@ var Codes []byte
 
 // Rebuild makes a new PDF of the job's.
 func Rebuild(j *rebuild.Job) (rebuild.Result, error) {
-	in, err := open(j)
+	in, key, err := open(j)
 	if err != nil {
 		return rebuild.Result{}, err
 	}
@@ -44,7 +43,7 @@ func Rebuild(j *rebuild.Job) (rebuild.Result, error) {
 	case err != nil:
 		return rebuild.Result{}, fmt.Errorf("read qpdf's answer: %w", err)
 	}
-	w := &walk{Job: j, doc: doc, kinds: table(), new: map[as]ref{}, pageOf: map[ref]ref{}}
+	w := &walk{Job: j, doc: doc, kinds: table(), new: map[as]ref{}, pageOf: map[ref]ref{}, key: key}
 	objects, root, err := w.document()
 	if err != nil {
 		return rebuild.Result{}, err
@@ -56,22 +55,29 @@ func Rebuild(j *rebuild.Job) (rebuild.Result, error) {
 	return rebuild.Result{Family: "pdf", Body: out}, nil
 }
 
-// open has the file read, with the first password that fits where it needs one.
-func open(j *rebuild.Job) ([]byte, error) {
-	in, err := j.Tools.Ask("pdf-read", nil, j.In)
-	if err == nil || !rebuild.Refused(err) {
-		return in, err
-	}
-	if !bytes.Contains(j.In, []byte("/Encrypt")) {
-		return nil, rebuild.Refuse("pdf.broken", "", err.Error())
-	}
-	for _, key := range j.Keys {
-		in, err := j.Tools.Ask("pdf-read", map[string]string{"password": key}, j.In)
-		if err == nil || !rebuild.Refused(err) {
-			return in, err
+// open has the file read, with the first password that fits where it needs one. key is nil where none was needed.
+func open(j *rebuild.Job) (in []byte, key map[string]string, err error) {
+	in, err = j.Tools.Ask("pdf-read", nil, j.In)
+	for _, k := range j.Keys {
+		if !wantsKey(err) {
+			break
 		}
+		key = map[string]string{"password": k}
+		in, err = j.Tools.Ask("pdf-read", key, j.In)
 	}
-	return nil, rebuild.Refuse("pdf.password", "", "")
+	switch {
+	case wantsKey(err):
+		err = rebuild.Refuse("pdf.password", "", "")
+	case rebuild.Refused(err):
+		err = rebuild.Refuse("pdf.broken", "", err.Error())
+	}
+	return in, key, err
+}
+
+// wantsKey tells that the file needs a password, or another one.
+func wantsKey(err error) bool {
+	var r *rebuild.Refusal
+	return errors.As(err, &r) && r.Code == "helper.password"
 }
 
 // document is the new graph.
@@ -94,15 +100,16 @@ func (w *walk) document() ([]*object, ref, error) {
 	if w.asked {
 		return nil, 0, rebuild.ErrAsked
 	}
-	for _, m := range w.out {
-		if m.broken != nil {
-			place := ""
-			if m.page > 0 {
-				place = fmt.Sprintf("p%d", m.page)
-			}
-			return nil, 0, rebuild.Refuse("pdf.broken", place, m.kind+": "+m.broken.Error())
-		}
-	}
 	w.settle()
-	return w.numbered(root), 1, nil
+	if err := w.flatten(); err != nil {
+		return nil, 0, err
+	}
+	if w.asked {
+		return nil, 0, rebuild.ErrAsked
+	}
+	objects, broken := w.numbered(root)
+	if broken != nil {
+		return nil, 0, rebuild.Refuse("pdf.broken", "", broken.kind+": "+broken.broken.Error())
+	}
+	return objects, 1, nil
 }

@@ -14,6 +14,7 @@ type walk struct {
 	*rebuild.Job
 	doc    *document
 	kinds  map[string]kind
+	key    map[string]string // the password that opened the file
 	new    map[as]ref
 	out    []*made
 	todo   []*made
@@ -282,8 +283,10 @@ func (w *walk) prune(v value) (value, bool) {
 	return v, true
 }
 
-// numbered is the graph from the root on, with numbers in the order in which it is read.
-func (w *walk) numbered(root ref) []*object {
+// numbered is the graph from the root on, with numbers in the order in which it is read. An object in it that nobody can vouch for is
+// answered, too.
+func (w *walk) numbered(root ref) ([]*object, *made) {
+	var broken *made
 	news := make([]ref, len(w.out)+1)
 	var order []*object
 	var visit func(v value) value
@@ -292,6 +295,9 @@ func (w *walk) numbered(root ref) []*object {
 		case ref:
 			if news[v] == 0 {
 				order = append(order, &w.out[v-1].object)
+				if w.out[v-1].broken != nil {
+					broken = w.out[v-1]
+				}
 				news[v] = ref(len(order))
 			}
 			return news[v]
@@ -314,5 +320,5 @@ func (w *walk) numbered(root ref) []*object {
 	for i := 0; i < len(order); i++ {
 		order[i].v = visit(order[i].v)
 	}
-	return order
+	return order, broken
 }

@@ -267,6 +267,9 @@ func (f *file) content(o *object, most int64) ([]byte, error) {
 	case filter.t != 'N' || filter.s != "FlateDecode":
 		return nil, f.no("", "filter %s", filter.s)
 	}
+	if len(o.data) == 0 {
+		return nil, nil // qpdf names the filter of an empty stream, too
+	}
 	z, err := zlib.NewReader(bytes.NewReader(o.data))
 	if err != nil {
 		return nil, f.no("", "compression: %v", err)
