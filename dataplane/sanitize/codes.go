@@ -6,6 +6,7 @@ import (
 	"github.com/sekisho/sekisho/dataplane/sanitize/archive"
 	"github.com/sekisho/sekisho/dataplane/sanitize/html"
 	"github.com/sekisho/sekisho/dataplane/sanitize/legacy"
+	"github.com/sekisho/sekisho/dataplane/sanitize/mail"
 	"github.com/sekisho/sekisho/dataplane/sanitize/markup"
 	"github.com/sekisho/sekisho/dataplane/sanitize/mynumber"
 	"github.com/sekisho/sekisho/dataplane/sanitize/pdf"
@@ -19,7 +20,7 @@ import (
 var codesJSON []byte
 
 // sentences tell a clerk what the codes of this package and of its families mean.
-var sentences = verdict.NewCatalogue(codesJSON, rebuild.Codes, markup.Codes, pdf.Codes, picture.Codes, text.Codes, archive.Codes, html.Codes, legacy.Codes, mynumber.Codes)
+var sentences = verdict.NewCatalogue(codesJSON, rebuild.Codes, markup.Codes, pdf.Codes, picture.Codes, text.Codes, archive.Codes, mail.Codes, html.Codes, legacy.Codes, mynumber.Codes)
 
 // Sentence tells in the language (ja or en, ja for any other) what a finding's code means to a clerk and what to do. An
 // unknown code answers itself.

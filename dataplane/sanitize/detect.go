@@ -143,14 +143,14 @@ func (k kind) family() string {
 		return "bz2"
 	case kindXZ:
 		return "xz"
-	case "csv", "html", "doc", "xls", "ppt", "rtf", "xlsb", "mht":
+	case "csv", "html", "doc", "xls", "ppt", "rtf", "xlsb", "mht", "eml", "msg":
 		return string(k)
 	}
 	return ""
 }
 
 // byName are the families of text that only a name tells apart.
-var byName = map[string]kind{".csv": "csv", ".tsv": "csv", ".htm": "html", ".html": "html"}
+var byName = map[string]kind{".csv": "csv", ".tsv": "csv", ".htm": "html", ".html": "html", ".eml": "eml", ".msg": "msg"}
 
 // rebuildable names, by extension.
 func rebuildable(ext string) bool {

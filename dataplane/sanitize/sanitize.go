@@ -22,6 +22,7 @@
 //	zip                own directory walk, compress/flate      own layout (archive), compress/flate
 //	7z, lzh            bodgit/sevenzip; own decoder            zip, as above
 //	tar, gz, bz2, xz   archive/tar, compress/…, ulikunitz/xz   archive/tar, compress/gzip
+//	eml, msg           own lenient parser; mscfb, own tables   one shape of eml (mail)
 package sanitize
 
 import (
@@ -40,6 +41,7 @@ import (
 	"github.com/sekisho/sekisho/dataplane/sanitize/charset"
 	"github.com/sekisho/sekisho/dataplane/sanitize/html"
 	"github.com/sekisho/sekisho/dataplane/sanitize/legacy"
+	"github.com/sekisho/sekisho/dataplane/sanitize/mail"
 	"github.com/sekisho/sekisho/dataplane/sanitize/office"
 	"github.com/sekisho/sekisho/dataplane/sanitize/pdf"
 	"github.com/sekisho/sekisho/dataplane/sanitize/picture"
@@ -143,6 +145,7 @@ var families = map[string]func(*rebuild.Job) (rebuild.Result, error){
 	"pptx": office.Rebuild,
 	"pdf":  pdf.Rebuild,
 	"zip":  archive.Rebuild, "7z": archive.Rebuild, "lzh": archive.Rebuild,
+	"eml": mail.Rebuild, "msg": mail.Rebuild,
 	"tar": archive.Rebuild, "gz": archive.Rebuild, "bz2": archive.Rebuild, "xz": archive.Rebuild,
 	"doc":  legacy.Rebuild,
 	"xls":  legacy.Rebuild,

@@ -19,6 +19,7 @@ var families = map[string]string{
 	".docx": "docx", ".dotx": "docx",
 	".xlsx": "xlsx", ".xltx": "xlsx",
 	".pptx": "pptx", ".potx": "pptx", ".ppsx": "pptx",
+	".eml": "eml",
 	".zip": "zip", ".tar": "tar", ".gz": "gz", ".tgz": "gz",
 }
 

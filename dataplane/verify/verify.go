@@ -26,6 +26,7 @@
 //	docx, xlsx, pptx  archive/zip, own tokenizer                own directory walk, klauspost flate, encoding/xml, own rules
 //	zip               own directory walk, compress/flate        own directory walk, klauspost flate
 //	tar, gz           archive/tar, compress/gzip                own header walk, klauspost flate
+//	eml               own lenient parser, mscfb                 own reader of the one shape, line by line
 package verify
 
 import (
@@ -41,6 +42,7 @@ import (
 	"github.com/sekisho/sekisho/dataplane/verdict"
 	"github.com/sekisho/sekisho/dataplane/verify/archive"
 	"github.com/sekisho/sekisho/dataplane/verify/html"
+	"github.com/sekisho/sekisho/dataplane/verify/mail"
 	"github.com/sekisho/sekisho/dataplane/verify/office"
 	"github.com/sekisho/sekisho/dataplane/verify/pdf"
 	"github.com/sekisho/sekisho/dataplane/verify/picture"
@@ -58,7 +60,7 @@ const MaxIn = 512 << 20
 var codesJSON []byte
 
 // Sentences tell a clerk what the codes of this package mean.
-var Sentences = verdict.NewCatalogue(codesJSON, pdf.Codes, text.Codes, archive.Codes, html.Codes)
+var Sentences = verdict.NewCatalogue(codesJSON, pdf.Codes, text.Codes, archive.Codes, mail.Codes, html.Codes)
 
 // Codes of refusals.
 const (
@@ -110,6 +112,7 @@ var families = map[string]func(*rule.File) error{
 	"xlsx": office.Check,
 	"pptx": office.Check,
 	"pdf":  pdf.Check,
+	"eml":  mail.Check,
 	"zip":  archive.Check,
 	"tar":  archive.Check,
 	"gz":   archive.Check,
