@@ -68,6 +68,9 @@ func makeAnnotation(w *walk, o *object, _ kind) (value, bool) {
 		v, ok := w.shape(o, w.kinds["Link"])
 		return v, ok && (v.(dict)["A"] != nil || v.(dict)["Dest"] != nil)
 	}
+	if n == "Widget" {
+		return nil, false // drawn into the page: see fields
+	}
 	k, ok := w.kinds["Annotation "+string(n)]
 	if !ok {
 		code := droppedAnnotations[n]
@@ -198,7 +201,7 @@ func address(t text) (string, bool) {
 	if strings.HasPrefix(s, "\xFE\xFF") {
 		s = decodeText(t)
 	}
-	s = strings.TrimSpace(s)
+	s = strings.Trim(s, "\x00\t\n\r ")
 	lower := strings.ToLower(s)
 	if !strings.HasPrefix(lower, "http://") && !strings.HasPrefix(lower, "https://") && !strings.HasPrefix(lower, "mailto:") {
 		return s, false

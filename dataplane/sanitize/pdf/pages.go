@@ -93,11 +93,15 @@ func (w *walk) page(m *made, l leaf) error {
 		w.broke(errGrammar)
 		return nil
 	}
-	if len(data) == 0 {
-		return nil
-	}
 	resources, _ := first2(w.get(d["Resources"])).(dict)
 	b := w.rewrite(data, resources)
+	if fields := w.fields(d, out); len(fields) > 0 {
+		b = append([]byte("q\n"), b...)
+		b = w.rewrite(append(append(b, "Q\n"...), fields...), nil)
+	}
+	if len(b) == 0 {
+		return nil
+	}
 	c := w.add("Contents")
 	c.v, c.stream, c.data = dict{}, true, b
 	out["Contents"] = ref(len(w.out))
@@ -287,7 +291,7 @@ func (w *walk) catalog(old dict) (ref, error) {
 var catalogKeys = map[name]rule{
 	"Type": trimmed, "Version": trimmed, "Extensions": trimmed, "Pages": trimmed, "Names": trimmed, "Dests": trimmed, "PageLabels": pageLabels, "PageMode": oneOf("UseNone UseOutlines UseOC"), "PageLayout": aName,
 	"ViewerPreferences": reach("Preferences"), "Outlines": reach("Outlines"), "Lang": aText, "OCProperties": reach("LayerProperties"), "StructTreeRoot": gone("pdf.structure"), "MarkInfo": trimmed,
-	"OutputIntents": trimmed, "AcroForm": trimmed, "URI": trimmed,
+	"OutputIntents": trimmed, "AcroForm": acroForm, "URI": trimmed,
 }
 
 // pageLabels are how pages are numbered (12.4.2).
@@ -301,4 +305,15 @@ func pageLabels(w *walk, v value) (value, bool) {
 		}
 	})
 	return dict{"Nums": pairs}, len(pairs) > 0
+}
+
+// acroForm is left out: fields are drawn into their pages.
+func acroForm(w *walk, v value) (value, bool) {
+	v, _ = w.get(v)
+	d, _ := v.(dict)
+	w.stale, _ = first2(w.get(d["NeedAppearances"])).(bool)
+	if d["XFA"] != nil {
+		w.removed("pdf.xfa", "")
+	}
+	return nil, false
 }

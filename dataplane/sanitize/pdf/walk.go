@@ -27,7 +27,7 @@ type walk struct {
 	pages    []*made // in their order, without a place in todo
 	pageOf   map[ref]ref
 	dests    map[string]value
-	layers   bool // there are optional content groups
+	stale    bool // what fields show is not what is filled in
 	outlines ref
 }
 
