@@ -90,7 +90,7 @@ var expected = map[string][]kind{
 	".jar": {kindZip}, ".apk": {kindZip}, ".rar": {kindRAR}, ".cab": {kindArchive},
 	".rtf": {kindRTF}, ".htm": {kindHTML, kindText}, ".html": {kindHTML, kindText}, ".mht": {kindMail, kindText}, ".mhtml": {kindMail, kindText}, ".eml": {kindMail, kindText},
 	".gif": {kindImage}, ".bmp": {kindImage}, ".tif": {kindImage}, ".tiff": {kindImage}, ".webp": {kindImage}, ".heic": {kindImage}, ".ico": {kindImage, kindBinary}, ".emf": {kindImage, kindBinary}, ".wmf": {kindImage, kindBinary},
-	".svg": {kindText, kindHTML}, ".json": {kindText}, ".xml": {kindText, kindHTML}, ".md": {kindText, kindHTML}, ".yaml": {kindText}, ".yml": {kindText}, ".ini": {kindText},
+	".svg": {kindText, kindHTML}, ".json": {kindText}, ".xml": {kindText, kindHTML}, ".md": {kindText, kindHTML, kindMail}, ".markdown": {kindText, kindHTML, kindMail}, ".yaml": {kindText}, ".yml": {kindText}, ".ini": {kindText},
 	".exe": {kindPE}, ".dll": {kindPE}, ".scr": {kindPE}, ".com": {kindPE, kindBinary}, ".lnk": {kindLink}, ".msi": {kindOLE}, ".chm": {kindHelp},
 	".ps": {kindPostScript}, ".eps": {kindPostScript, kindBinary}, ".slk": {kindSYLK},
 	".mp3": {kindMedia}, ".mp4": {kindMedia}, ".mov": {kindMedia}, ".wav": {kindMedia}, ".avi": {kindMedia}, ".m4a": {kindMedia},
@@ -143,14 +143,14 @@ func (k kind) family() string {
 		return "bz2"
 	case kindXZ:
 		return "xz"
-	case "csv", "html", "doc", "xls", "ppt", "rtf", "xlsb", "mht", "eml", "msg":
+	case "csv", "html", "xml", "svg", "json", "md", "doc", "xls", "ppt", "rtf", "xlsb", "mht", "eml", "msg":
 		return string(k)
 	}
 	return ""
 }
 
 // byName are the families of text that only a name tells apart.
-var byName = map[string]kind{".csv": "csv", ".tsv": "csv", ".htm": "html", ".html": "html", ".eml": "eml", ".msg": "msg"}
+var byName = map[string]kind{".csv": "csv", ".tsv": "csv", ".htm": "html", ".html": "html", ".xml": "xml", ".svg": "svg", ".json": "json", ".md": "md", ".markdown": "md", ".eml": "eml", ".msg": "msg"}
 
 // rebuildable names, by extension.
 func rebuildable(ext string) bool {

@@ -13,6 +13,8 @@
 //	family             reads with                              writes with
 //	text, csv          own walks (charset), x/text for tables  the code units that were read
 //	html               x/net/html                              own writer, until it is what is read from it
+//	xml, svg           own tokenizer (markup)                  own writer
+//	json, md           own walk                                the characters that were read
 //	png                own chunk walk, then image/png          image/png
 //	jpeg               own reader (picture/dct)                own writer (dct); pixels: image/jpeg
 //	doc, xls, ppt,     richardlehane/mscfb, to tell what it    as docx, xlsx, pptx
@@ -40,13 +42,17 @@ import (
 	"github.com/sekisho/sekisho/dataplane/sanitize/archive"
 	"github.com/sekisho/sekisho/dataplane/sanitize/charset"
 	"github.com/sekisho/sekisho/dataplane/sanitize/html"
+	"github.com/sekisho/sekisho/dataplane/sanitize/json"
 	"github.com/sekisho/sekisho/dataplane/sanitize/legacy"
 	"github.com/sekisho/sekisho/dataplane/sanitize/mail"
+	"github.com/sekisho/sekisho/dataplane/sanitize/md"
 	"github.com/sekisho/sekisho/dataplane/sanitize/office"
 	"github.com/sekisho/sekisho/dataplane/sanitize/pdf"
 	"github.com/sekisho/sekisho/dataplane/sanitize/picture"
 	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
+	"github.com/sekisho/sekisho/dataplane/sanitize/svg"
 	"github.com/sekisho/sekisho/dataplane/sanitize/text"
+	"github.com/sekisho/sekisho/dataplane/sanitize/xml"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
@@ -138,6 +144,10 @@ var families = map[string]func(*rebuild.Job) (rebuild.Result, error){
 	"text": text.Plain,
 	"csv":  text.Table,
 	"html": html.Rebuild,
+	"json": json.Rebuild,
+	"md":   md.Rebuild,
+	"svg":  svg.Rebuild,
+	"xml":  xml.Rebuild,
 	"png":  picture.PNGFile,
 	"jpeg": picture.JPEGFile,
 	"docx": office.Rebuild,

@@ -12,7 +12,7 @@ import (
 var families = map[string]string{
 	".txt": "text", ".text": "text", ".log": "text",
 	".csv": "csv", ".tsv": "csv",
-	".htm": "html", ".html": "html",
+	".htm": "html", ".html": "html", ".xml": "xml", ".svg": "svg", ".json": "json", ".md": "md", ".markdown": "md",
 	".png": "png",
 	".jpg": "jpeg", ".jpeg": "jpeg", ".jpe": "jpeg", ".jfif": "jpeg",
 	".pdf":  "pdf",

@@ -20,6 +20,8 @@
 //	family            rebuilder reads with                      verifier reads with
 //	text, csv         own walks, tables from x/text/japanese    own state machines, row tables for CP932 and EUC-JP
 //	html              golang.org/x/net/html                     own tokenizer for the one form that is written, own rules
+//	xml, svg          own tokenizer (markup)                    another one, for the one form that is written
+//	json, md          own walk                                  patterns
 //	png               own chunk walk, image/png                 own chunk walk, klauspost zlib, own filter and size arithmetic
 //	jpeg              own reader of coefficients (picture/dct)  own reader of scans, with tables of another kind (picture)
 //	pdf               qpdf (JSON), own lexer and tables          own reader of files and streams, klauspost zlib, own shapes
@@ -42,12 +44,16 @@ import (
 	"github.com/sekisho/sekisho/dataplane/verdict"
 	"github.com/sekisho/sekisho/dataplane/verify/archive"
 	"github.com/sekisho/sekisho/dataplane/verify/html"
+	"github.com/sekisho/sekisho/dataplane/verify/json"
 	"github.com/sekisho/sekisho/dataplane/verify/mail"
+	"github.com/sekisho/sekisho/dataplane/verify/md"
 	"github.com/sekisho/sekisho/dataplane/verify/office"
 	"github.com/sekisho/sekisho/dataplane/verify/pdf"
 	"github.com/sekisho/sekisho/dataplane/verify/picture"
 	"github.com/sekisho/sekisho/dataplane/verify/rule"
+	"github.com/sekisho/sekisho/dataplane/verify/svg"
 	"github.com/sekisho/sekisho/dataplane/verify/text"
+	"github.com/sekisho/sekisho/dataplane/verify/xml"
 )
 
 // Engine names these rules and their version in every report and attestation.
@@ -60,7 +66,7 @@ const MaxIn = 512 << 20
 var codesJSON []byte
 
 // Sentences tell a clerk what the codes of this package mean.
-var Sentences = verdict.NewCatalogue(codesJSON, pdf.Codes, text.Codes, archive.Codes, mail.Codes, html.Codes)
+var Sentences = verdict.NewCatalogue(codesJSON, pdf.Codes, text.Codes, archive.Codes, mail.Codes, html.Codes, json.Codes, md.Codes, svg.Codes, xml.Codes)
 
 // Codes of refusals.
 const (
@@ -106,6 +112,10 @@ var families = map[string]func(*rule.File) error{
 	"text": text.Check,
 	"csv":  text.Check,
 	"html": html.Check,
+	"json": json.Check,
+	"md":   md.Check,
+	"svg":  svg.Check,
+	"xml":  xml.Check,
 	"png":  func(f *rule.File) error { return picture.PNG(f.Ctx, f.In, "") },
 	"jpeg": func(f *rule.File) error { return picture.JPEG(f.Ctx, f.In, "") },
 	"docx": office.Check,

@@ -1,0 +1,131 @@
+package xml
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/sekisho/sekisho/dataplane/sanitize/charset"
+	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
+	"github.com/sekisho/sekisho/dataplane/verdict"
+)
+
+// Writer writes XML in one form: a declaration, one space before each attribute, double quotes, five references at most.
+type Writer struct {
+	job  *rebuild.Job
+	out  strings.Builder
+	err  error
+	said strings.Builder // text of the element that is open, to be told when it ends
+	n    int
+}
+
+// NewWriter begins a document.
+func NewWriter(j *rebuild.Job) *Writer {
+	w := &Writer{job: j}
+	w.out.WriteString("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n")
+	return w
+}
+
+// Open begins a start tag.
+func (w *Writer) Open(name string) {
+	w.tell()
+	for _, r := range name {
+		if r == utf8.RuneError || charset.Hidden(r) {
+			w.err = rebuild.Refuse("xml.broken", "", "name of an element")
+		}
+	}
+	w.out.WriteString("<" + name)
+}
+
+// Attr writes an attribute with the value that it stands for.
+func (w *Writer) Attr(name, value string) {
+	for _, r := range name {
+		if r == utf8.RuneError || charset.Hidden(r) {
+			w.err = rebuild.Refuse("xml.broken", "", "name of an attribute")
+		}
+	}
+	w.out.WriteString(" " + name + `="`)
+	_, _ = inValue.WriteString(&w.out, w.visible(value))
+	w.out.WriteByte('"')
+}
+
+// Close ends a start tag.
+func (w *Writer) Close(empty bool) {
+	if empty {
+		w.out.WriteByte('/')
+	}
+	w.out.WriteByte('>')
+	if w.err == nil && int64(w.out.Len()) > w.job.MaxOut {
+		w.err = rebuild.Refuse("limit.output", "", fmt.Sprintf("limit %d bytes", w.job.MaxOut))
+	}
+}
+
+// End writes an end tag.
+func (w *Writer) End(name string) {
+	w.tell()
+	w.out.WriteString("</" + name + ">")
+}
+
+// Text writes text.
+func (w *Writer) Text(s string) {
+	s = w.visible(s)
+	if w.said.Len() < 1<<16 {
+		w.said.WriteString(s)
+	}
+	_, _ = inText.WriteString(&w.out, s)
+}
+
+// Raw writes what its caller has made.
+func (w *Writer) Raw(s string) { w.out.WriteString(s) }
+
+// Done ends the document.
+func (w *Writer) Done() []byte {
+	w.out.WriteByte('\n')
+	return []byte(w.out.String())
+}
+
+// Err is why the document cannot be written.
+func (w *Writer) Err() error { return w.err }
+
+func (w *Writer) tell() {
+	if w.said.Len() == 0 {
+		return
+	}
+	if s := strings.TrimSpace(w.said.String()); s != "" {
+		w.n++
+		w.job.Text(fmt.Sprintf("T%d", w.n), s)
+	}
+	w.said.Reset()
+}
+
+var (
+	inText  = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;")
+	inValue = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "\n", "&#10;", "\t", "&#9;")
+)
+
+// visible is text without controls and hidden characters.
+func (w *Writer) visible(s string) string {
+	clean := true
+	for _, r := range s {
+		if r < 0x20 && r != '\n' && r != '\t' || r >= 0x7F && (r == 0x7F || charset.Hidden(r)) {
+			clean = false
+			break
+		}
+	}
+	if clean {
+		return s
+	}
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n', r == '\t':
+			return r
+		case r < 0x20, r == 0x7F:
+			w.job.Found.First("text.control", "", verdict.Removed, fmt.Sprintf("U+%04X", r))
+			return -1
+		case charset.Hidden(r):
+			w.job.Found.First("text.hidden", "", verdict.Removed, fmt.Sprintf("U+%04X", r))
+			return -1
+		}
+		return r
+	}, s)
+}
