@@ -9,7 +9,7 @@ import (
 // name are values; /Word is that name; @Kind an object of a kind, by reference or in place; [x] an array of x, {x} a dictionary of
 // any names; (x) a check of its own (checks); | parts alternatives. A kind with ~ is a stream; ! marks keys that have to be there.
 const shapes = `
-Catalog Type=/Catalog! Pages=@Pages! Outlines=@Outlines PageLabels=@Labels Names=@Names Dests={(dest)} PageMode=/UseNone|/UseOutlines|/UseOC PageLayout=name Lang=str ViewerPreferences=@Preferences OCProperties=@Layers AcroForm=@Forms
+Catalog Type=/Catalog! Pages=@Pages! Outlines=@Outlines PageLabels=@Labels Names=@Names Dests={(dest)} PageMode=/UseNone|/UseOutlines|/UseOC PageLayout=name Lang=str ViewerPreferences=@Preferences OCProperties=@Layers
 Pages Type=/Pages! Kids=[@Page]! Count=int!
 Labels Nums=[int|@Label]!
 Label S=/D|/R|/r|/A|/a P=str St=int
