@@ -11,6 +11,7 @@ import (
 	"github.com/sekisho/sekisho/dataplane/sanitize/markup"
 	"github.com/sekisho/sekisho/dataplane/sanitize/md"
 	"github.com/sekisho/sekisho/dataplane/sanitize/mynumber"
+	"github.com/sekisho/sekisho/dataplane/sanitize/odf"
 	"github.com/sekisho/sekisho/dataplane/sanitize/pdf"
 	"github.com/sekisho/sekisho/dataplane/sanitize/picture"
 	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
@@ -24,7 +25,7 @@ import (
 var codesJSON []byte
 
 // sentences tell a clerk what the codes of this package and of its families mean.
-var sentences = verdict.NewCatalogue(codesJSON, rebuild.Codes, markup.Codes, pdf.Codes, picture.Codes, text.Codes, archive.Codes, mail.Codes, html.Codes, legacy.Codes, mynumber.Codes, json.Codes, md.Codes, svg.Codes, xml.Codes)
+var sentences = verdict.NewCatalogue(codesJSON, rebuild.Codes, markup.Codes, pdf.Codes, picture.Codes, text.Codes, archive.Codes, mail.Codes, html.Codes, legacy.Codes, odf.Codes, mynumber.Codes, json.Codes, md.Codes, svg.Codes, xml.Codes)
 
 // Sentence tells in the language (ja or en, ja for any other) what a finding's code means to a clerk and what to do. An
 // unknown code answers itself.

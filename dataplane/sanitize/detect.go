@@ -86,7 +86,7 @@ var expected = map[string][]kind{
 	".doc": {kindDoc, kindOLE, kindRTF, kindHTML, kindMail, kindText, kindDocx}, ".xls": {kindXls, kindOLE, kindHTML, kindText, kindMail, kindXlsx}, ".ppt": {kindPpt, kindOLE, kindPptx},
 	".dot": {kindDoc, kindOLE}, ".xlt": {kindXls, kindOLE}, ".pot": {kindPpt, kindOLE}, ".pps": {kindPpt, kindOLE}, ".msg": {kindOLE}, ".jtd": {kindOLE}, ".jtt": {kindOLE},
 	".xlsb": {kindXlsb}, ".xlam": {kindXPS}, ".ppam": {kindXPS}, ".vsdx": {kindXPS}, ".vsdm": {kindXPS},
-	".odt": {kindODF}, ".ods": {kindODF}, ".odp": {kindODF}, ".odg": {kindODF},
+	".odt": {kindODF}, ".ods": {kindODF}, ".odp": {kindODF}, ".ott": {kindODF}, ".ots": {kindODF}, ".otp": {kindODF}, ".odg": {kindODF},
 	".jar": {kindZip}, ".apk": {kindZip}, ".rar": {kindRAR}, ".cab": {kindArchive},
 	".rtf": {kindRTF}, ".htm": {kindHTML, kindText}, ".html": {kindHTML, kindText}, ".mht": {kindMail, kindText}, ".mhtml": {kindMail, kindText}, ".eml": {kindMail, kindText},
 	".gif": {kindImage}, ".bmp": {kindImage}, ".tif": {kindImage}, ".tiff": {kindImage}, ".webp": {kindImage}, ".heic": {kindImage}, ".ico": {kindImage, kindBinary}, ".emf": {kindImage, kindBinary}, ".wmf": {kindImage, kindBinary},
@@ -143,14 +143,15 @@ func (k kind) family() string {
 		return "bz2"
 	case kindXZ:
 		return "xz"
-	case "csv", "html", "xml", "svg", "json", "md", "doc", "xls", "ppt", "rtf", "xlsb", "mht", "eml", "msg":
+	case "csv", "html", "xml", "svg", "json", "md", "doc", "xls", "ppt", "rtf", "xlsb", "mht", "odt", "ods", "odp", "eml", "msg":
 		return string(k)
 	}
 	return ""
 }
 
-// byName are the families of text that only a name tells apart.
-var byName = map[string]kind{".csv": "csv", ".tsv": "csv", ".htm": "html", ".html": "html", ".xml": "xml", ".svg": "svg", ".json": "json", ".md": "md", ".markdown": "md", ".eml": "eml", ".msg": "msg"}
+// byName are the families that only a name tells apart.
+var byName = map[string]kind{".csv": "csv", ".tsv": "csv", ".htm": "html", ".html": "html", ".xml": "xml", ".svg": "svg", ".json": "json", ".md": "md", ".markdown": "md", ".eml": "eml", ".msg": "msg",
+	".odt": "odt", ".ott": "odt", ".ods": "ods", ".ots": "ods", ".odp": "odp", ".otp": "odp"}
 
 // rebuildable names, by extension.
 func rebuildable(ext string) bool {

@@ -21,6 +21,7 @@
 //	rtf, xlsb, mht     holds; LibreOffice, outside
 //	docx, xlsx, pptx   archive/zip, own tokenizer (markup)     own tokenizer, archive/zip
 //	pdf                qpdf (JSON), own lexer                  own writer, qpdf
+//	odt, ods, odp      archive/zip, own tokenizer (markup)     own tokenizer, archive/zip
 //	zip                own directory walk, compress/flate      own layout (archive), compress/flate
 //	7z, lzh            bodgit/sevenzip; own decoder            zip, as above
 //	tar, gz, bz2, xz   archive/tar, compress/…, ulikunitz/xz   archive/tar, compress/gzip
@@ -46,6 +47,7 @@ import (
 	"github.com/sekisho/sekisho/dataplane/sanitize/legacy"
 	"github.com/sekisho/sekisho/dataplane/sanitize/mail"
 	"github.com/sekisho/sekisho/dataplane/sanitize/md"
+	"github.com/sekisho/sekisho/dataplane/sanitize/odf"
 	"github.com/sekisho/sekisho/dataplane/sanitize/office"
 	"github.com/sekisho/sekisho/dataplane/sanitize/pdf"
 	"github.com/sekisho/sekisho/dataplane/sanitize/picture"
@@ -163,6 +165,9 @@ var families = map[string]func(*rebuild.Job) (rebuild.Result, error){
 	"rtf":  legacy.Rebuild,
 	"xlsb": legacy.Rebuild,
 	"mht":  legacy.Rebuild,
+	"odt":  odf.Rebuild,
+	"ods":  odf.Rebuild,
+	"odp":  odf.Rebuild,
 }
 
 // begin tells what the file is and has its family rebuild it. Formats are the families that may be; empty: all.

@@ -18,6 +18,7 @@ var families = map[string]string{
 	".pdf":  "pdf",
 	".docx": "docx", ".dotx": "docx",
 	".xlsx": "xlsx", ".xltx": "xlsx",
+	".odt": "odt", ".ott": "odt", ".ods": "ods", ".ots": "ods", ".odp": "odp", ".otp": "odp",
 	".pptx": "pptx", ".potx": "pptx", ".ppsx": "pptx",
 	".eml": "eml",
 	".zip": "zip", ".tar": "tar", ".gz": "gz", ".tgz": "gz",

@@ -26,6 +26,7 @@
 //	jpeg              own reader of coefficients (picture/dct)  own reader of scans, with tables of another kind (picture)
 //	pdf               qpdf (JSON), own lexer and tables          own reader of files and streams, klauspost zlib, own shapes
 //	docx, xlsx, pptx  archive/zip, own tokenizer                own directory walk, klauspost flate, encoding/xml, own rules
+//	odt, ods, odp     archive/zip, own tokenizer                own directory walk, klauspost flate, encoding/xml, own rules
 //	zip               own directory walk, compress/flate        own directory walk, klauspost flate
 //	tar, gz           archive/tar, compress/gzip                own header walk, klauspost flate
 //	eml               own lenient parser, mscfb                 own reader of the one shape, line by line
@@ -47,6 +48,7 @@ import (
 	"github.com/sekisho/sekisho/dataplane/verify/json"
 	"github.com/sekisho/sekisho/dataplane/verify/mail"
 	"github.com/sekisho/sekisho/dataplane/verify/md"
+	"github.com/sekisho/sekisho/dataplane/verify/odf"
 	"github.com/sekisho/sekisho/dataplane/verify/office"
 	"github.com/sekisho/sekisho/dataplane/verify/pdf"
 	"github.com/sekisho/sekisho/dataplane/verify/picture"
@@ -121,6 +123,9 @@ var families = map[string]func(*rule.File) error{
 	"docx": office.Check,
 	"xlsx": office.Check,
 	"pptx": office.Check,
+	"odt":  odf.Check,
+	"ods":  odf.Check,
+	"odp":  odf.Check,
 	"pdf":  pdf.Check,
 	"eml":  mail.Check,
 	"zip":  archive.Check,

@@ -25,8 +25,8 @@ const maxEntries = 50_000
 
 // File is the directory of a compound file.
 type File struct {
-	Paths   []string // of storages and streams, joined by "/", in the order of the directory
-	entries map[string]*mscfb.File
+	Paths   []string               // of storages and streams, joined by "/", in the order of the directory
+	entries map[string]*mscfb.File // by path in capitals: names are compared without regard to case
 	size    int64
 }
 
@@ -46,11 +46,11 @@ func Open(in []byte) (f *File, err error) {
 			continue
 		}
 		path := strings.Join(append(append([]string{}, e.Path...), name(e)), "/")
-		if f.entries[path] != nil {
+		if f.Has(path) {
 			return nil, rebuild.Refuse("legacy.broken", "", "two entries of one name")
 		}
 		f.Paths = append(f.Paths, path)
-		f.entries[path] = e
+		f.entries[strings.ToUpper(path)] = e
 	}
 	return f, nil
 }
@@ -63,13 +63,13 @@ func name(e *mscfb.File) string {
 	return e.Name
 }
 
-// Has tells whether there is an entry of the path.
-func (f *File) Has(path string) bool { return f.entries[path] != nil }
+// Has tells whether there is an entry of the path, in whatever case.
+func (f *File) Has(path string) bool { return f.entries[strings.ToUpper(path)] != nil }
 
 // Read gives a stream, or nil when there is none.
 func (f *File) Read(path string) (b []byte, err error) {
 	defer broken(&err)
-	e := f.entries[path]
+	e := f.entries[strings.ToUpper(path)]
 	if e == nil {
 		return nil, nil
 	}

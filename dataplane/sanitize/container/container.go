@@ -134,10 +134,10 @@ type Part struct {
 	method uint16
 }
 
-// Pack compresses a part; a picture is stored, it is compressed already.
+// Pack compresses a part. A picture is stored, it is compressed already; and mimetype, where readers look for it in clear (ODF part 2, 3.3).
 func Pack(name string, b []byte) (Part, error) {
 	p := Part{name: name, size: len(b), crc: crc32.ChecksumIEEE(b), packed: b}
-	if ext := path.Ext(name); ext == ".png" || ext == ".jpeg" {
+	if ext := path.Ext(name); ext == ".png" || ext == ".jpeg" || name == "mimetype" {
 		return p, nil
 	}
 	var buf bytes.Buffer

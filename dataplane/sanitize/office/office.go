@@ -64,6 +64,9 @@ func Rebuild(j *rebuild.Job) (rebuild.Result, error) {
 	if err := o.follow(main); err != nil {
 		return rebuild.Result{}, err
 	}
+	if o.asked {
+		return rebuild.Result{}, rebuild.ErrAsked
+	}
 	o.unreached()
 	if err := o.write(main); err != nil {
 		return rebuild.Result{}, err
@@ -87,6 +90,7 @@ type office struct {
 	books         *workbook // of a spreadsheet
 	blank         *part     // placeholder picture, once it is needed
 	before, after *rebuild.Excerpt
+	asked         bool // a helper, about a picture: what is made in this call is thrown away
 	noPivots      bool // some pivot cache lives on outside data
 }
 

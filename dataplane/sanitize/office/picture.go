@@ -1,18 +1,13 @@
 package office
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"image"
-	"image/color"
-	"image/png"
 	"path"
 	"strings"
-	"sync"
 
 	"github.com/sekisho/sekisho/dataplane/sanitize/container"
-	"github.com/sekisho/sekisho/dataplane/sanitize/picture"
+	"github.com/sekisho/sekisho/dataplane/sanitize/embedded"
 	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
@@ -30,11 +25,14 @@ func (o *office) picture(key string) (p *part, code string, err error) {
 		return nil, "image.svg", nil
 	}
 	mark := o.Found.Mark()
-	out, ext, err := o.rebuildPicture(b, name)
+	out, ext, err := embedded.Picture(o.Job, b, name)
 	var no *rebuild.Refusal
 	switch {
 	case o.Ctx.Err() != nil:
 		return nil, "", o.Ctx.Err()
+	case errors.Is(err, rebuild.ErrAsked): // and so may be others: all go out together
+		o.asked = true
+		return o.placeholder(), "", nil
 	case errors.As(err, &no):
 		o.Found.Back(mark)
 		o.Found.Add("image.replaced", name, verdict.Changed, no.Detail)
@@ -48,25 +46,6 @@ func (o *office) picture(key string) (p *part, code string, err error) {
 	p.picture = true
 	p.name = o.freeName(strings.TrimSuffix(p.name, path.Ext(p.name)), ext, key)
 	return p, "", o.emit(p.name, out)
-}
-
-// rebuildPicture has a picture rebuilt by its content: names in documents are often wrong. Its pixels stay as they lie, because the
-// document says how the picture is turned.
-func (o *office) rebuildPicture(b []byte, place string) (out []byte, ext string, err error) {
-	switch {
-	case bytes.HasPrefix(b, []byte(picture.PNGMagic)):
-		out, err = picture.PNG(o.Job, b, place)
-		return out, ".png", err
-	case bytes.HasPrefix(b, []byte("\xFF\xD8\xFF")):
-		out, err = picture.JPEG(o.Job, b, place, true)
-		return out, ".jpeg", err
-	case bytes.HasPrefix(b, []byte("GIF8")):
-		if out, err = picture.FirstFrame(o.Job, b, place); err == nil {
-			o.Found.Add("image.converted", place, verdict.Changed, "GIF -> PNG")
-		}
-		return out, ".png", err
-	}
-	return nil, "", rebuild.Refuse("image.unsupported", place, "")
 }
 
 // freeName finds a name that no other part has or may take later; own is the key of the part that is renamed.
@@ -90,24 +69,9 @@ func (o *office) placeholder() *part {
 	if o.blank == nil {
 		o.blank = &part{name: o.freeName("media/sekisho-blank", ".png", ""), contentType: "image/png", picture: true}
 		o.order = append(o.order, o.blank)
-		if err := o.emit(o.blank.name, blankPNG()); err != nil {
+		if err := o.emit(o.blank.name, embedded.Blank()); err != nil {
 			panic(err) // recovered by rebuild: packing from memory cannot fail
 		}
 	}
 	return o.blank
 }
-
-// blankPNG is a light square with a frame and a diagonal, the usual sign for a picture that is not shown.
-var blankPNG = sync.OnceValue(func() []byte {
-	img := image.NewPaletted(image.Rect(0, 0, 64, 64), color.Palette{color.Gray{0xF2}, color.Gray{0xB0}})
-	for i := range 64 {
-		for _, p := range [][2]int{{i, 0}, {i, 63}, {0, i}, {63, i}, {i, i}} {
-			img.SetColorIndex(p[0], p[1], 1)
-		}
-	}
-	var b bytes.Buffer
-	if err := png.Encode(&b, img); err != nil {
-		return nil
-	}
-	return b.Bytes()
-})

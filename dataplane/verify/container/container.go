@@ -145,6 +145,14 @@ func checkPartName(name string, flags int) error {
 	return nil
 }
 
+// Stored gives the bytes of a part that is not compressed, nil for another.
+func (m Member) Stored() []byte {
+	if m.method != 0 {
+		return nil
+	}
+	return m.packed
+}
+
 // Unpack gives a part's bytes: exactly as many as announced, with the announced checksum, and the packed bytes used to the last.
 func (m Member) Unpack(ctx context.Context) ([]byte, error) {
 	if err := ctx.Err(); err != nil {

@@ -106,7 +106,7 @@ func checkActive(place string, n container.Node) error {
 				return no("action %q", a.Value)
 			}
 		case vml && low == "href":
-			if shape := vmlShapes[local]; a.Value != "" && (!shape || !safeAddress(a.Value)) { // elsewhere it is where a picture comes from
+			if shape := vmlShapes[local]; a.Value != "" && (!shape || !container.SafeAddress(a.Value)) { // elsewhere it is where a picture comes from
 				return rule.Refuse(container.CodeLink, place, "%s links to %q", n.Name, a.Value)
 			}
 		case vml && (low == "src" || low == "althref"):

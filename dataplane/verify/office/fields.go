@@ -71,7 +71,7 @@ func checkHyperlinkField(place, rest string) error {
 		return rule.Refuse(container.CodeLink, place, "hyperlink field %q", rest)
 	}
 	url := m[1] + m[2]
-	if url == "" || safeAddress(strings.ReplaceAll(url, `\\`, `\`)) {
+	if url == "" || container.SafeAddress(strings.ReplaceAll(url, `\\`, `\`)) {
 		return nil
 	}
 	return rule.Refuse(container.CodeLink, place, "hyperlink to %q", url)

@@ -5,7 +5,6 @@ import (
 
 	"github.com/sekisho/sekisho/dataplane/verify/container"
 	"github.com/sekisho/sekisho/dataplane/verify/rule"
-	"github.com/sekisho/sekisho/dataplane/verify/text"
 )
 
 // forbiddenFunctions reach outside the workbook, call code, or belong to macro sheets.
@@ -93,28 +92,8 @@ func checkFunction(place, name, args string) error {
 	end := closing(args, 0, '"')
 	url := strings.ReplaceAll(strings.TrimSuffix(args[1:end], `"`), `""`, `"`)
 	after := strings.TrimLeft(args[end:], " \t\r\n")
-	if safeAddress(url) || url == "" && !strings.HasPrefix(after, "&") { // what is joined on behind a host stays there
+	if container.SafeAddress(url) || url == "" && !strings.HasPrefix(after, "&") { // what is joined on behind a host stays there
 		return nil
 	}
 	return rule.Refuse(container.CodeLink, place, "HYPERLINK to %q", url)
-}
-
-// safeAddress tells what a person may follow: web, mail, and places in the same document.
-func safeAddress(s string) bool {
-	for _, r := range s {
-		if r < 0x20 || r == 0x7F || text.Invisible(r) {
-			return false
-		}
-	}
-	low := strings.ToLower(s)
-	if strings.HasPrefix(low, "#") {
-		return true
-	}
-	for _, scheme := range []string{"http://", "https://"} {
-		if rest, ok := strings.CutPrefix(low, scheme); ok {
-			host, _, _ := strings.Cut(rest, "/")
-			return host != "" && !strings.Contains(host, `\`)
-		}
-	}
-	return strings.HasPrefix(low, "mailto:") && len(s) > len("mailto:")
 }

@@ -174,7 +174,7 @@ func (d *document) readRels(ctx context.Context, rels, owner *part) error {
 			owner.ids[id] = true
 		}
 		if hyperlinkRelations[typ] {
-			if owner == nil || !safeAddress(target) || mode != "External" && !strings.HasPrefix(target, "#") {
+			if owner == nil || !container.SafeAddress(target) || mode != "External" && !strings.HasPrefix(target, "#") {
 				return rule.Refuse(container.CodeLink, rels.Name, "hyperlink to %q", target)
 			}
 			return nil
