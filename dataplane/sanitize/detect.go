@@ -24,6 +24,11 @@ const (
 	kindText kind = "text"
 	kindPNG  kind = "PNG"
 	kindJPEG kind = "JPEG"
+	kindGIF  kind = "GIF"
+	kindBMP  kind = "BMP"
+	kindTIFF kind = "TIFF"
+	kindWebP kind = "WebP"
+	kindHEIC kind = "HEIC"
 	kindDocx kind = "Word"
 	kindXlsx kind = "Excel"
 	kindPptx kind = "PowerPoint"
@@ -76,6 +81,7 @@ var expected = map[string][]kind{
 	".csv": {kindText, kindMail}, ".tsv": {kindText, kindMail},
 	".png": {kindPNG},
 	".jpg": {kindJPEG}, ".jpeg": {kindJPEG}, ".jpe": {kindJPEG}, ".jfif": {kindJPEG},
+	".gif": {kindGIF}, ".bmp": {kindBMP}, ".dib": {kindBMP}, ".tif": {kindTIFF}, ".tiff": {kindTIFF}, ".webp": {kindWebP}, ".heic": {kindHEIC}, ".heif": {kindHEIC},
 	".docx": {kindDocx}, ".docm": {kindDocx}, ".dotx": {kindDocx}, ".dotm": {kindDocx},
 	".xlsx": {kindXlsx}, ".xlsm": {kindXlsx}, ".xltx": {kindXlsx}, ".xltm": {kindXlsx},
 	".pptx": {kindPptx}, ".pptm": {kindPptx}, ".potx": {kindPptx}, ".potm": {kindPptx}, ".ppsx": {kindPptx}, ".ppsm": {kindPptx},
@@ -89,7 +95,7 @@ var expected = map[string][]kind{
 	".odt": {kindODF}, ".ods": {kindODF}, ".odp": {kindODF}, ".ott": {kindODF}, ".ots": {kindODF}, ".otp": {kindODF}, ".odg": {kindODF},
 	".jar": {kindZip}, ".apk": {kindZip}, ".rar": {kindRAR}, ".cab": {kindArchive},
 	".rtf": {kindRTF}, ".htm": {kindHTML, kindText}, ".html": {kindHTML, kindText}, ".mht": {kindMail, kindText}, ".mhtml": {kindMail, kindText}, ".eml": {kindMail, kindText},
-	".gif": {kindImage}, ".bmp": {kindImage}, ".tif": {kindImage}, ".tiff": {kindImage}, ".webp": {kindImage}, ".heic": {kindImage}, ".ico": {kindImage, kindBinary}, ".emf": {kindImage, kindBinary}, ".wmf": {kindImage, kindBinary},
+	".ico": {kindImage, kindBinary}, ".emf": {kindImage, kindBinary}, ".wmf": {kindImage, kindBinary},
 	".svg": {kindText, kindHTML}, ".json": {kindText}, ".xml": {kindText, kindHTML}, ".md": {kindText, kindHTML, kindMail}, ".markdown": {kindText, kindHTML, kindMail}, ".yaml": {kindText}, ".yml": {kindText}, ".ini": {kindText},
 	".exe": {kindPE}, ".dll": {kindPE}, ".scr": {kindPE}, ".com": {kindPE, kindBinary}, ".lnk": {kindLink}, ".msi": {kindOLE}, ".chm": {kindHelp},
 	".ps": {kindPostScript}, ".eps": {kindPostScript, kindBinary}, ".slk": {kindSYLK},
@@ -121,6 +127,16 @@ func (k kind) family() string {
 		return "png"
 	case kindJPEG:
 		return "jpeg"
+	case kindGIF:
+		return "gif"
+	case kindBMP:
+		return "bmp"
+	case kindTIFF:
+		return "tiff"
+	case kindWebP:
+		return "webp"
+	case kindHEIC:
+		return "heic"
 	case kindPDF:
 		return "pdf"
 	case kindDocx:
@@ -157,6 +173,7 @@ var byName = map[string]kind{".csv": "csv", ".tsv": "csv", ".htm": "html", ".htm
 func rebuildable(ext string) bool {
 	switch ext {
 	case ".txt", ".text", ".log", ".csv", ".tsv", ".png", ".jpg", ".jpeg", ".jpe", ".jfif",
+		".gif", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".heic", ".heif",
 		".pdf", ".docx", ".docm", ".dotx", ".dotm", ".xlsx", ".xlsm", ".xltx", ".xltm", ".pptx", ".pptm", ".potx", ".potm", ".ppsx", ".ppsm",
 		".doc", ".dot", ".xls", ".xlt", ".ppt", ".pot", ".pps", ".rtf", ".xlsb", ".mht", ".mhtml":
 		return true
@@ -234,8 +251,8 @@ var magics = []struct {
 }{
 	{0, "\x89PNG\r\n\x1a\n", kindPNG},
 	{0, "\xFF\xD8\xFF", kindJPEG},
-	{0, "GIF8", kindImage}, {0, "II*\x00", kindImage}, {0, "MM\x00*", kindImage}, {0, "II+\x00", kindImage}, {8, "WEBP", kindImage},
-	{4, "ftypheic", kindImage}, {4, "ftypheix", kindImage}, {4, "ftypmif1", kindImage}, {4, "ftypavif", kindImage},
+	{0, "GIF8", kindGIF}, {0, "II*\x00", kindTIFF}, {0, "MM\x00*", kindTIFF}, {0, "II+\x00", kindImage}, {8, "WEBP", kindWebP},
+	{4, "ftypheic", kindHEIC}, {4, "ftypheix", kindHEIC}, {4, "ftypmif1", kindHEIC}, {4, "ftypavif", kindImage},
 	{0, "8BPS", kindImage}, {0, "\x00\x00\x01\x00", kindImage}, {0, "\xD7\xCD\xC6\x9A", kindImage}, {0, "\x00\x00\x00\x0CjP  ", kindImage}, {40, " EMF", kindImage},
 	{0, "\x7FELF", kindELF},
 	{0, "\xCA\xFE\xBA\xBE", kindClass},
@@ -274,7 +291,7 @@ func detect(in []byte) kind {
 	case bytes.HasPrefix(in, []byte("MZ")) && !textual(in):
 		return kindPE
 	case bytes.HasPrefix(in, []byte("BM")) && !textual(in):
-		return kindImage
+		return kindBMP
 	case bytes.Contains(in[:min(len(in), 1024)], []byte("%PDF-")):
 		return kindPDF
 	case !textual(in):
@@ -377,7 +394,9 @@ func oleKind(in []byte) kind {
 // polyglot finds a second file around an image: another format's beginning in front, or a ZIP directory that reaches the end.
 // What follows an image is looked at by its rebuilder, which knows where the image ends.
 func polyglot(in []byte, k kind) string {
-	if k != kindPNG && k != kindJPEG {
+	switch k {
+	case kindPNG, kindJPEG, kindGIF, kindBMP, kindTIFF, kindWebP, kindHEIC:
+	default:
 		return ""
 	}
 	if bytes.Contains(in[:min(len(in), 1024)], []byte("%PDF-")) {

@@ -302,7 +302,7 @@ func TestContentAndNameMustAgree(t *testing.T) {
 		{"a.odt", officetest.Zip(t, map[string]string{"mimetype": "application/vnd.oasis.opendocument.text"}), "odf.broken"},
 		{"a.doc", ole, "legacy.broken"}, {"a.xls", compoundtest.File(map[string]string{"WordDocument": "x"}), "type.mismatch"}, {"a.jtd", ole, "type.no-parser"}, {"a.xdw", []byte("\x60\x0e\x82\x00"), "type.no-parser"}, {"a.jww", []byte("JwwData.\x00"), "type.no-parser"},
 		{"a.docx", locked, "type.encrypted"}, {"a.doc", locked, "type.encrypted"}, {"a.zip", locked, "type.encrypted"}, {"a.jpg", pngOf(t, testPicture(2, 2)), "type.mismatch"},
-		{"readme", []byte("x"), "type.no-extension"}, {"a.txt", []byte("{\\rtf1}"), "type.mismatch"}, {"a.gif", []byte("GIF89a"), "type.unsupported"}, {"a.xyz", []byte("x"), "type.unsupported"},
+		{"readme", []byte("x"), "type.no-extension"}, {"a.txt", []byte("{\\rtf1}"), "type.mismatch"}, {"a.gif", []byte("GIF89a"), "image.broken"}, {"a.gif", []byte("BM\x00\x00"), "type.mismatch"}, {"a.tif", []byte("II+\x00"), "type.mismatch"}, {"a.xyz", []byte("x"), "type.unsupported"},
 	} {
 		blocked(t, c.name, c.in, c.code)
 	}

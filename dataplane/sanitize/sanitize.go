@@ -15,8 +15,12 @@
 //	html               x/net/html                              own writer, until it is what is read from it
 //	xml, svg           own tokenizer (markup)                  own writer
 //	json, md           own walk                                the characters that were read
-//	png                own chunk walk, then image/png          image/png
+//	png                own chunk walk, compress/zlib           own filters, compress/flate
 //	jpeg               own reader (picture/dct)                own writer (dct); pixels: image/jpeg
+//	gif, bmp           own readers (picture), compress/lzw     own writers, compress/lzw
+//	tiff               own directory walk, x/image/tiff        own writer, compress/zlib
+//	webp, heic         own chunk walk, x/image/webp; libheif,  as png or jpeg
+//	                   outside
 //	doc, xls, ppt,     richardlehane/mscfb, to tell what it    as docx, xlsx, pptx
 //	rtf, xlsb, mht     holds; LibreOffice, outside
 //	docx, xlsx, pptx   archive/zip, own tokenizer (markup)     own tokenizer, archive/zip
@@ -152,6 +156,11 @@ var families = map[string]func(*rebuild.Job) (rebuild.Result, error){
 	"xml":  xml.Rebuild,
 	"png":  picture.PNGFile,
 	"jpeg": picture.JPEGFile,
+	"gif":  picture.GIFFile,
+	"bmp":  picture.BMPFile,
+	"tiff": picture.TIFFFile,
+	"webp": picture.WebPFile,
+	"heic": picture.HEICFile,
 	"docx": office.Rebuild,
 	"xlsx": office.Rebuild,
 	"pptx": office.Rebuild,

@@ -15,7 +15,8 @@ var families = map[string]string{
 	".htm": "html", ".html": "html", ".xml": "xml", ".svg": "svg", ".json": "json", ".md": "md", ".markdown": "md",
 	".png": "png",
 	".jpg": "jpeg", ".jpeg": "jpeg", ".jpe": "jpeg", ".jfif": "jpeg",
-	".pdf":  "pdf",
+	".pdf": "pdf",
+	".gif": "gif", ".bmp": "bmp", ".dib": "bmp", ".tif": "tiff", ".tiff": "tiff",
 	".docx": "docx", ".dotx": "docx",
 	".xlsx": "xlsx", ".xltx": "xlsx",
 	".odt": "odt", ".ott": "odt", ".ods": "ods", ".ots": "ods", ".odp": "odp", ".otp": "odp",
@@ -45,7 +46,7 @@ func Formats() []string {
 // becomes names what the families are that are never passed in their own form.
 var becomes = map[string][]string{
 	"doc": {"docx"}, "rtf": {"docx"}, "mht": {"docx"}, "xls": {"xlsx", "csv"}, "xlsb": {"xlsx"}, "ppt": {"pptx"},
-	"msg": {"eml"}, "heic": {"jpeg", "png"}, "7z": {"zip"}, "lzh": {"zip"}, "bz2": {"gz"}, "xz": {"gz"},
+	"msg": {"eml"}, "heic": {"jpeg"}, "webp": {"jpeg", "png"}, "7z": {"zip"}, "lzh": {"zip"}, "bz2": {"gz"}, "xz": {"gz"},
 }
 
 // Admits tells whether a route that names these formats takes an original of the family: by its own name, or by that of what it

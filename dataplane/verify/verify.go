@@ -22,8 +22,10 @@
 //	html              golang.org/x/net/html                     own tokenizer for the one form that is written, own rules
 //	xml, svg          own tokenizer (markup)                    another one, for the one form that is written
 //	json, md          own walk                                  patterns
-//	png               own chunk walk, image/png                 own chunk walk, klauspost zlib, own filter and size arithmetic
+//	png               own chunk walk, compress/zlib             own chunk walk, klauspost zlib, own filter and size arithmetic
 //	jpeg              own reader of coefficients (picture/dct)  own reader of scans, with tables of another kind (picture)
+//	gif               own reader, compress/lzw                  own reader, own LZW
+//	bmp, tiff         own readers, x/image/tiff                 own readers of the one layout, klauspost zlib
 //	pdf               qpdf (JSON), own lexer and tables          own reader of files and streams, klauspost zlib, own shapes
 //	docx, xlsx, pptx  archive/zip, own tokenizer                own directory walk, klauspost flate, encoding/xml, own rules
 //	odt, ods, odp     archive/zip, own tokenizer                own directory walk, klauspost flate, encoding/xml, own rules
@@ -120,6 +122,9 @@ var families = map[string]func(*rule.File) error{
 	"xml":  xml.Check,
 	"png":  func(f *rule.File) error { return picture.PNG(f.Ctx, f.In, "") },
 	"jpeg": func(f *rule.File) error { return picture.JPEG(f.Ctx, f.In, "") },
+	"gif":  func(f *rule.File) error { return picture.GIF(f.Ctx, f.In, "") },
+	"bmp":  func(f *rule.File) error { return picture.BMP(f.Ctx, f.In, "") },
+	"tiff": func(f *rule.File) error { return picture.TIFF(f.Ctx, f.In, "") },
 	"docx": office.Check,
 	"xlsx": office.Check,
 	"pptx": office.Check,

@@ -58,7 +58,7 @@ func rebuildJPEG(j *rebuild.Job, in []byte, place string) ([]byte, *dct.Image, e
 // foreignJPEG has a helper decode what is coded in a way that we do not read, and encodes its pixels. What the helper cannot read
 // either is refused for the reason that we had.
 func foreignJPEG(j *rebuild.Job, in []byte, place string, no *rebuild.Refusal) ([]byte, *dct.Image, error) {
-	pages, err := decoded(j, "jpeg", in)
+	pages, err := decoded(j, "jpeg", in, 1)
 	if rebuild.Refused(err) {
 		return nil, nil, no
 	}

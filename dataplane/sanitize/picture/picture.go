@@ -115,29 +115,7 @@ func oriented(img image.Image, orientation int) image.Image {
 		return img
 	}
 	b := img.Bounds()
-	w, h := b.Dx(), b.Dy()
-	ow, oh := w, h
-	if orientation >= 5 {
-		ow, oh = h, w
-	}
-	// source of the pixel at (x, y) of the turned picture
-	var from func(x, y int) (int, int)
-	switch orientation {
-	case 2:
-		from = func(x, y int) (int, int) { return w - 1 - x, y }
-	case 3:
-		from = func(x, y int) (int, int) { return w - 1 - x, h - 1 - y }
-	case 4:
-		from = func(x, y int) (int, int) { return x, h - 1 - y }
-	case 5:
-		from = func(x, y int) (int, int) { return y, x }
-	case 6:
-		from = func(x, y int) (int, int) { return y, h - 1 - x }
-	case 7:
-		from = func(x, y int) (int, int) { return w - 1 - y, h - 1 - x }
-	case 8:
-		from = func(x, y int) (int, int) { return w - 1 - y, x }
-	}
+	ow, oh, from := turning(orientation, b.Dx(), b.Dy())
 	if g, ok := img.(*image.Gray); ok {
 		out := image.NewGray(image.Rect(0, 0, ow, oh))
 		for y := range oh {
@@ -164,6 +142,33 @@ func oriented(img image.Image, orientation int) image.Image {
 		}
 	}
 	return out
+}
+
+// turning tells the size of a turned picture, and the source of the pixel at (x, y) of it.
+func turning(orientation, w, h int) (ow, oh int, from func(x, y int) (int, int)) {
+	ow, oh = w, h
+	if orientation >= 5 {
+		ow, oh = h, w
+	}
+	switch orientation {
+	default:
+		from = func(x, y int) (int, int) { return x, y }
+	case 2:
+		from = func(x, y int) (int, int) { return w - 1 - x, y }
+	case 3:
+		from = func(x, y int) (int, int) { return w - 1 - x, h - 1 - y }
+	case 4:
+		from = func(x, y int) (int, int) { return x, h - 1 - y }
+	case 5:
+		from = func(x, y int) (int, int) { return y, x }
+	case 6:
+		from = func(x, y int) (int, int) { return y, h - 1 - x }
+	case 7:
+		from = func(x, y int) (int, int) { return w - 1 - y, h - 1 - x }
+	case 8:
+		from = func(x, y int) (int, int) { return w - 1 - y, x }
+	}
+	return ow, oh, from
 }
 
 // thumbnail shrinks a picture so that neither side is over thumbSide pixels; the sandbox hands out raw pixels only.

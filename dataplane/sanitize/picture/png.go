@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"image"
 	"io"
 	"math"
 	"slices"
@@ -65,7 +66,7 @@ func rebuildPNG(j *rebuild.Job, in []byte, place string, shown **verdict.Preview
 	}
 	z, err := zlib.NewReader(p.data)
 	if err != nil {
-		return nil, rebuild.Refuse("image.broken", place, err.Error())
+		return nil, rebuild.At(noPixels(err), place)
 	}
 	defer z.Close()
 	w := newPNGWriter(j, p)
@@ -418,4 +419,36 @@ func (p *pngFile) pixels(row []byte) []byte {
 		}
 	}
 	return out
+}
+
+// encodePNG writes pixels of 8 bits as a PNG of ours, gray, RGB or with transparency.
+func encodePNG(j *rebuild.Job, img image.Image) ([]byte, error) {
+	b := img.Bounds()
+	p := &pngFile{pngHeader: pngHeader{w: b.Dx(), h: b.Dy(), depth: 8, kind: 6}}
+	gray, isGray := img.(*image.Gray)
+	switch {
+	case isGray:
+		p.kind = 0
+	case !transparent(img):
+		p.kind = 2
+	}
+	w := newPNGWriter(j, p)
+	defer w.end()
+	noise := newNoise(j)
+	row := make([]byte, p.rowBytes(p.w))
+	for y := range p.h {
+		if err := j.Ctx.Err(); err != nil {
+			return nil, err
+		}
+		if isGray {
+			copy(row, gray.Pix[y*gray.Stride:])
+		}
+		for x := 0; x < p.w && !isGray; x++ {
+			c := nrgba(img.At(b.Min.X+x, b.Min.Y+y))
+			copy(row[x*p.step():][:p.step()], []byte{c.R, c.G, c.B, c.A})
+		}
+		noise.png(p.pngHeader, row)
+		w.row(row, adaptive)
+	}
+	return w.close()
 }
