@@ -5,6 +5,7 @@
 //	sekisho-sanitize sanitize   reads a job, writes the report and, when clean, the rebuilt file
 //	sekisho-sanitize verify     reads a job with a rebuilt file, writes the second opinion
 //	sekisho-sanitize tool       reads a need, writes the answer
+//	sekisho-sanitize office     the same for documents, with LibreOffice started before
 package main
 
 import (
@@ -25,14 +26,15 @@ var workers = map[string]func(stdin io.Reader, stdout io.Writer) error{
 	"sanitize": runSanitize,
 	"verify":   runVerify,
 	"tool":     runTool,
+	"office":   runOffice,
 }
 
 func main() {
 	if len(os.Args) != 2 || workers[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: sekisho-sanitize sanitize|verify|tool < job > report")
+		fmt.Fprintln(os.Stderr, "usage: sekisho-sanitize sanitize|verify|tool|office < job > report")
 		os.Exit(2)
 	}
-	if os.Args[1] != "tool" {
+	if starts := os.Args[1] == "tool" || os.Args[1] == "office"; !starts {
 		if err := inside.Seal(); err != nil {
 			fmt.Fprintf(os.Stderr, "sekisho-sanitize %s: %v\n", os.Args[1], err)
 			os.Exit(1)

@@ -17,3 +17,13 @@ func runTool(stdin io.Reader, stdout io.Writer) error {
 	}
 	return verdict.WriteAnswer(stdout, tool.Run(context.Background(), n, tool.Work))
 }
+
+// runOffice is runTool for documents, with a LibreOffice that is started before there is a need to read.
+func runOffice(stdin io.Reader, stdout io.Writer) error {
+	convert := tool.Ready(context.Background(), tool.Work)
+	n, err := verdict.ReadNeed(stdin, sanitize.MaxIn)
+	if err != nil {
+		return err
+	}
+	return verdict.WriteAnswer(stdout, convert(n))
+}

@@ -85,7 +85,10 @@ func (w *Worker) help(ctx context.Context, n verdict.Need) verdict.Answer {
 	if err := verdict.WriteNeed(&in, n); err != nil {
 		return failed(fail(Start, "%v", err))
 	}
-	raw, err := w.Box.Run(ctx, Job{Binary: w.Binary, Tree: w.tree(), Args: []string{"tool"}, Stdin: &in, Budget: Helping(n.Kind, int64(len(n.Body)))})
+	raw, err, done := w.convert(ctx, n, &in)
+	if !done {
+		raw, err = w.Box.Run(ctx, Job{Binary: w.Binary, Tree: w.tree(), Args: []string{"tool"}, Stdin: &in, Budget: Helping(n.Kind, int64(len(n.Body)))})
+	}
 	if err != nil {
 		return failed(err)
 	}

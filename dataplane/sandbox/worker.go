@@ -27,11 +27,14 @@ type Worker struct {
 	Binary string
 	// Tree holds the programs that a worker may ask for; empty: where hack/runtime puts it.
 	Tree string
+	// Pool is how many sandboxes with LibreOffice wait for a document; Warm starts them before the first, Close ends them.
+	Pool int
 	// Limit lets a caller change the budget of a job on that many bytes; nil means Scaled.
 	Limit func(size, output int64) Budget
 
 	once   sync.Once
 	places chan struct{} // of helpers
+	pool   pool
 }
 
 // Result of one file: Bytes only when sanitizer and verifier, in two sandboxes, both called it clean.

@@ -110,13 +110,17 @@ func Answer(ctx context.Context, n verdict.Need) verdict.Answer {
 }
 
 func run(ctx context.Context, n verdict.Need, w *work) verdict.Answer {
+	return answer(ctx, n, w, kinds[n.Kind].run)
+}
+
+func answer(ctx context.Context, n verdict.Need, w *work, do func(*work) ([]byte, error)) verdict.Answer {
 	a := verdict.Answer{ID: n.ID}
 	if err := Check(n); err != nil {
 		a.Failed, a.Detail = Unknown, err.Error()
 		return a
 	}
 	w.ctx, w.need = ctx, n
-	body, err := kinds[n.Kind].run(w)
+	body, err := do(w)
 	if err == nil && len(body) > MaxAnswer {
 		err = &failure{TooLarge, fmt.Sprintf("%d bytes", len(body))}
 	}

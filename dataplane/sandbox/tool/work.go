@@ -83,7 +83,7 @@ func (w *work) execTo(to *os.File, program string, args ...string) (said string,
 }
 
 func (w *work) command(program string, args []string) *exec.Cmd {
-	env := []string{"PATH=/usr/bin", "HOME=" + w.at, "TMPDIR=" + w.at, "LANG=C.UTF-8", "SAL_USE_VCLPLUGIN=svp"}
+	env := []string{"PATH=/usr/bin", "HOME=" + w.at, "TMPDIR=" + w.at, "LANG=C.UTF-8", "SAL_USE_VCLPLUGIN=svp", "SEKISHO_WORK=" + w.at}
 	if !filepath.IsAbs(program) {
 		program = filepath.Join("/usr/bin", program)
 	}

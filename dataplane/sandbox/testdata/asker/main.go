@@ -14,10 +14,14 @@ import (
 )
 
 func main() {
-	if os.Args[1] == "tool" {
+	if os.Args[1] == "tool" || os.Args[1] == "office" {
+		answer := func(n verdict.Need) verdict.Answer { return tool.Run(context.Background(), n, tool.Work) }
+		if os.Args[1] == "office" {
+			answer = tool.Ready(context.Background(), tool.Work)
+		}
 		n, err := verdict.ReadNeed(os.Stdin, 1<<30)
 		if err == nil {
-			err = verdict.WriteAnswer(os.Stdout, tool.Run(context.Background(), n, tool.Work))
+			err = verdict.WriteAnswer(os.Stdout, answer(n))
 		}
 		if err != nil {
 			os.Exit(1)
