@@ -16,7 +16,7 @@ func runVerify(stdin io.Reader, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	report := verify.Check(context.Background(), job.Name, in, job.Keys...)
+	report := verify.CheckFor(context.Background(), job.Policy, job.Name, in, job.Keys...)
 	if report.Outcome == verdict.Clean && len(job.Formats) > 0 && !verdict.AdmitsResult(job.Formats, report.Family) {
 		report.Outcome, report.After = verdict.Blocked, nil
 		report.Findings = append(report.Findings, verdict.Finding{Code: "verify.format", Action: verdict.Refused, Detail: report.Family})

@@ -68,7 +68,7 @@ func (w *Worker) Pass(ctx context.Context, j verdict.Job, body []byte) Result {
 	if name == "" {
 		name = j.Name
 	}
-	verified, err := w.verify(ctx, verdict.Job{Name: name, Formats: j.Formats, Keys: j.Keys}, out)
+	verified, err := w.verify(ctx, verdict.Job{Name: name, Formats: j.Formats, Keys: j.Keys, Policy: j.Policy}, out)
 	if err != nil {
 		verified = blocked(name, out, "verify", err)
 	}

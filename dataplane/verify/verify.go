@@ -89,10 +89,15 @@ const (
 
 // Check reads a rebuilt file that is to be released under the name. keys are the passwords that came with the original. It never panics. Blocked unless everything was understood.
 func Check(ctx context.Context, name string, in []byte, keys ...string) verdict.Report {
+	return CheckFor(ctx, verdict.Policy{}, name, in, keys...)
+}
+
+// CheckFor is Check for a route that wants something else than the safe default of each choice.
+func CheckFor(ctx context.Context, p verdict.Policy, name string, in []byte, keys ...string) verdict.Report {
 	sum := sha256.Sum256(in)
 	d := verdict.Digest{SHA256: hex.EncodeToString(sum[:]), Size: int64(len(in))}
 	r := verdict.Report{Version: 1, Name: name, Family: verdict.FamilyOf(name), Before: d, Engine: Engine, Findings: []verdict.Finding{}}
-	err := check(&rule.File{Ctx: ctx, Name: name, Family: r.Family, In: in, Keys: keys}, maxNesting)
+	err := check(&rule.File{Ctx: ctx, Name: name, Family: r.Family, In: in, Keys: keys, Policy: p}, maxNesting)
 	if err == nil {
 		r.Outcome, r.After = verdict.Clean, &d
 		return r
@@ -160,7 +165,7 @@ func check(f *rule.File, depth int) (err error) {
 		return rule.Refuse(codeName, "", "%q is not the name of a kind that is rebuilt", f.Name)
 	}
 	f.Nested = func(place, name string, in []byte) error {
-		return rule.Within(place, check(&rule.File{Ctx: f.Ctx, Name: name, Family: verdict.FamilyOf(name), In: in, Keys: f.Keys}, depth-1))
+		return rule.Within(place, check(&rule.File{Ctx: f.Ctx, Name: name, Family: verdict.FamilyOf(name), In: in, Keys: f.Keys, Policy: f.Policy}, depth-1))
 	}
 	return family(f)
 }

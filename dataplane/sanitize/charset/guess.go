@@ -128,6 +128,7 @@ func GuessUTF16(b []byte) (order interface {
 			case u == '\t', u == '\n', u == '\r', 0x20 <= u && u < 0x7F:
 				likely[k]++
 				zeros[k]++
+			case u&0xFF == 0 && u != 0x3000: // a letter in the other order
 			case 0x3000 <= u && u <= 0x30FF, 0x4E00 <= u && u <= 0x9FFF, 0xFF00 <= u && u <= 0xFFEF:
 				likely[k]++
 			}

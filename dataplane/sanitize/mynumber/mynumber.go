@@ -28,6 +28,7 @@ const maxPlaces = 1000
 // Scanner counts numbers by place.
 type Scanner struct {
 	lanes map[string]*lane
+	rows  map[string]int // that were read, by table
 	order []string
 	named map[string]context // by table and column, or by the text's lane: what was said last
 }
@@ -53,14 +54,21 @@ const (
 // one table differ in their last digits only: "L12", "Sheet1!R5".
 func (s *Scanner) Feed(place string, cells []string) {
 	if s.lanes == nil {
-		s.lanes, s.named = map[string]*lane{}, map[string]context{}
+		s.lanes, s.rows, s.named = map[string]*lane{}, map[string]int{}, map[string]context{}
 	}
 	table := strings.TrimRight(place, "0123456789")
 	if len(cells) == 1 {
 		s.text(place, table, cells[0])
 		return
 	}
-	s.boxes(place, table, cells)
+	candidates := s.boxes(place, table, cells)
+	for _, c := range cells {
+		candidates = candidates || many(c)
+	}
+	if !candidates && s.rows[table] >= headings {
+		return
+	}
+	s.rows[table]++
 	left := silent // what the cells before say
 	for i, c := range cells {
 		column := fmt.Sprintf("%sC%d", table, i+1)
@@ -82,6 +90,9 @@ func (s *Scanner) Feed(place string, cells []string) {
 	}
 }
 
+// headings are the first rows of a table, which may say what stands below; of later ones only those with a candidate are read.
+const headings = 20
+
 func (s *Scanner) say(where string, c context) {
 	if _, known := s.named[where]; known || len(s.named) < maxPlaces {
 		s.named[where] = c
@@ -99,47 +110,84 @@ func (s *Scanner) text(place, stream, t string) {
 		}
 		s.count(place, place, false, n, around)
 	}
-	if len(found) == 0 {
+	if len(found) == 0 && (before != silent || introduces(t)) {
 		s.say(stream, words(t))
 	}
 }
 
-// boxes finds a number that is split over cells: twelve of one digit, or three of four.
-func (s *Scanner) boxes(place, table string, cells []string) {
+// introduces tells, quickly, text that may name the number.
+func introduces(t string) bool {
+	for _, part := range []string{"番号", "マイナ", "ﾏｲﾅ", "まいな", "umber", "UMBER"} {
+		if strings.Contains(t, part) {
+			return true
+		}
+	}
+	return false
+}
+
+// boxes finds a number that is split over cells: twelve of one digit, or three of four. It tells whether there was one.
+func (s *Scanner) boxes(place, table string, cells []string) (any bool) {
+	ones, fours := 0, 0
+	for _, c := range cells {
+		switch boxed(c) {
+		case 1:
+			ones++
+		case 4:
+			fours++
+		}
+	}
 	for _, size := range []int{1, 4} {
+		if size == 1 && ones < 12 || size == 4 && fours < 3 {
+			continue
+		}
 		run := 0
 		var digits [12]byte
 		said := silent
 		for i := 0; i <= len(cells); i++ {
-			d := ""
-			if i < len(cells) {
-				d = narrow(strings.TrimSpace(cells[i]))
-			}
-			if len(d) == size && digitsOnly(d) {
+			if i < len(cells) && boxed(cells[i]) == size {
 				if run < 12 {
-					copy(digits[run:], d)
+					copy(digits[run:], narrow(strings.Trim(cells[i], " 　\"")))
 				}
 				run += size
 				continue
 			}
 			if run == 12 {
-				first := i - 12/size
-				column := fmt.Sprintf("%sC%d", table, first+1)
-				around := said
-				if around == silent {
-					around = s.named[column]
-				}
+				any = true
+				from := i - 12/size
+				column := fmt.Sprintf("%sC%d", table, from+1)
 				n := number{ok: valid(digits), alone: true, grouped: true}
-				s.count(column, fmt.Sprintf("%sC%d", place, first+1), true, n, around)
+				s.count(column, fmt.Sprintf("%sC%d", place, from+1), true, n, first(said, s.named[column]))
 			}
 			run = 0
 			if i < len(cells) {
-				if w := words(cells[i]); w != silent {
-					said = w
-				}
+				said = first(words(cells[i]), said)
 			}
 		}
 	}
+	return any
+}
+
+// boxed is how many digits a cell has that holds nothing else; 0 for any other cell and for long ones.
+func boxed(c string) (n int) {
+	if len(c) > 24 {
+		return 0
+	}
+	for i := 0; i < len(c); {
+		switch {
+		case digit(c[i:]) >= 0:
+			n++
+			if i++; c[i-1] >= 0x80 {
+				i += 2
+			}
+		case c[i] == ' ' || c[i] == '"':
+			i++
+		case strings.HasPrefix(c[i:], "　"):
+			i += 3
+		default:
+			return 0
+		}
+	}
+	return n
 }
 
 func first(a, b context) context {
@@ -351,10 +399,13 @@ func valid(d [12]byte) bool {
 	return int(d[11]-'0') == check
 }
 
-var named = []string{"個人番号", "マイナンバー", "ﾏｲﾅﾝﾊﾞｰ", "まいなんばー", "mynumber", "my number", "individual number", "マイナンバ", "番号法"}
+var named = []string{"個人番号", "マイナンバー", "ﾏｲﾅﾝﾊﾞｰ", "まいなんばー", "mynumber", "individualnumber", "マイナンバ", "番号法"}
 
 var others = []string{"法人番号", "電話", "tel", "fax", "ファクス", "口座", "伝票", "注文", "受付番号", "管理番号", "整理番号", "商品", "品番", "jan", "バーコード", "追跡", "問い合わせ番号",
 	"お客様番号", "会員番号", "製造番号", "シリアル", "メーター", "契約番号", "証券番号", "保険者番号", "金額", "予算", "残高", "合計", "日時", "タイムスタンプ", "timestamp", "account", "order", "serial", "phone", "isbn", "カード番号", "住民票コード", "登録番号", "免許", "地番", "筆番"}
+
+// closed takes out the space that forms put between letters.
+var closed = strings.NewReplacer(" ", "", "　", "", "\n", "")
 
 // words tells what a text names: the number, if both.
 func words(t string) context {
@@ -364,9 +415,9 @@ func words(t string) context {
 	if len(t) > 4*reach {
 		t = t[:2*reach] + t[len(t)-2*reach:]
 	}
-	lower := strings.ToLower(strings.NewReplacer(" ", "", "　", "", "\n", "").Replace(t))
+	lower := strings.ToLower(closed.Replace(t))
 	has := func(list []string) bool {
-		return slices.ContainsFunc(list, func(w string) bool { return strings.Contains(lower, strings.ReplaceAll(w, " ", "")) })
+		return slices.ContainsFunc(list, func(w string) bool { return strings.Contains(lower, w) })
 	}
 	switch {
 	case has(named):
@@ -386,8 +437,6 @@ func narrow(t string) string {
 		return r
 	}, t)
 }
-
-func digitsOnly(t string) bool { return strings.Trim(t, "0123456789") == "" }
 
 // Sum is what all places have.
 func Sum(places []Place) (sure, likely int) {

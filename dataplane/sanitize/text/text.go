@@ -168,12 +168,18 @@ func lineOf(b []byte, at int) string {
 
 // dropControls writes the text again without control and hidden characters. A file that is largely controls is no text.
 func dropControls(j *rebuild.Job, t Decoded) ([]byte, error) {
-	out := make([]byte, 0, len(t.body))
-	controls, line := 0, 1
+	var out []byte
+	controls, line, from := 0, 1, 0 // from: where what is not copied yet begins
 	for i := 0; i < len(t.body); {
-		r, n := t.set.Next(t.body[i:])
-		if n == 0 {
-			return nil, rebuild.Refuse("text.invalid", lineOf(t.body, i), "")
+		r, n := rune(t.body[i]), 1
+		if r >= ' ' && r < 0x7F {
+			i++
+			continue
+		}
+		if r >= 0x80 {
+			if r, n = t.set.Next(t.body[i:]); n == 0 {
+				return nil, rebuild.Refuse("text.invalid", lineOf(t.body, i), "")
+			}
 		}
 		code := ""
 		switch {
@@ -189,9 +195,9 @@ func dropControls(j *rebuild.Job, t Decoded) ([]byte, error) {
 		case charset.Hidden(r):
 			code = "text.hidden"
 		}
-		if code == "" {
-			out = append(out, t.body[i:i+n]...)
-		} else {
+		if code != "" {
+			out = append(out, t.body[from:i]...)
+			from = i + n
 			j.Found.First(code, fmt.Sprintf("L%d", line), verdict.Removed, fmt.Sprintf("U+%04X", r))
 		}
 		i += n
@@ -199,7 +205,10 @@ func dropControls(j *rebuild.Job, t Decoded) ([]byte, error) {
 	if controls > 16 && controls*10 > len(t.body) {
 		return nil, rebuild.Refuse("text.binary", "", "")
 	}
-	return out, nil
+	if from == 0 {
+		return t.body, nil
+	}
+	return append(out, t.body[from:]...), nil
 }
 
 // excerpt is the beginning of the text as Unicode, for a person to look at.

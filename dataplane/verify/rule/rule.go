@@ -9,6 +9,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
 // File is one rebuilt file on its way through its family's checker.
@@ -18,6 +20,7 @@ type File struct {
 	Family string
 	In     []byte
 	Keys   []string // passwords that the sender gave, where an archive is written under one again
+	Policy verdict.Policy
 
 	// Nested has a file checked that lies in this one, by the family that its name promises. A refusal carries the place.
 	Nested func(place, name string, in []byte) error

@@ -44,7 +44,11 @@ func Check(f *rule.File) error {
 var errNoText = rule.Refuse(codeText, "", "no character")
 
 func read(f *rule.File, body []byte, next reader) error {
-	runes := make([]rune, 0, len(body))
+	table := f.Family == "csv" && f.Policy.Formulas != "report"
+	var runes []rune
+	if table {
+		runes = make([]rune, 0, len(body))
+	}
 	line := 1
 	for i := 0; i < len(body); {
 		r, n := next(body[i:])
@@ -52,6 +56,7 @@ func read(f *rule.File, body []byte, next reader) error {
 			return errNoText
 		}
 		switch {
+		case r >= ' ' && r < 0x7F:
 		case r == '\n':
 			line++
 			if line%4096 == 0 && f.Ctx.Err() != nil {
@@ -61,10 +66,12 @@ func read(f *rule.File, body []byte, next reader) error {
 		case r < 0x20 || r == 0x7F || Invisible(r):
 			return rule.Refuse(codeText, fmt.Sprintf("L%d", line), "character %U", r)
 		}
-		runes = append(runes, r)
+		if table {
+			runes = append(runes, r)
+		}
 		i += n
 	}
-	if f.Family == "csv" {
+	if table {
 		return checkCells(f.Ctx, runes)
 	}
 	return nil
@@ -208,6 +215,9 @@ var signs81 = map[byte]rune{
 // Invisible tells characters that a reader does not see and that change what he sees. Joiners and variation selectors are needed
 // by names and gaiji and are not among them.
 func Invisible(r rune) bool {
+	if 0x20 <= r && r < 0x7F || 0x3000 <= r && r < 0xD800 { // nearly all
+		return false
+	}
 	for _, span := range [...][2]rune{
 		{0x80, 0x9F}, {0x061C, 0x061C}, {0x200E, 0x200F}, {0x202A, 0x202E}, {0x2060, 0x2064}, {0x2066, 0x206F},
 		{0xFEFF, 0xFEFF}, {0xFFF9, 0xFFFB}, {0xFDD0, 0xFDEF}, {0xE0000, 0xE007F},
