@@ -19,11 +19,13 @@ type part struct {
 	out        bytes.Buffer
 	frames     []frame
 	paragraphs int // open paragraphs
+	heard      *hearing
 }
 
 // frame is an open element.
 type frame struct {
 	tag       []byte // as written, nil when nothing was
+	name      string
 	paragraph bool
 }
 
@@ -31,6 +33,9 @@ func (p *part) filter(b []byte) ([]byte, error) {
 	var err error
 	if p.x, err = markup.New(b, spaces); err != nil {
 		return nil, err
+	}
+	if p.Heard != nil && strings.HasSuffix(p.name, "content.xml") {
+		p.heard = &hearing{p: p}
 	}
 	p.out.Grow(len(b))
 	p.out.WriteString(xmlHead)
@@ -53,6 +58,9 @@ func (p *part) filter(b []byte) ([]byte, error) {
 			p.end()
 		case markup.Text:
 			p.out.Write(t.Text)
+			if p.heard != nil && p.paragraphs > 0 {
+				p.heard.text.Write(markup.Unescape(t.Text))
+			}
 			p.show(p.before, t.Text)
 			p.show(p.after, t.Text)
 		}
@@ -282,9 +290,12 @@ func (p *part) begin(t *markup.Token, tag []byte, attrs []markup.Attr) {
 		p.out.Write(a.Value)
 		p.out.WriteByte('"')
 	}
-	f := frame{paragraph: t.NS == "text" && (t.Local == "p" || t.Local == "h")}
+	f := frame{name: t.NS + ":" + t.Local, paragraph: t.NS == "text" && (t.Local == "p" || t.Local == "h")}
 	if f.paragraph {
 		p.paragraphs++
+	}
+	if p.heard != nil {
+		p.heard.begin(f.name, func(name string) string { return p.attr(t, name) })
 	}
 	if t.Empty {
 		p.out.WriteString("/>")
@@ -302,6 +313,9 @@ func (p *part) end() {
 		p.out.WriteString("</")
 		p.out.Write(f.tag)
 		p.out.WriteByte('>')
+	}
+	if p.heard != nil {
+		p.heard.end(f.name)
 	}
 	if f.paragraph {
 		if p.paragraphs--; p.paragraphs == 0 && p.shown {

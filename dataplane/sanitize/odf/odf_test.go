@@ -210,3 +210,19 @@ func FuzzContent(f *testing.F) {
 		}
 	})
 }
+
+func TestNumbersOfPersonsAreHeardInRows(t *testing.T) {
+	const number = "123456789018"
+	cells := ""
+	for _, c := range number {
+		cells += `<table:table-cell><text:p>` + string(c) + `</text:p></table:table-cell>`
+	}
+	for name, in := range map[string][]byte{
+		"a.ods": odftest.Sheet(t, `<table:table table:name="表"><table:table-row><table:table-cell><text:p>個人番号</text:p></table:table-cell></table:table-row><table:table-row>`+cells+`</table:table-row></table:table>`, nil),
+		"a.odt": odftest.Text(t, `<text:p>個人番号 1234<text:span>56789018</text:span></text:p>`, nil),
+	} {
+		if rep, _ := clean(t, name, in); !has(rep, "mynumber.found", verdict.Reported) && !has(rep, "mynumber.likely", verdict.Reported) {
+			t.Errorf("%s: not found: %v", name, rep.Findings)
+		}
+	}
+}

@@ -17,7 +17,13 @@ func (o *office) filter(p *part, b []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	for i := range plan {
+		plan[i].bad = plan[i].bad || o.linksOut(string(plan[i].instr))
+	}
 	f.fields.plan = plan
+	if o.Heard != nil {
+		f.heard = &hearing{o: o, place: p.place(), strings: o.strings}
+	}
 	if f.x, err = markup.New(b, spaces); err != nil {
 		return nil, err
 	}
@@ -55,6 +61,7 @@ type partFilter struct {
 
 	sharedGone map[string]bool // shared formulas of this sheet whose text was removed
 	ole        []oleFrame
+	heard      *hearing
 	madeShown  bool // a hidden sheet was shown because no other was left
 }
 
@@ -62,6 +69,7 @@ type partFilter struct {
 type frame struct {
 	element
 	silent  bool          // its own tags are not written
+	written bool          // its start tag was
 	name    []byte        // as written
 	before  int           // length of the output before its start tag
 	after   int           // and after it
@@ -174,6 +182,9 @@ func (f *partFilter) start(t *markup.Token) error {
 			return err
 		}
 	}
+	if f.noComments() && (commentMarks[e] || e == element{"v", "shape"} && f.isNote()) {
+		return f.drop(t, "", "")
+	}
 	switch e.ns {
 	case "mc":
 		return f.alternateContent(t)
@@ -242,7 +253,10 @@ func (f *partFilter) begin(t *markup.Token, name []byte, attrs []markup.Attr) {
 		f.out.WriteByte('/')
 	}
 	f.out.WriteByte('>')
-	f.frames = append(f.frames, frame{element: element{t.NS, t.Local}, silent: t.Empty, name: bytes.Clone(name), before: before, after: f.out.Len()})
+	if f.heard != nil {
+		f.heard.begin(element{t.NS, t.Local}, t)
+	}
+	f.frames = append(f.frames, frame{element: element{t.NS, t.Local}, silent: t.Empty, written: true, name: bytes.Clone(name), before: before, after: f.out.Len()})
 }
 
 // open takes an element whose tags are not written; its namespace declarations go to its children.
@@ -286,6 +300,9 @@ func (f *partFilter) end() {
 	if fr.removed {
 		f.top().removed = true
 	}
+	if f.heard != nil && fr.written {
+		f.heard.end(fr.element)
+	}
 	if fr.alt != nil && fr.alt.written {
 		f.out.WriteString("</")
 		f.out.Write(fr.name)
@@ -323,6 +340,9 @@ func (f *partFilter) text(t *markup.Token) {
 		return
 	}
 	f.out.Write(t.Text)
+	if f.heard != nil && hears(fr.element) {
+		f.heard.text.Write(markup.Unescape(t.Text))
+	}
 	if shown {
 		f.show(f.office.after, t.Text)
 	}
@@ -408,6 +428,15 @@ func (f *partFilter) oleInside() (o oleFrame, found bool, err error) {
 	return o, found, err
 }
 
+// isNote looks ahead into a shape: does it show a cell's comment?
+func (f *partFilter) isNote() bool {
+	note := false
+	err := f.x.Fork().Skip(func(t *markup.Token) {
+		note = note || t.Kind == markup.Start && t.NS == "xvml" && t.Local == "ClientData" && attr(t, "ObjectType") == "Note"
+	})
+	return note && err == nil
+}
+
 // insideOLE passes only the first picture inside a graphic frame of an OLE object.
 func (f *partFilter) insideOLE(o *oleFrame, t *markup.Token) (handled bool, err error) {
 	inPicture := false
@@ -442,7 +471,7 @@ func (f *partFilter) insideOLE(o *oleFrame, t *markup.Token) (handled bool, err 
 func (f *partFilter) word(t *markup.Token) (handled bool, err error) {
 	switch t.Local {
 	case "fldSimple":
-		if instr := attrW(f.x, t, "instr"); !harmlessField(instr) {
+		if instr := attrW(f.x, t, "instr"); !harmlessField(instr) || f.linksOut(instr) {
 			f.note("ooxml.field", fieldName(instr))
 			f.open(t, true)
 			return true, nil
@@ -593,7 +622,7 @@ func (f *partFilter) formula(t *markup.Token) error {
 	if f.books != nil {
 		sheetsGone = f.books.removed
 	}
-	if dangerous(string(markup.Unescape(raw)), sheetsGone) {
+	if s := string(markup.Unescape(raw)); dangerous(s, sheetsGone) || f.linksOut(s) {
 		f.note("ooxml.formula", "")
 		if cell || e.local == "calculatedColumnFormula" || e.local == "totalsRowFormula" || e.ns == "xvml" {
 			if shared != "" {
@@ -671,7 +700,7 @@ func (f *partFilter) attributes(t *markup.Token) (kept []markup.Attr, gone bool,
 				continue
 			}
 		case ns == "o" && (name == "href" || name == "althref" || name == "src"):
-			if v := string(markup.Unescape(a.Value)); name != "href" || !rebuild.SafeURL(v) || vmlFetches[e.local] {
+			if v := string(markup.Unescape(a.Value)); name != "href" || !rebuild.SafeURL(v) || f.noLink(v) || vmlFetches[e.local] {
 				if v != "" {
 					f.note("ooxml.link", v)
 				}
@@ -692,7 +721,7 @@ func (f *partFilter) plainAttribute(e element, name string, a *markup.Attr) bool
 	value := string(markup.Unescape(a.Value))
 	if vmlSpaces[e.ns] {
 		switch lower := strings.ToLower(name); {
-		case lower == "href" && (!rebuild.SafeURL(value) || vmlFetches[e.local]), lower == "src", lower == "althref":
+		case lower == "href" && (!rebuild.SafeURL(value) || f.noLink(value) || vmlFetches[e.local]), lower == "src", lower == "althref":
 			if value != "" {
 				f.note("ooxml.external", value)
 			}

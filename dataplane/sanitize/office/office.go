@@ -88,6 +88,7 @@ type office struct {
 	out      []container.Part
 
 	books         *workbook // of a spreadsheet
+	strings       []string  // shared by its sheets, where somebody hears them
 	blank         *part     // placeholder picture, once it is needed
 	before, after *rebuild.Excerpt
 	asked         bool // a helper, about a picture: what is made in this call is thrown away
@@ -99,9 +100,18 @@ type part struct {
 	name        string // in the result
 	key         string // of the original; empty for the placeholder
 	contentType string // lower case as read, for the main part as it will be written
+	title       string // of a sheet, as its tab says
 	picture     bool
 	links       []link
 	byID        map[string]*link
+}
+
+// place is what a reader knows the part by.
+func (p *part) place() string {
+	if p.title != "" {
+		return p.title
+	}
+	return path.Base(p.name)
 }
 
 // link is a relationship of a part. to is nil when it was removed, or when the target is an address (keepTarget).
@@ -225,7 +235,7 @@ func (o *office) decide(from *part, r rel) (link, string, error) {
 	rule, known := relations[short]
 	switch {
 	case short == "hyperlink":
-		if rebuild.SafeURL(r.target) && (r.external || strings.HasPrefix(r.target, "#")) {
+		if rebuild.SafeURL(r.target) && !o.noLink(r.target) && (r.external || strings.HasPrefix(r.target, "#")) {
 			l.keepTarget = true
 			return l, "", nil
 		}
@@ -233,6 +243,8 @@ func (o *office) decide(from *part, r rel) (link, string, error) {
 	case r.external && short == "image":
 		l.to, l.blank = o.placeholder(), true
 		return l, "ooxml.external", nil
+	case o.noComments() && comments[short]:
+		return l, "ooxml.comments", nil
 	case known && rule.parts == nil:
 		return l, rule.code, nil
 	case r.external:
@@ -332,6 +344,9 @@ func (o *office) unreached() {
 
 // write filters and packs every part, then writes the relationships and the content types anew.
 func (o *office) write(main *part) error {
+	if err := o.readStrings(); err != nil {
+		return err
+	}
 	for _, p := range o.order {
 		if err := o.Ctx.Err(); err != nil {
 			return err

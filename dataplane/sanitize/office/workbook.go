@@ -40,6 +40,9 @@ func (o *office) readWorkbook(main *part) error {
 			w.removed = append(w.removed, attr(t, "name"))
 			return nil
 		}
+		if to := main.byID[id].to; to != nil {
+			to.title = attr(t, "name")
+		}
 		w.index = append(w.index, w.kept)
 		w.kept++
 		if s := attr(t, "state"); s == "" || s == "visible" {
