@@ -141,6 +141,9 @@ func TestMembersAreRebuiltByTheirOwnFamily(t *testing.T) {
 	if got, want := tree(t, b), []string{"in.csv='=cmd|x,1\r\n"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
+	if rep.Result == nil || rep.Result.Text != "d/y.zip\nd/z.txt\n" || rep.Original == nil || rep.Original.Text != rep.Result.Text {
+		t.Errorf("previews %v, %v", rep.Original, rep.Result)
+	}
 	var places []string
 	for _, f := range rep.Findings {
 		places = append(places, f.Place)
@@ -169,6 +172,7 @@ func TestHostileZipsAreRefused(t *testing.T) {
 		"a port":                            {zipEnd{}, named("LPT¹.a.txt"), "archive.name"},
 		"a dot behind":                      {zipEnd{}, named("x.txt."), "archive.name"},
 		"a space behind a folder":           {zipEnd{}, named("x /y.txt"), "archive.name"},
+		"no name":                           {zipEnd{}, named("./."), "archive.name"},
 		"a name of no encoding":             {zipEnd{}, named("\xFD\xFF.txt"), "archive.name"},
 		"two of one name":                   {zipEnd{}, named("a.txt"), "archive.twice"},
 		"two of one name but for case":      {zipEnd{}, named("A.TXT"), "archive.twice"},

@@ -40,6 +40,8 @@ func plant(j *rebuild.Job, members []member) ([]string, error) {
 			return nil, rebuild.At(err, rebuild.Printable(m.path, 100))
 		case place == "" && m.dir: // the folder itself
 			continue
+		case place == "":
+			return nil, rebuild.Refuse("archive.name", rebuild.Printable(m.path, 100), "no name")
 		case litter(place):
 			j.Found.Add("archive.litter", "", verdict.Removed, path.Base(place))
 			continue

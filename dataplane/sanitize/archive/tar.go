@@ -122,5 +122,5 @@ func tarball(j *rebuild.Job, list listing) (rebuild.Result, error) {
 	if err := w.Close(); err != nil {
 		return rebuild.Result{}, err
 	}
-	return rebuild.Result{Body: out.Bytes()}, nil
+	return rebuild.Result{Body: out.Bytes(), Original: told(list.members, func(m member) string { return m.path }), Result: told(pieces, func(p piece) string { return p.path })}, nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
+	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
 // packed is a rebuilt member as it will lie in the result.
@@ -112,7 +113,21 @@ func zipped(j *rebuild.Job, list listing) (rebuild.Result, error) {
 			return rebuild.Result{}, err
 		}
 	}
-	return rebuild.Result{Body: out.Bytes()}, nil
+	return rebuild.Result{Body: out.Bytes(), Original: told(list.members, func(m member) string { return m.path }), Result: told(pieces, func(p piece) string { return p.path })}, nil
+}
+
+// told lists what an archive holds, for a person to look at.
+func told[T any](all []T, path func(T) string) *verdict.Preview {
+	var e rebuild.Excerpt
+	for _, one := range all {
+		for _, r := range path(one) + "\n" {
+			e.Add(r)
+		}
+		if e.Full() {
+			break
+		}
+	}
+	return &verdict.Preview{Text: e.String()}
 }
 
 // settle keeps a time within what archives can hold, to the second.

@@ -222,12 +222,12 @@ func (e *entry) local(b []byte) error {
 	if !bytes.Equal(b[sizeLocal:sizeLocal+n], e.name) || method != e.method || (flags^e.flags)&(flagEncrypted|flagDescriptor|flagUTF8|flagMasked) != 0 {
 		return no("header in front of the data and directory differ")
 	}
-	before := e.aes
+	before, name := e.aes, e.unicodeName
 	if err := e.fields(b[sizeLocal+n:sizeLocal+n+x], &size, &packed); err != nil {
 		return err
 	}
-	if e.aes != before {
-		return no("encryption in front of the data and in the directory differ")
+	if e.aes != before || e.unicodeName != name {
+		return no("name or encryption in front of the data and in the directory differ")
 	}
 	deferred := flags&flagDescriptor != 0
 	same := crc == e.crc && packed == e.packed && size == e.size
