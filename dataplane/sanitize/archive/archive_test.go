@@ -200,6 +200,7 @@ func TestHostileZipsAreRefused(t *testing.T) {
 		"a method of no library":            {zipEnd{}, []forged{{name: "a.txt", body: "1", method: 9}}, "archive.method"},
 		"strong encryption":                 {zipEnd{}, []forged{{name: "a.txt", body: "1", flags: 0x41}}, "archive.encryption"},
 		"nothing":                           {zipEnd{}, nil, "archive.empty"},
+		"bytes and no member":               {zipEnd{prefix: "PK\x03\x04"}, nil, "archive.structure"},
 		"a member that is refused":          {zipEnd{}, []forged{one, {name: "x.exe", body: "MZ\x00"}}, "type.executable"},
 	} {
 		in := forge(t, c.end, c.members...)

@@ -45,6 +45,8 @@ func tarOf(t testing.TB, headers ...tar.Header) []byte {
 	return b.Bytes()
 }
 
+func tar5(name string) tar.Header { return tar.Header{Name: name, Typeflag: tar.TypeDir} }
+
 func in(name, body string) tar.Header {
 	return tar.Header{Name: name, Xattrs: map[string]string{"body": body}} //nolint:staticcheck // as above
 }

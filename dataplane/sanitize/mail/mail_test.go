@@ -308,8 +308,8 @@ func TestMailsInMails(t *testing.T) {
 		t.Errorf("got %+v", in)
 	}
 	deep := "\nbottom"
-	for range 20 {
-		deep = "From: a@example.jp\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\n.\n--b\nContent-Type: message/rfc822\n\n" + deep + "\n--b--"
+	for i := range 20 {
+		deep = strings.ReplaceAll("From: a@example.jp\nContent-Type: multipart/mixed; boundary=B\n\n--B\n\n.\n--B\nContent-Type: message/rfc822\n\n", "B", fmt.Sprintf("b%d.", i)) + deep + fmt.Sprintf("\n--b%d.--", i)
 	}
 	if rep, _ := sanitizetest.Run(t, "x.eml", crlf(deep)); rep.Outcome != verdict.Clean || !sanitizetest.Has(rep, "mail.attachment", verdict.Removed) {
 		t.Errorf("mails too deep in mails: got %s %v", rep.Outcome, rep.Findings)
@@ -379,7 +379,7 @@ func TestVerifierReadsEveryByte(t *testing.T) {
 	for _, bend := range []struct{ from, to string }{
 		{"MIME-Version", "Bcc: x@example.jp\r\nMIME-Version"}, {"\r\n", "\n"}, {"From: a@", "From: \"<script>\" a@"}, {"base64", "7bit"}, {"attachment;", "inline;"},
 		{"text/plain", "text/html"}, {"application/octet-stream", "text/html"}, {"--\r\n", "--\r\nMZ"}, {"boundary=\"", "boundary=\"x"}, {"a.txt", "a.exe"}, {"Subject: x", "Subject: x=?a?="},
-		{"\r\n\r\n--=", "\r\n\r\npreamble\r\n--="}, {"mixed", "alternative"}, {"aGVsbG8NCg==", "aGVsbG8NCh=="}, {"charset=utf-8", "charset=utf-7"},
+		{"\r\n\r\n--=", "\r\n\r\npreamble\r\n--="}, {"mixed", "alternative"}, {"aGVsbG8NCg==", "aGVsbG8NCh=="}, {"charset=utf-8", "charset=utf-7"}, {"UTF-8''a.txt", "UTF-8''b.txt"},
 	} {
 		bent := strings.Replace(string(out), bend.from, bend.to, 1)
 		if bent == string(out) {
@@ -388,6 +388,16 @@ func TestVerifierReadsEveryByte(t *testing.T) {
 		if v := verify.Check(t.Context(), "x.eml", []byte(bent)); v.Outcome != verdict.Blocked {
 			t.Errorf("%q for %q passes", bend.to, bend.from)
 		}
+	}
+}
+
+// A boundary that stands inside of a part would end it for some programs.
+func TestVerifierLetsNoBoundaryStandInAPart(t *testing.T) {
+	_, out := pass(t, "x.eml", mixed("\nhello", "Content-Type: message/rfc822\n\nFrom: b@example.jp\nMessage-ID: <1@x>\n\ninner"), sanitize.Options{})
+	_, boundary, _ := strings.Cut(string(out), `boundary="`)
+	boundary, _, _ = strings.Cut(boundary, `"`)
+	if v := verify.Check(t.Context(), "x.eml", bytes.Replace(out, []byte("<1@x>"), []byte("<"+boundary+">"), 1)); v.Outcome != verdict.Blocked {
+		t.Error("passes")
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 // last ending.
 func checkGzip(f *rule.File) error {
 	const head, foot = 10, 8
-	if len(f.In) < head+foot || string(f.In[:8]) != "\x1F\x8B\x08\x00\x00\x00\x00\x00" || f.In[9] != 0xFF {
+	if len(f.In) < head+foot || string(f.In[:head]) != "\x1F\x8B\x08\x00\x00\x00\x00\x00\x00\xFF" {
 		return rule.Refuse(codeLayout, "", "gzip header")
 	}
 	in := rule.ByteByByte(bytes.NewReader(f.In[head : len(f.In)-foot]))
