@@ -179,6 +179,9 @@ func readCMap(in []byte) (*cmap, error) {
 			}
 			operands = nil
 		case tokValue, tokOpen, tokDict:
+			if open == "" && t.kind != tokValue { // who made the CMap: some write it with words between
+				continue
+			}
 			v, err := l.composite(t, 0)
 			if err != nil {
 				return nil, err

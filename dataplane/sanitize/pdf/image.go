@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/sekisho/sekisho/dataplane/sandbox/tool/pam"
 	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
@@ -208,8 +209,12 @@ func (w *walk) raw(d dict, o *object, width, height int) error {
 
 // jpeg has the picture rebuilt as one. A picture of four colours may come back with three.
 func (w *walk) jpeg(d dict, data []byte, parms dict) error {
+	mark := w.Found.Mark()
 	res, err := w.Nested(w.place(), "picture.jpg", data, true)
-	if err != nil {
+	if r := (*rebuild.Refusal)(nil); errors.As(err, &r) && !strings.HasPrefix(r.Code, "limit.") {
+		w.Found.Back(mark)
+		return fmt.Errorf("picture (jpeg): %w", err) // a reader may well show what is left of it
+	} else if err != nil {
 		return err
 	}
 	before, _, _ := jpegShape(data)

@@ -141,7 +141,7 @@ var notable = map[name]string{
 }
 
 // silent are keys of every stream, or such that say nothing.
-var silent = words("Length Filter DecodeParms DL Type Version Extensions Name LastModified FormType SpiderInfo Legal Length1 Length2 Length3 StructParent StructParents URI Requirements DSS DPartRoot PTEX.Fullbanner PTEX.PageNumber PTEX.FileName PTEX.InfoDict")
+var silent = words("JT Length Filter DecodeParms DL Type Version Extensions Name LastModified FormType SpiderInfo Legal Length1 Length2 Length3 StructParent StructParents URI Requirements DSS DPartRoot PTEX.Fullbanner PTEX.PageNumber PTEX.FileName PTEX.InfoDict")
 
 // unknown is called for each key that is left out without a rule.
 func (w *walk) unknown(key name, k kind) {
