@@ -69,17 +69,7 @@ func Rebuild(j *rebuild.Job) (rebuild.Result, error) {
 			j.Text(fmt.Sprintf("L%d", n), line)
 		}
 	}
-	return rebuild.Result{Body: []byte(out), Original: preview(before), Result: preview(after)}, nil
-}
-
-func preview(s string) *verdict.Preview {
-	var e rebuild.Excerpt
-	for _, r := range s {
-		if e.Add(r); e.Full() {
-			break
-		}
-	}
-	return &verdict.Preview{Text: e.String()}
+	return rebuild.Result{Body: []byte(out), Original: rebuild.PreviewOf(before), Result: rebuild.PreviewOf(after)}, nil
 }
 
 // Decode reads a page's bytes as Unicode: by its byte order mark, by what its meta element says, or by what it looks like. set

@@ -36,17 +36,7 @@ func Rebuild(j *rebuild.Job) (rebuild.Result, error) {
 		return rebuild.Result{}, err
 	}
 	body := w.out.String()
-	return rebuild.Result{Body: []byte(body), Original: preview(w.s), Result: preview(body)}, nil
-}
-
-func preview(s string) *verdict.Preview {
-	var e rebuild.Excerpt
-	for _, r := range s {
-		if e.Add(r); e.Full() {
-			break
-		}
-	}
-	return &verdict.Preview{Text: e.String()}
+	return rebuild.Result{Body: []byte(body), Original: rebuild.PreviewOf(w.s), Result: rebuild.PreviewOf(body)}, nil
 }
 
 // walker reads s from at on and writes what it read.

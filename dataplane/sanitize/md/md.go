@@ -48,17 +48,7 @@ func Rebuild(j *rebuild.Job) (rebuild.Result, error) {
 		n++
 		j.Text(fmt.Sprintf("L%d", n), line)
 	}
-	return rebuild.Result{Body: []byte(out), Original: preview(src), Result: preview(out)}, nil
-}
-
-func preview(s string) *verdict.Preview {
-	var e rebuild.Excerpt
-	for _, r := range s {
-		if e.Add(r); e.Full() {
-			break
-		}
-	}
-	return &verdict.Preview{Text: e.String()}
+	return rebuild.Result{Body: []byte(out), Original: rebuild.PreviewOf(src), Result: rebuild.PreviewOf(out)}, nil
 }
 
 // visible is text without controls and hidden characters.

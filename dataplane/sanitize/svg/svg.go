@@ -95,7 +95,7 @@ func Rebuild(j *rebuild.Job) (rebuild.Result, error) {
 	if w.Err() != nil {
 		return rebuild.Result{}, w.Err()
 	}
-	seen := &verdict.Preview{Text: xml.Excerpt(words(root))}
+	seen := rebuild.PreviewOf(words(root))
 	return rebuild.Result{Body: w.Done(), Original: seen, Result: seen}, nil
 }
 

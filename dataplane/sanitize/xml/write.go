@@ -7,7 +7,6 @@ import (
 
 	"github.com/sekisho/sekisho/dataplane/sanitize/charset"
 	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
-	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
 // Writer writes XML in one form: a declaration, one space before each attribute, double quotes, five references at most.
@@ -45,7 +44,7 @@ func (w *Writer) Attr(name, value string) {
 		}
 	}
 	w.out.WriteString(" " + name + `="`)
-	_, _ = inValue.WriteString(&w.out, w.visible(value))
+	_, _ = inValue.WriteString(&w.out, w.job.Seen(value))
 	w.out.WriteByte('"')
 }
 
@@ -68,7 +67,7 @@ func (w *Writer) End(name string) {
 
 // Text writes text.
 func (w *Writer) Text(s string) {
-	s = w.visible(s)
+	s = w.job.Seen(s)
 	if w.said.Len() < 1<<16 {
 		w.said.WriteString(s)
 	}
@@ -102,30 +101,3 @@ var (
 	inText  = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;")
 	inValue = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "\n", "&#10;", "\t", "&#9;")
 )
-
-// visible is text without controls and hidden characters.
-func (w *Writer) visible(s string) string {
-	clean := true
-	for _, r := range s {
-		if r < 0x20 && r != '\n' && r != '\t' || r >= 0x7F && (r == 0x7F || charset.Hidden(r)) {
-			clean = false
-			break
-		}
-	}
-	if clean {
-		return s
-	}
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n', r == '\t':
-			return r
-		case r < 0x20, r == 0x7F:
-			w.job.Found.First("text.control", "", verdict.Removed, fmt.Sprintf("U+%04X", r))
-			return -1
-		case charset.Hidden(r):
-			w.job.Found.First("text.hidden", "", verdict.Removed, fmt.Sprintf("U+%04X", r))
-			return -1
-		}
-		return r
-	}, s)
-}

@@ -71,7 +71,7 @@ func Rebuild(j *rebuild.Job) (rebuild.Result, error) {
 		}
 		switch t.Kind {
 		case markup.EOF:
-			return rebuild.Result{Body: w.Done(), Original: &verdict.Preview{Text: Excerpt(string(b))}, Result: &verdict.Preview{Text: Excerpt(w.out.String())}}, w.err
+			return rebuild.Result{Body: w.Done(), Original: rebuild.PreviewOf(string(b)), Result: rebuild.PreviewOf(w.out.String())}, w.err
 		case markup.Start:
 			switch what := acts(strings.TrimPrefix(t.NS, markup.Unknown)); what {
 			case "":
@@ -121,17 +121,6 @@ func Value(raw []byte) string {
 		}
 		return r
 	}, raw)))
-}
-
-// Excerpt is the beginning of a text.
-func Excerpt(s string) string {
-	var e rebuild.Excerpt
-	for _, r := range s {
-		if e.Add(r); e.Full() {
-			break
-		}
-	}
-	return e.String()
 }
 
 // Prolog decodes the job's file and answers it from its document element on, with line ends as XML knows them. A document type
