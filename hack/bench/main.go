@@ -1,4 +1,4 @@
-// Command bench measures the packet core and the tunnels beside their peers, on the machine it runs on.
+// Command bench measures the packet core, the tunnels and the sanitizer beside their peers, on the machine it runs on.
 //
 // Problem: a figure without its peer from the same run says nothing, and a packet that is measured carelessly takes a short
 // way: the second run sees what the first one rewrote, the hundredth finds every line in the cache. Mechanism: single
@@ -39,6 +39,7 @@ func main() {
 	changed := flag.Int("changes", 0, "only measure changes of a policy of so many records, and print them as JSON")
 	tunnelFile := flag.String("tunnel", "", "for a process that bench starts by itself: measure tunnels and write the figures to this file")
 	onlyTunnel := flag.Bool("tunnels", false, "only measure tunnels")
+	onlyFiles := flag.Bool("files", false, "only measure the sanitizer")
 	part := flag.String("part", "", "of tunnels, only guarantee, flood, delay, page, failover, throughput or idle")
 	flag.Parse()
 	if *tunnelFile != "" {
@@ -52,6 +53,9 @@ func main() {
 		return withPins(func(dir string) error {
 			if *changed > 0 {
 				return printChanges(dir, *changed)
+			}
+			if *onlyFiles {
+				return printFiles()
 			}
 			if *onlyTunnel {
 				return printTunnels(*part, *floodPlot)
@@ -177,8 +181,14 @@ func bench(dir, out, plot, floods string) error {
 	progress("measuring tunnels")
 	t := measureTunnels("")
 	fmt.Println()
-	all := slices.Concat(core, t.summary())
-	return errors.Join(t.print(os.Stdout), printMeasurements(os.Stdout, all), writeJSON(out, all), writeFloods(floods, t.Floods), t.err())
+	core = slices.Concat(core, t.summary())
+	if err := errors.Join(t.print(os.Stdout), writeJSON(out, core), writeFloods(floods, t.Floods)); err != nil {
+		return err
+	}
+	sanitizer := measureFiles()
+	fmt.Println()
+	all := slices.Concat(core, sanitizer.summary())
+	return errors.Join(sanitizer.print(os.Stdout), printMeasurements(os.Stdout, all), writeJSON(out, all), t.err())
 }
 
 // again measures one kind of packet until the time is over, and prints the median.

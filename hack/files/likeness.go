@@ -47,7 +47,16 @@ func Pages(ctx context.Context, name string, body []byte, most int) ([]image.Ima
 	}
 	var out []image.Image
 	for _, f := range frames {
-		out = append(out, f.Image())
+		img := image.NewNRGBA(image.Rect(0, 0, f.Width, f.Height))
+		for i := range f.Width * f.Height {
+			p := f.Pix[i*f.Depth : (i+1)*f.Depth]
+			c := color.NRGBA{p[0], p[0], p[0], 255}
+			if f.Depth >= 3 {
+				c.G, c.B = p[1], p[2]
+			}
+			img.SetNRGBA(i%f.Width, i/f.Width, c)
+		}
+		out = append(out, img)
 	}
 	return out, nil
 }
