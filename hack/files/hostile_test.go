@@ -13,6 +13,12 @@ import (
 	"github.com/sekisho/sekisho/hack/files/hostile"
 )
 
+// unseen techniques leave out what no reader sees and no program acts on: a report need not speak of it.
+var unseen = map[string]bool{
+	"comment": true, "comment with a script": true, "noscript": true, "preamble": true, "thumbnail": true, "object that nothing leads to": true, "stream kept elsewhere": true, "other picture for printing": true,
+	"member that is not listed": true, "toolbar": true,
+}
+
 // least is how many hostile files there have to be.
 const least = 300
 
@@ -44,8 +50,7 @@ func TestNothingHostileSurvives(t *testing.T) {
 		if left, err := hostile.Survives(t.Context(), o.Report.OutName, o.Body); err != nil || len(left) > 0 {
 			t.Errorf("%s: survives: %q, %v; findings %+v", f, left, err, o.Report.Findings)
 		}
-		quiet := f.Technique == "comment with a script" || f.Technique == "noscript" // what is no content, and what is harmless once it is quoted
-		if !quiet && !slices.ContainsFunc(o.Report.Findings, func(f verdict.Finding) bool { return f.Action != verdict.Reported }) {
+		if !unseen[f.Technique] && !slices.ContainsFunc(o.Report.Findings, func(f verdict.Finding) bool { return f.Action != verdict.Reported }) {
 			t.Errorf("%s: passed, and nothing is said to have been removed", f)
 		}
 	}

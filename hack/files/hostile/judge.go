@@ -48,7 +48,7 @@ var acts = map[string]*regexp.Regexp{
 	".svg":  regexp.MustCompile(`(?i)<script|<foreignObject|<iframe|<handler|[\s"']on[a-z]+\s*=|javascript:|href\s*=\s*["']?(https?:|//|file:)[^>]*>|@import|url\(\s*["']?https?:|<!DOCTYPE|<!ENTITY`),
 	".xml":  regexp.MustCompile(`(?i)<!DOCTYPE|<!ENTITY|xml-stylesheet|XInclude|<h:script|TargetMode="External" *Target="(file|javascript|vbscript|\\\\)|DDEAUTO|w:altChunk|attachedTemplate|vnd\.sun\.star|WEBSERVICE\(|script:event|dde-source|oleObject|customUI`),
 	".rels": regexp.MustCompile(`(?i)vbaProject|oleObject|activeX|/control"|attachedTemplate|aFChunk|subDocument|externalLink|customXml|Target="(file|javascript|vbscript|ms-|\\\\)|relationships/(image|video|audio|frame)"[^>]*External`),
-	".md":   regexp.MustCompile(`(?i)\]\(\s*(javascript|vbscript|data|file)|\]\(&#|:\s*javascript:|<javascript:|<script|<img|onerror|!\[[^\]]*\]\(\s*https?:`),
+	".md":   regexp.MustCompile(`(?im)\]\(\s*(javascript|vbscript|data|file)|\]\(&#|^\s{0,3}\[[^\]]*\]:\s*javascript:|<javascript:|<script|<img|!\[[^\]]*\]\(\s*https?:`),
 }
 
 // parts that no result has, by the name of a member.

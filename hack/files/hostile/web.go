@@ -30,26 +30,28 @@ func web() []File {
 		"external entity":  `<?xml version="1.0"?><!DOCTYPE a [<!ENTITY e SYSTEM "` + remote + `">]><a>&e;</a>`,
 		"parameter entity": `<?xml version="1.0"?><!DOCTYPE a [<!ENTITY % e SYSTEM "` + remote + `"> %e;]><a/>`,
 		"entity bomb":      `<?xml version="1.0"?><!DOCTYPE a [<!ENTITY a "` + Marker + `"><!ENTITY b "&a;&a;&a;&a;">]><a>&b;</a>`,
-		"DTD elsewhere":    `<?xml version="1.0"?><!DOCTYPE a SYSTEM "` + remote + `"><a/>`,
 	} {
 		add("データ.xml", technique, text)
 		out[len(out)-1].Blocked = true
 	}
 	for technique, text := range map[string]string{
-		"stylesheet":  `<?xml version="1.0"?><?xml-stylesheet type="text/xsl" href="` + remote + `"?><a>` + Kept + `</a>`,
-		"inclusion":   `<?xml version="1.0"?><a xmlns:xi="http://www.w3.org/2001/XInclude">` + Kept + `<xi:include href="` + remote + `"/></a>`,
-		"comment":     `<?xml version="1.0"?><a>` + Kept + `<!-- ` + Marker + ` --></a>`,
-		"instruction": `<?xml version="1.0"?><a>` + Kept + `<?php ` + Marker + ` ?></a>`,
-		"xhtml":       `<?xml version="1.0"?><a xmlns:h="http://www.w3.org/1999/xhtml">` + Kept + `<h:script>` + Marker + `</h:script></a>`,
+		"DTD elsewhere": `<?xml version="1.0"?><!DOCTYPE a SYSTEM "` + remote + `"><a>` + Kept + `</a>`,
+		"stylesheet":    `<?xml version="1.0"?><?xml-stylesheet type="text/xsl" href="` + remote + `"?><a>` + Kept + `</a>`,
+		"inclusion":     `<?xml version="1.0"?><a xmlns:xi="http://www.w3.org/2001/XInclude">` + Kept + `<xi:include href="` + remote + `"/></a>`,
+		"comment":       `<?xml version="1.0"?><a>` + Kept + `<!-- ` + Marker + ` --></a>`,
+		"instruction":   `<?xml version="1.0"?><a>` + Kept + `<?php ` + Marker + ` ?></a>`,
+		"xhtml":         `<?xml version="1.0"?><a xmlns:h="http://www.w3.org/1999/xhtml">` + Kept + `<h:script>` + Marker + `</h:script></a>`,
 	} {
 		add("データ.xml", technique, text)
 	}
+	// What stood in a dangerous place may stay as text here, so there is no marker in it.
+	const inert, elsewhere = "sekisho-inert", "http://198.51.100.66/sekisho-inert"
 	for technique, text := range map[string]string{
-		"script": `<script>` + Marker + `</script>`, "event": `<img src=x onerror=` + Marker + `>`, "javascript link": `[x](javascript:` + Marker + `)`, "spelled link": `[x](&#106;avascript:` + Marker + `)`, "reference": "[x][1]\n\n[1]: javascript:" + Marker, "file link": `[x](file:///c:/` + Marker + `)`, "remote picture": `![x](` + remote + `.png)`,
-		"angle link": `<javascript:` + Marker + `>`, "comment": `<!-- ` + Marker + ` -->`,
+		"script": `<script>` + inert + `</script>`, "event": `<img src=x onerror=` + inert + `>`, "javascript link": `[x](javascript:` + inert + `)`, "spelled link": `[x](&#106;avascript:` + inert + `)`, "reference": "[x][1]\n\n[1]: javascript:" + inert, "file link": `[x](file:///c:/` + inert + `)`, "elsewhere picture": `![x](` + elsewhere + `.png)`,
+		"angle link": `<javascript:` + inert + `>`, "comment": `<!-- ` + inert + ` -->`,
 	} {
 		add("説明.md", technique, "# 題\n\n"+Kept+"\n\n"+text+"\n")
 	}
-	add("設定.json", "control characters", `{"a":"`+Kept+`","b":"x`+"\x1b]0;"+Marker+"\x07"+`"}`)
+	add("設定.json", "control characters", `{"a":"`+Kept+`","b":"x`+"\x1b]0;"+inert+"\x07"+`"}`)
 	return sorted(out)
 }
