@@ -94,6 +94,11 @@ func (r *reader) walk(p part, implied string, depth int, say bool) error {
 		return rebuild.Refuse("mail.encrypted", "", "S/MIME")
 	case kind == "application/ms-tnef", strings.EqualFold(name, "winmail.dat"):
 		return r.tnef(content, say)
+	case kind == "message/partial": // RFC 2046, 5.2.2: what the whole is shows when somebody puts it together again
+		return rebuild.Refuse("mail.partial", "", "")
+	case kind == "message/external-body":
+		r.job.Found.Add("mail.elsewhere", "", verdict.Removed, "")
+		return nil
 	case kind == "message/rfc822" || kind == "message/global":
 		return r.message(content, name)
 	case disposition != "attachment" && name == "" && say && (strings.HasPrefix(kind, "text/") || strings.HasPrefix(kind, "message/")):

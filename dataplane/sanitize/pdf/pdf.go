@@ -14,6 +14,7 @@
 package pdf
 
 import (
+	"bytes"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -44,6 +45,7 @@ func Rebuild(j *rebuild.Job) (rebuild.Result, error) {
 		return rebuild.Result{}, fmt.Errorf("read qpdf's answer: %w", err)
 	}
 	w := &walk{Job: j, doc: doc, kinds: table(), new: map[as]ref{}, pageOf: map[ref]ref{}, key: key}
+	history(j)
 	objects, root, err := w.document()
 	if err != nil {
 		return rebuild.Result{}, err
@@ -53,6 +55,17 @@ func Rebuild(j *rebuild.Job) (rebuild.Result, error) {
 		return rebuild.Result{}, err
 	}
 	return rebuild.Result{Family: "pdf", Body: out}, nil
+}
+
+// history says what was left behind with the file's own bytes: former states of it, which hold what somebody took out or painted
+// over, and what follows its end.
+func history(j *rebuild.Job) {
+	if n := bytes.Count(j.In, []byte("startxref")); n > 1 && !bytes.Contains(j.In[:min(len(j.In), 2048)], []byte("/Linearized")) || n > 2 {
+		j.Found.Add("pdf.history", "", verdict.Removed, "")
+	}
+	if at := bytes.LastIndex(j.In, []byte("%%EOF")); at >= 0 && len(bytes.Trim(j.In[at+len("%%EOF"):], "\x00\r\n\t ")) > 0 {
+		j.Found.Add("pdf.tail", "", verdict.Removed, "")
+	}
 }
 
 // open has the file read, with the first password that fits where it needs one. key is nil where none was needed.
