@@ -41,6 +41,10 @@ func runSanitize(ctx context.Context, args []string, stdout, stderr io.Writer) i
 		return exitFailed
 	}
 	defer done()
+	defer w.Close()
+	if len(files) > 1 {
+		w.Pool = 1
+	}
 	if err := os.MkdirAll(*out, 0o700); err != nil {
 		fmt.Fprintln(stderr, "sekisho sanitize:", err)
 		return exitFailed

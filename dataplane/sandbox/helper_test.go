@@ -64,6 +64,15 @@ func TestHelpersAnswerInTheirSandboxes(t *testing.T) {
 	}
 }
 
+// TestHelpersWorkWithoutAGroup: for an operator's own command line, where nothing was delegated.
+func TestHelpersWorkWithoutAGroup(t *testing.T) {
+	w := askingWorker(t)
+	w.Box = &Box{DataLimit: true, Credential: brokerUser(t)}
+	if r := w.Pass(t.Context(), verdict.Job{Name: "a.docx"}, []byte(rtf)); !r.Clean() {
+		t.Errorf("%+v", r.Report)
+	}
+}
+
 // TestWorkersThatAskWrongly are ended: a worker that was taken over asks for anything, and for ever.
 func TestWorkersThatAskWrongly(t *testing.T) {
 	w := askingWorker(t)

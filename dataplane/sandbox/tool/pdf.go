@@ -12,7 +12,7 @@ import (
 )
 
 // readPDF writes out all objects of a PDF. Streams come as they are in the file, except that general filters (Flate, LZW, ASCII85 and
-// the like) are undone. What was encrypted comes decrypted.
+// the like) are undone. What was encrypted comes decrypted; the trailer still names an /Encrypt, which is to be left out.
 func readPDF(w *work) ([]byte, error) {
 	args := []string{"--warning-exit-0", "--decrypt", "--decode-level=generalized", "--json-output", "--json-stream-data=inline"}
 	if p, ok := w.need.Options["password"]; ok {

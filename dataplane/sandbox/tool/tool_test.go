@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/binary"
 	"fmt"
 	"image"
@@ -178,6 +179,28 @@ func TestPDFIsReadWrittenAndDrawn(t *testing.T) {
 	}
 }
 
+func TestPasswordsOpenAPDF(t *testing.T) {
+	dir := t.TempDir()
+	w := &work{ctx: t.Context(), dir: dir, at: Work, tree: Tree}
+	if err := w.write("in.pdf", simple()); err != nil {
+		t.Fatal(err)
+	}
+	if said, status, err := w.exec("qpdf", "--encrypt", "関所", "owner", "256", "--", w.path("in.pdf"), w.path("out.pdf")); err != nil || status != 0 {
+		t.Fatalf("%s %v", said, err)
+	}
+	locked, err := w.read("out.pdf", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused(t, Password, "pdf-read", nil, locked)
+	refused(t, Password, "pdf-read", map[string]string{"password": "wrong"}, locked)
+	objects := ask(t, "pdf-read", map[string]string{"password": "関所"}, locked)
+	content := base64.StdEncoding.EncodeToString([]byte("BT /F1 24 Tf 10 30 Td (Sekisho) Tj ET"))
+	if !bytes.Contains(objects, []byte(content)) {
+		t.Errorf("the page is not in clear: %s", objects)
+	}
+}
+
 // checks is a picture of two colours, w x h.
 func checks(w, h int, a, b color.NRGBA) *image.NRGBA {
 	m := image.NewNRGBA(image.Rect(0, 0, w, h))
@@ -193,8 +216,9 @@ func checks(w, h int, a, b color.NRGBA) *image.NRGBA {
 	return m
 }
 
+var red, blue = color.NRGBA{255, 0, 0, 255}, color.NRGBA{0, 0, 255, 255}
+
 func TestPicturesAreDecoded(t *testing.T) {
-	red, blue := color.NRGBA{255, 0, 0, 255}, color.NRGBA{0, 0, 255, 255}
 	m := checks(24, 16, red, blue)
 	var asPNG, asJPEG bytes.Buffer
 	if err := png.Encode(&asPNG, checks(24, 16, red, color.NRGBA{0, 0, 255, 128})); err != nil {
