@@ -15,6 +15,9 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/image/bmp"
+	"golang.org/x/image/tiff"
+
 	"github.com/sekisho/sekisho/dataplane/sanitize/picture"
 	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
 	"github.com/sekisho/sekisho/dataplane/verdict"
@@ -35,6 +38,9 @@ func Picture(j *rebuild.Job, b []byte, place string) (out []byte, ext string, er
 		}
 		return out, ".png", err
 	}
+	if kind := raster(b); kind != "" {
+		return converted(j, kind, b, place)
+	}
 	kind := metafile(b)
 	if kind == "" {
 		return nil, "", rebuild.Refuse("image.unsupported", place, "")
@@ -49,6 +55,52 @@ func Picture(j *rebuild.Job, b []byte, place string) (out []byte, ext string, er
 		j.Found.Add("image.converted", place, verdict.Changed, strings.ToUpper(kind)+" -> PNG")
 	}
 	return out, ".png", err
+}
+
+// raster tells the other kinds of pictures of points that have a family, or "".
+func raster(b []byte) string {
+	switch {
+	case bytes.HasPrefix(b, []byte("BM")):
+		return "bmp"
+	case bytes.HasPrefix(b, []byte("II*\x00")), bytes.HasPrefix(b, []byte("MM\x00*")):
+		return "tiff"
+	case len(b) > 12 && string(b[:4]) == "RIFF" && string(b[8:12]) == "WEBP":
+		return "webp"
+	}
+	return ""
+}
+
+// converted has a picture rebuilt by its family, and makes PNG of what that wrote in a form that documents may not hold.
+func converted(j *rebuild.Job, kind string, b []byte, place string) (out []byte, ext string, err error) {
+	r, err := j.Nested(place, "image."+kind, b, true)
+	if err != nil {
+		return nil, "", err
+	}
+	var img image.Image
+	switch r.Family {
+	case "png":
+		out, ext = r.Body, ".png"
+	case "jpeg":
+		out, ext = r.Body, ".jpeg"
+	case "bmp":
+		img, err = bmp.Decode(j.Read(r.Body))
+	case "tiff":
+		img, err = tiff.Decode(bytes.NewReader(r.Body)) // its first page
+	default:
+		return nil, "", rebuild.Refuse("image.unsupported", place, "")
+	}
+	if err != nil {
+		return nil, "", rebuild.Refuse("image.broken", place, err.Error())
+	}
+	if img != nil {
+		w := j.Out()
+		if err := png.Encode(w, img); err != nil {
+			return nil, "", err
+		}
+		out, ext = w.Bytes(), ".png"
+	}
+	j.Found.Add("image.converted", place, verdict.Changed, strings.ToUpper(kind)+" -> "+strings.ToUpper(ext[1:]))
+	return out, ext, nil
 }
 
 // metafile tells drawings of Windows: emf ([MS-EMF] 2.3.4.2), wmf ([MS-WMF] 2.3.2.2 and 2.3.2.3), or "".

@@ -1,8 +1,14 @@
 package office_test
 
 import (
+	"bytes"
+	"image/color"
+	"image/png"
 	"strings"
 	"testing"
+
+	"golang.org/x/image/bmp"
+	"golang.org/x/image/tiff"
 
 	"github.com/sekisho/sekisho/dataplane/sanitize"
 	"github.com/sekisho/sekisho/dataplane/sanitize/office/officetest"
@@ -117,4 +123,59 @@ func TestNumbersOfPersonsAreHeardInCells(t *testing.T) {
 			t.Errorf("%s: not found: %v", name, rep.Findings)
 		}
 	}
+}
+
+func TestARouteMayWantHiddenSheetsOut(t *testing.T) {
+	files := map[string]string{
+		"xl/worksheets/sheet1.xml": `<worksheet ` + xNS + `><sheetData><row r="1"><c r="A1"><f>Sheet1!A1</f><v>7</v></c></row></sheetData></worksheet>`,
+		"xl/worksheets/sheet2.xml": `<worksheet ` + xNS + `><sheetData><row r="1"><c r="A1" t="inlineStr"><is><t>秘密</t></is></c></row></sheetData></worksheet>`,
+	}
+	in := officetest.Xlsx(t, []string{"worksheet", "hidden"}, files, "SHEETS")
+	rep, out := clean(t, "a.xlsm", in)
+	if all := partsOf(t, out); all["xl/worksheets/sheet2.xml"] == "" || !has(rep, "ooxml.hidden-sheet", verdict.Reported) {
+		t.Errorf("gone by default, or not told: %v", rep.Findings)
+	}
+	rep, out, _ = sanitizetest.Ask(t, "a.xlsm", in, sanitize.Options{Policy: verdict.Policy{Hidden: "remove"}})
+	all := partsOf(t, out)
+	for name, body := range all {
+		if strings.Contains(body, "秘密") || strings.Contains(body, "hidden") {
+			t.Errorf("left in %s: %s", name, body)
+		}
+	}
+	if !has(rep, "ooxml.hidden-gone", verdict.Removed) || all["xl/worksheets/sheet1.xml"] == "" {
+		t.Errorf("got %v", rep.Findings)
+	}
+	if r := verify.Check(t.Context(), "a.xlsx", out); r.Outcome != verdict.Clean {
+		t.Errorf("the verifier refuses %v", r.Findings)
+	}
+}
+
+func TestOtherPicturesBecomePNG(t *testing.T) {
+	var b, f bytes.Buffer
+	if err := bmp.Encode(&b, testPicture(5, 4)); err != nil {
+		t.Fatal(err)
+	}
+	if err := tiff.Encode(&f, testPicture(5, 4), nil); err != nil {
+		t.Fatal(err)
+	}
+	files := body(`<w:p/>`)
+	files["word/_rels/document.xml.rels"] = rels("rId1 image media/a.bmp", "rId2 image media/b.tif")
+	files["word/media/a.bmp"], files["word/media/b.tif"] = b.String(), f.String()
+	_, out, needs := sanitizetest.Ask(t, "a.docx", docx(t, files), sanitize.Options{})
+	if len(needs) > 0 {
+		t.Fatalf("asks %+v", needs)
+	}
+	all := partsOf(t, out)
+	for _, name := range []string{"word/media/a.png", "word/media/b.png"} {
+		img, err := png.Decode(strings.NewReader(all[name]))
+		if err != nil || img.Bounds().Dx() != 5 || !sameColor(img.At(3, 2), testPicture(5, 4).At(3, 2)) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func sameColor(a, b color.Color) bool {
+	r, g, bl, al := a.RGBA()
+	r2, g2, b2, a2 := b.RGBA()
+	return r>>8 == r2>>8 && g>>8 == g2>>8 && bl>>8 == b2>>8 && al>>8 == a2>>8
 }

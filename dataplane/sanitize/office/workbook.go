@@ -1,9 +1,11 @@
 package office
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/sekisho/sekisho/dataplane/sanitize/container"
 	"github.com/sekisho/sekisho/dataplane/sanitize/markup"
 	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
 	"github.com/sekisho/sekisho/dataplane/verdict"
@@ -40,7 +42,16 @@ func (o *office) readWorkbook(main *part) error {
 			w.removed = append(w.removed, attr(t, "name"))
 			return nil
 		}
-		if to := main.byID[id].to; to != nil {
+		to := main.byID[id].to
+		if s := attr(t, "state"); o.Policy.Hidden == "remove" && s != "" && s != "visible" && to != nil {
+			o.forget(to)
+			main.byID[id].to = nil
+			w.index = append(w.index, -1)
+			w.removed = append(w.removed, attr(t, "name"))
+			o.Found.Add("ooxml.hidden-gone", attr(t, "name"), verdict.Removed, "")
+			return nil
+		}
+		if to != nil {
 			to.title = attr(t, "name")
 		}
 		w.index = append(w.index, w.kept)
@@ -66,6 +77,13 @@ func (o *office) readWorkbook(main *part) error {
 	}
 	o.books = w
 	return nil
+}
+
+// forget takes a part that nothing else leads to yet out of the result again.
+func (o *office) forget(p *part) {
+	o.order = slices.DeleteFunc(o.order, func(q *part) bool { return q == p })
+	delete(o.parts, p.key)
+	delete(o.outNames, container.Key(p.name))
 }
 
 // move answers the new position of the sheet that a number names, or false when that sheet is gone. A number beyond the sheets
