@@ -45,6 +45,7 @@ func TestDrawingsKeepWhatTheListsName(t *testing.T) {
 	for _, c := range []rebuilt{
 		{`<path d="M0 0L1,1" fill="#abc" stroke="url(#g)"/>`, `<path d="M0 0L1,1" fill="#abc" stroke="url(#g)"/>`, ""},
 		{`<script>x</script><g onload="x"/>`, `<g/>`, "svg.script"},
+		{`<g onload="x"/>`, `<g/>`, "svg.script"},
 		{`<foreignObject><p xmlns="http://www.w3.org/1999/xhtml">x</p></foreignObject>`, ``, "svg.foreign"},
 		{`<a xlink:href="javascript:x"><text>a</text></a>`, `<a><text>a</text></a>`, "svg.link"},
 		{`<a href="https://a.example/"><text>a</text></a>`, `<a xlink:href="https://a.example/"><text>a</text></a>`, ""},
@@ -144,7 +145,7 @@ func TestJSONStaysAsItIsWritten(t *testing.T) {
 	}
 	for code, ins := range map[string][]string{
 		"json.broken": {"{", "[1,]", "{a:1}", "'x'", "01", "1.", "+1", "[1] x", "// c\n1", "NaN", "\"\\x\"", "\"\\u12\"", "\"", "[}", "{\"a\" 1}", "{\"a\":1,}", "-"},
-		"limit.depth": {strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000)},
+		"limit.depth": {strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000), strings.Repeat(`{"a":`, 10_000) + "1" + strings.Repeat("}", 10_000)},
 	} {
 		for _, in := range ins {
 			blocked(t, "a.json", []byte(in), code)
@@ -169,6 +170,7 @@ func TestMarkdownCannotAct(t *testing.T) {
 		{"[a](javascript:x)", "[a] (javascript:x)", "md.link"},
 		{"[a]( <java&#115;cript:x>)", "[a] ( < java&#115;cript:x>)", "md.link"},
 		{"[a](data:text/html,x) [b](\\\\srv\\x) [c](file:///x) [d](//x/y)", "[a] (data:text/html,x) [b] (\\\\srv\\x) [c] (file:///x) [d] (//x/y)", "md.link"},
+		{"[a](java&#115;cript:x)", "[a] (java&#115;cript:x)", "md.link"},
 		{"[a]: javascript:x", "[a] : javascript:x", "md.link"},
 		{"> [a]:\n> javascript:x", "> [a] :\n> javascript:x", "md.link"},
 		{"<javascript:x>", "< javascript:x>", "md.html"},
