@@ -18,6 +18,8 @@ func TestNumbersOfPersonsAreReportedAndNotTold(t *testing.T) {
 		"a.csv":  {"氏名,マイナンバー\n山田," + n + "\n鈴木,1234 5678 9018\n", "mynumber.found", "R2C2"},
 		"b.csv":  {"氏名;個人番号\n\"山;田\";" + n + "\n", "mynumber.found", "R2C2"},
 		"a.html": {"<p>x<table><tr><th>氏名<th>個人番号<tr><td>山田<td>" + n + "</table>", "mynumber.found", "R4C2"},
+		"a.xml":  {"<r><氏名>山田</氏名><個人番号>" + n + "</個人番号></r>", "mynumber.found", "T2C2"},
+		"a.json": {`{"個人番号": "` + n + `"}`, "mynumber.found", "L1C2"},
 		"c.txt":  {strings.Repeat("x\n", 20) + "個人番号は次のとおり\n" + n + "\n", "mynumber.found", "L22"},
 	} {
 		rep, _ := clean(t, name, []byte(c.in))

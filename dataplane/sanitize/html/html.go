@@ -30,6 +30,9 @@ const maxIn = 32 << 20
 // maxDepth bounds how deep elements may lie in elements; the parser has such a limit too.
 const maxDepth = 600
 
+// shown is how much of the original is read for its preview, in bytes.
+const shown = 256 << 10
+
 // maxRounds bounds how often a page is written again until it stays as it is.
 const maxRounds = 5
 
@@ -49,15 +52,15 @@ func Rebuild(j *rebuild.Job) (rebuild.Result, error) {
 	if set != "UTF-8" {
 		j.Found.Add("html.charset", "", verdict.Changed, set+" -> UTF-8")
 	}
-	before, err := Text(j.Ctx, src, Options{})
+	before, err := Text(j.Ctx, strings.ToValidUTF8(src[:min(len(src), shown)], ""), Options{})
 	if err != nil {
 		return rebuild.Result{}, err
 	}
-	out, err := Clean(j, src, Options{})
+	out, tree, err := clean(j, src, Options{})
 	if err != nil {
 		return rebuild.Result{}, err
 	}
-	after, err := Text(j.Ctx, out, Options{})
+	after, err := told(j.Ctx, tree)
 	if err != nil {
 		return rebuild.Result{}, err
 	}
@@ -117,28 +120,34 @@ func declared(in []byte) string {
 // a whole page in UTF-8. What it took out is in j.Found; pictures in it (data:) go through j.Nested. rebuild.ErrAsked is
 // answered as by every family: all questions have been asked by then.
 func Clean(j *rebuild.Job, src string, o Options) (string, error) {
+	out, _, err := clean(j, src, o)
+	return out, err
+}
+
+// clean answers the tree of the result, too.
+func clean(j *rebuild.Job, src string, o Options) (string, *parser.Node, error) {
 	w := &writer{job: j, o: o, pictures: map[string]string{}}
 	for range maxRounds {
 		tree, err := parse(j.Ctx, src)
 		if err != nil {
-			return "", err
+			return "", nil, err
 		}
 		w.out.Reset()
 		if err := w.page(tree); err != nil {
-			return "", err
+			return "", nil, err
 		}
 		if w.asked {
-			return "", rebuild.ErrAsked
+			return "", nil, rebuild.ErrAsked
 		}
 		if int64(w.out.Len()) > j.MaxOut {
-			return "", rebuild.Refuse("limit.output", "", fmt.Sprintf("limit %d bytes", j.MaxOut))
+			return "", nil, rebuild.Refuse("limit.output", "", fmt.Sprintf("limit %d bytes", j.MaxOut))
 		}
 		if w.out.String() == src {
-			return src, nil
+			return src, tree, nil
 		}
 		src = w.out.String()
 	}
-	return "", rebuild.Refuse("html.unsettled", "", "")
+	return "", nil, rebuild.Refuse("html.unsettled", "", "")
 }
 
 func parse(ctx context.Context, src string) (*parser.Node, error) {

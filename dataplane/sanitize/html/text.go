@@ -25,6 +25,11 @@ func Text(ctx context.Context, src string, o Options) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return told(ctx, tree)
+}
+
+// told is what a tree says.
+func told(ctx context.Context, tree *parser.Node) (string, error) {
 	t := &teller{ctx: ctx}
 	if err := t.tell(tree, 0); err != nil {
 		return "", err

@@ -15,6 +15,7 @@ type Writer struct {
 	out  strings.Builder
 	err  error
 	said strings.Builder // text of the element that is open, to be told when it ends
+	name string          // of the last start tag: it says what the text is
 	n    int
 }
 
@@ -33,6 +34,7 @@ func (w *Writer) Open(name string) {
 			w.err = rebuild.Refuse("xml.broken", "", "name of an element")
 		}
 	}
+	w.name = name
 	w.out.WriteString("<" + name)
 }
 
@@ -92,7 +94,7 @@ func (w *Writer) tell() {
 	}
 	if s := strings.TrimSpace(w.said.String()); s != "" {
 		w.n++
-		w.job.Text(fmt.Sprintf("T%d", w.n), s)
+		w.job.Row(fmt.Sprintf("T%d", w.n), []string{w.name, s})
 	}
 	w.said.Reset()
 }
