@@ -154,6 +154,9 @@ func parse(ctx context.Context, src string) (*parser.Node, error) {
 	if len(src) > maxIn {
 		return nil, rebuild.Refuse("limit.size", "", fmt.Sprintf("%d bytes of HTML, limit %d", len(src), maxIn))
 	}
+	if err := grown(src); err != nil {
+		return nil, err
+	}
 	tree, err := parser.ParseWithOptions(patient{ctx, strings.NewReader(src)}, parser.ParseOptionEnableScripting(false))
 	switch {
 	case ctx.Err() != nil:

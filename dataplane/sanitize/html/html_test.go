@@ -2,6 +2,7 @@ package html
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -136,6 +137,24 @@ func TestDepthIsBounded(t *testing.T) {
 	}
 	if _, err := Text(t.Context(), deep, Options{}); !rebuild.Refused(err) {
 		t.Errorf("Text: got %v, want a refusal", err)
+	}
+}
+
+// Formatting that is never closed is made anew in every block: a small page, an endless tree.
+func TestTreesAreBounded(t *testing.T) {
+	var b strings.Builder
+	for i := range 300 {
+		fmt.Fprintf(&b, "<font size=%d>", i)
+	}
+	for name, page := range map[string]string{"formatting": "<p>" + b.String() + strings.Repeat("<p>x", 100_000), "closed": "<p>" + b.String() + strings.Repeat("<p>x</p>y", 100_000), "tags": strings.Repeat("<br>", 3_000_000)} {
+		if _, err := Clean(job(t), page, Options{}); !rebuild.Refused(err) {
+			t.Errorf("%s: got %v, want a refusal", name, err)
+		}
+	}
+	j := job(t)
+	j.MaxOut = 64 << 20
+	if _, err := Clean(j, strings.Repeat("<p><b>x</b> <font color=red>y</font> <b>unclosed", 5_000), Options{}); err != nil {
+		t.Errorf("an honest page: %v", err)
 	}
 }
 
