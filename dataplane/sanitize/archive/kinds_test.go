@@ -251,6 +251,7 @@ func Test7zBecomesZip(t *testing.T) {
 	if got, want := tree(t, out), []string{"空/=", "d/表.txt=1", "b.csv='=cmd|x"}; !slices.Equal(got, want) || rep.OutName != "資料.zip" || !sanitizetest.Has(rep, "name.kind", verdict.Changed) {
 		t.Errorf("got %s %q, %v, want %q", rep.OutName, got, rep.Findings, want)
 	}
+	contradiction := "7z\xbc\xaf'\x1c\x00\x04\xf5\x8f\xf1(\x01\x00\x00\x00\x00\x00\x00\x00C\x00\x00\x00\x00\x00\x00\x001\xe57\xc61\x01\x04\x06\x00\x01\t\x11\x00\a\v\x01\x00\x01\x01\x00\f\x01\x00\b\r\x01\n\x01\xb7\xef\u0703\x00\x00\x05@\x0e\x01\x80\x11\x01\x00d\x00\x15\x01\x00\x00.\x00\x10\x00x\x00t\x00\x00\x00\x15\n\x01\x00\x10\x00\x00\x00 \x00d\x00\x00\x00"
 	good := sevenZip(t, 0x20, []string{"a.txt"}, "1")
 	wrong := bytes.Clone(good)
 	wrong[32] ^= 1
@@ -264,6 +265,7 @@ func Test7zBecomesZip(t *testing.T) {
 		"a program":       {sevenZip(t, 0x20, []string{"a.exe"}, "MZ\x00"), "type.executable"},
 		"bytes behind":    {append(slices.Clip(good), 'x'), "archive.structure"},
 		"cut off":         {good[:len(good)-4], "archive.structure"},
+		"a contradiction": {[]byte(contradiction), "archive.broken"}, // found by fuzzing: more members than names
 		"another sum":     {wrong, "archive.password"},
 	} {
 		rep, _ := sanitizetest.Run(t, "x.7z", c.in)

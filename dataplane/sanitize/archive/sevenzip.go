@@ -3,6 +3,7 @@ package archive
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"hash/crc32"
 	"io/fs"
 
@@ -14,7 +15,8 @@ import (
 const magic7z = "7z\xBC\xAF\x27\x1C"
 
 // read7z lists the members with the first password that opens the archive; none is tried first.
-func read7z(j *rebuild.Job) (listing, error) {
+func read7z(j *rebuild.Job) (list listing, err error) {
+	defer broken7z(&err)
 	const head = 32 // 7zFormat.txt, "SignatureHeader"
 	if len(j.In) < head {
 		return listing{}, bad("7z header")
@@ -44,6 +46,13 @@ func read7z(j *rebuild.Job) (listing, error) {
 		}
 	}
 	return listing{}, first
+}
+
+// broken7z makes a refusal of the library's panic over headers that contradict themselves.
+func broken7z(err *error) {
+	if p := recover(); p != nil {
+		*err = bad(fmt.Sprint(p))
+	}
 }
 
 // list7z tries the password on the first member that has one.
@@ -81,7 +90,8 @@ func list7z(j *rebuild.Job, r *sevenzip.Reader, key string) (listing, error) {
 	return list, nil
 }
 
-func open7z(j *rebuild.Job, f *sevenzip.File) ([]byte, error) {
+func open7z(j *rebuild.Job, f *sevenzip.File) (body []byte, err error) {
+	defer broken7z(&err)
 	r, err := f.Open()
 	if err != nil {
 		return nil, err

@@ -13,7 +13,15 @@ import (
 // unicodeOf decodes bytes that a label calls text: by the label, else by what they look like, else as the Western set in which
 // every byte is a character.
 func unicodeOf(label string, b []byte) string {
-	if label = strings.Trim(label, ` "'`); label != "" && !charset.LooksISO2022(b) {
+	switch label = strings.ToLower(strings.Trim(label, ` "'`)); label {
+	case "us-ascii", "ascii", "ansi_x3.4-1968": // says nothing about bytes that are not ASCII
+		label = ""
+	case "iso-8859-1", "windows-1252": // which every byte is, and UTF-8 never is by chance
+		if utf8.Valid(b) {
+			label = ""
+		}
+	}
+	if label != "" && !charset.LooksISO2022(b) {
 		if s, ok := charset.Decode(label, b); ok {
 			return s
 		}
