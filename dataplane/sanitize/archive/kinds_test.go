@@ -20,13 +20,18 @@ import (
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
-func tarOf(t testing.TB, headers ...tar.Header) []byte {
+// tarred is a member of a tar that a test makes.
+type tarred struct {
+	tar.Header
+	body string
+}
+
+func tarOf(t testing.TB, members ...tarred) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
-	for _, h := range headers {
-		body := h.Xattrs["body"] //nolint:staticcheck // where a test puts it
-		h.Xattrs = nil           //nolint:staticcheck // the same
+	for _, m := range members {
+		h, body := m.Header, m.body
 		h.Size, h.ModTime = int64(len(body)), time.Unix(1_790_000_000, 0)
 		if h.Mode == 0 {
 			h.Mode = 0o4777
@@ -45,11 +50,11 @@ func tarOf(t testing.TB, headers ...tar.Header) []byte {
 	return b.Bytes()
 }
 
-func tar5(name string) tar.Header { return tar.Header{Name: name, Typeflag: tar.TypeDir} }
+func in(name, body string) tarred { return tarred{tar.Header{Name: name}, body} }
 
-func in(name, body string) tar.Header {
-	return tar.Header{Name: name, Xattrs: map[string]string{"body": body}} //nolint:staticcheck // as above
-}
+func odd(h tar.Header) tarred { return tarred{Header: h} }
+
+func folder(name string) tarred { return odd(tar.Header{Name: name, Typeflag: tar.TypeDir}) }
 
 func gz(t testing.TB, b []byte) []byte {
 	t.Helper()
@@ -121,7 +126,7 @@ func ungz(t *testing.T, b []byte) []byte {
 
 func TestTarKeepsItsTree(t *testing.T) {
 	long := strings.Repeat("長い名前", 20) + "/" + strings.Repeat("x", 120) + ".txt"
-	plain := tarOf(t, tar.Header{Name: "d/", Typeflag: tar.TypeDir}, in("./d/a.txt", "1"), in(long, strings.Repeat("2", 513)), in("d/\x83\x5C.txt", "3"))
+	plain := tarOf(t, folder("d/"), in("./d/a.txt", "1"), in(long, strings.Repeat("2", 513)), in("d/\x83\x5C.txt", "3"))
 	want := []string{"d/=", "d/a.txt=1", long + "=" + strings.Repeat("2", 513), "d/ソ.txt=3"}
 	_, out := pass(t, "x.tar", plain, sanitize.Options{})
 	if got := untar(t, out); !slices.Equal(got, want) {
@@ -180,15 +185,15 @@ func TestHostileTarsAreRefused(t *testing.T) {
 	}{
 		"climbs out":       {tarOf(t, in("../a.txt", "1")), "archive.path"},
 		"absolute":         {tarOf(t, in("/a.txt", "1")), "archive.path"},
-		"a symbolic link":  {tarOf(t, tar.Header{Name: "a.txt", Typeflag: tar.TypeSymlink, Linkname: "/etc"}), "archive.link"},
-		"a hard link":      {tarOf(t, in("b.txt", "1"), tar.Header{Name: "a.txt", Typeflag: tar.TypeLink, Linkname: "b.txt"}), "archive.link"},
-		"a device":         {tarOf(t, tar.Header{Name: "a.txt", Typeflag: tar.TypeBlock}), "archive.device"},
-		"a pipe":           {tarOf(t, tar.Header{Name: "a.txt", Typeflag: tar.TypeFifo}), "archive.device"},
+		"a symbolic link":  {tarOf(t, odd(tar.Header{Name: "a.txt", Typeflag: tar.TypeSymlink, Linkname: "/etc"})), "archive.link"},
+		"a hard link":      {tarOf(t, in("b.txt", "1"), odd(tar.Header{Name: "a.txt", Typeflag: tar.TypeLink, Linkname: "b.txt"})), "archive.link"},
+		"a device":         {tarOf(t, odd(tar.Header{Name: "a.txt", Typeflag: tar.TypeBlock})), "archive.device"},
+		"a pipe":           {tarOf(t, odd(tar.Header{Name: "a.txt", Typeflag: tar.TypeFifo})), "archive.device"},
 		"two of one name":  {tarOf(t, in("a.txt", "1"), in("A.txt", "1")), "archive.twice"},
 		"a reserved name":  {tarOf(t, in("nul", "1")), "archive.name"},
 		"behind the end":   {append(tarOf(t, in("a.txt", "1")), "MZ"...), "archive.structure"},
-		"a sparse file":    {bytes.ReplaceAll(tarOf(t, tar.Header{Name: "a.txt", PAXRecords: map[string]string{"VENDOR.sparse.f": "1"}}), []byte("VENDOR.sparse.f"), []byte("GNU.sparse.ffff")), "archive.method"},
-		"an empty archive": {append(tarOf(t, tar.Header{Name: "./", Typeflag: tar.TypeDir}), make([]byte, 512)...), "archive.empty"},
+		"a sparse file":    {bytes.ReplaceAll(tarOf(t, odd(tar.Header{Name: "a.txt", PAXRecords: map[string]string{"VENDOR.sparse.f": "1"}})), []byte("VENDOR.sparse.f"), []byte("GNU.sparse.ffff")), "archive.method"},
+		"an empty archive": {append(tarOf(t, folder("./")), make([]byte, 512)...), "archive.empty"},
 	} {
 		rep, _ := sanitizetest.Run(t, "x.tar", c.in)
 		if rep.Outcome != verdict.Blocked || !sanitizetest.Has(rep, c.code, verdict.Refused) {

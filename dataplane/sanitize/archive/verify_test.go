@@ -19,7 +19,7 @@ func TestVerifierReadsEveryByte(t *testing.T) {
 		"x.zip":    {forge(t, zipEnd{}, forged{name: "d/"}, forged{name: "d/a.txt", body: "1"}, forged{name: "b.txt", body: string(bytes.Repeat([]byte("2"), 99))}), sanitize.Options{}},
 		"y.zip":    {forge(t, zipEnd{}, forged{name: "a.txt", body: "1", flags: 9, packed: pkware("x", "1", (13<<11|30<<5|10)>>8), noLocalSize: true, descriptor: descriptor("1", 13, true, false)}), sealed},
 		"x.txt.gz": {gz(t, []byte("1")), sanitize.Options{}},
-		"x.tar":    {tarOf(t, tar5("d/"), in("a.txt", ""), in("b.txt", "")), sanitize.Options{}},
+		"x.tar":    {tarOf(t, folder("d/"), in("a.txt", ""), in("b.txt", "")), sanitize.Options{}},
 	} {
 		_, out := pass(t, name, c.in, c.opt)
 		for i := range out {
