@@ -31,8 +31,8 @@ func decoded(j *rebuild.Job, format string, in []byte, frames int) ([]image.Imag
 		if err := checkSize(f.Width, f.Height); err != nil {
 			return nil, err
 		}
-		if total += int64(f.Width) * int64(f.Height); total > maxFramePixels {
-			return nil, rebuild.Refuse("limit.pixels", "", fmt.Sprintf("%d frames, %d pixels", len(all), total))
+		if total += 4 * int64(f.Width) * int64(f.Height); total > maxDecoded {
+			return nil, rebuild.Refuse("limit.pixels", "", fmt.Sprintf("%d frames, %d bytes", len(all), total))
 		}
 		pages = append(pages, fromFrame(f))
 	}

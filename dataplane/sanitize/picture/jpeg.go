@@ -25,11 +25,17 @@ const jpegQuality = 92
 
 // JPEGFile rebuilds a JPEG from its coefficients, turned upright.
 func JPEGFile(j *rebuild.Job) (rebuild.Result, error) {
-	body, m, err := rebuildJPEG(j, j.In, "")
+	show := make(chan *verdict.Preview, 1)
+	body, m, err := rebuildJPEG(j, j.In, "", show)
 	if err != nil {
 		return rebuild.Result{}, err
 	}
-	shown := m.Preview(thumbSide)
+	var shown *verdict.Preview
+	select {
+	case shown = <-show:
+	default: // encoded again
+		shown = m.Preview(thumbSide)
+	}
 	return rebuild.Result{Body: body, Original: shown, Result: shown}, nil
 }
 
@@ -37,13 +43,13 @@ func JPEGFile(j *rebuild.Job) (rebuild.Result, error) {
 func JPEG(j *rebuild.Job, in []byte, place string, asIs bool) ([]byte, error) {
 	job := *j
 	job.AsIs = job.AsIs || asIs
-	body, _, err := rebuildJPEG(&job, in, place)
+	body, _, err := rebuildJPEG(&job, in, place, nil)
 	return body, err
 }
 
 // rebuildJPEG keeps each coefficient. A picture that is to be turned and whose size leaves no way to do so without a loss is
 // decoded and encoded again, as all are where the route wants it, and so is one that is coded in a way that few programs read.
-func rebuildJPEG(j *rebuild.Job, in []byte, place string) ([]byte, *dct.Image, error) {
+func rebuildJPEG(j *rebuild.Job, in []byte, place string, show chan<- *verdict.Preview) ([]byte, *dct.Image, error) {
 	m, err := readJPEG(j, in, place)
 	var no *rebuild.Refusal
 	if errors.As(err, &no) && no.Detail == dct.Arithmetic && j.Tools != nil {
@@ -52,7 +58,7 @@ func rebuildJPEG(j *rebuild.Job, in []byte, place string) ([]byte, *dct.Image, e
 	if err != nil {
 		return nil, nil, err
 	}
-	return writeJPEG(j, m.Image, m.orientation, place)
+	return writeJPEG(j, m.Image, m.orientation, place, show)
 }
 
 // foreignJPEG has a helper decode what is coded in a way that we do not read, and encodes its pixels. What the helper cannot read
@@ -104,7 +110,8 @@ func readJPEG(j *rebuild.Job, in []byte, place string) (upright, error) {
 	return upright{m, orientation}, nil
 }
 
-func writeJPEG(j *rebuild.Job, m *dct.Image, orientation int, place string) ([]byte, *dct.Image, error) {
+// writeJPEG writes m, turned upright. show, if not nil, is given the preview, which is made meanwhile, unless m is encoded again.
+func writeJPEG(j *rebuild.Job, m *dct.Image, orientation int, place string, show chan<- *verdict.Preview) ([]byte, *dct.Image, error) {
 	pixels := j.Policy.Pixels
 	if orientation != 1 {
 		j.Found.Add("image.orientation", place, verdict.Changed, fmt.Sprint(orientation))
@@ -115,7 +122,16 @@ func writeJPEG(j *rebuild.Job, m *dct.Image, orientation int, place string) ([]b
 			pixels = true
 		}
 	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() { _ = recover() }() // there is no preview then, and the one who waits makes it, where a panic is a report
+		if show != nil && !pixels {
+			show <- m.Preview(thumbSide)
+		}
+	}()
 	body, err := m.Write(j.Ctx)
+	<-done
 	if err != nil {
 		return nil, nil, err
 	}

@@ -60,25 +60,45 @@ func TIFFFile(j *rebuild.Job) (rebuild.Result, error) {
 	if err != nil {
 		return rebuild.Result{}, err
 	}
-	if err := t.decode(pages); err != nil {
+	out, shown, err := t.write(pages)
+	var undecoded *undecodedError
+	if errors.As(err, &undecoded) {
+		if err := t.otherwise(pages, undecoded.Error()); err != nil {
+			return rebuild.Result{}, err
+		}
+		out, shown, err = t.write(pages)
+	}
+	if err != nil {
 		return rebuild.Result{}, err
 	}
 	t.report(j, "")
-	noise := newNoise(j)
-	var shown *verdict.Preview
-	w := &tiffWriter{j: j, out: []byte("II*\x00\x08\x00\x00\x00")}
+	return rebuild.Result{Body: out, Original: shown, Result: shown}, nil
+}
+
+// write decodes and writes page by page, so that the pixels of one are in memory only.
+func (t *tiffReader) write(pages []*page) (out []byte, shown *verdict.Preview, err error) {
+	noise := newNoise(t.j)
+	w := &tiffWriter{j: t.j, out: []byte("II*\x00\x08\x00\x00\x00")}
+	mark := t.j.Found.Mark()
+	own := slices.Clone(t.in)
 	for i, p := range pages {
-		p.upright(j, i)
+		if p.img == nil {
+			if err := t.decode(own, p); err != nil {
+				t.j.Found.Back(mark)
+				return nil, nil, err
+			}
+		}
+		p.upright(t.j, i)
 		if i == 0 {
 			shown = thumbnail(p.img)
 		}
 		if err := w.page(p, noise); err != nil {
-			return rebuild.Result{}, err
+			return nil, nil, err
 		}
 		p.img = nil
 	}
 	binary.LittleEndian.PutUint32(w.out[w.link:], 0)
-	return rebuild.Result{Body: w.out, Original: shown, Result: shown}, nil
+	return w.out, shown, nil
 }
 
 // upright turns the page's pixels, and finds the plainest form of them.
@@ -235,25 +255,25 @@ func (t *tiffReader) directory(at int64) (p *page, next int64, err error) {
 	return p, next, nil
 }
 
-// decode has each page decoded by itself: the decoder looks at the first only, so the header is made to lead to each. What it
-// cannot read, a helper can, all pages together.
-func (t *tiffReader) decode(pages []*page) error {
-	own := slices.Clone(t.in)
-	for i, p := range pages {
-		if err := t.j.Ctx.Err(); err != nil {
-			return err
-		}
-		t.order.PutUint32(own[4:], uint32(p.at))
-		img, err := tiff.Decode(&seekable{t.j.Read(own), own})
-		if t.j.Ctx.Err() != nil {
-			return t.j.Ctx.Err()
-		}
-		if err == nil && img.Bounds().Dx() == p.w && img.Bounds().Dy() == p.h {
-			p.img = img
-			continue
-		}
-		return t.otherwise(pages, fmt.Sprintf("p%d: %v", i+1, err))
+// undecodedError is why a page has to be decoded by a helper.
+type undecodedError struct{ why string }
+
+func (e *undecodedError) Error() string { return e.why }
+
+// decode has one page decoded by itself: the decoder looks at the first only, so the header of own, a copy of the file, is made to
+// lead to it.
+func (t *tiffReader) decode(own []byte, p *page) error {
+	t.order.PutUint32(own[4:], uint32(p.at))
+	img, err := tiff.Decode(&seekable{t.j.Read(own), own})
+	switch {
+	case t.j.Ctx.Err() != nil:
+		return t.j.Ctx.Err()
+	case err != nil:
+		return &undecodedError{err.Error()}
+	case img.Bounds().Dx() != p.w || img.Bounds().Dy() != p.h:
+		return &undecodedError{"another size than the directory says"}
 	}
+	p.img = img
 	return nil
 }
 
@@ -274,6 +294,7 @@ func (s *seekable) ReadAt(p []byte, at int64) (int, error) {
 	return n, nil
 }
 
+// otherwise has a helper decode all pages together.
 func (t *tiffReader) otherwise(pages []*page, why string) error {
 	if t.j.Tools == nil {
 		return rebuild.Refuse("image.unsupported", "", why)
