@@ -194,6 +194,9 @@ func (w *walk) findDestinations(catalog dict) {
 		switch k {
 		case "Dests", "Pages", "Templates", "IDS", "URLS", "AP":
 		default:
+			if k == "EmbeddedFiles" && w.Policy.Attachments == "rebuild" {
+				continue
+			}
 			code := notable[k]
 			if code == "" {
 				code = "pdf.unknown"
@@ -282,8 +285,22 @@ func (w *walk) catalog(old dict) (ref, error) {
 	if len(places) > 0 {
 		d["Dests"] = places
 	}
+	found := dict{}
 	if len(byString) > 0 {
-		d["Names"] = dict{"Dests": dict{"Names": byString}}
+		found["Dests"] = dict{"Names": byString}
+	}
+	if w.Policy.Attachments == "rebuild" {
+		names, _ := first2(w.get(old["Names"])).(dict)
+		files, err := w.attachments(names["EmbeddedFiles"])
+		if err != nil {
+			return 0, err
+		}
+		if len(files) > 0 {
+			found["EmbeddedFiles"] = dict{"Names": files}
+		}
+	}
+	if len(found) > 0 {
+		d["Names"] = found
 	}
 	return root, nil
 }

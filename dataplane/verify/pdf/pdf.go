@@ -182,7 +182,56 @@ func (g *graph) keys(d *node, kind string, s *shape, level int) error {
 			return g.no("", "%s has no key %s", kind, k)
 		}
 	}
+	if kind == "FileSpec" {
+		return g.attached(d)
+	}
 	return nil
+}
+
+// attached has an attached file checked by the family that its name promises.
+func (g *graph) attached(d *node) error {
+	o := g.objects[d.key("EF").key("F").i]
+	if o == nil || !o.stream {
+		return g.no("", "attached file")
+	}
+	b, err := g.content(o, maxStream)
+	if err != nil {
+		return err
+	}
+	name, ok := spelled(d.key("UF").s)
+	if !ok || d.key("F").t != '0' && d.key("F").s != d.key("UF").s {
+		return g.no("", "name of an attached file")
+	}
+	return g.Nested(name, name, b)
+}
+
+// spelled reads a text string: ASCII, or UTF-16 with a mark.
+func spelled(s string) (string, bool) {
+	u, wide := strings.CutPrefix(s, "\xFE\xFF")
+	if !wide {
+		for i := range len(s) {
+			if s[i] < 0x20 || s[i] > 0x7E {
+				return "", false
+			}
+		}
+		return s, true
+	}
+	var out []rune
+	high := rune(0)
+	for i := 0; i+1 < len(u); i += 2 {
+		r := rune(u[i])<<8 | rune(u[i+1])
+		switch {
+		case r >= 0xD800 && r < 0xDC00 && high == 0:
+			high = r
+			continue
+		case r >= 0xDC00 && r < 0xE000 && high != 0:
+			r, high = 0x10000+(high-0xD800)<<10+r-0xDC00, 0
+		case high != 0 || r >= 0xD800 && r < 0xE000:
+			return "", false
+		}
+		out = append(out, r)
+	}
+	return string(out), high == 0 && len(u)%2 == 0
 }
 
 // direct follows a reference to a value that is no dictionary or stream.

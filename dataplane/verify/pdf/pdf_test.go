@@ -172,7 +172,7 @@ func TestBrokenRebuilders(t *testing.T) {
 		"an action at opening":       page("/OpenAction "+js, "", "", hello),
 		"actions of the document":    page("/AA << /WC "+js+" >>", "", "", hello),
 		"named programs":             page("/Names << /JavaScript << /Names [(x) "+js+"] >> >>", "", "", hello),
-		"embedded files":             page("/Names << /EmbeddedFiles << /Names [] >> >>", "", "", hello),
+		"embedded files":             page("/Names << /EmbeddedFiles << /Names [(a) << /Type /Filespec /UF (a.exe) /EF << /F 6 0 R >> >>] >> >>", "", "", hello, "stream /Type /EmbeddedFile\nMZ"),
 		"associated files":           page("/AF []", "", "", hello),
 		"a portfolio":                page("/Collection << >>", "", "", hello),
 		"a form":                     page("/AcroForm << /Fields [] >>", "", "", hello),

@@ -13,7 +13,11 @@ Catalog Type=/Catalog! Pages=@Pages! Outlines=@Outlines PageLabels=@Labels Names
 Pages Type=/Pages! Kids=[@Page]! Count=int!
 Labels Nums=[int|@Label]!
 Label S=/D|/R|/r|/A|/a P=str St=int
-Names Dests=@Places
+Names Dests=@Places EmbeddedFiles=@Attachments
+Attachments Names=[str|@FileSpec]!
+FileSpec Type=/Filespec! F=str UF=str! EF=@AttachedFile!
+AttachedFile F=@Attachment!
+Attachment~ Type=/EmbeddedFile!
 Places Names=[str|(dest)]!
 Preferences Direction=name PrintScaling=name Duplex=name
 Page Type=/Page! Parent=@Pages! MediaBox=[num]! CropBox=[num] BleedBox=[num] TrimBox=[num] ArtBox=[num] Rotate=int UserUnit=num Group=@Group Tabs=name Resources=@Resources Contents=@Contents Annots=[@Annotation]

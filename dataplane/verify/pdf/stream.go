@@ -51,7 +51,7 @@ func (g *graph) stream(o *object) error {
 		ok = profile(b)
 	case "Lookup", "GlyphMap":
 		ok = len(b) <= 1<<18
-	case "Mesh":
+	case "Mesh", "Attachment": // an attachment is looked at with its name: see attached
 	default:
 		ok = false
 	}
