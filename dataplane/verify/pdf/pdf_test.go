@@ -252,6 +252,9 @@ func TestBoundsHold(t *testing.T) {
 	if err := check(deep.bytes()); err == nil {
 		t.Error("nesting passes")
 	}
+	if _, err := (&scanner{in: []byte(strings.Repeat("[", maxLevels+10) + strings.Repeat("]", maxLevels+10))}).value(0); err == nil {
+		t.Error("values are read at any depth")
+	}
 	f := &file{File: &rule.File{Ctx: t.Context()}}
 	bomb := &object{stream: true, v: &node{t: 'd', keys: map[string]*node{"Filter": {t: 'N', s: "FlateDecode"}}}, data: []byte(deflated(strings.Repeat("\n", 1<<20)))}
 	if _, err := f.content(bomb, 1<<19); err == nil {
