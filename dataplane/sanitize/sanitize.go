@@ -223,7 +223,7 @@ func begin(j *rebuild.Job, name string, formats []string) (res rebuild.Result, e
 	if err == nil && len(formats) > 0 && !verdict.AdmitsResult(formats, r.Family) {
 		err = rebuild.Refuse("type.not-admitted", "", r.Family)
 	}
-	if err == nil && j.Ctx.Err() != nil {
+	if j.Ctx.Err() != nil { // whatever a decoder made of being stopped
 		err = j.Ctx.Err()
 	}
 	if err == nil && int64(len(r.Body)) > j.MaxOut {

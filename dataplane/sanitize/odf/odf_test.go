@@ -20,7 +20,7 @@ import (
 	"github.com/sekisho/sekisho/dataplane/verify"
 )
 
-var clean, blocked, has = sanitizetest.Clean, sanitizetest.Blocked, sanitizetest.Has
+var clean, has = sanitizetest.Clean, sanitizetest.Has
 
 // parts unpacks a result: mimetype first, well-formed XML, and nothing that the manifest does not name. The verifier agrees, and a
 // second rebuild changes nothing and says nothing.

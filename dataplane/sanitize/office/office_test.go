@@ -34,7 +34,6 @@ const (
 )
 
 var (
-	zipOf   = officetest.Zip
 	rels    = officetest.Rels
 	types   = officetest.Types
 	docx    = officetest.Docx

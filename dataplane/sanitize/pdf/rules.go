@@ -130,26 +130,6 @@ func named(r rule) rule {
 	}
 }
 
-// attributes takes plain values, a few levels deep: what structure says of a table's cell.
-func attributes(levels int) rule {
-	return func(w *walk, v value) (value, bool) {
-		v, o := w.get(v)
-		switch v := v.(type) {
-		case bool, number, name, text:
-			return v, true
-		case array:
-			if levels > 0 {
-				return some(attributes(levels-1))(w, v)
-			}
-		case dict:
-			if levels > 0 && (o == nil || !o.stream) {
-				return named(attributes(levels-1))(w, v)
-			}
-		}
-		return nil, false
-	}
-}
-
 // trimmed marks what is known and left out without a word: it says nothing to a reader.
 func trimmed(*walk, value) (value, bool) { return nil, false }
 

@@ -26,7 +26,6 @@ type file struct {
 	table    int // number of the cross-reference stream
 	packs    map[int]bool
 	unpacked int64
-	zero     []byte
 }
 
 type object struct {

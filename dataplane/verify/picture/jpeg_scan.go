@@ -9,7 +9,6 @@ type prefix struct {
 	next  [1 << 16]struct{ length, symbol byte } // length 0: no code
 	codes int
 	seen  [256]bool
-	used  int
 }
 
 // huffman reads tables: DC and AC of number 0, of number 1, or of both.
