@@ -16,7 +16,6 @@ type Policy struct {
 	Formulas     string   `json:"formulas,omitempty" yaml:"formulas,omitempty"`       // of tables as text; "report" is for machine lanes
 	Hidden       string   `json:"hidden,omitempty" yaml:"hidden,omitempty"`           // sheets, slides and text that nobody sees
 	Comments     string   `json:"comments,omitempty" yaml:"comments,omitempty"`       // of documents
-	Forms        string   `json:"forms,omitempty" yaml:"forms,omitempty"`             // of PDF: drawn into the page, or values kept without actions
 	Attachments  string   `json:"attachments,omitempty" yaml:"attachments,omitempty"` // in PDF
 	Members      string   `json:"members,omitempty" yaml:"members,omitempty"`         // refused ones: by default a mail leaves them out and names them, an archive is blocked
 	MailBody     string   `json:"mail_body,omitempty" yaml:"mail-body,omitempty"`     // LGWAN takes mail as text
@@ -29,7 +28,7 @@ type Policy struct {
 // Choices are the words that a key of a policy takes, the default first.
 var Choices = map[string][]string{
 	"links": {"keep", "remove"}, "charset": {"keep", "utf-8"}, "formulas": {"neutralize", "report"}, "hidden": {"report", "remove"}, "comments": {"keep", "remove"},
-	"forms": {"flatten", "keep"}, "attachments": {"remove", "rebuild"}, "members": {"default", "remove", "block"}, "mail-body": {"text", "html"}, "passwords": {"open", "again"},
+	"attachments": {"remove", "rebuild"}, "members": {"default", "remove", "block"}, "mail-body": {"text", "html"}, "passwords": {"open", "again"},
 	"my-number": {"report", "block"},
 }
 
@@ -41,8 +40,7 @@ type Choice struct {
 
 // Choices are all keys with words.
 func (p *Policy) Choices() []Choice {
-	return []Choice{{"links", &p.Links}, {"charset", &p.Charset}, {"formulas", &p.Formulas}, {"hidden", &p.Hidden}, {"comments", &p.Comments}, {"forms", &p.Forms},
-		{"attachments", &p.Attachments}, {"members", &p.Members}, {"mail-body", &p.MailBody}, {"passwords", &p.Passwords}, {"my-number", &p.FindMyNumber}}
+	return []Choice{{"links", &p.Links}, {"charset", &p.Charset}, {"formulas", &p.Formulas}, {"hidden", &p.Hidden}, {"comments", &p.Comments}, {"attachments", &p.Attachments}, {"members", &p.Members}, {"mail-body", &p.MailBody}, {"passwords", &p.Passwords}, {"my-number", &p.FindMyNumber}}
 }
 
 // MaxBlocked bounds the codes of a policy.
