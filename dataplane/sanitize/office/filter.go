@@ -681,14 +681,18 @@ func (f *partFilter) attributes(t *markup.Token) (kept []markup.Attr, gone bool,
 					return nil, true, nil
 				}
 				continue
+			case l.keepTarget && (name != "id" || !followed[e.local]): // it would be fetched
+				f.note("ooxml.external", l.target)
+				if name == "id" {
+					return nil, true, nil
+				}
+				continue
 			case name == "link":
 				if embedded || !l.blank {
 					continue
 				}
 				prefix, _ := markup.Cut(a.Name)
 				a.Name = append(append([]byte{}, prefix...), ":embed"...)
-			case l.keepTarget && name != "id":
-				continue
 			}
 		case ns == "mc":
 			a.Value = f.declared(name, a.Value)

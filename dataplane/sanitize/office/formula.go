@@ -58,7 +58,11 @@ func dangerous(formula string, removedSheets []string) bool {
 			if strings.HasPrefix(name, "_XLL.") {
 				return true
 			}
+			name, handed := strings.CutPrefix(name, "_XLETA.") // a function that another one is to call
 			rest := strings.TrimLeft(f[end:], " \t\r\n")
+			if handed && (callsOut[name] || name == "HYPERLINK") {
+				return true
+			}
 			if strings.HasPrefix(rest, "(") {
 				if callsOut[name] {
 					return true

@@ -229,6 +229,9 @@ var relations = map[string]relation{
 // vmlSpaces draw the old way; their attributes hold addresses and, in old files, scripts.
 var vmlSpaces = map[string]bool{"v": true, "o": true, "w10": true, "xvml": true, "pvml": true, "mv": true}
 
+// followed are elements whose link a person follows; anywhere else what a hyperlink leads to is fetched.
+var followed = map[string]bool{"hyperlink": true, "hlinkClick": true, "hlinkHover": true, "hlinkMouseOver": true}
+
 // vmlFetches are elements whose href is where a picture is fetched from; that of a shape is a link that a person follows.
 var vmlFetches = map[string]bool{"imagedata": true, "fill": true, "stroke": true, "background": true, "image": true, "path": true}
 

@@ -36,6 +36,14 @@ var active = []struct{ begin, what string }{
 	{"http://schemas.microsoft.com/office", office2003},
 	{"http://schemas.microsoft.com/visio", office2003},
 	{"http://schemas.microsoft.com/winfx", "program"},
+	{"urn:oasis:names:tc:opendocument:", "document"}, // a flat one, which LibreOffice opens under .xml, macros and all
+	{"http://openoffice.org/", "document"},
+	{"urn:openoffice:", "document"},
+	{"http://schemas.openxmlformats.org/", "document"},
+	{"http://purl.oclc.org/ooxml/", "document"},
+	{"http://www.w3.org/1998/Math/", "page"},
+	{"http://ns.adobe.com/xdp/", "form"},
+	{"http://www.xfa.org/", "form"},
 }
 
 const office2003 = "Office 2003"

@@ -10,6 +10,7 @@ import (
 // forbiddenFunctions reach outside the workbook, call code, or belong to macro sheets.
 var forbiddenFunctions = words(`CALL REGISTER REGISTER.ID UNREGISTER EXEC EXECUTE INITIATE POKE REQUEST TERMINATE SEND.KEYS RUN FORMULA FORMULA.FILL EVALUATE
 	WEBSERVICE RTD SQL.REQUEST IMAGE STOCKHISTORY DDE FOPEN FWRITE FWRITELN FREAD FREADLN FCLOSE FILES DIRECTORY DIRECTORIES FILE.DELETE HALT ALERT
+	CUBEMEMBER CUBEVALUE CUBESET CUBERANKEDMEMBER CUBEMEMBERPROPERTY CUBEKPIMEMBER CUBESETCOUNT DETECTLANGUAGE URL SHELL GOTO ERROR IMPORTCSV IMPORTTEXT
 	SAVE.AS OPEN GET.WORKSPACE GET.WORKBOOK GET.CELL GET.DOCUMENT APP.ACTIVATE ON.TIME VBA.INSERT.FILE VBA.MAKE.ADDIN PY IMPORTDATA IMPORTXML TRANSLATE COPILOT`)
 
 // checkFormula reads a formula of a workbook (ECMA-376 part 1, 18.17) just well enough to see what reaches outside: DDE (a bar
@@ -41,6 +42,9 @@ func checkFormula(place, f string) error {
 			end := i
 			for end < len(f) && identifier(f[end]) {
 				end++
+			}
+			if name, handed := strings.CutPrefix(strings.TrimPrefix(strings.ToUpper(f[i:end]), "_XLFN."), "_XLETA."); handed && (forbiddenFunctions[name] || name == "HYPERLINK") {
+				return rule.Refuse(container.CodeActive, place, "function %s, handed to another", name)
 			}
 			if after := strings.TrimLeft(f[end:], " \t\r\n"); strings.HasPrefix(after, "(") {
 				if err := checkFunction(place, f[i:end], after[1:]); err != nil {
@@ -76,7 +80,10 @@ func identifier(c byte) bool {
 
 func checkFunction(place, name, args string) error {
 	name = strings.ToUpper(name)
-	for _, prefix := range []string{"_XLFN.", "_XLWS.", "_XLL.", "_XLUDF."} {
+	if strings.HasPrefix(name, "_XLL.") {
+		return rule.Refuse(container.CodeActive, place, "function %s of a program", name)
+	}
+	for _, prefix := range []string{"_XLFN.", "_XLWS.", "_XLETA.", "_XLUDF."} {
 		name = strings.TrimPrefix(name, prefix)
 	}
 	if forbiddenFunctions[name] {

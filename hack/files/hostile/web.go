@@ -27,9 +27,13 @@ func web() []File {
 		add("図.svg", technique, `<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="10" height="10"><text>`+Kept+`</text>`+inside+`</svg>`)
 	}
 	for technique, text := range map[string]string{
-		"external entity":  `<?xml version="1.0"?><!DOCTYPE a [<!ENTITY e SYSTEM "` + remote + `">]><a>&e;</a>`,
-		"parameter entity": `<?xml version="1.0"?><!DOCTYPE a [<!ENTITY % e SYSTEM "` + remote + `"> %e;]><a/>`,
-		"entity bomb":      `<?xml version="1.0"?><!DOCTYPE a [<!ENTITY a "` + Marker + `"><!ENTITY b "&a;&a;&a;&a;">]><a>&b;</a>`,
+		"flat document with a macro": `<office:document xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0" xmlns:script="urn:oasis:names:tc:opendocument:xmlns:script:1.0" xmlns:xlink="http://www.w3.org/1999/xlink" office:mimetype="application/vnd.oasis.opendocument.text"><office:scripts><office:event-listeners>` +
+			`<script:event-listener script:event-name="dom:load" script:language="ooo:script" xlink:href="vnd.sun.star.script:` + Marker + `"/></office:event-listeners></office:scripts><office:body/></office:document>`,
+		"package as one text": `<?xml version="1.0"?><w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"><w:body><w:p><w:fldSimple w:instr="DDE ` + Marker + `"/></w:p></w:body></w:document>`,
+		"mathematics":         `<a xmlns:m="http://www.w3.org/1998/Math/MathML"><m:math href="javascript:` + Marker + `"/></a>`,
+		"external entity":     `<?xml version="1.0"?><!DOCTYPE a [<!ENTITY e SYSTEM "` + remote + `">]><a>&e;</a>`,
+		"parameter entity":    `<?xml version="1.0"?><!DOCTYPE a [<!ENTITY % e SYSTEM "` + remote + `"> %e;]><a/>`,
+		"entity bomb":         `<?xml version="1.0"?><!DOCTYPE a [<!ENTITY a "` + Marker + `"><!ENTITY b "&a;&a;&a;&a;">]><a>&b;</a>`,
 	} {
 		add("データ.xml", technique, text)
 		out[len(out)-1].Blocked = true

@@ -71,6 +71,9 @@ func word() []File {
 	add("linked picture", ".docx", document(picture("rId9", "link")).relate(docPart, "rId9", "image", remote+".png", true))
 	add("embedded picture that is elsewhere", ".docx", document(picture("rId9", "embed")).relate(docPart, "rId9", "image", remote+".png", true))
 	add("VML picture elsewhere", ".docx", document(`<w:p><w:r><w:pict><v:shape><v:imagedata r:id="rId9" o:href="`+remote+`"/></v:shape></w:pict></w:r></w:p>`).relate(docPart, "rId9", "image", remote+".png", true))
+	const elsewhere = "http://198.51.100.66/picture.png"
+	add("VML picture by a link", ".docx", document(`<w:p><w:r><w:pict><v:shape><v:imagedata r:id="rIdLink"/></v:shape></w:pict></w:r></w:p>`).relate(docPart, "rIdLink", "hyperlink", elsewhere, true))
+	add("picture by a link", ".docx", document(picture("rIdLink", "link")).relate(docPart, "rIdLink", "hyperlink", elsewhere, true))
 	object := func(kind, typ string) string {
 		return `<w:p><w:r><w:object><v:shape id="s1"/><o:OLEObject Type="` + kind + `" ProgID="` + typ + `" ShapeID="s1" DrawAspect="Content" ObjectID="_1" r:id="rId9"/></w:object></w:r></w:p>`
 	}
