@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sekisho/sekisho/dataplane/sandbox/tool"
@@ -50,15 +51,19 @@ func (a *asking) admit(needs []verdict.Need) error {
 }
 
 // ask has needs answered, each in a sandbox of its own. A helper that fails is an answer, too: what it means for the file is the
-// rebuilder's to say.
-func (w *Worker) ask(ctx context.Context, needs []verdict.Need) []verdict.Answer {
+// rebuilder's to say. What all answers together may hold is bounded while they come, since they lie in this process's memory, which
+// no sandbox bounds.
+func (w *Worker) ask(ctx context.Context, needs []verdict.Need, left int64) []verdict.Answer {
 	answers := make([]verdict.Answer, len(needs))
+	var room atomic.Int64
+	room.Store(left)
 	var all sync.WaitGroup
 	next := make(chan int)
 	for range min(side, len(needs)) {
 		all.Go(func() {
 			for i := range next {
-				answers[i] = w.help(ctx, needs[i])
+				answers[i] = w.help(ctx, needs[i], room.Load())
+				room.Add(-int64(len(answers[i].Body)))
 			}
 		})
 	}
@@ -70,24 +75,29 @@ func (w *Worker) ask(ctx context.Context, needs []verdict.Need) []verdict.Answer
 	return answers
 }
 
-// help answers one need.
-func (w *Worker) help(ctx context.Context, n verdict.Need) verdict.Answer {
+// help answers one need with at most so many bytes.
+func (w *Worker) help(ctx context.Context, n verdict.Need, most int64) verdict.Answer {
 	failed := func(err error) verdict.Answer {
 		f := blocked("", nil, "", err).Findings[0]
 		return verdict.Answer{ID: n.ID, Failed: f.Code, Detail: f.Detail}
+	}
+	if most <= 0 {
+		return failed(fail(Many, "the answers before fill all the room that there is"))
 	}
 	leave, err := w.enter(ctx)
 	if err != nil {
 		return failed(fail(Time, "%v", err))
 	}
 	defer leave()
+	budget := Helping(n.Kind, int64(len(n.Body)))
+	budget.Output = min(budget.Output, most+verdict.MaxJobLine)
 	var in bytes.Buffer
 	if err := verdict.WriteNeed(&in, n); err != nil {
 		return failed(fail(Start, "%v", err))
 	}
 	raw, err, done := w.convert(ctx, n, &in)
 	if !done {
-		raw, err = w.Box.Run(ctx, Job{Binary: w.Binary, Tree: w.tree(), Args: []string{"tool"}, Stdin: &in, Budget: Helping(n.Kind, int64(len(n.Body)))})
+		raw, err = w.Box.Run(ctx, Job{Binary: w.Binary, Tree: w.tree(), Args: []string{"tool"}, Stdin: &in, Budget: budget})
 	}
 	if err != nil {
 		return failed(err)

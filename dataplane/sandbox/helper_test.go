@@ -4,6 +4,8 @@ import (
 	"archive/zip"
 	"bytes"
 	"fmt"
+	"image"
+	"image/png"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -153,4 +155,33 @@ func TestAHelperThatWasTakenOver(t *testing.T) {
 	}
 	_, err = box.Run(t.Context(), Job{Binary: probe, Tree: "/nonexistent", Args: []string{"who"}, Budget: small()})
 	wantKind(t, err, Start)
+}
+
+// Answers lie in the memory of whoever holds the sandboxes: when there is no more room, the rest are refused and nothing is run.
+func TestAnswersFillNoMoreThanTheirRoom(t *testing.T) {
+	w := testWorker(t)
+	var needs []verdict.Need
+	for i := range 6 {
+		var b bytes.Buffer
+		if err := png.Encode(&b, image.NewGray(image.Rect(0, 0, 20+i, 20))); err != nil {
+			t.Fatal(err)
+		}
+		n := verdict.Need{Kind: "decode", Options: map[string]string{"format": "png"}, Body: b.Bytes()}
+		n.ID = n.Name()
+		needs = append(needs, n)
+	}
+	made, refused := 0, 0
+	for _, a := range w.ask(t.Context(), needs, 10) {
+		switch {
+		case a.Failed == "":
+			made++
+		case a.Failed == string(Many):
+			refused++
+		default:
+			t.Errorf("got %s %s", a.Failed, a.Detail)
+		}
+	}
+	if made == 0 || made > side || refused != len(needs)-made {
+		t.Errorf("%d answers and %d refusals of %d, want at most %d answers", made, refused, len(needs), side)
+	}
 }

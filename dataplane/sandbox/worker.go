@@ -96,7 +96,7 @@ func (w *Worker) rebuild(ctx context.Context, j verdict.Job, body []byte) (verdi
 		if err := asked.admit(report.Needs); err != nil {
 			return report, nil, err
 		}
-		answers := w.ask(ctx, report.Needs)
+		answers := w.ask(ctx, report.Needs, maxCarried-carried)
 		for _, a := range answers {
 			carried += int64(len(a.Body))
 		}
