@@ -277,6 +277,9 @@ func outName(name, ext, becomes string, found *rebuild.Findings) string {
 	if stem == "" {
 		stem = "file"
 	}
+	if rebuild.Device(stem) {
+		stem = "_" + stem
+	}
 	end := base[len(base)-len(ext):]
 	if p, macro := office.Plain[ext]; macro {
 		becomes = p

@@ -40,6 +40,7 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"errors"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -170,10 +171,16 @@ func check(f *rule.File, depth int) (err error) {
 	return family(f)
 }
 
+// device names open one on Windows, whatever follows their first dot.
+var device = regexp.MustCompile(`(?i)^(con|prn|aux|nul|clock\$|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\.|$)`)
+
 // checkName holds the name to one plain path element: it becomes a file name in another zone.
 func checkName(name string) error {
 	if name == "" || len(name) > 255 || !utf8.ValidString(name) || strings.TrimRight(name, " .") != name {
 		return rule.Refuse(codeName, "", "%q", name)
+	}
+	if device.MatchString(name) {
+		return rule.Refuse(codeName, "", "device %q", name)
 	}
 	for _, r := range name {
 		if strings.ContainsRune(`<>:"|?*\/`, r) || r < 0x20 || r == 0x7F || text.Invisible(r) {

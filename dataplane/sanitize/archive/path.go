@@ -91,7 +91,7 @@ func placeOf(p string) (string, error) {
 			return "", rebuild.Refuse("archive.name", "", "ends with a dot or a space")
 		}
 		e = visible(e)
-		if e == "" || reserved(e) || len(e) > maxElement || strings.TrimRight(e, ". ") != e {
+		if e == "" || rebuild.Device(e) || len(e) > maxElement || strings.TrimRight(e, ". ") != e {
 			return "", rebuild.Refuse("archive.name", "", e)
 		}
 		elements = append(elements, e)
@@ -114,20 +114,6 @@ func visible(s string) string {
 		}
 		return r
 	}, s)
-}
-
-// reserved names are devices on Windows, whatever follows their first dot.
-func reserved(e string) bool {
-	stem, _, _ := strings.Cut(e, ".")
-	switch stem = strings.ToUpper(strings.TrimRight(stem, " ")); stem {
-	case "CON", "PRN", "AUX", "NUL", "CLOCK$", "CONIN$", "CONOUT$":
-		return true
-	}
-	digit, port := strings.CutPrefix(stem, "COM")
-	if !port {
-		digit, port = strings.CutPrefix(stem, "LPT")
-	}
-	return port && utf8.RuneCountInString(digit) == 1 && strings.ContainsAny(digit, "0123456789¹²³")
 }
 
 // fold is the same for two names that one Windows folder cannot hold side by side.

@@ -23,9 +23,9 @@ func SafeURL(s string) bool {
 	lower := strings.ToLower(s)
 	for _, scheme := range []string{"http://", "https://"} {
 		if rest, ok := strings.CutPrefix(lower, scheme); ok {
-			host, _, _ := strings.Cut(rest, "/")
-			return host != "" && !strings.Contains(host, `\`)
+			host := rest[:strings.IndexAny(rest+"/", "/?#")]
+			return host != "" && !strings.ContainsAny(host, `\@`) // what stands before an @ looks like the host and is none
 		}
 	}
-	return strings.HasPrefix(lower, "mailto:") && len(s) > len("mailto:")
+	return strings.HasPrefix(lower, "mailto:") && len(s) > len("mailto:") && !strings.Contains(lower, "attach=")
 }

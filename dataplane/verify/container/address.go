@@ -19,9 +19,12 @@ func SafeAddress(s string) bool {
 	}
 	for _, scheme := range []string{"http://", "https://"} {
 		if rest, ok := strings.CutPrefix(low, scheme); ok {
-			host, _, _ := strings.Cut(rest, "/")
-			return host != "" && !strings.Contains(host, `\`)
+			end := strings.IndexAny(rest, "/?#")
+			if end < 0 {
+				end = len(rest)
+			}
+			return end > 0 && !strings.ContainsAny(rest[:end], `\@`)
 		}
 	}
-	return strings.HasPrefix(low, "mailto:") && len(s) > len("mailto:")
+	return strings.HasPrefix(low, "mailto:") && len(s) > len("mailto:") && !strings.Contains(low, "attach=")
 }
