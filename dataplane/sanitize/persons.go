@@ -1,6 +1,9 @@
 package sanitize
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/sekisho/sekisho/dataplane/sanitize/mynumber"
 	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
 	"github.com/sekisho/sekisho/dataplane/verdict"
@@ -29,14 +32,26 @@ func listen(j *rebuild.Job) (heard func() error) {
 	}
 }
 
-// blot takes the numbers out of what a report shows of the file.
+// blot takes the numbers out of what a report shows of the file. Where some were found, the previews lose all their digits: a number may be
+// spread over the boxes of a form.
 func blot(r *verdict.Report) {
+	found := slices.ContainsFunc(r.Findings, func(f verdict.Finding) bool { return strings.HasPrefix(f.Code, "mynumber.") })
 	for i := range r.Findings {
 		r.Findings[i].Detail, r.Findings[i].Place = mynumber.Mask(r.Findings[i].Detail), mynumber.Mask(r.Findings[i].Place)
 	}
 	for _, p := range []*verdict.Preview{r.Original, r.Result} {
 		if p != nil {
 			p.Text = mynumber.Mask(p.Text)
+			if found {
+				p.Text = strings.Map(digitless, p.Text)
+			}
 		}
 	}
+}
+
+func digitless(r rune) rune {
+	if '0' <= r && r <= '9' || '０' <= r && r <= '９' {
+		return '●'
+	}
+	return r
 }

@@ -43,3 +43,16 @@ func TestNumbersOfPersonsAreReportedAndNotTold(t *testing.T) {
 		t.Errorf("other numbers: got %v", rep.Findings)
 	}
 }
+
+// A number that is spread over the boxes of a form is not shown in the preview either.
+func TestBoxesOfAFormAreNotShown(t *testing.T) {
+	rep, _ := clean(t, "様式.csv", []byte("個人番号,1,2,3,4,5,6,7,8,9,0,1,8\r\n"))
+	if !has(rep, "mynumber.found", verdict.Reported) && !has(rep, "mynumber.likely", verdict.Reported) {
+		t.Fatalf("got %v, want the number found", rep.Findings)
+	}
+	for _, p := range []*verdict.Preview{rep.Original, rep.Result} {
+		if strings.ContainsAny(p.Text, "0123456789") {
+			t.Errorf("the preview shows %q", p.Text)
+		}
+	}
+}

@@ -24,7 +24,7 @@ func tell(j *rebuild.Job, b []byte, set charset.Set, csv bool) error {
 	}
 	var before []byte // the line before, when it was not told: it may say what follows
 	say := func(n int, line []byte) error {
-		s, ok := set.Text(line)
+		s, ok := set.Text(bytes.TrimSuffix(line, []byte("\r")))
 		switch {
 		case !ok:
 			return rebuild.Refuse("text.invalid", fmt.Sprintf("L%d", n), "")
