@@ -97,8 +97,8 @@ func inTreeFor(ctx context.Context, files map[string][]byte, pattern, program st
 			return nil, nil, err
 		}
 	}
-	cmd := exec.CommandContext(ctx, "bwrap", append([]string{"--unshare-all", "--die-with-parent", "--new-session", "--ro-bind", tool.Tree, "/", "--tmpfs", "/tmp", "--bind", dir, "/work", "--proc", "/proc", "--dev", "/dev", "--chdir", "/work", "--", program}, args...)...)
-	cmd.Env = []string{"PATH=/usr/bin", "HOME=/work", "LANG=C.UTF-8", "SAL_USE_VCLPLUGIN=svp"}
+	cmd := exec.CommandContext(ctx, "bwrap", append([]string{"--unshare-all", "--die-with-parent", "--new-session", "--ro-bind", tool.Tree, "/", "--tmpfs", "/tmp", "--bind", dir, tool.Work, "--proc", "/proc", "--dev", "/dev", "--chdir", tool.Work, "--", program}, args...)...)
+	cmd.Env = []string{"PATH=/usr/bin", "HOME=" + tool.Work, "LANG=C.UTF-8", "SAL_USE_VCLPLUGIN=svp"}
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	if out, err = cmd.Output(); err != nil {

@@ -17,8 +17,8 @@ import (
 // Tree is where hack/runtime puts the programs of Debian 13 with all that they need.
 const Tree = "/usr/lib/sekisho/runtime"
 
-// Work is the directory of a need inside its sandbox.
-const Work = "/work"
+// Work is the directory of a need inside its sandbox, below the one that is writable there anyway.
+const Work = "/tmp/job"
 
 // work is one need on its way.
 type work struct {

@@ -65,7 +65,7 @@ func written(ctx context.Context, shapes []shape, source func(shape) []byte, ext
 		if err := os.WriteFile(filepath.Join(dir, name), source(s), 0o600); err != nil {
 			return nil, err
 		}
-		sources = append(sources, "/work/"+name)
+		sources = append(sources, tool.Work+"/"+name)
 	}
 	var out []File
 	for _, to := range slices.Sorted(keys(targets)) {
@@ -86,11 +86,11 @@ func written(ctx context.Context, shapes []shape, source func(shape) []byte, ext
 
 // office runs LibreOffice of the runtime tree over files of the directory.
 func office(ctx context.Context, dir, to string, sources []string) (string, error) {
-	args := []string{"--unshare-all", "--die-with-parent", "--new-session", "--ro-bind", tool.Tree, "/", "--tmpfs", "/tmp", "--bind", dir, "/work", "--proc", "/proc", "--dev", "/dev", "--chdir", "/work", "--",
-		"/usr/lib/libreoffice/program/soffice.bin", "--headless", "--norestore", "--nolockcheck", "--nodefault", "--nofirststartwizard", "-env:UserInstallation=file:///work/profile", "--convert-to", to, "--outdir", "/work/out"}
+	args := []string{"--unshare-all", "--die-with-parent", "--new-session", "--ro-bind", tool.Tree, "/", "--tmpfs", "/tmp", "--bind", dir, tool.Work, "--proc", "/proc", "--dev", "/dev", "--chdir", tool.Work, "--",
+		"/usr/lib/libreoffice/program/soffice.bin", "--headless", "--norestore", "--nolockcheck", "--nodefault", "--nofirststartwizard", "-env:UserInstallation=file://" + tool.Work + "/profile", "--convert-to", to, "--outdir", tool.Work + "/out"}
 	for range 3 { // a fresh profile wants to be started again
 		cmd := exec.CommandContext(ctx, "bwrap", append(args, sources...)...)
-		cmd.Env = []string{"PATH=/usr/bin", "HOME=/work", "LANG=C.UTF-8", "SAL_USE_VCLPLUGIN=svp"}
+		cmd.Env = []string{"PATH=/usr/bin", "HOME=" + tool.Work, "LANG=C.UTF-8", "SAL_USE_VCLPLUGIN=svp"}
 		said, err := cmd.CombinedOutput()
 		if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != 81 {
 			if err != nil {

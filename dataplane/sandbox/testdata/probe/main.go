@@ -129,7 +129,7 @@ func main() {
 	case "chroot":
 		err = syscall.Chroot("/tmp")
 	case "mknod":
-		err = syscall.Mknod("/work/sda", syscall.S_IFBLK|0o600, 8<<8)
+		err = syscall.Mknod("/tmp/job/sda", syscall.S_IFBLK|0o600, 8<<8)
 	case "module":
 		_, _, e := syscall.RawSyscall(unix.SYS_FINIT_MODULE, 0, 0, 0)
 		err = errOf(e)
@@ -173,7 +173,7 @@ func main() {
 		return
 	case "fill":
 		var f *os.File
-		if f, err = os.Create("/work/x"); err == nil {
+		if f, err = os.Create("/tmp/job/x"); err == nil {
 			b := make([]byte, 1<<20)
 			for err == nil {
 				_, err = f.Write(b)
