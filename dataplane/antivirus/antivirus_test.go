@@ -11,11 +11,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -126,14 +128,15 @@ func code(err error) string {
 	return fmt.Sprint(err)
 }
 
+// zipOf writes the members in the order of their names: what lies behind a limit on their number lies last.
 func zipOf(t *testing.T, members map[string][]byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
-	for name, body := range members {
+	for _, name := range slices.Sorted(maps.Keys(members)) {
 		w, err := z.Create(name)
 		if err == nil {
-			_, err = w.Write(body)
+			_, err = w.Write(members[name])
 		}
 		if err != nil {
 			t.Fatal(err)
