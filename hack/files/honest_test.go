@@ -12,7 +12,10 @@ import (
 	"github.com/sekisho/sekisho/hack/files/honest"
 )
 
-// Honest files of every kind pass, and their readers miss nothing.
+// drawable are kinds of documents whose results LibreOffice or poppler draws; one of each is.
+var drawable = map[string]bool{".docx": true, ".xlsx": true, ".pptx": true, ".odt": true, ".ods": true, ".odp": true, ".pdf": true}
+
+// Honest files of every kind pass, and their readers miss nothing: other programs open the results and draw the same pages.
 func TestHonestFilesPass(t *testing.T) {
 	all, err := honest.Make(t.Context(), true)
 	if err != nil {
@@ -33,6 +36,19 @@ func TestHonestFilesPass(t *testing.T) {
 			continue
 		}
 		passed[kind]++
+		if result := path.Ext(o.Report.OutName); drawable[result] && passed[kind] == 1 {
+			after, err := Pages(t.Context(), o.Report.OutName, o.Body, mostPages)
+			if err != nil {
+				t.Errorf("%s, of %s: %v", o.Report.OutName, f.Name, err)
+				continue
+			}
+			if result != kind {
+				continue
+			}
+			if before, err := Pages(t.Context(), f.Name, f.Body, mostPages); err != nil || Likeness(before, after) < 0.95 {
+				t.Errorf("%s looks like its original by %.3f: %v", f.Name, Likeness(before, after), err)
+			}
+		}
 	}
 	var lines []string
 	for _, kind := range slices.Sorted(maps.Keys(came)) {

@@ -97,6 +97,9 @@ func (p *part) start(t *markup.Token) error {
 	if len(p.frames) == 0 && (t.NS != "office" && name != "math:math" || t.Local == "document") { // math:math begins a formula; office:document is the flat form
 		return rebuild.Refuse("odf.broken", "", "document element "+t.Local)
 	}
+	if len(p.frames) == 0 && p.name == "content.xml" {
+		p.version = p.attr(t, "office:version")
+	}
 	if t.NS == "" || strings.HasPrefix(t.NS, markup.Unknown) || t.NS == "manifest" {
 		return p.drop("odf.unknown", t.Local)
 	}

@@ -38,6 +38,7 @@ type document struct {
 	*rebuild.Job
 	*container.Archive
 	types         map[string]string // media type by full path, as the manifest says
+	version       string            // of OpenDocument that the content says it is written in
 	out           []container.Part
 	entries       []entry // of the new manifest
 	pictures      map[string]string
@@ -46,7 +47,7 @@ type document struct {
 	before, after *rebuild.Excerpt
 }
 
-type entry struct{ path, media string }
+type entry struct{ path, media, version string }
 
 // Rebuild rebuilds one document.
 func Rebuild(j *rebuild.Job) (rebuild.Result, error) {
@@ -70,13 +71,13 @@ func Rebuild(j *rebuild.Job) (rebuild.Result, error) {
 	if err := d.emit("mimetype", []byte(mediaBase+want)); err != nil {
 		return rebuild.Result{}, err
 	}
-	d.entries = append(d.entries, entry{"/", mediaBase + want})
 	if err := d.rebuild("", maxDepth); err != nil {
 		return rebuild.Result{}, err
 	}
 	if d.asked {
 		return rebuild.Result{}, rebuild.ErrAsked
 	}
+	d.entries = append(d.entries, entry{"/", mediaBase + want, d.version})
 	if err := d.emit(manifestName, d.manifest()); err != nil {
 		return rebuild.Result{}, err
 	}
@@ -185,7 +186,7 @@ func (d *document) rebuild(dir string, depth int) error {
 		if err := d.emit(p.name, b); err != nil {
 			return err
 		}
-		d.entries = append(d.entries, entry{p.name, "text/xml"})
+		d.entries = append(d.entries, entry{path: p.name, media: "text/xml"})
 	}
 	return nil
 }
@@ -198,13 +199,22 @@ func (d *document) emit(name string, b []byte) error {
 	return err
 }
 
-// manifest is written from what is there (ODF part 2, 4).
+// versions are those in which manifests name one.
+var versions = words("1.2 1.3 1.4")
+
+// manifest is written from what is there (ODF part 2, 4). LibreOffice 25 opens no document whose manifest names another version than its content.
 func (d *document) manifest() []byte {
 	var b bytes.Buffer
-	b.WriteString(xmlHead + `<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0" manifest:version="1.2">`)
+	version := func(v string) string {
+		if !versions[v] {
+			return ""
+		}
+		return ` manifest:version="` + v + `"`
+	}
+	b.WriteString(xmlHead + `<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"` + version(d.version) + `>`)
 	slices.SortFunc(d.entries, func(a, b entry) int { return strings.Compare(a.path, b.path) })
 	for _, e := range d.entries {
-		fmt.Fprintf(&b, `<manifest:file-entry manifest:full-path="%s" manifest:media-type="%s"/>`, markup.Escape([]byte(e.path)), e.media)
+		fmt.Fprintf(&b, `<manifest:file-entry manifest:full-path="%s"%s manifest:media-type="%s"/>`, markup.Escape([]byte(e.path)), version(e.version), e.media)
 	}
 	b.WriteString(`</manifest:manifest>`)
 	return b.Bytes()
@@ -239,7 +249,7 @@ func (d *document) object(dir, href string, depth int) (string, bool, error) {
 		return "", false, nil
 	}
 	d.subs[at] = true
-	d.entries = append(d.entries, entry{at + "/", mediaBase + kind})
+	d.entries = append(d.entries, entry{path: at + "/", media: mediaBase + kind})
 	return rel, true, d.rebuild(at+"/", depth-1)
 }
 
@@ -276,7 +286,7 @@ func (d *document) picture(dir, href string) (string, error) {
 		out, ext = embedded.Blank(), ".png"
 	}
 	name := d.free(dir+"Pictures/"+strings.TrimSuffix(path.Base(at), path.Ext(at)), ext)
-	d.entries = append(d.entries, entry{name, "image/" + strings.TrimPrefix(ext, ".")})
+	d.entries = append(d.entries, entry{path: name, media: "image/" + strings.TrimPrefix(ext, ".")})
 	d.pictures[dir+"\x00"+at] = strings.TrimPrefix(name, dir)
 	return d.pictures[dir+"\x00"+at], d.emit(name, out)
 }

@@ -114,6 +114,21 @@ func TestWhatActsInATextGoes(t *testing.T) {
 	}
 }
 
+// LibreOffice 25 opens no document whose manifest names another version of OpenDocument than its content, or one where that names none.
+func TestManifestNamesTheVersionOfTheContent(t *testing.T) {
+	for in, want := range map[string]string{`office:version="1.4"`: ` manifest:version="1.4"`, `office:version="1.2"`: ` manifest:version="1.2"`, `office:version="9&quot;"`: "", "": ""} {
+		content := strings.Replace(odftest.Content("<office:text/>"), `office:version="1.2"`, in, 1)
+		_, out := clean(t, "a.odt", odftest.Text(t, "", map[string]string{"content.xml": content}))
+		manifest := parts(t, "a.odt", out)["META-INF/manifest.xml"]
+		for _, element := range []string{`<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"`, `<manifest:file-entry manifest:full-path="/"`} {
+			_, rest, _ := strings.Cut(manifest, element)
+			if !strings.HasPrefix(rest, want) || want == "" && strings.Contains(manifest, "manifest:version") {
+				t.Errorf("content of %q: %s", in, manifest)
+			}
+		}
+	}
+}
+
 func TestSpreadsheetsLoseWhatReachesOut(t *testing.T) {
 	cell := func(formula, value string) string {
 		return `<table:table-cell table:formula="` + formula + `" office:value-type="float" office:value="` + value + `"><text:p>` + value + `</text:p></table:table-cell>`
