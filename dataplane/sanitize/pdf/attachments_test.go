@@ -19,7 +19,7 @@ func TestAttachmentsAreRebuilt(t *testing.T) {
 	if rep.Outcome != verdict.Clean {
 		t.Fatalf("got %+v", rep.Findings)
 	}
-	if v := verify.Check(t.Context(), "a.pdf", out); v.Outcome != verdict.Clean {
+	if v := verify.CheckFor(t.Context(), verdict.Policy{Attachments: "rebuild"}, "a.pdf", out); v.Outcome != verdict.Clean {
 		t.Errorf("the verifier: %+v", v.Findings)
 	}
 	shown := plain(t, out)

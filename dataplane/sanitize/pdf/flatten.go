@@ -17,11 +17,14 @@ import (
 	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
 )
 
-// Pictures of pages: dots an inch, and how many pages may become one.
+// Pictures of pages: dots an inch, what of all pages may lie in memory at once, how many pages may become one.
 const (
-	flatDPI  = 150
-	maxFlat  = 300
-	flatQual = 85
+	flatDPI   = 150
+	leastDPI  = 72
+	maxDrawn  = 256 << 20 // bytes of pixels
+	maxFlat   = 300
+	maxRanges = 8
+	flatQual  = 85
 )
 
 // flatten makes a picture of each page that shows something that nobody can vouch for, with its text, unseen, over it.
@@ -30,27 +33,85 @@ func (w *walk) flatten() error {
 	if len(pages) == 0 {
 		return nil
 	}
-	if len(pages) > maxFlat || w.key != nil {
+	dpi := w.dots(pages)
+	if len(pages) > maxFlat || w.key != nil || dpi < leastDPI {
 		return rebuild.Refuse("pdf.broken", "", fmt.Sprintf("%d pages", len(pages)))
+	}
+	for _, r := range ranges(pages) {
+		if err := w.flattened(r, dpi); err != nil {
+			return err
+		}
+	}
+	w.at = nil
+	return nil
+}
+
+// flattened asks for one range of pages. What is asked for again and again is the whole file, so ranges are few, and pages in them
+// that are fine are drawn in vain.
+func (w *walk) flattened(pages []*made, dpi int) error {
+	from, to := pages[0].page, pages[len(pages)-1].page
+	first, last := strconv.Itoa(from), strconv.Itoa(to)
+	drawn, err := w.Tools.Ask("render", map[string]string{"from": "pdf", "dpi": strconv.Itoa(dpi), "first": first, "last": last}, w.In)
+	said, err2 := w.Tools.Ask("render", map[string]string{"from": "pdf", "text": "yes", "first": first, "last": last}, w.In)
+	w.at = pages[0]
+	if err := errors.Join(err, err2); errors.Is(err, rebuild.ErrAsked) {
+		w.asked = true
+		return nil
+	} else if err != nil {
+		return rebuild.Refuse("pdf.broken", w.place(), err.Error())
+	}
+	pictures, err := pam.Read(drawn, to-from+1)
+	if err != nil {
+		return err
+	}
+	words := strings.Split(string(said), "<page ")[1:]
+	if len(pictures) != to-from+1 || len(words) != to-from+1 {
+		return rebuild.Refuse("pdf.broken", w.place(), fmt.Sprintf("%d pictures and %d texts of %d pages", len(pictures), len(words), to-from+1))
 	}
 	for _, m := range pages {
 		w.at = m
-		n := strconv.Itoa(m.page)
-		picture, err := w.Tools.Ask("render", map[string]string{"from": "pdf", "dpi": strconv.Itoa(flatDPI), "first": n, "last": n}, w.In)
-		words, err2 := w.Tools.Ask("render", map[string]string{"from": "pdf", "text": "yes", "first": n, "last": n}, w.In)
-		if err := errors.Join(err, err2); errors.Is(err, rebuild.ErrAsked) {
-			w.asked = true
-			continue
-		} else if err != nil {
-			return rebuild.Refuse("pdf.broken", w.place(), err.Error())
-		}
-		if err := w.flat(m, picture, string(words)); err != nil {
+		if err := w.flat(m, pictures[m.page-from], words[m.page-from], float64(dpi)); err != nil {
 			return err
 		}
 		w.changed("pdf.flattened", "")
 	}
-	w.at = nil
 	return nil
+}
+
+// ranges are runs of pages, joined where they are closest until they are few.
+func ranges(pages []*made) [][]*made {
+	var cuts []int // between which pages, the widest gap first
+	for i := 1; i < len(pages); i++ {
+		if pages[i].page > pages[i-1].page+1 {
+			cuts = append(cuts, i)
+		}
+	}
+	gap := func(i int) int { return pages[i].page - pages[i-1].page }
+	slices.SortStableFunc(cuts, func(a, b int) int { return gap(b) - gap(a) })
+	cuts = cuts[:min(len(cuts), maxRanges-1)]
+	slices.Sort(cuts)
+	var out [][]*made
+	from := 0
+	for _, c := range append(cuts, len(pages)) {
+		out = append(out, pages[from:c])
+		from = c
+	}
+	return out
+}
+
+// dots an inch at which all ranges together fit the room for their pixels.
+func (w *walk) dots(pages []*made) int {
+	area := 0.0 // square inches
+	for _, r := range ranges(pages) {
+		for _, m := range w.pages[r[0].page-1 : r[len(r)-1].page] {
+			box, ok := w.box(m.dict()["MediaBox"])
+			if !ok {
+				box = [4]float64{0, 0, 612, 792}
+			}
+			area += (box[2] - box[0]) / 72 * (box[3] - box[1]) / 72
+		}
+	}
+	return min(flatDPI, int(math.Sqrt(maxDrawn/3/max(area, 1))))
 }
 
 // doubtful are the pages from which a broken object is reached, other pages apart.
@@ -109,12 +170,7 @@ func (w *walk) doubtful() []*made {
 }
 
 // flat replaces what a page shows.
-func (w *walk) flat(m *made, picture []byte, words string) error {
-	all, err := pam.Read(picture, 1)
-	if err != nil {
-		return err
-	}
-	p := all[0]
+func (w *walk) flat(m *made, p pam.Frame, words string, dpi float64) error {
 	if p.Width*p.Height > maxPixels || p.Depth == 2 {
 		return rebuild.Refuse("limit.pixels", w.place(), fmt.Sprintf("%d x %d", p.Width, p.Height))
 	}
@@ -139,7 +195,7 @@ func (w *walk) flat(m *made, picture []byte, words string) error {
 	x.stream, x.data = true, res.Body
 	x.v = dict{"Type": name("XObject"), "Subtype": name("Image"), "Width": whole(p.Width), "Height": whole(p.Height), "ColorSpace": name("DeviceRGB"), "BitsPerComponent": number("8"), "Filter": name("DCTDecode")}
 	shown := ref(len(w.out))
-	width, height := float64(p.Width)*72/flatDPI, float64(p.Height)*72/flatDPI
+	width, height := float64(p.Width)*72/dpi, float64(p.Height)*72/dpi
 	layer, fonts := w.unseen(words, height)
 	c := w.add("Contents")
 	c.stream, c.v = true, dict{}

@@ -73,7 +73,7 @@ func clean(t testing.TB, in []byte, opt sanitize.Options) (verdict.Report, strin
 	if rep.Outcome != verdict.Clean {
 		t.Fatalf("blocked: %+v", rep.Findings)
 	}
-	if v := verify.Check(t.Context(), rep.OutName, out); v.Outcome != verdict.Clean {
+	if v := verify.CheckFor(t.Context(), opt.Policy, rep.OutName, out); v.Outcome != verdict.Clean {
 		t.Fatalf("the verifier: %+v", v.Findings)
 	}
 	again, twice := run(t, out, sanitize.Options{})

@@ -68,21 +68,45 @@ func history(j *rebuild.Job) {
 	}
 }
 
-// open has the file read, with the first password that fits where it needs one. key is nil where none was needed.
+// maxTried bounds the bytes of the file that go out with its passwords in one round.
+const maxTried = 256 << 20
+
+// open has the file read, with the first password that fits where it needs one. key is nil where none was needed. Rounds are few, so
+// all passwords are tried in one as far as the file's size allows.
 func open(j *rebuild.Job) (in []byte, key map[string]string, err error) {
 	in, err = j.Tools.Ask("pdf-read", nil, j.In)
-	for _, k := range j.Keys {
-		if !wantsKey(err) {
-			break
-		}
-		key = map[string]string{"password": k}
-		in, err = j.Tools.Ask("pdf-read", key, j.In)
+	atOnce := max(1, maxTried/max(1, len(j.In)))
+	for i := 0; wantsKey(err) && i < len(j.Keys); i += atOnce {
+		in, key, err = try(j, j.Keys[i:min(len(j.Keys), i+atOnce)])
 	}
 	switch {
 	case wantsKey(err):
 		err = rebuild.Refuse("pdf.password", "", "")
 	case rebuild.Refused(err):
 		err = rebuild.Refuse("pdf.broken", "", err.Error())
+	}
+	return in, key, err
+}
+
+// try asks for the file under each of the passwords, and answers what the first one opened. While one answer is not there, none
+// counts: the same file comes out whatever came first.
+func try(j *rebuild.Job, keys []string) (in []byte, key map[string]string, err error) {
+	waits := false
+	for _, k := range keys {
+		option := map[string]string{"password": k}
+		b, e := j.Tools.Ask("pdf-read", option, j.In)
+		switch {
+		case errors.Is(e, rebuild.ErrAsked):
+			waits = true
+		case key != nil:
+		case wantsKey(e):
+			err = e
+		default:
+			in, key, err = b, option, e
+		}
+	}
+	if waits {
+		return nil, nil, rebuild.ErrAsked
 	}
 	return in, key, err
 }

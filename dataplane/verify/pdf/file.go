@@ -193,6 +193,9 @@ func (f *file) crossReferences() error {
 	if err := f.only(place, o.v, "Type", "Length", "Filter", "DecodeParms", "W", "Root", "Size", "ID", "Index"); err != nil {
 		return err
 	}
+	if id := o.v.key("ID"); id.t != '0' && (id.t != 'a' || len(id.kids) != 2 || id.kids[0].t != 's' || len(id.kids[0].s) != 16 || id.kids[1].t != 's' || id.kids[1].s != id.kids[0].s) {
+		return f.no(place, "the file's ID is not one sum, twice")
+	}
 	b, err := f.content(o, maxStream)
 	if err != nil {
 		return rule.Within(place, err)

@@ -182,8 +182,35 @@ func (g *graph) keys(d *node, kind string, s *shape, level int) error {
 			return g.no("", "%s has no key %s", kind, k)
 		}
 	}
-	if kind == "FileSpec" {
+	return g.wanted(d, kind)
+}
+
+// wanted holds what a shape allows to what the route wants, and what only other code can look at.
+func (g *graph) wanted(d *node, kind string) error {
+	no := ""
+	switch kind {
+	case "FileSpec":
 		return g.attached(d)
+	case "Attachments":
+		if g.Policy.Attachments != "rebuild" {
+			no = "attached files"
+		}
+		for i, k := range d.key("Names").kids {
+			if i%2 == 0 && k.s != fmt.Sprintf("%06d", i/2) || (k.t == 's') != (i%2 == 0) {
+				no = "name in the list of attached files"
+			}
+		}
+	case "Action":
+		if d.key("S").s == "URI" && g.Policy.Links == "remove" {
+			no = "link"
+		}
+	case "Markup":
+		if g.Policy.Comments == "remove" {
+			no = "comment"
+		}
+	}
+	if no != "" {
+		return g.no("", "%s that the route does not want", no)
 	}
 	return nil
 }

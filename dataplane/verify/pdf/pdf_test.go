@@ -11,6 +11,7 @@ import (
 
 	"github.com/klauspost/compress/zlib"
 
+	"github.com/sekisho/sekisho/dataplane/verdict"
 	"github.com/sekisho/sekisho/dataplane/verify/rule"
 )
 
@@ -63,7 +64,7 @@ func (m maker) bytes() []byte {
 	n++
 	start := b.Len()
 	entry(1, start, 0)
-	put(n, fmt.Sprintf("stream /Type /XRef /W [1 3 1] /Root 1 0 R /Size %d /ID [<00> <00>] %s\n%s", n+1, m.table, table))
+	put(n, fmt.Sprintf("stream /Type /XRef /W [1 3 1] /Root 1 0 R /Size %d %s\n%s", n+1, m.table, table))
 	fmt.Fprintf(b, "startxref\n%d\n%%%%EOF\n%s", start, m.tail)
 	return b.Bytes()
 }
@@ -81,8 +82,10 @@ func page(catalog, dict, resources, content string, more ...string) maker {
 
 const hello = "BT\n/F1 12 Tf\n(Hello) Tj\nET\n"
 
-func check(in []byte) error {
-	return Check(&rule.File{Ctx: context.Background(), Name: "a.pdf", In: in, Nested: func(_, _ string, b []byte) error {
+func check(in []byte) error { return checkFor(verdict.Policy{}, in) }
+
+func checkFor(p verdict.Policy, in []byte) error {
+	return Check(&rule.File{Ctx: context.Background(), Name: "a.pdf", In: in, Policy: p, Nested: func(_, _ string, b []byte) error {
 		if !bytes.HasPrefix(b, []byte("\xFF\xD8")) {
 			return rule.Refuse("verify.image", "", "no JPEG")
 		}
@@ -155,9 +158,16 @@ func TestBrokenRebuilders(t *testing.T) {
 		return m
 	}
 	for what, m := range map[string]maker{
-		"bytes behind the end":       with(func(m *maker) { m.tail = "x" }),
-		"another revision":           with(func(m *maker) { m.tail = "6 0 obj\n<< >>\nendobj\n%%EOF\n" }),
-		"a former revision":          with(func(m *maker) { m.table = "/Prev 10" }),
+		"bytes behind the end": with(func(m *maker) { m.tail = "x" }),
+		"another revision":     with(func(m *maker) { m.tail = "6 0 obj\n<< >>\nendobj\n%%EOF\n" }),
+		"a former revision":    with(func(m *maker) { m.table = "/Prev 10" }),
+		"an ID of two sums": with(func(m *maker) {
+			m.table = "/ID [<00112233445566778899AABBCCDDEEFF> <10112233445566778899AABBCCDDEEFF>]"
+		}),
+		"an ID that is long": with(func(m *maker) {
+			m.table = "/ID [<00112233445566778899AABBCCDDEEFF00> <00112233445566778899AABBCCDDEEFF00>]"
+		}),
+		"an ID that is none":         with(func(m *maker) { m.table = "/ID (secret)" }),
 		"encryption":                 with(func(m *maker) { m.table = "/Encrypt << >>" }),
 		"information":                with(func(m *maker) { m.table = "/Info << /Author (x) >>" }),
 		"a comment between objects":  with(func(m *maker) { m.between = "% x\n" }),
@@ -236,6 +246,36 @@ func TestBrokenRebuilders(t *testing.T) {
 		} else if t.Logf("%s: %v", what, no); no.Code != "verify.pdf" && no.Code != "verify.image" {
 			t.Errorf("%s: got %v", what, no)
 		}
+	}
+}
+
+// What the shapes allow and a route does not want is refused there, and passes on another route.
+func TestRoutesWant(t *testing.T) {
+	attached := func(key string) maker {
+		return page("/Names << /EmbeddedFiles << /Names [("+key+") << /Type /Filespec /UF (a.jpg) /EF << /F 6 0 R >> >>] >> >>", "", "", hello, "stream /Type /EmbeddedFile\n\xFF\xD8")
+	}
+	rebuild := verdict.Policy{Attachments: "rebuild"}
+	for _, c := range []struct {
+		what      string
+		m         maker
+		pass, not verdict.Policy
+	}{
+		{"attached files", attached("000000"), rebuild, verdict.Policy{}},
+		{"links", annotation("/Subtype /Link /A << /S /URI /URI (https://www.example.jp/) >>"), verdict.Policy{}, verdict.Policy{Links: "remove"}},
+		{"comments", annotation("/Subtype /Text /Contents (x)"), verdict.Policy{}, verdict.Policy{Comments: "remove"}},
+	} {
+		if err := checkFor(c.pass, c.m.bytes()); err != nil {
+			t.Errorf("%s: %v", c.what, err)
+		}
+		if err := checkFor(c.not, c.m.bytes()); err == nil {
+			t.Errorf("%s pass where the route does not want them", c.what)
+		}
+	}
+	if err := checkFor(rebuild, attached("../secret").bytes()); err == nil {
+		t.Error("attached files are called what their sender wants")
+	}
+	if err := checkFor(verdict.Policy{Links: "remove"}, annotation("/Subtype /Link /Dest [3 0 R /Fit]").bytes()); err != nil {
+		t.Errorf("a place in the document: %v", err)
 	}
 }
 
