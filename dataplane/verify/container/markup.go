@@ -1,11 +1,7 @@
 package container
 
 import (
-	"bytes"
 	"context"
-	"encoding/xml"
-	"errors"
-	"io"
 	"strings"
 
 	"github.com/sekisho/sekisho/dataplane/verify/rule"
@@ -14,7 +10,8 @@ import (
 
 const maxDepth = 400
 
-// Node is one start tag with its names resolved: "w:p" by the short names of spaces, whatever prefix the part uses.
+// Node is one start tag with its names resolved: "w:p" by the short names of spaces, whatever prefix the part uses. Its attributes are
+// valid until the next one.
 type Node struct {
 	Name  string
 	Attrs []Attribute
@@ -40,147 +37,224 @@ type Visitor struct {
 	End   func(name string) error
 }
 
-// Walk reads one XML part with encoding/xml, raw, and resolves namespaces itself. It refuses DTDs, processing instructions,
-// comments, directives, foreign encodings, and every element or attribute of a namespace that spaces does not name.
+// Walk reads one XML part and resolves its namespaces. It refuses everything but tags and text in the form that lexer reads, and every
+// element or attribute of a namespace that spaces does not name.
 func Walk(ctx context.Context, place string, b []byte, spaces map[string]string, v Visitor) error {
-	no := func(format string, args ...any) error { return rule.Refuse(CodeMarkup, place, format, args...) }
-	if bytes.HasPrefix(b, []byte("\xFE\xFF")) || bytes.HasPrefix(b, []byte("\xFF\xFE")) {
-		return no("not UTF-8")
+	w := &walker{lexer: lexer{s: string(b)}, place: place, spaces: spaces, Visitor: v, scope: &scope{own: []binding{{"xml", "xml"}}}}
+	if err := w.characters(); err != nil {
+		return err
 	}
-	b = bytes.TrimPrefix(b, []byte("\xEF\xBB\xBF"))
-	for i := 0; i < len(b); {
-		r, n := text.UTF8(b[i:])
-		if n == 0 || r < 0x20 && r != '\t' && r != '\n' && r != '\r' || r == 0xFFFE || r == 0xFFFF {
-			return no("no character at byte %d", i)
+	if w.take(`<?xml version="1.0" encoding="UTF-8"`) {
+		if w.take(` standalone="yes"`); !w.take("?>") {
+			return w.no("XML declaration")
 		}
-		i += n
 	}
-	d := xml.NewDecoder(bytes.NewReader(b))
-	d.CharsetReader = func(charset string, _ io.Reader) (io.Reader, error) {
-		return nil, rule.Refuse(CodeMarkup, place, "encoding %q", charset)
-	}
-	var path []string                             // resolved
-	var raw []xml.Name                            // as written
-	scopes := []map[string]string{{"xml": "xml"}} // prefix -> short name
-	rooted := false
-	for tokens := 0; ; tokens++ {
+	for tokens := 0; w.at < len(w.s); tokens++ {
 		if tokens%4096 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		t, err := d.RawToken()
-		if errors.Is(err, io.EOF) {
-			break
+		var err error
+		switch {
+		case w.s[w.at] != '<':
+			err = w.words()
+		case strings.HasPrefix(w.s[w.at:], "</"):
+			err = w.end()
+		default:
+			err = w.start()
 		}
 		if err != nil {
-			return no("%v", err)
-		}
-		switch t := t.(type) {
-		case xml.StartElement:
-			if rooted && len(path) == 0 || len(path) >= maxDepth {
-				return no("a second root, or nested too deeply")
-			}
-			rooted = true
-			scope, n, err := resolve(spaces, scopes[len(scopes)-1], t, place)
-			if err != nil {
-				return err
-			}
-			scopes, raw, path = append(scopes, scope), append(raw, t.Name), append(path, n.Name)
-			if v.Start != nil {
-				if err := v.Start(n, path); err != nil {
-					return err
-				}
-			}
-		case xml.EndElement:
-			if len(raw) == 0 || raw[len(raw)-1] != t.Name {
-				return no("tags do not match")
-			}
-			if v.End != nil {
-				if err := v.End(path[len(path)-1]); err != nil {
-					return err
-				}
-			}
-			scopes, raw, path = scopes[:len(scopes)-1], raw[:len(raw)-1], path[:len(path)-1]
-		case xml.CharData:
-			if len(path) == 0 {
-				if len(bytes.TrimSpace(t)) > 0 {
-					return no("text outside the root")
-				}
-				continue
-			}
-			if v.Text != nil {
-				if err := v.Text(path[len(path)-1], string(t)); err != nil {
-					return err
-				}
-			}
-		case xml.ProcInst:
-			if t.Target != "xml" || rooted || tokens != 0 {
-				return no("processing instruction %q", t.Target)
-			}
-		default:
-			return no("comment or DTD")
+			return err
 		}
 	}
-	if !rooted || len(path) != 0 {
-		return no("cut off")
+	if !w.rooted || len(w.path) != 0 {
+		return w.no("cut off")
 	}
 	return nil
 }
 
-// resolve gives the scope and the resolved names of a start tag.
-func resolve(spaces, outer map[string]string, t xml.StartElement, place string) (map[string]string, Node, error) {
-	scope, copied := outer, false
-	for _, a := range t.Attr {
-		prefix, declares := a.Name.Local, a.Name.Space == "xmlns"
-		if a.Name.Space == "" && a.Name.Local == "xmlns" {
+// walker is on its way through one part.
+type walker struct {
+	lexer
+	Visitor
+	place  string
+	spaces map[string]string
+	scope  *scope
+	path   []string // open elements, resolved
+	open   []opened // and as written
+	rooted bool
+	attrs  []Attribute // resolved
+}
+
+// opened is an open element: its name as written, and the scope around it.
+type opened struct {
+	name  string
+	outer *scope
+}
+
+func (w *walker) no(format string, args ...any) error {
+	return rule.Refuse(CodeMarkup, w.place, format, args...)
+}
+
+// characters holds the whole part to those of XML 1.0 (2.2), in UTF-8.
+func (w *walker) characters() error {
+	s := w.s
+	for i := 0; i < len(s); {
+		if c := s[i]; c >= 0x20 && c < 0x80 {
+			i++
+			continue
+		}
+		r, n := text.UTF8([]byte(s[i:min(i+utf8Max, len(s))]))
+		if n == 0 || r < 0x20 && r != '\t' && r != '\n' && r != '\r' || r == 0xFFFE || r == 0xFFFF {
+			return w.no("no character at byte %d", i)
+		}
+		i += n
+	}
+	return nil
+}
+
+const utf8Max = 4 // bytes of one character
+
+func (w *walker) words() error {
+	s, fault := w.text()
+	if fault != "" {
+		return w.no("%s", fault)
+	}
+	if len(w.path) == 0 {
+		if strings.Trim(s, " \t\r\n") != "" {
+			return w.no("text outside the root")
+		}
+		return nil
+	}
+	if w.Text == nil {
+		return nil
+	}
+	return w.Text(w.path[len(w.path)-1], s)
+}
+
+func (w *walker) end() error {
+	w.at += len("</")
+	n := len(w.open)
+	if n == 0 || !w.take(w.open[n-1].name) || !w.take(">") {
+		return w.no("tags do not match")
+	}
+	return w.close()
+}
+
+// close leaves the innermost element.
+func (w *walker) close() error {
+	n := len(w.open) - 1
+	name := w.path[n]
+	w.scope, w.open, w.path = w.open[n].outer, w.open[:n], w.path[:n]
+	if w.End == nil {
+		return nil
+	}
+	return w.End(name)
+}
+
+func (w *walker) start() error {
+	if w.rooted && len(w.path) == 0 || len(w.path) >= maxDepth {
+		return w.no("a second root, or nested too deeply")
+	}
+	w.rooted = true
+	w.at++
+	raw, empty, fault := w.startTag()
+	if fault != "" {
+		return w.no("%s", fault)
+	}
+	outer := w.scope
+	n, err := w.resolve(raw)
+	if err != nil {
+		return err
+	}
+	w.open, w.path = append(w.open, opened{raw, outer}), append(w.path, n.Name)
+	if w.Start != nil {
+		if err := w.Start(n, w.path); err != nil {
+			return err
+		}
+	}
+	if empty {
+		return w.close()
+	}
+	return nil
+}
+
+// resolve enters the scope of the tag that was just read and gives its names in it.
+func (w *walker) resolve(raw string) (Node, error) {
+	var own []binding
+	for _, a := range w.lexer.attrs {
+		prefix, declares := strings.CutPrefix(a.Name, "xmlns:")
+		if a.Name == "xmlns" {
 			prefix, declares = "", true
 		}
 		if !declares {
 			continue
 		}
-		if !copied {
-			next := make(map[string]string, len(outer)+1)
-			for k, v := range outer {
-				next[k] = v
+		for _, b := range own {
+			if b.prefix == prefix {
+				return Node{}, w.no("attribute %s twice", a.Name)
 			}
-			scope, copied = next, true
 		}
-		scope[prefix] = spaces[a.Value] // "" when it is not on the list: harmless until it is used
+		space := w.spaces[a.Value] // "" when it is not on the list: harmless until it is used
+		if prefix == "" && a.Value == "" {
+			space = none
+		}
+		if prefix == "xmlns" || prefix != "" && a.Value == "" || (prefix == "xml") != (space == "xml") {
+			return Node{}, w.no("declaration of %q", prefix)
+		}
+		own = append(own, binding{prefix, space})
 	}
-	n := Node{Attrs: make([]Attribute, 0, len(t.Attr))}
-	space, ok := scope[t.Name.Space]
-	if !ok && t.Name.Space == "" {
-		space, ok = "none", true // only in VML drawings, where the caller looks
+	if own != nil {
+		w.scope = &scope{outer: w.scope, own: own}
 	}
-	if !ok || space == "" {
-		return nil, n, rule.Refuse(CodeMarkup, place, "element %s:%s of an unknown namespace", t.Name.Space, t.Name.Local)
+	var n Node
+	var ok bool
+	if n.Name, ok = w.scope.element(raw); !ok {
+		return n, w.no("element %s of an unknown namespace", raw)
 	}
-	n.Name = space + ":" + t.Name.Local
-	seen := make(map[string]bool, len(t.Attr))
-	for _, a := range t.Attr {
-		if a.Name.Space == "xmlns" || a.Name.Space == "" && a.Name.Local == "xmlns" {
+	w.attrs = w.attrs[:0]
+	for _, a := range w.lexer.attrs {
+		if a.Name == "xmlns" || strings.HasPrefix(a.Name, "xmlns:") {
 			continue
 		}
-		name := a.Name.Local
-		if a.Name.Space != "" {
-			s := scope[a.Name.Space]
-			if s == "" {
-				return nil, n, rule.Refuse(CodeMarkup, place, "attribute %s:%s of an unknown namespace", a.Name.Space, a.Name.Local)
-			}
-			name = s + ":" + name
+		name, ok := w.scope.attribute(a.Name)
+		if !ok {
+			return n, w.no("attribute %s of an unknown namespace", a.Name)
 		}
-		if seen[name] {
-			return nil, n, rule.Refuse(CodeMarkup, place, "attribute %s twice", name)
-		}
-		seen[name] = true
-		n.Attrs = append(n.Attrs, Attribute{name, a.Value})
+		w.attrs = append(w.attrs, Attribute{name, a.Value})
 		// Compatibility attributes name prefixes, which must mean something here.
 		if name == "mc:Ignorable" || name == "mc:MustUnderstand" || n.Name == "mc:Choice" && name == "Requires" {
 			for _, p := range strings.Fields(a.Value) {
-				if _, ok := scope[p]; !ok {
-					return nil, n, rule.Refuse(CodeMarkup, place, "%s names the undeclared prefix %s", name, p)
+				if _, ok := w.scope.find(p); !ok {
+					return n, w.no("%s names the undeclared prefix %s", name, p)
 				}
 			}
 		}
 	}
-	return scope, n, nil
+	if twice := repeated(w.attrs); twice != "" {
+		return n, w.no("attribute %s twice", twice)
+	}
+	n.Attrs = w.attrs
+	return n, nil
+}
+
+// repeated is the name that two attributes have, or "".
+func repeated(attrs []Attribute) string {
+	if len(attrs) > 32 {
+		seen := make(map[string]bool, len(attrs))
+		for _, a := range attrs {
+			if seen[a.Name] {
+				return a.Name
+			}
+			seen[a.Name] = true
+		}
+		return ""
+	}
+	for i := range attrs {
+		for j := range i {
+			if attrs[i].Name == attrs[j].Name {
+				return attrs[i].Name
+			}
+		}
+	}
+	return ""
 }
