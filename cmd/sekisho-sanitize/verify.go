@@ -16,10 +16,6 @@ func runVerify(stdin io.Reader, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	report := verify.CheckFor(context.Background(), job.Policy, job.Name, in, job.Keys...)
-	if report.Outcome == verdict.Clean && len(job.Formats) > 0 && !verdict.AdmitsResult(job.Formats, report.Family) {
-		report.Outcome, report.After = verdict.Blocked, nil
-		report.Findings = append(report.Findings, verdict.Finding{Code: "verify.format", Action: verdict.Refused, Detail: report.Family})
-	}
-	return verdict.WriteReport(stdout, report, nil)
+	route := verify.Route{Policy: job.Policy, Formats: job.Formats, Keys: job.Keys}
+	return verdict.WriteReport(stdout, route.Check(context.Background(), job.Name, in), nil)
 }

@@ -40,6 +40,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -97,11 +98,11 @@ func Rebuild(ctx context.Context, name string, in []byte, out io.Writer, opt Opt
 		opt.MaxOut = MaxOut
 	}
 	job := &rebuild.Job{
-		Ctx: ctx, In: in, Found: &rebuild.Findings{}, MaxOut: opt.MaxOut, Policy: opt.Policy, Keys: opt.Keys,
+		Ctx: ctx, In: in, Found: &rebuild.Findings{}, MaxOut: opt.MaxOut, Policy: opt.Policy, Formats: opt.Formats, Keys: likely(opt.Keys),
 		Budget: &rebuild.Budget{Bytes: maxUnpackedAll, Files: maxFiles, Depth: maxNesting}, Tools: rebuild.NewTools(opt.Answers),
 	}
 	heard := listen(job)
-	res, err := begin(job, name, opt.Formats)
+	res, err := begin(job, name, opt.Formats, "type.not-admitted")
 	if errors.Is(err, rebuild.ErrAsked) {
 		return rep, job.Tools.Asked()
 	}
@@ -130,6 +131,16 @@ func Rebuild(ctx context.Context, name string, in []byte, out io.Writer, opt Opt
 		rep.Findings = []verdict.Finding{}
 	}
 	return rep, nil
+}
+
+// maxKey bounds a password, in bytes: as much as a helper is told (verdict.Need).
+const maxKey = 256
+
+// likely leaves out the passwords that no program lets anybody type. They open nothing, and helpers do not take them.
+func likely(keys []string) []string {
+	return slices.DeleteFunc(slices.Clone(keys), func(k string) bool {
+		return k == "" || len(k) > maxKey || !utf8.ValidString(k) || strings.ContainsAny(k, "\r\n\x00")
+	})
 }
 
 // forbidden holds what was found to what the route wants blocked rather than removed.
@@ -179,8 +190,9 @@ var families = map[string]func(*rebuild.Job) (rebuild.Result, error){
 	"odp":  odf.Rebuild,
 }
 
-// begin tells what the file is and has its family rebuild it. Formats are the families that may be; empty: all.
-func begin(j *rebuild.Job, name string, formats []string) (res rebuild.Result, err error) {
+// begin tells what the file is and has its family rebuild it. Formats are the families that may be; empty: all. Another is refused
+// by the code.
+func begin(j *rebuild.Job, name string, formats []string, foreign string) (res rebuild.Result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = rebuild.Refuse("internal", "", fmt.Sprint(p))
@@ -198,7 +210,7 @@ func begin(j *rebuild.Job, name string, formats []string) (res rebuild.Result, e
 		return res, err
 	}
 	if len(formats) > 0 && !verdict.Admits(formats, res.Family) {
-		return res, rebuild.Refuse("type.not-admitted", "", res.Family)
+		return res, rebuild.Refuse(foreign, "", res.Family)
 	}
 	j.Name, j.Ext = baseName(name), ext
 	j.Nested = func(place, name string, in []byte, asIs bool) (rebuild.Result, error) {
@@ -221,7 +233,7 @@ func begin(j *rebuild.Job, name string, formats []string) (res rebuild.Result, e
 		}
 	}
 	if err == nil && len(formats) > 0 && !verdict.AdmitsResult(formats, r.Family) {
-		err = rebuild.Refuse("type.not-admitted", "", r.Family)
+		err = rebuild.Refuse(foreign, "", r.Family)
 	}
 	if j.Ctx.Err() != nil { // whatever a decoder made of being stopped
 		err = j.Ctx.Err()
@@ -232,7 +244,8 @@ func begin(j *rebuild.Job, name string, formats []string) (res rebuild.Result, e
 	return r, err
 }
 
-// within rebuilds a file that lies in another. All formats that this package knows are admitted there: the route named the outer one.
+// within rebuilds a file that lies in another. One that a reader opens by itself is held to the formats of the route like the outer
+// one; a picture is part of its document, whatever its format.
 func within(outer *rebuild.Job, place, name string, in []byte, asIs bool) (rebuild.Result, error) {
 	if outer.Budget.Depth <= 0 {
 		return rebuild.Result{}, rebuild.Refuse("limit.nesting", place, "")
@@ -248,7 +261,11 @@ func within(outer *rebuild.Job, place, name string, in []byte, asIs bool) (rebui
 	}
 	inner.Budget.Depth--
 	defer func() { inner.Budget.Depth++ }()
-	res, err := begin(&inner, name, nil)
+	formats := outer.Formats
+	if asIs {
+		formats = nil
+	}
+	res, err := begin(&inner, name, formats, "type.member-not-admitted")
 	var r *rebuild.Refusal
 	if errors.As(err, &r) {
 		err = rebuild.Refuse(r.Code, strings.TrimSuffix(rebuild.Printable(place, 100)+"/"+r.Place, "/"), r.Detail)

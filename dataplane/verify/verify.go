@@ -84,6 +84,7 @@ const (
 	codePackage = "verify.package" // structure of the ZIP
 	codePart    = "verify.part"    // a part or content type that does not belong
 	codeLink    = "verify.link"    // a relationship that leads out or nowhere
+	codeFormat  = rule.CodeFormat  // a family that the route does not admit
 	codeActive  = "verify.active"  // macro, OLE, ActiveX, field, action: something that acts
 	codeMarkup  = "verify.markup"  // XML that is not on the list
 )
@@ -95,13 +96,29 @@ func Check(ctx context.Context, name string, in []byte, keys ...string) verdict.
 
 // CheckFor is Check for a route that wants something else than the safe default of each choice.
 func CheckFor(ctx context.Context, p verdict.Policy, name string, in []byte, keys ...string) verdict.Report {
+	return Route{Policy: p, Keys: keys}.Check(ctx, name, in)
+}
+
+// Route is what a result is held to beyond what holds everywhere.
+type Route struct {
+	Policy  verdict.Policy
+	Formats []string // families that it admits, also in archives and mails; empty admits all
+	Keys    []string // passwords that came with the original
+}
+
+// Check is the package's Check for a route.
+func (r Route) Check(ctx context.Context, name string, in []byte) verdict.Report {
 	sum := sha256.Sum256(in)
 	d := verdict.Digest{SHA256: hex.EncodeToString(sum[:]), Size: int64(len(in))}
-	r := verdict.Report{Version: 1, Name: name, Family: verdict.FamilyOf(name), Before: d, Engine: Engine, Findings: []verdict.Finding{}}
-	err := check(&rule.File{Ctx: ctx, Name: name, Family: r.Family, In: in, Keys: keys, Policy: p}, maxNesting)
+	rep := verdict.Report{Version: 1, Name: name, Family: verdict.FamilyOf(name), Before: d, Engine: Engine, Findings: []verdict.Finding{}}
+	f := &rule.File{Ctx: ctx, Name: name, Family: rep.Family, In: in, Keys: r.Keys, Policy: r.Policy, Formats: r.Formats}
+	err := check(f, maxNesting)
 	if err == nil {
-		r.Outcome, r.After = verdict.Clean, &d
-		return r
+		err = f.Admits("", name)
+	}
+	if err == nil {
+		rep.Outcome, rep.After = verdict.Clean, &d
+		return rep
 	}
 	no := &rule.Refusal{Code: codeFault, Detail: err.Error()}
 	switch {
@@ -109,9 +126,9 @@ func CheckFor(ctx context.Context, p verdict.Policy, name string, in []byte, key
 	case ctx.Err() != nil:
 		no = &rule.Refusal{Code: codeTime, Detail: "ended from outside"}
 	}
-	r.Outcome = verdict.Blocked
-	r.Findings = append(r.Findings, verdict.Finding{Code: no.Code, Place: bounded(no.Place), Action: verdict.Refused, Detail: bounded(no.Detail)})
-	return r
+	rep.Outcome = verdict.Blocked
+	rep.Findings = append(rep.Findings, verdict.Finding{Code: no.Code, Place: bounded(no.Place), Action: verdict.Refused, Detail: bounded(no.Detail)})
+	return rep
 }
 
 // maxNesting is how deep files may lie in files.
@@ -166,7 +183,7 @@ func check(f *rule.File, depth int) (err error) {
 		return rule.Refuse(codeName, "", "%q is not the name of a kind that is rebuilt", f.Name)
 	}
 	f.Nested = func(place, name string, in []byte) error {
-		return rule.Within(place, check(&rule.File{Ctx: f.Ctx, Name: name, Family: verdict.FamilyOf(name), In: in, Keys: f.Keys, Policy: f.Policy}, depth-1))
+		return rule.Within(place, check(&rule.File{Ctx: f.Ctx, Name: name, Family: verdict.FamilyOf(name), In: in, Keys: f.Keys, Policy: f.Policy, Formats: f.Formats}, depth-1))
 	}
 	return family(f)
 }

@@ -56,7 +56,7 @@ func Pass(ctx context.Context, name string, in []byte, opt sanitize.Options) (Ou
 		if report.Outcome != verdict.Clean {
 			return o, nil
 		}
-		o.Verified = verify.CheckFor(ctx, opt.Policy, report.OutName, out.Bytes(), opt.Keys...)
+		o.Verified = verify.Route{Policy: opt.Policy, Formats: opt.Formats, Keys: opt.Keys}.Check(ctx, report.OutName, out.Bytes())
 		if o.Verified.Outcome == verdict.Clean {
 			o.Body = out.Bytes()
 		}

@@ -121,12 +121,16 @@ func rebuilt(j *rebuild.Job, list listing, pack func(body []byte) (packed, error
 		if err != nil {
 			return nil, rebuild.At(err, place)
 		}
-		if len(body) == 0 && verdict.FamilyOf(place) != "" { // nothing to rebuild; no bytes say nothing
+		empty := len(body) == 0 && verdict.FamilyOf(place) != "" // nothing to rebuild; no bytes say nothing
+		if empty && j.Admits(place) {
 			pieces = append(pieces, piece{path: free(j, taken, place), time: m.time})
 			continue
 		}
 		mark := j.Found.Mark()
-		res, err := j.Nested(place, path.Base(m.path), body, false)
+		res, err := rebuild.Result{}, rebuild.Refuse("type.member-not-admitted", place, verdict.FamilyOf(place))
+		if !empty {
+			res, err = j.Nested(place, path.Base(m.path), body, false)
+		}
 		switch {
 		case errors.Is(err, rebuild.ErrAsked):
 			asked = true

@@ -263,3 +263,59 @@ func TestTimesAreKept(t *testing.T) {
 		t.Errorf("a time without a date: got %d", got)
 	}
 }
+
+// What a route does not admit by itself does not pass inside of what it admits.
+func TestMembersAreHeldToTheFormatsOfTheRoute(t *testing.T) {
+	drawing := `<svg xmlns="http://www.w3.org/2000/svg"/>`
+	picture := "<p><img src=\"data:image/png;base64," + dot + "\"></p>"
+	for name, c := range map[string]struct {
+		name    string
+		in      []byte
+		formats []string
+		clean   bool
+	}{
+		"an admitted kind":             {"x.zip", forge(t, zipEnd{}, forged{name: "a.txt", body: "1"}), []string{"zip", "txt"}, true},
+		"another":                      {"x.zip", forge(t, zipEnd{}, forged{name: "a.svg", body: drawing}), []string{"zip", "txt"}, false},
+		"another, and empty":           {"x.zip", forge(t, zipEnd{}, forged{name: "a.svg"}), []string{"zip", "txt"}, false},
+		"another in an archive in one": {"x.zip", forge(t, zipEnd{}, forged{name: "y.zip", body: string(forge(t, zipEnd{}, forged{name: "a.svg", body: drawing}))}), []string{"zip", "txt"}, false},
+		"an archive that is not named": {"x.zip", forge(t, zipEnd{}, forged{name: "y.tar", body: string(tarOf(t, in("a.txt", "1")))}), []string{"zip", "txt"}, false},
+		"one in a compressed file":     {"a.svg.gz", gz(t, []byte(drawing)), []string{"gz", "txt"}, false},
+		"one in a tar":                 {"x.tar", tarOf(t, in("a.svg", drawing)), []string{"tar"}, false},
+		"a picture of a page":          {"x.zip", forge(t, zipEnd{}, forged{name: "a.html", body: picture}), []string{"zip", "html"}, true},
+		"what becomes an admitted one": {"x.7z", sevenZip(t, 0x20, []string{"a.txt"}, "1"), []string{"zip", "txt"}, true},
+	} {
+		rep, out, _ := sanitizetest.Ask(t, c.name, c.in, sanitize.Options{Formats: c.formats})
+		if (rep.Outcome == verdict.Clean) != c.clean || !c.clean && !sanitizetest.Has(rep, "type.member-not-admitted", verdict.Refused) || sanitizetest.Has(rep, "html.picture", verdict.Removed) {
+			t.Errorf("%s: got %s %v", name, rep.Outcome, rep.Findings)
+		}
+		// A rebuilder that did not ask is caught.
+		if !c.clean {
+			rep, out, _ = sanitizetest.Ask(t, c.name, c.in, sanitize.Options{})
+			if v := verify.Check(t.Context(), rep.OutName, out); v.Outcome != verdict.Clean {
+				t.Fatalf("%s: a route that admits all: %v", name, v.Findings)
+			}
+		}
+		v := verify.Route{Formats: c.formats}.Check(t.Context(), rep.OutName, out)
+		if (v.Outcome == verdict.Clean) != c.clean || !c.clean && v.Findings[0].Code != "verify.format" {
+			t.Errorf("%s: the verifier says %s %v", name, v.Outcome, v.Findings)
+		}
+	}
+	opt := sanitize.Options{Formats: []string{"zip", "txt"}, Policy: verdict.Policy{Members: "remove"}}
+	rep, out, _ := sanitizetest.Ask(t, "x.zip", forge(t, zipEnd{}, forged{name: "a.svg", body: drawing}, forged{name: "b.svg"}, forged{name: "c.txt", body: "1"}), opt)
+	if got := tree(t, out); !slices.Equal(got, []string{"c.txt=1"}) || !sanitizetest.Has(rep, "archive.member", verdict.Removed) {
+		t.Errorf("left out: got %q, %v", got, rep.Findings)
+	}
+}
+
+const dot = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+
+// Passwords that nobody can type open nothing, and what is behind them is not asked for either.
+func TestPasswordsThatNobodyTypesAreLeftOut(t *testing.T) {
+	for _, key := range []string{strings.Repeat("x", 257), "a\nb", "a\rb", "a\x00b", "\xFF"} {
+		m := forged{name: "a.txt", body: "1", flags: 9, packed: pkware(key, "1", (13<<11|30<<5|10)>>8), noLocalSize: true, descriptor: descriptor("1", 13, true, false)}
+		rep, _, _ := sanitizetest.Ask(t, "x.zip", forge(t, zipEnd{}, m), sanitize.Options{Keys: []string{key}})
+		if !sanitizetest.Has(rep, "archive.password", verdict.Refused) {
+			t.Errorf("%.10q: got %v", key, rep.Findings)
+		}
+	}
+}

@@ -266,6 +266,28 @@ func TestRefusedAttachmentsAreNamed(t *testing.T) {
 	}
 }
 
+func TestAttachmentsAreHeldToTheFormatsOfTheRoute(t *testing.T) {
+	in := mixed("\nhello", "Content-Disposition: attachment; filename=a.svg\n\n<svg xmlns=\"http://www.w3.org/2000/svg\"/>", "Content-Disposition: attachment; filename=a.csv\n\n1,2",
+		"Content-Type: message/rfc822\n\nFrom: b@example.jp\nSubject: y\nContent-Disposition: attachment; filename=b.svg\n\n<svg xmlns=\"http://www.w3.org/2000/svg\"/>")
+	rep, out, _ := sanitizetest.Ask(t, "x.eml", in, sanitize.Options{Formats: []string{"eml", "csv"}})
+	s := see(t, out)
+	if !strings.HasSuffix(s.text, "・a.svg") || len(s.files) != 2 || s.files[0] != "a.csv=1,2" || strings.Contains(s.files[1], "filename") || !sanitizetest.Has(rep, "mail.attachment", verdict.Removed) {
+		t.Errorf("got %q, %q, %v", s.text, s.files, rep.Findings)
+	}
+	route := verify.Route{Formats: []string{"eml", "csv"}}
+	if v := route.Check(t.Context(), "x.eml", out); v.Outcome != verdict.Clean {
+		t.Errorf("the verifier says %v", v.Findings)
+	}
+	rep, out, _ = sanitizetest.Ask(t, "x.eml", in, sanitize.Options{})
+	if v := route.Check(t.Context(), "x.eml", out); v.Outcome != verdict.Blocked || v.Findings[0].Code != "verify.format" {
+		t.Errorf("a rebuilder that did not ask: %s %v, the verifier says %v", rep.Outcome, rep.Findings, v.Findings)
+	}
+	rep, _, _ = sanitizetest.Ask(t, "x.eml", in, sanitize.Options{Formats: []string{"eml"}, Policy: verdict.Policy{Members: "block"}})
+	if !sanitizetest.Has(rep, "type.member-not-admitted", verdict.Refused) {
+		t.Errorf("block: got %s %v", rep.Outcome, rep.Findings)
+	}
+}
+
 const dot = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
 
 func related(html string) string {

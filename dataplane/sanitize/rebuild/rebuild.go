@@ -30,16 +30,25 @@ type Job struct {
 	Found  *Findings
 	MaxOut int64 // bytes of the result
 	Policy verdict.Policy
-	Keys   []string // passwords that the sender gave with the file
-	Budget *Budget
-	Tools  *Tools
-	AsIs   bool // a picture inside a document is not turned upright: the document says how it lies
+	// Formats are what the route admits, empty for all. They hold for every file that a reader opens by itself: the whole, the members
+	// of an archive, what is attached to a mail or a PDF.
+	Formats []string
+	Keys    []string // passwords that the sender gave with the file
+	Budget  *Budget
+	Tools   *Tools
+	AsIs    bool // a picture inside a document is not turned upright: the document says how it lies
 
-	// Nested rebuilds a file that lies in this one; place is where. A refusal carries the place. An embedded picture is AsIs.
+	// Nested rebuilds a file that lies in this one; place is where. A refusal carries the place. An embedded picture is AsIs: it is
+	// part of what it lies in, and no format of the route's.
 	Nested func(place, name string, in []byte, asIs bool) (Result, error)
 
 	// Heard, when it is there, is told what the result says (Text).
 	Heard func(place string, cells []string)
+}
+
+// Admits tells whether the route lets a rebuilt file of that name pass.
+func (j *Job) Admits(name string) bool {
+	return len(j.Formats) == 0 || verdict.AdmitsResult(j.Formats, verdict.FamilyOf(name))
 }
 
 // Text tells what the result says at a place (a line, a page, a sheet's cell), so that numbers of persons can be found in it. Pieces

@@ -110,7 +110,7 @@ func nested(f *rule.File, place string, body []byte) error {
 		return err
 	}
 	if len(body) == 0 && verdict.FamilyOf(place) != "" {
-		return nil
+		return f.Admits(place, place)
 	}
-	return f.Nested(place, path.Base(place), body)
+	return f.Member(place, path.Base(place), body)
 }

@@ -225,7 +225,7 @@ func attachment(f *rule.File, in []byte, shown bool) (id string, err error) {
 		return "", err
 	}
 	if head[0].value == "message/rfc822" && n == 2 && !shown && verdict.FamilyOf(name) == "eml" {
-		return "", f.Nested(name, name, body)
+		return "", f.Member(name, name, body)
 	}
 	m := fileType.FindStringSubmatch(head[0].value)
 	if m == nil || head[1] != (header{"Content-Transfer-Encoding", "base64"}) {
@@ -251,7 +251,7 @@ func attachment(f *rule.File, in []byte, shown bool) (id string, err error) {
 	if !ok {
 		return no("base64 of an attachment")
 	}
-	return id, f.Nested(name, name, b)
+	return id, f.Member(name, name, b)
 }
 
 // disposed reads the name of RFC 2231, in numbered pieces.

@@ -229,7 +229,7 @@ func (g *graph) attached(d *node) error {
 	if !ok || d.key("F").t != '0' && d.key("F").s != d.key("UF").s {
 		return g.no("", "name of an attached file")
 	}
-	return g.Nested(name, name, b)
+	return g.Member(name, name, b)
 }
 
 // spelled reads a text string: ASCII, or UTF-16 with a mark.

@@ -22,8 +22,30 @@ type File struct {
 	Keys   []string // passwords that the sender gave, where an archive is written under one again
 	Policy verdict.Policy
 
+	// Formats are what the route admits, empty for all.
+	Formats []string
+
 	// Nested has a file checked that lies in this one, by the family that its name promises. A refusal carries the place.
 	Nested func(place, name string, in []byte) error
+}
+
+// CodeFormat refuses what the route does not admit.
+const CodeFormat = "verify.format"
+
+// Member has a file checked like Nested that a reader opens by itself: it is held to the formats of the route as well.
+func (f *File) Member(place, name string, in []byte) error {
+	if err := f.Admits(place, name); err != nil {
+		return err
+	}
+	return f.Nested(place, name, in)
+}
+
+// Admits refuses a name whose family the route does not let pass.
+func (f *File) Admits(place, name string) error {
+	if family := verdict.FamilyOf(name); len(f.Formats) > 0 && !verdict.AdmitsResult(f.Formats, family) {
+		return Refuse(CodeFormat, place, "%q", family)
+	}
+	return nil
 }
 
 // Refusal is why a file is blocked.
