@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sekisho/sekisho/dataplane/likeness"
 	"github.com/sekisho/sekisho/dataplane/sanitize"
 	"github.com/sekisho/sekisho/hack/files/honest"
 	"github.com/sekisho/sekisho/hack/files/hostile"
@@ -164,7 +165,7 @@ func (f *Figures) draw(ctx context.Context, h honest.File, o Outcome) error {
 	if err != nil {
 		return err
 	}
-	if l := Likeness(before, after); l < f.TileMin {
+	if l := likeness.Least(before, after); l < f.TileMin {
 		f.TileMin, f.TileWorst = l, h.Name
 	}
 	return nil

@@ -40,9 +40,9 @@ var sources = map[string]source{
 	"xlsb": {"PK", "Calc MS Excel 2007 Binary", ""},
 	"html": {"", "HTML (StarWriter)|HTML (StarCalc)", "HTML (StarWriter)"},
 	"xml":  {"", "MS Excel 2003 XML|MS Excel 2003 XML Orcus|MS Word 2003 XML", ""},
-	"docx": {"PK", "MS Word 2007 XML|MS Word 2007 XML Template|Office Open XML Text", ""},
-	"xlsx": {"PK", "Calc MS Excel 2007 XML|Calc MS Excel 2007 XML Template|Calc Office Open XML", ""},
-	"pptx": {"PK", "Impress MS PowerPoint 2007 XML|Impress MS PowerPoint 2007 XML Template|Impress MS PowerPoint 2007 XML AutoPlay|Impress Office Open XML", ""},
+	"docx": {"PK", "MS Word 2007 XML|MS Word 2007 XML VBA|MS Word 2007 XML Template|Office Open XML Text", ""},
+	"xlsx": {"PK", "Calc MS Excel 2007 XML|Calc MS Excel 2007 VBA XML|Calc MS Excel 2007 XML Template|Calc Office Open XML", ""},
+	"pptx": {"PK", "Impress MS PowerPoint 2007 XML|Impress MS PowerPoint 2007 XML VBA|Impress MS PowerPoint 2007 XML Template|Impress MS PowerPoint 2007 XML AutoPlay|Impress Office Open XML", ""},
 	"odt":  {"PK", "writer8|writer8_template", ""}, "ods": {"PK", "calc8|calc8_template", ""}, "odp": {"PK", "impress8|impress8_template", ""},
 	"emf": {"\x01\x00\x00\x00", "EMF - MS Windows Metafile", ""},
 	"wmf": {"", "WMF - MS Windows Metafile", ""},
@@ -50,7 +50,7 @@ var sources = map[string]source{
 
 var convertOptions = map[string]func(string) bool{
 	"from": func(s string) bool { _, ok := sources[s]; return ok },
-	"to":   func(s string) bool { _, ok := exports[s]; return ok }, "password": anything,
+	"to":   func(s string) bool { _, ok := exports[s]; return ok }, "password": anything, "last": between(1, 1000),
 }
 
 // convert opens a document in LibreOffice and stores it in another form.
@@ -116,7 +116,7 @@ func (o *office) do() ([]byte, error) {
 	if err := w.into("in."+from, w.need.Body); err != nil {
 		return nil, err
 	}
-	if err := o.order(from, to, sources[from].filters, forced(from, to), exports[to], spelled(w.need.Options["password"])); err != nil {
+	if err := o.order(from, to, sources[from].filters, forced(from, to), exports[to], spelled(w.need.Options["password"]), w.need.Options["last"]); err != nil {
 		return nil, err
 	}
 	said, err := o.wait("said")

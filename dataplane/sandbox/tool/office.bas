@@ -12,7 +12,7 @@ Sub Main
 	Do While Not FileExists(work & "/order")
 		Wait 20
 	Loop
-	order = Lines(work & "/order") ' from, form, filters that may read it, filter to read it with or nothing, filter to write, password
+	order = Lines(work & "/order") ' from, form, filters that may read it, filter to read it with or nothing, filter to write, password, last page or nothing
 	document = Load(ConvertToURL(work & "/in." & order(0)), order(3), Text(order(5)))
 	If IsNull(document) Then
 		Say(work, "said", "it cannot be opened")
@@ -23,7 +23,7 @@ Sub Main
 		Say(work, "said", "it is something else: " & found)
 		Exit Sub
 	End If
-	Store(document, ConvertToURL(work & "/out/in." & order(1)), order(4))
+	Store(document, ConvertToURL(work & "/out/in." & order(1)), order(4), order(6))
 	Say(work, "said", "done")
 	Exit Sub
 Failed:
@@ -45,8 +45,8 @@ Function Load(url As String, filter As String, password As String)
 	Load = StarDesktop.loadComponentFromURL(url, "_blank", 0, a())
 End Function
 
-Sub Store(document, url As String, filter As String)
-	Dim kind As String
+Sub Store(document, url As String, filter As String, last As String)
+	Dim kind As String, a(1) As New com.sun.star.beans.PropertyValue, pages(0) As New com.sun.star.beans.PropertyValue
 	If filter = "pdf" Or filter = "png" Then
 		kind = "draw"
 		If document.supportsService("com.sun.star.text.GenericTextDocument") Then kind = "writer"
@@ -54,7 +54,12 @@ Sub Store(document, url As String, filter As String)
 		If document.supportsService("com.sun.star.presentation.PresentationDocument") Then kind = "impress"
 		filter = kind & "_" & filter & "_Export"
 	End If
-	document.storeToURL(url, Array(Property("FilterName", filter)))
+	a(0) = Property("FilterName", filter)
+	If last <> "" Then
+		pages(0) = Property("PageRange", "1-" & last)
+		a(1) = Property("FilterData", pages())
+	End If
+	document.storeToURL(url, a())
 End Sub
 
 Function Property(name As String, v)
@@ -80,10 +85,10 @@ Function Text(s As String) As String
 End Function
 
 Function Lines(path As String)
-	Dim f As Integer, i As Integer, s As String, all(5) As String
+	Dim f As Integer, i As Integer, s As String, all(6) As String
 	f = FreeFile
 	Open path For Input As #f
-	For i = 0 To 5
+	For i = 0 To 6
 		Line Input #f, s
 		all(i) = s
 	Next

@@ -69,7 +69,7 @@ func isPDF(b []byte) bool {
 }
 
 var renderOptions = map[string]func(string) bool{
-	"from": one("pdf"), "dpi": between(18, 600), "first": between(1, 100_000), "last": between(1, 100_000), "text": one("yes"),
+	"from": one("pdf"), "dpi": between(18, 600), "edge": between(16, 4096), "first": between(1, 100_000), "last": between(1, 100_000), "text": one("yes"),
 }
 
 // render draws pages, or tells where their words stand.
@@ -99,7 +99,11 @@ func render(w *work) ([]byte, error) {
 	if err := os.Mkdir(w.dir+"/out", 0o700); err != nil {
 		return nil, err
 	}
-	said, _, err := w.exec("pdftoppm", append(pages, "-r", strconv.Itoa(w.number("dpi", 96)), w.path("in.pdf"), w.path("out/p"))...)
+	scale := []string{"-r", strconv.Itoa(w.number("dpi", 96))}
+	if edge := w.need.Options["edge"]; edge != "" { // bounds the pixels of a page whatever its size
+		scale = []string{"-scale-to", edge}
+	}
+	said, _, err := w.exec("pdftoppm", append(append(pages, scale...), w.path("in.pdf"), w.path("out/p"))...)
 	if err != nil {
 		return nil, err
 	}

@@ -11,12 +11,12 @@
 // makes. Answer is for the tests of rebuilders: the same run in the same tree without the rest of the sandbox.
 //
 //	kind       options                                  program           answer
-//	convert    from, to, password                       LibreOffice       docx, xlsx, pptx, pdf or png
+//	convert    from, to, password, last (page of a pdf) LibreOffice       docx, xlsx, pptx, pdf or png
 //	pdf-read   password                                 qpdf              qpdf's JSON version 2, streams inline
 //	pdf-write  -                                        qpdf              PDF from such JSON
 //	decode     format, frames; for jbig2: globals;      see decode.go     PAM pictures (package pam)
 //	           for ccitt: k, columns, rows, black, align
-//	render     from=pdf, dpi, first, last               pdftoppm          PAM pictures
+//	render     from=pdf, dpi or edge, first, last       pdftoppm          PAM pictures; edge: the longer one has so many pixels
 //	render     from=pdf, first, last, text=yes          pdftotext         XHTML with the places of words
 package tool
 

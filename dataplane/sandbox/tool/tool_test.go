@@ -95,6 +95,22 @@ func TestDocumentsAreConverted(t *testing.T) {
 	}
 }
 
+// The first pages of a long document are drawn at a size that the caller sets, and no others.
+func TestFirstPagesAreDrawnAtASize(t *testing.T) {
+	in := `{\rtf1\ansi` + strings.Repeat(`Sekisho\page `, 9) + "end}"
+	docx := ask(t, "convert", map[string]string{"from": "rtf", "to": "docx"}, []byte(in))
+	for last, want := range map[string]int{"3": 3, "500": 10} {
+		pdf := ask(t, "convert", map[string]string{"from": "docx", "to": "pdf", "last": last}, docx)
+		frames, err := pam.Read(ask(t, "render", map[string]string{"from": "pdf", "edge": "200"}, pdf), 100)
+		if err != nil || len(frames) != want {
+			t.Fatalf("up to page %s: %d pages, %v", last, len(frames), err)
+		}
+		if f := frames[0]; max(f.Width, f.Height) != 200 {
+			t.Errorf("a page of %d x %d pixels", f.Width, f.Height)
+		}
+	}
+}
+
 func TestWhatIsNoDocumentIsAFailure(t *testing.T) {
 	junk := bytes.Repeat([]byte{0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1}, 600)
 	refused(t, Failed, "convert", map[string]string{"from": "doc", "to": "docx"}, junk)
@@ -135,6 +151,8 @@ func TestOptionsAreHeldToTheTable(t *testing.T) {
 		{"render", map[string]string{"from": "pdf", "first": "-x"}},
 		{"render", map[string]string{"from": "pdf", "first": "9", "last": "3"}},
 		{"render", map[string]string{"from": "ps"}},
+		{"render", map[string]string{"from": "pdf", "edge": "99999"}},
+		{"convert", map[string]string{"from": "doc", "to": "pdf", "last": "1-9"}},
 	} {
 		refused(t, Unknown, c.kind, c.options, []byte("x"))
 	}
