@@ -22,6 +22,7 @@ type Group struct {
 	version int
 	memory  string // v1: under the memory controller; v2: the whole
 	pids    string // v1 only; empty where there is no such controller
+	cpu     string // v1 only, without cells; empty where there is no such controller
 }
 
 // Root names the delegated group of an instance under each hierarchy.
@@ -66,7 +67,7 @@ func Delegate(instance string, uid, gid int, total int64) (string, error) {
 	if err := g.limit(total); err != nil {
 		return "", err
 	}
-	for _, dir := range g.dirs() {
+	for _, dir := range append(g.dirs(), g.idle()...) {
 		files := []string{dir, filepath.Join(dir, "cgroup.procs")}
 		if g.version == 2 {
 			files = append(files, filepath.Join(dir, "cgroup.subtree_control"), filepath.Join(dir, "cgroup.threads"))
@@ -88,7 +89,7 @@ func Undelegate(instance string) error {
 	}
 	g.clear()
 	var errs []error
-	for _, dir := range g.dirs() {
+	for _, dir := range append(g.dirs(), g.idle()...) {
 		if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, fmt.Errorf("remove the control group: %w", err))
 		}
@@ -107,6 +108,9 @@ func locate(instance string) (*Group, error) {
 		g := &Group{version: 1, memory: filepath.Join(at, groupName(instance))}
 		if at, ok := v1["pids"]; ok {
 			g.pids = filepath.Join(at, groupName(instance))
+		}
+		if at, ok := v1["cpu"]; ok {
+			g.cpu = filepath.Join(at, groupName(instance))
 		}
 		return g, nil
 	}
@@ -177,7 +181,7 @@ func ownGroup(mount string) (string, error) {
 }
 
 func (g *Group) make() error {
-	for _, dir := range g.dirs() {
+	for _, dir := range append(g.dirs(), g.idle()...) {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return fmt.Errorf("make the control group: %w", err)
 		}
@@ -189,8 +193,36 @@ func (g *Group) make() error {
 				return err
 			}
 		}
+		for _, dir := range []string{top, filepath.Dir(g.memory)} {
+			if err := write(dir, "cgroup.subtree_control", "+cpu"); err != nil {
+				return nil // no such controller here: the unit's CPUWeight is all there is
+			}
+		}
+	}
+	return g.yield()
+}
+
+// yield lets all cells together have what is left of the processors' time: packets and tunnels come first, and wake without waiting for
+// a file. A niceness would not do, where the kernel groups tasks by session.
+func (g *Group) yield() error {
+	for _, dir := range append(g.idle(), g.memory) {
+		err := write(dir, "cpu.idle", "1")
+		if errors.Is(err, fs.ErrNotExist) {
+			err = write(dir, "cpu.shares", "2") // before Linux 5.15
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
 	return nil
+}
+
+// idle is where version 1 has the share of processors.
+func (g *Group) idle() []string {
+	if g.cpu == "" {
+		return nil
+	}
+	return []string{g.cpu}
 }
 
 // Total is how much memory the sandboxes of so many files at once may take together, in bytes: as much as each may take, and those
@@ -305,7 +337,7 @@ func (c *cell) dirs() []string {
 }
 
 func (c *cell) add(pid int) error {
-	for _, dir := range c.dirs() {
+	for _, dir := range append(c.dirs(), c.g.idle()...) {
 		if err := write(dir, "cgroup.procs", strconv.Itoa(pid)); err != nil {
 			return err
 		}
