@@ -56,6 +56,7 @@ const (
 	CodeFormat           = "release.format"           // the route does not admit that kind of file
 	CodeTooLarge         = "release.too-large"        // over the route's limit
 	CodeAttestation      = "release.attestation"      // the verifier did not sign that
+	CodeNotShown         = "release.not-shown"        // no pages were drawn, or no report was left
 	CodeNotSanitized     = "release.not-sanitized"    // nothing to look at or to release yet
 	CodeFixed            = "release.fixed"            // the approved bytes can't be replaced
 	CodeApprovalMissing  = "release.approval-missing" // an approval that the route demands is missing

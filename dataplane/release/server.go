@@ -142,10 +142,13 @@ func (s *Server) Handler() http.Handler {
 	control := func(who role) bool { return who.control }
 	broker := func(who role) bool { return who.broker }
 	portal := func(who role) bool { return who.portal != anchors.None }
+	looks := func(who role) bool { return portal(who) || broker(who) }
 	handle("POST /originals/{t}", control, s.storeOriginal)
 	handle("GET /originals/{t}", broker, s.readOriginal)
 	handle("PUT /sanitized/{t}", broker, s.storeSanitized)
-	handle("GET /sanitized/{t}", portal, s.inspect)
+	handle("GET /sanitized/{t}", looks, s.inspect)
+	handle("PUT /shown/{t}/{what}", broker, s.storeShown)
+	handle("GET /shown/{t}/{what}", looks, s.shown)
 	handle("GET /transfers/{t}/statement", portal, s.statement)
 	handle("POST /approvals", portal, s.approve)
 	handle("GET /released/{t}", portal, s.release)
@@ -278,7 +281,7 @@ func (s *Server) storeSanitized(w http.ResponseWriter, r *http.Request, _ role) 
 	if err != nil {
 		return err
 	}
-	b, err := s.vault.stage(r.Context(), id, r.Body, route.MaxSize)
+	b, err := s.vault.stage(r.Context(), id, roleSanitized, r.Body, route.MaxSize)
 	if err != nil {
 		return err
 	}
@@ -301,10 +304,10 @@ func (s *Server) storeSanitized(w http.ResponseWriter, r *http.Request, _ role) 
 				return refuse(http.StatusConflict, CodeFixed, "%s: the approved bytes can't be replaced", id)
 			}
 		}
-		if err := s.vault.adopt(id, &b); err != nil {
+		if err := s.vault.adopt(id, roleSanitized, &b); err != nil {
 			return err
 		}
-		rec.Sanitized, d.Attestation = &b, &signed
+		rec.Sanitized, rec.Shown, d.Attestation = &b, nil, &signed
 		return nil
 	})
 	if errors.Is(err, errSame) {
@@ -341,7 +344,8 @@ func (s *Server) statement(w http.ResponseWriter, r *http.Request, who role) err
 		From: rec.From, To: rec.To, Requester: d.Requester, Section: d.Section})
 }
 
-// forApprover gives a transfer that the verifier passed, to the portal of the zone that it comes from.
+// forApprover gives a transfer that the verifier passed, to the portal of the zone that it comes from, and to the broker, which has
+// pages drawn for it.
 func (s *Server) forApprover(id string, who role) (record, details, verdict.Attestation, error) {
 	fail := func(err error) (record, details, verdict.Attestation, error) {
 		return record{}, details{}, verdict.Attestation{}, err
@@ -354,7 +358,7 @@ func (s *Server) forApprover(id string, who role) (record, details, verdict.Atte
 	if err != nil {
 		return fail(err)
 	}
-	if who.portal != rec.From {
+	if !who.broker && who.portal != rec.From {
 		return fail(refuse(http.StatusForbidden, CodeZone, "%s is looked at in %s, not in %s", rec.Transfer, rec.From, who.portal))
 	}
 	if err := set.connected(rec); err != nil {

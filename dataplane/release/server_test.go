@@ -823,7 +823,7 @@ func TestAttachmentNames(t *testing.T) {
 }
 
 func TestSentences(t *testing.T) {
-	for _, c := range []string{CodeRole, CodeRequest, CodeUnknown, CodeExists, CodeForbiddenPair, CodeNoRoute, CodeFormat, CodeTooLarge, CodeAttestation, CodeNotSanitized, CodeFixed,
+	for _, c := range []string{CodeRole, CodeRequest, CodeUnknown, CodeExists, CodeForbiddenPair, CodeNoRoute, CodeFormat, CodeTooLarge, CodeAttestation, CodeNotSanitized, CodeNotShown, CodeFixed,
 		CodeApprovalMissing, CodeOwnRequest, CodePassphrase, CodeThrottled, CodeHashMismatch, CodeExpired, CodeErased, CodeDamaged, CodeNotSectionMember, CodeSetting, CodeZone, CodeSection, CodeRevision, CodeError} {
 		if ja, en := Sentences.Sentence(c, "ja"), Sentences.Sentence(c, "en"); ja == c || en == c || ja == en {
 			t.Errorf("%s: %q, %q", c, ja, en)

@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -51,7 +52,9 @@ type record struct {
 	Erased    *time.Time   `json:"erased,omitempty"`
 	Original  *blob        `json:"original,omitempty"`
 	Sanitized *blob        `json:"sanitized,omitempty"`
-	Details   *sealedJSON  `json:"details,omitempty"`
+	// Shown is what the approver is shown of these sanitized bytes, by role: it dies with them.
+	Shown   map[string]*blob `json:"shown,omitempty"`
+	Details *sealedJSON      `json:"details,omitempty"`
 }
 
 // blob is one stored file.
@@ -85,7 +88,24 @@ const (
 	roleOriginal  = "original"
 	roleSanitized = "sanitized"
 	roleDetails   = "details"
+	roleReport    = "report"
+	rolePages     = "pages"
 )
+
+// blobs are all stored files of a transfer, by role.
+func (r *record) blobs() map[string]*blob {
+	all := maps.Clone(r.Shown)
+	if all == nil {
+		all = map[string]*blob{}
+	}
+	if r.Original != nil {
+		all[roleOriginal] = r.Original
+	}
+	if r.Sanitized != nil {
+		all[roleSanitized] = r.Sanitized
+	}
+	return all
+}
 
 var transferID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
 
@@ -148,10 +168,8 @@ func (v *vault) recoverOne(id string) error {
 // sweep removes files of a transfer that its record does not name.
 func (v *vault) sweep(rec record) error {
 	keep := map[string]bool{"record": true}
-	for _, b := range []*blob{rec.Original, rec.Sanitized} {
-		if b != nil {
-			keep[b.File] = true
-		}
+	for _, b := range rec.blobs() {
+		keep[b.File] = true
 	}
 	dir := filepath.Join(v.dir, "files", rec.Transfer)
 	entries, err := os.ReadDir(dir)
@@ -304,12 +322,12 @@ func (v *vault) replace(rec record, scrub bool) error {
 }
 
 // stage stores bytes beside a transfer's record, which does not name them yet.
-func (v *vault) stage(ctx context.Context, id string, body io.Reader, max int64) (blob, error) {
+func (v *vault) stage(ctx context.Context, id, role string, body io.Reader, max int64) (blob, error) {
 	dir := filepath.Join(v.dir, "incoming", randomName())
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return blob{}, fmt.Errorf("store %s: %w", id, err)
 	}
-	b, err := v.seal(ctx, dir, id, roleSanitized, body, max)
+	b, err := v.seal(ctx, dir, id, role, body, max)
 	if err != nil {
 		return blob{}, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -318,11 +336,11 @@ func (v *vault) stage(ctx context.Context, id string, body io.Reader, max int64)
 }
 
 // adopt moves staged bytes into the transfer's directory. Called inside update, before the record names them.
-func (v *vault) adopt(id string, b *blob) error {
+func (v *vault) adopt(id, role string, b *blob) error {
 	from := filepath.Join(v.dir, "incoming", b.File)
 	stage := filepath.Dir(from)
 	b.File = filepath.Base(b.File)
-	if err := v.wrap(b, sealName(id, roleSanitized)); err != nil {
+	if err := v.wrap(b, sealName(id, role)); err != nil {
 		return err
 	}
 	if err := os.Rename(from, filepath.Join(v.dir, "files", id, b.File)); err != nil {
@@ -374,10 +392,7 @@ func (v *vault) seal(ctx context.Context, dir, id, role string, body io.Reader, 
 // open reads the whole stored file once and compares its hash, and only then gives a reader from its start: no byte leaves
 // of a file whose end is not what it should be. The caller closes it.
 func (v *vault) open(rec record, role string) (io.ReadCloser, blob, error) {
-	b := rec.Original
-	if role == roleSanitized {
-		b = rec.Sanitized
-	}
+	b := rec.blobs()[role]
 	if b == nil {
 		return nil, blob{}, refuse(http.StatusConflict, CodeNotSanitized, "%s has no %s bytes", rec.Transfer, role)
 	}
@@ -554,13 +569,8 @@ func (v *vault) rewrapOne(id string) error {
 
 // rewrapped wraps the keys of a record with the current period key and gives the record's new line.
 func (v *vault) rewrapped(rec *record) ([]byte, error) {
-	if rec.Original != nil {
-		if err := v.rewrapKey(&rec.Original.Key, sealName(rec.Transfer, roleOriginal)); err != nil {
-			return nil, err
-		}
-	}
-	if rec.Sanitized != nil {
-		if err := v.rewrapKey(&rec.Sanitized.Key, sealName(rec.Transfer, roleSanitized)); err != nil {
+	for role, b := range rec.blobs() {
+		if err := v.rewrapKey(&b.Key, sealName(rec.Transfer, role)); err != nil {
 			return nil, err
 		}
 	}

@@ -109,12 +109,12 @@ func put(v *vault, id string, body []byte) error {
 }
 
 func putSanitized(v *vault, id string, body []byte) error {
-	b, err := v.stage(context.Background(), id, bytes.NewReader(body), 1<<20)
+	b, err := v.stage(context.Background(), id, roleSanitized, bytes.NewReader(body), 1<<20)
 	if err != nil {
 		return err
 	}
 	_, _, err = v.update(id, func(rec *record, d *details) error {
-		if err := v.adopt(id, &b); err != nil {
+		if err := v.adopt(id, roleSanitized, &b); err != nil {
 			return err
 		}
 		rec.Sanitized, d.Attestation = &b, &verdict.Signed{Kind: verdict.KindAttestation, Statement: json.RawMessage(`{}`)}
@@ -356,12 +356,7 @@ func nothingLeft(t *testing.T, v *vault) {
 		if err != nil {
 			t.Error(err)
 		}
-		want := 1
-		for _, b := range []*blob{rec.Original, rec.Sanitized} {
-			if b != nil {
-				want++
-			}
-		}
+		want := 1 + len(rec.blobs())
 		if files, err := os.ReadDir(filepath.Join(v.dir, "files", id)); err != nil || len(files) != want {
 			t.Errorf("%s holds %v, want %d files (%v)", id, files, want, err)
 		}
