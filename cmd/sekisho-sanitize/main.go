@@ -54,9 +54,11 @@ func runSanitize(stdin io.Reader, stdout io.Writer) error {
 	}
 	debug.SetMemoryLimit(400<<20 + 8*int64(len(in))) // collect early rather than run into the sandbox's limit
 	var out bytes.Buffer
-	report, needs := sanitize.Rebuild(context.Background(), job.Name, in, &out, sanitize.Options{
-		MaxOut: job.MaxOut, Formats: job.Formats, Policy: job.Policy, Keys: job.Keys, Answers: job.Answers,
-	})
+	opt := sanitize.Options{MaxOut: job.MaxOut, Formats: job.Formats, Policy: job.Policy, Keys: job.Keys, Answers: job.Answers}
+	if job.Scan {
+		opt.Member = func(place string, in []byte) error { return verdict.WriteMember(stdout, place, in) }
+	}
+	report, needs := sanitize.Rebuild(context.Background(), job.Name, in, &out, opt)
 	if len(needs) > 0 {
 		return verdict.WriteNeeds(stdout, report, needs)
 	}

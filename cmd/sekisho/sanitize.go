@@ -15,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/sekisho/sekisho/dataplane/antivirus"
 	"github.com/sekisho/sekisho/dataplane/place"
 	"github.com/sekisho/sekisho/dataplane/sandbox"
 	"github.com/sekisho/sekisho/dataplane/sanitize"
@@ -30,9 +31,10 @@ func runSanitize(ctx context.Context, args []string, stdout, stderr io.Writer) i
 	out := flags.String("out", "", "directory for the sanitized files")
 	report := flags.String("report", "", "file for the reports, JSON")
 	worker := flags.String("worker", "", "the worker; by default sekisho-sanitize beside this program")
+	clamd := flags.String("clamd", "", "socket of a clamd that looks at each file first; without it nobody does, and the report says so")
 	files, err := interspersed(flags, args)
 	if err != nil || len(files) == 0 || *out == "" {
-		fmt.Fprintln(stderr, "usage: sekisho sanitize FILE... --out DIR [--report FILE.json]")
+		fmt.Fprintln(stderr, "usage: sekisho sanitize FILE... --out DIR [--report FILE.json] [--clamd SOCKET]")
 		return exitUsage
 	}
 	w, done, err := sanitizeWorker(*worker, stderr)
@@ -44,6 +46,9 @@ func runSanitize(ctx context.Context, args []string, stdout, stderr io.Writer) i
 	defer w.Close()
 	if len(files) > 1 {
 		w.Pool = 1
+	}
+	if *clamd != "" {
+		w.Scanner = &antivirus.Daemon{Socket: *clamd}
 	}
 	if err := os.MkdirAll(*out, 0o700); err != nil {
 		fmt.Fprintln(stderr, "sekisho sanitize:", err)
@@ -171,7 +176,7 @@ func (r fileResult) print(w io.Writer, lang string) {
 
 // sentence asks each package for its own codes.
 func sentence(code, lang string) string {
-	for _, of := range []func(code, lang string) string{sanitize.Sentence, verify.Sentences.Sentence, sandbox.Sentences.Sentence} {
+	for _, of := range []func(code, lang string) string{sanitize.Sentence, verify.Sentences.Sentence, sandbox.Sentences.Sentence, antivirus.Sentences.Sentence} {
 		if s := of(code, lang); s != code {
 			return s
 		}

@@ -11,7 +11,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/sekisho/sekisho/dataplane/antivirus/clamtest"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
@@ -68,6 +70,17 @@ func TestSanitizeCommand(t *testing.T) {
 	}
 	if names, err := filepath.Glob(out + "/*"); err != nil || len(names) != 3 || !slices.Contains(names, filepath.Join(out, "a-2.txt")) {
 		t.Errorf("nothing is overwritten, nothing blocked is written: %v %v", names, err)
+	}
+	c := clamtest.Start(t, clamtest.Options{Made: time.Now()})
+	for name, want := range map[string]struct {
+		code int
+		said string
+	}{c.Settings.Socket: {exitOK, "ClamAV 1."}, filepath.Join(dir, "nobody"): {exitFailed, "antivirus program does not answer"}, "": {exitOK, "No antivirus program looked"}} {
+		code, said := run(text, "--out", out, "--report", report, "--clamd", name)
+		b, err := os.ReadFile(report)
+		if err != nil || code != want.code || !strings.Contains(said+string(b), want.said) {
+			t.Errorf("clamd at %q: %d %s %s %v, want %q", name, code, said, b, err, want.said)
+		}
 	}
 	for _, args := range [][]string{{}, {text}, {"--out", out}, {text, "--out", out, "--unknown"}} {
 		if code, _ := run(args...); code != exitUsage {

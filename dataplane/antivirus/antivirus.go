@@ -60,6 +60,7 @@ const (
 	Limit  = "scan.limit"  // it was not looked at to its end
 	Stale  = "scan.stale"  // the signatures are too old, or of unknown age
 	Silent = "scan.silent" // no answer, a late one, or one that is none
+	None   = "scan.none"   // reported, and no refusal: nobody was there to be asked
 )
 
 // Refusal is why a file may not go on. Detail is bounded and printable: names of signatures come from a database, other words

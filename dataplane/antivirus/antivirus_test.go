@@ -1,127 +1,38 @@
-package antivirus
+package antivirus_test
 
 import (
-	"archive/tar"
 	"archive/zip"
 	"bytes"
-	"compress/gzip"
-	"crypto/md5"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sekisho/sekisho/dataplane/antivirus"
+	"github.com/sekisho/sekisho/dataplane/antivirus/clamtest"
 )
 
-// Words that the test's own signatures know. They do nothing.
-const (
-	marker = "SEKISHO-TEST-SIGNATURE-7f3a"
-	inHTML = "sekisho-normalized-marker-91" // matches in normalized HTML only
-)
+const marker = clamtest.Marker
 
-// eicar is the standard test file, put together here so that no scanner stops at this source.
-var eicar = []byte(`X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR-` + `STANDARD-ANTIVIRUS-TEST-FILE!$H+H*`)
+var eicar = clamtest.EICAR()
 
 var today = time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
 
 // start runs a real clamd on our configuration, with changed lines, and signatures of our own.
-func start(t *testing.T, made time.Time, changed map[string]string) (*Daemon, *os.Process) {
+func start(t *testing.T, made time.Time, changed map[string]string) (*antivirus.Daemon, *clamtest.Clamd) {
 	t.Helper()
-	clamd, err := exec.LookPath("clamd")
-	if err != nil {
-		t.Fatal("no clamd: run hack/bootstrap")
-	}
-	dir := t.TempDir()
-	s := Settings{Socket: filepath.Join(dir, "s"), Signatures: filepath.Join(dir, "db"), Temporary: dir}
-	if err := os.Mkdir(s.Signatures, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	signatures := fmt.Sprintf("Sekisho.Test:0:*:%s\nSekisho.HTML:3:*:%s\nEicar.Test:0:0:%s\n", hex.EncodeToString([]byte(marker)), hex.EncodeToString([]byte(inHTML)), hex.EncodeToString(eicar))
-	if err := os.WriteFile(filepath.Join(s.Signatures, "own.ndb"), []byte(signatures), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if !made.IsZero() {
-		if err := os.WriteFile(filepath.Join(s.Signatures, "daily.cud"), daily(t, made), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var conf strings.Builder
-	for line := range strings.Lines(s.Configuration()) {
-		key, _, _ := strings.Cut(line, " ")
-		if v, ok := changed[key]; ok {
-			line = key + " " + v + "\n"
-		}
-		conf.WriteString(line)
-	}
-	path := filepath.Join(dir, "clamd.conf")
-	if err := os.WriteFile(path, []byte(conf.String()), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	var log bytes.Buffer
-	cmd := exec.Command(clamd, "--config-file", path)
-	cmd.Stdout, cmd.Stderr = &log, &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-	})
-	for end := time.Now().Add(60 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		c, err := net.Dial("unix", s.Socket)
-		if err == nil {
-			c.Close()
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatalf("clamd does not listen: %v", err)
-		}
-	}
-	return &Daemon{Socket: s.Socket, Now: func() time.Time { return today }}, cmd.Process
-}
-
-// daily is an unsigned database of the name and form that the daily ones have.
-func daily(t *testing.T, made time.Time) []byte {
-	t.Helper()
-	head := func(sum, signature string) string {
-		return fmt.Sprintf("ClamAV-VDB:%s:27823:1:90:%s:%s:sekisho:%d", made.Format("02 Jan 2006 15-04 -0700"), sum, signature, made.Unix())
-	}
-	own := []byte("Sekisho.Daily:0:*:" + hex.EncodeToString([]byte("sekisho-daily-signature-55")) + "\n")
-	info := fmt.Sprintf("%s\ndaily.ndb:%d:%x\n", head("X", "X"), len(own), sha256.Sum256(own))
-	var body bytes.Buffer
-	z := gzip.NewWriter(&body)
-	w := tar.NewWriter(z)
-	for _, f := range []struct {
-		name string
-		body []byte
-	}{{"COPYING", []byte("x")}, {"daily.info", []byte(info)}, {"daily.ndb", own}} {
-		err := w.WriteHeader(&tar.Header{Name: f.name, Mode: 0o644, Size: int64(len(f.body)), Format: tar.FormatUSTAR})
-		if err == nil {
-			_, err = w.Write(f.body)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := errors.Join(w.Close(), z.Close()); err != nil {
-		t.Fatal(err)
-	}
-	return append(fmt.Appendf(nil, "%-512s", head(fmt.Sprintf("%x", md5.Sum(body.Bytes())), "x")), body.Bytes()...)
+	c := clamtest.Start(t, clamtest.Options{Made: made, Changed: changed})
+	d := c.Daemon()
+	d.Now = func() time.Time { return today }
+	return d, c
 }
 
 func code(err error) string {
-	var r *Refusal
+	var r *antivirus.Refusal
 	if errors.As(err, &r) {
 		return r.Code
 	}
@@ -178,30 +89,30 @@ func TestSignaturesBehindLimitsAreFoundOrBlocked(t *testing.T) {
 		want []string
 	}{
 		"nothing":                 {[]byte("関所"), nil},
-		"EICAR":                   {eicar, []string{Found}},
-		"EICAR in a ZIP":          {zipOf(t, map[string][]byte{"e.com": eicar}), []string{Found}},
-		"our own":                 {[]byte("a " + marker), []string{Found}},
-		"behind MaxFileSize":      {append(noise(26<<20), marker...), []string{Found}},
-		"behind MaxScanSize":      {append(noise(101<<20), marker...), []string{Found}},
-		"behind MaxZipTypeRcg":    {zipOf(t, map[string][]byte{"[Content_Types].xml": noise(3 << 20), "word/vbaProject.bin": []byte(marker)}), []string{Found}},
-		"in HTML":                 {html(10), []string{Found}},
-		"behind MaxHTMLNormalize": {html(11 << 20), []string{Found}},
-		"behind MaxRecursion":     {nested, []string{Limit, Found}},
-		"behind MaxFiles":         {zipOf(t, many), []string{Limit, Found}},
-		"in a member of 26 MB":    {zipOf(t, map[string][]byte{"a.bin": append(noise(26<<20), marker...)}), []string{Found}},
+		"EICAR":                   {eicar, []string{antivirus.Found}},
+		"EICAR in a ZIP":          {zipOf(t, map[string][]byte{"e.com": eicar}), []string{antivirus.Found}},
+		"our own":                 {[]byte("a " + marker), []string{antivirus.Found}},
+		"behind MaxFileSize":      {append(noise(26<<20), marker...), []string{antivirus.Found}},
+		"behind MaxScanSize":      {append(noise(101<<20), marker...), []string{antivirus.Found}},
+		"behind MaxZipTypeRcg":    {zipOf(t, map[string][]byte{"[Content_Types].xml": noise(3 << 20), "word/vbaProject.bin": []byte(marker)}), []string{antivirus.Found}},
+		"in HTML":                 {html(10), []string{antivirus.Found}},
+		"behind MaxHTMLNormalize": {html(11 << 20), []string{antivirus.Found}},
+		"behind MaxRecursion":     {nested, []string{antivirus.Limit, antivirus.Found}},
+		"behind MaxFiles":         {zipOf(t, many), []string{antivirus.Limit, antivirus.Found}},
+		"in a member of 26 MB":    {zipOf(t, map[string][]byte{"a.bin": append(noise(26<<20), marker...)}), []string{antivirus.Found}},
 	} {
 		e, err := d.Scan(t.Context(), c.body)
 		got := code(err)
 		if c.want == nil && err != nil || c.want != nil && !strings.Contains(strings.Join(c.want, " "), got) {
 			t.Errorf("%s: got %v, want %v", name, err, c.want)
 		}
-		if e.Signatures != 27823 || d.Age(e) != 3*time.Hour {
+		if e.Signatures != clamtest.Version || d.Age(e) != 3*time.Hour {
 			t.Errorf("%s: engine %s", name, e)
 		}
 	}
 	d.Limit = 100
-	if _, err := d.Scan(t.Context(), noise(101)); code(err) != Limit {
-		t.Errorf("over our own limit: got %v, want %s", err, Limit)
+	if _, err := d.Scan(t.Context(), noise(101)); code(err) != antivirus.Limit {
+		t.Errorf("over our own limit: got %v, want %s", err, antivirus.Limit)
 	}
 }
 
@@ -219,8 +130,8 @@ func TestReachedLimitsAreAlarms(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, _ := start(t, today, map[string]string{c.key: c.value})
-			if _, err := d.Scan(t.Context(), c.body); code(err) != Limit {
-				t.Errorf("got %v, want %s", err, Limit)
+			if _, err := d.Scan(t.Context(), c.body); code(err) != antivirus.Limit {
+				t.Errorf("got %v, want %s", err, antivirus.Limit)
 			}
 		})
 	}
@@ -232,8 +143,8 @@ func TestOldSignaturesBlock(t *testing.T) {
 		want string
 	}{
 		"29 days": {today.Add(-29 * 24 * time.Hour), "<nil>"},
-		"31 days": {today.Add(-31 * 24 * time.Hour), Stale},
-		"unknown": {time.Time{}, Stale},
+		"31 days": {today.Add(-31 * 24 * time.Hour), antivirus.Stale},
+		"unknown": {time.Time{}, antivirus.Stale},
 	} {
 		d, _ := start(t, c.made, nil)
 		if _, err := d.Scan(t.Context(), []byte("x")); code(err) != c.want {
@@ -243,86 +154,24 @@ func TestOldSignaturesBlock(t *testing.T) {
 }
 
 func TestSilenceBlocks(t *testing.T) {
-	d, process := start(t, today, nil)
+	d, c := start(t, today, nil)
 	d.Patience = func(int64) time.Duration { return time.Second }
-	if err := process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	c.Freeze()
 	begin := time.Now()
-	if _, err := d.Scan(t.Context(), []byte("x")); code(err) != Silent || time.Since(begin) > 5*time.Second {
+	if _, err := d.Scan(t.Context(), []byte("x")); code(err) != antivirus.Silent || time.Since(begin) > 5*time.Second {
 		t.Errorf("a clamd that stands still: got %v after %s", err, time.Since(begin))
 	}
-	if err := process.Kill(); err != nil {
-		t.Fatal(err)
+	c.Kill()
+	if _, err := d.Scan(t.Context(), []byte("x")); code(err) != antivirus.Silent {
+		t.Errorf("a clamd that is dead: got %v, want %s", err, antivirus.Silent)
 	}
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		_, err := d.Scan(t.Context(), []byte("x"))
-		if code(err) != Silent {
-			t.Fatalf("a clamd that is dead: got %v, want %s", err, Silent)
-		}
-		if strings.Contains(err.Error(), "refused") || time.Now().After(end) {
-			break
-		}
+	c.Again()
+	d.Patience = nil
+	if _, err := d.Scan(t.Context(), []byte("x")); err != nil {
+		t.Errorf("a clamd that came back: %v", err)
 	}
 	d.Socket += "x"
-	if _, err := d.Scan(t.Context(), []byte("x")); code(err) != Silent {
-		t.Errorf("no socket: got %v, want %s", err, Silent)
-	}
-}
-
-// A daemon that was taken over by what it read lets nothing pass by nonsense.
-func TestOnlyOKIsOK(t *testing.T) {
-	for answer, want := range map[string]string{
-		"stream: OK":             "<nil>",
-		"stream: Win.Test FOUND": Found,
-		"stream: OK FOUND":       Found,
-		"stream: Heuristics.Limits.Exceeded.X FOUND": Limit,
-		"INSTREAM size limit exceeded. ERROR":        Limit,
-		"stream: Can't allocate memory ERROR":        Silent,
-		"OK":                                         Silent,
-		"stream: OK\nstream: OK":                     Silent,
-		"/tmp/x: OK":                                 Silent,
-		"":                                           Silent,
-	} {
-		if err := understood(answer); code(err) != want {
-			t.Errorf("%q: got %v, want %s", answer, err, want)
-		}
-	}
-	for _, lines := range []string{"", "stream: OK", strings.Repeat("x", 10_000) + "\x00", "ClamAV 1/x/y\x00", "Other 1\x00"} {
-		socket := filepath.Join(t.TempDir(), "s")
-		l, err := net.Listen("unix", socket)
-		if err != nil {
-			t.Fatal(err)
-		}
-		go func() {
-			for {
-				c, err := l.Accept()
-				if err != nil {
-					return
-				}
-				c.Write([]byte(lines))
-				c.Close()
-			}
-		}()
-		d := &Daemon{Socket: socket}
-		if _, err := d.Scan(t.Context(), []byte("x")); code(err) != Silent {
-			t.Errorf("%.40q: got %v, want %s", lines, err, Silent)
-		}
-		l.Close()
-	}
-}
-
-func TestEveryCodeHasASentence(t *testing.T) {
-	var m map[string]map[string]string
-	if err := json.Unmarshal(codesJSON, &m); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []string{Found, Limit, Stale, Silent} {
-		if len(m[c]["ja"]) < 20 || len(m[c]["en"]) < 20 {
-			t.Errorf("code %s has no sentence", c)
-		}
-	}
-	if len(m) != 4 {
-		t.Errorf("%d codes, want 4", len(m))
+	if _, err := d.Scan(t.Context(), []byte("x")); code(err) != antivirus.Silent {
+		t.Errorf("no socket: got %v, want %s", err, antivirus.Silent)
 	}
 }

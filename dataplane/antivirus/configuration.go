@@ -3,6 +3,7 @@ package antivirus
 import (
 	_ "embed"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/sekisho/sekisho/dataplane/verdict"
@@ -14,13 +15,18 @@ var codesJSON []byte
 // Sentences tell a clerk what the codes of this package mean.
 var Sentences = verdict.NewCatalogue(codesJSON)
 
+// User is whom clamd runs as: Debian's package makes it.
+const User = "clamav"
+
 // Settings of a clamd.
 type Settings struct {
+	File       string // of its configuration
 	Socket     string // of our own
 	Signatures string // directory of its databases
-	User       string // that it runs as; empty keeps the caller's
-	Group      string // that may connect; empty: the owner alone
 	Temporary  string // directory for what it unpacks
+	// Shared says that the group which owns the socket's directory may connect. The directory then has the set-group-ID bit, so that
+	// the socket gets that group, though clamd is no member of it. Otherwise only clamd's user may.
+	Shared bool
 }
 
 // Configuration is a clamd.conf (clamd.conf(5)) with which nothing that clamd did not look at is OK: each limit that is reached is an
@@ -31,14 +37,10 @@ func (s Settings) Configuration() string {
 	line("Foreground", "yes")
 	line("LocalSocket", s.Socket)
 	line("FixStaleSocket", "yes")
-	if s.Group == "" {
-		line("LocalSocketMode", "600")
-	} else {
+	if s.Shared {
 		line("LocalSocketMode", "660")
-		line("LocalSocketGroup", s.Group)
-	}
-	if s.User != "" {
-		line("User", s.User)
+	} else {
+		line("LocalSocketMode", "600")
 	}
 	line("DatabaseDirectory", s.Signatures)
 	line("TemporaryDirectory", s.Temporary)
@@ -58,4 +60,16 @@ func (s Settings) Configuration() string {
 	line("ExitOnOOM", "yes")
 	line("LogTime", "yes")
 	return b.String()
+}
+
+// Command starts clamd in a place of its own (bubblewrap): no network, no processes but its own, no files but its programs, its
+// signatures, and the two directories that it writes to. Run it as User, never as root. It ends when its parent does.
+func (s Settings) Command() []string {
+	run := filepath.Dir(s.Socket)
+	return []string{"bwrap", "--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--cap-drop", "ALL", "--clearenv",
+		"--ro-bind", "/usr", "/usr", "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64",
+		"--ro-bind-try", "/etc/localtime", "/etc/localtime", // in which it tells when its signatures were made
+		"--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp",
+		"--ro-bind", s.File, s.File, "--ro-bind", s.Signatures, s.Signatures, "--bind", run, run, "--bind", s.Temporary, s.Temporary,
+		"--remount-ro", "/", "--chdir", "/", "--", "/usr/sbin/clamd", "--config-file", s.File}
 }

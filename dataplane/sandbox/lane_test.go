@@ -115,15 +115,21 @@ func TestWorkerAnswers(t *testing.T) {
 	}
 }
 
-// TestAWrongRebuilderIsCaught: a rebuilder that copies everything through meets the real verifier, each in its sandbox.
-func TestAWrongRebuilderIsCaught(t *testing.T) {
+// copier is a worker that hands on what it was given.
+func copier(t *testing.T) *Worker {
+	t.Helper()
 	path := filepath.Join(filepath.Dir(probe), "copier")
 	build := exec.Command("go", "build", "-o", path, "./testdata/copier")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	w := &Worker{Box: testBox(t), Binary: path}
+	return &Worker{Box: testBox(t), Binary: path}
+}
+
+// TestAWrongRebuilderIsCaught: a rebuilder that copies everything through meets the real verifier, each in its sandbox.
+func TestAWrongRebuilderIsCaught(t *testing.T) {
+	w := copier(t)
 	for name, body := range map[string]string{"a.csv": "=cmd|' /c calc'!A1\n", "a.docx": "PK\x03\x04 anything", "a.png": "MZ", "a.exe": "MZ", "a.txt": "x\x1b[2J"} {
 		r := w.Pass(t.Context(), verdict.Job{Name: name}, []byte(body))
 		if r.Report.Outcome != verdict.Clean {

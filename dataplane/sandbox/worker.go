@@ -12,6 +12,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/sekisho/sekisho/dataplane/antivirus"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
@@ -25,6 +26,8 @@ var Sentences = verdict.NewCatalogue(codesJSON)
 type Worker struct {
 	Box    *Box
 	Binary string
+	// Scanner is the antivirus program that looks at each file before a worker does; nil: there is none, and reports say so.
+	Scanner *antivirus.Daemon
 	// Tree holds the programs that a worker may ask for; empty: where hack/runtime puts it.
 	Tree string
 	// Pool is how many sandboxes with LibreOffice wait for a document; Warm starts them before the first, Close ends them.
@@ -57,12 +60,20 @@ func (w *Worker) Pass(ctx context.Context, j verdict.Job, body []byte) Result {
 	if j.MaxOut <= 0 {
 		j.MaxOut = DefaultMaxOut
 	}
-	report, out, err := w.rebuild(ctx, j, body)
+	seen := w.newScan()
+	if err := seen.look(ctx, "", body); err != nil {
+		return Result{Report: blocked(j.Name, body, "", err)}
+	}
+	report, out, err := w.rebuild(ctx, j, body, seen)
 	if err != nil {
 		return Result{Report: blocked(j.Name, body, "sanitize", err)}
 	}
+	seen.note(&report)
 	if report.Outcome != verdict.Clean {
 		return Result{Report: report}
+	}
+	if err := seen.look(ctx, "result", out); err != nil {
+		return Result{Report: blocked(j.Name, body, "", err)}
 	}
 	name := report.OutName
 	if name == "" {
@@ -79,13 +90,14 @@ func (w *Worker) Pass(ctx context.Context, j verdict.Job, body []byte) Result {
 }
 
 // rebuild calls the worker, has its questions answered, and calls it again, until it says what becomes of the file.
-func (w *Worker) rebuild(ctx context.Context, j verdict.Job, body []byte) (verdict.Report, []byte, error) {
+func (w *Worker) rebuild(ctx context.Context, j verdict.Job, body []byte, seen *scan) (verdict.Report, []byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, maxHelping)
 	defer cancel()
 	asked := &asking{answers: map[string]bool{}, kinds: map[string]bool{}}
 	carried := int64(len(body))
+	j.Scan = w.Scanner != nil
 	for {
-		report, out, err := w.sanitize(ctx, j, body)
+		report, out, err := w.sanitize(ctx, j, body, seen)
 		if err != nil {
 			return report, nil, err
 		}
@@ -107,9 +119,16 @@ func (w *Worker) rebuild(ctx context.Context, j verdict.Job, body []byte) (verdi
 	}
 }
 
-func (w *Worker) sanitize(ctx context.Context, j verdict.Job, body []byte) (verdict.Report, []byte, error) {
-	raw, err := w.run(ctx, "sanitize", j, body, max(j.MaxOut, maxAsked)+verdict.MaxReportLine)
+func (w *Worker) sanitize(ctx context.Context, j verdict.Job, body []byte, seen *scan) (verdict.Report, []byte, error) {
+	output := max(j.MaxOut, maxAsked) + verdict.MaxReportLine
+	if j.Scan {
+		output += maxMemberBytes + maxMembers*verdict.MaxMemberLine
+	}
+	raw, err := w.run(ctx, "sanitize", j, body, output)
 	if err != nil {
+		return verdict.Report{}, nil, err
+	}
+	if raw, err = seen.members(ctx, raw); err != nil {
 		return verdict.Report{}, nil, err
 	}
 	return sanitized(raw, j, body)
@@ -233,6 +252,14 @@ func plainName(s string) bool {
 
 // blocked is the report of a job that has none of its own.
 func blocked(name string, body []byte, place string, err error) verdict.Report {
+	var virus *infected
+	if errors.As(err, &virus) {
+		r := verdict.Report{Version: 1, Name: name, Outcome: verdict.Blocked, Before: Digest(body), Engine: "clamd", Findings: []verdict.Finding{virus.refusal()}}
+		if virus.engine.Version != "" {
+			r.Engine = virus.engine.String()
+		}
+		return r
+	}
 	f := &Failure{}
 	if !errors.As(err, &f) {
 		f = fail(Crash, "%v", err)

@@ -79,6 +79,9 @@ type Options struct {
 	Policy  verdict.Policy   // what the route wants done where there is a choice
 	Keys    []string         // passwords that the sender gave
 	Answers []verdict.Answer // of helpers that a former call asked
+	// Member, when it is there, is given each file that lies in the file, whatever becomes of it: once in each call, and before a helper
+	// sees it. An error ends the rebuild.
+	Member func(place string, in []byte) error
 }
 
 // Bounds of what one file may unpack to, with all that lies in it.
@@ -101,6 +104,7 @@ func Rebuild(ctx context.Context, name string, in []byte, out io.Writer, opt Opt
 		Ctx: ctx, In: in, Found: &rebuild.Findings{}, MaxOut: opt.MaxOut, Policy: opt.Policy, Formats: opt.Formats, Keys: likely(opt.Keys),
 		Budget: &rebuild.Budget{Bytes: maxUnpackedAll, Files: maxFiles, Depth: maxNesting}, Tools: rebuild.NewTools(opt.Answers),
 	}
+	job.Member = shown(opt.Member)
 	heard := listen(job)
 	res, err := begin(job, name, opt.Formats, "type.not-admitted")
 	if errors.Is(err, rebuild.ErrAsked) {
@@ -255,6 +259,16 @@ func within(outer *rebuild.Job, place, name string, in []byte, asIs bool) (rebui
 	}
 	inner := *outer
 	inner.In, inner.AsIs, inner.Found = in, asIs, outer.Found.Within(place)
+	if outer.Member != nil {
+		inner.Member = func(at string, in []byte) error {
+			return outer.Member(strings.TrimSuffix(rebuild.Printable(place, 100)+"/"+at, "/"), in)
+		}
+		if !asIs {
+			if err := inner.Member("", in); err != nil {
+				return rebuild.Result{}, err
+			}
+		}
+	}
 	inner.Heard = nil
 	if outer.Heard != nil {
 		inner.Heard = func(at string, cells []string) { outer.Heard(rebuild.Printable(place, 100)+"/"+at, cells) }

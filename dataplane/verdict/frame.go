@@ -10,7 +10,7 @@ import (
 	"slices"
 )
 
-// A worker reads one job on standard input and writes one report on standard output. Both are framed alike: one line of JSON,
+// A worker reads one job on standard input and writes one report, and before it members where they are asked for, on standard output. Both are framed alike: one line of JSON,
 // then exactly the bytes that the line announces (Job.Size and the answers' sizes; Report.After.Size, or the needs' sizes), then
 // the end of the stream. Anything else is an error for the reader, and an error is a block.
 
@@ -28,6 +28,7 @@ type Job struct {
 	MaxOut  int64    `json:"max_out,omitempty"` // limit of the rebuilt file, in bytes; 0 is the worker's own limit
 	Policy  Policy   `json:"policy,omitzero"`
 	Keys    []string `json:"keys,omitempty"`    // passwords that the sender gave with the file; at most MaxKeys
+	Scan    bool     `json:"scan,omitempty"`    // there is an antivirus program: hand over members (WriteMember)
 	Answers []Answer `json:"answers,omitempty"` // what helpers made of the needs of former calls; their bytes follow the file's
 }
 

@@ -1,6 +1,7 @@
 package text
 
 import (
+	"github.com/sekisho/sekisho/dataplane/antivirus"
 	"github.com/sekisho/sekisho/dataplane/release"
 	"github.com/sekisho/sekisho/dataplane/sandbox"
 	"github.com/sekisho/sekisho/dataplane/sanitize"
@@ -17,13 +18,13 @@ func (l Lang) Error(code string) (string, bool) {
 	return s, s != code
 }
 
-// Finding tells a person what a finding about a file means. Rebuilder, verifier and sandbox explain their own; a code that
+// Finding tells a person what a finding about a file means. Rebuilder, verifier, sandbox and antivirus explain their own; a code that
 // nobody knows is still shown, so that it can be asked about.
 func (l Lang) Finding(code string) string {
 	if key := "finding." + code; l.Has(key) {
 		return l.T(key)
 	}
-	for _, sentence := range []func(code, lang string) string{sanitize.Sentence, verify.Sentences.Sentence, sandbox.Sentences.Sentence} {
+	for _, sentence := range []func(code, lang string) string{sanitize.Sentence, verify.Sentences.Sentence, sandbox.Sentences.Sentence, antivirus.Sentences.Sentence} {
 		if s := sentence(code, string(l)); s != code {
 			return s
 		}

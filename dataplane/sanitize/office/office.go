@@ -34,6 +34,9 @@ func Rebuild(j *rebuild.Job) (rebuild.Result, error) {
 		if err := j.Budget.Spend(int64(len(plain))); err != nil {
 			return rebuild.Result{}, err
 		}
+		if err := j.Opened(plain); err != nil {
+			return rebuild.Result{}, err
+		}
 		j.Found.Add("legacy.opened", "", verdict.Changed, "")
 		j.In = plain
 	}

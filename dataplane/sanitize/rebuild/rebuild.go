@@ -42,6 +42,10 @@ type Job struct {
 	// part of what it lies in, and no format of the route's.
 	Nested func(place, name string, in []byte, asIs bool) (Result, error)
 
+	// Member, when it is there, is shown each file that lies in this one before it is rebuilt, for the antivirus program. Pictures that
+	// are part of a document are not shown: they lie open in it. A refusal blocks the whole.
+	Member func(place string, in []byte) error
+
 	// Heard, when it is there, is told what the result says (Text).
 	Heard func(place string, cells []string)
 }
@@ -64,6 +68,14 @@ func (j *Job) Row(place string, cells []string) {
 	if j.Heard != nil {
 		j.Heard(place, cells)
 	}
+}
+
+// Opened shows what a password opened: nobody could look into it before.
+func (j *Job) Opened(in []byte) error {
+	if j.Member == nil {
+		return nil
+	}
+	return j.Member("", in)
 }
 
 // Result is what a family's rebuilder hands back.

@@ -1,0 +1,90 @@
+package sandbox
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+
+	"github.com/sekisho/sekisho/dataplane/antivirus"
+	"github.com/sekisho/sekisho/dataplane/verdict"
+)
+
+// Bounds of the members that a worker hands over for one file in one call.
+const (
+	maxMembers     = 10_000
+	maxMemberBytes = 512 << 20
+)
+
+// scan is what the antivirus program said about one file: about its bytes as they came, about every file in it, and about the bytes
+// that were made of them. A member is looked at by itself because clamd opens nothing that is encrypted and stops at limits of its
+// own. The result is looked at, too: a worker that was taken over hands over no members, and what it writes is what goes on.
+type scan struct {
+	clamd *antivirus.Daemon // nil: there is none
+	seen  map[[sha256.Size]byte]bool
+	by    antivirus.Engine
+}
+
+func (w *Worker) newScan() *scan { return &scan{clamd: w.Scanner, seen: map[[sha256.Size]byte]bool{}} }
+
+// look has bytes looked at, each only once.
+func (s *scan) look(ctx context.Context, place string, body []byte) error {
+	if s.clamd == nil {
+		return nil
+	}
+	sum := sha256.Sum256(body)
+	if s.seen[sum] {
+		return nil
+	}
+	engine, err := s.clamd.Scan(ctx, body)
+	if err != nil {
+		return &infected{place: escape(place, 200), engine: engine, why: err}
+	}
+	s.seen[sum], s.by = true, engine
+	return nil
+}
+
+// members looks at those that came before a worker's report, and gives what follows them.
+func (s *scan) members(ctx context.Context, raw []byte) (report []byte, err error) {
+	if s.clamd == nil {
+		return raw, nil
+	}
+	members, report, err := verdict.CutMembers(raw, maxMembers)
+	if err != nil {
+		return nil, fail(Answer, "%v", err)
+	}
+	for _, m := range members {
+		if err := s.look(ctx, m.Place, m.Body); err != nil {
+			return nil, err
+		}
+	}
+	return report, nil
+}
+
+// note says in a report who looked, or that nobody did.
+func (s *scan) note(r *verdict.Report) {
+	switch {
+	case s.clamd == nil:
+		r.Findings = append(r.Findings, verdict.Finding{Code: antivirus.None, Action: verdict.Reported})
+	case s.by.Version != "":
+		r.Helpers = append(r.Helpers, s.by.String())
+	}
+}
+
+// infected is why a file goes no further: a signature matched, or the antivirus program did not say that none does (F4).
+type infected struct {
+	place  string
+	engine antivirus.Engine
+	why    error
+}
+
+func (e *infected) Error() string { return e.why.Error() }
+
+// refusal is the finding that blocks the file.
+func (e *infected) refusal() verdict.Finding {
+	f := verdict.Finding{Code: antivirus.Silent, Place: e.place, Action: verdict.Refused, Detail: escape(e.why.Error(), 200)}
+	var r *antivirus.Refusal
+	if errors.As(e.why, &r) {
+		f.Code, f.Detail = r.Code, escape(r.Detail, 200)
+	}
+	return f
+}

@@ -1,0 +1,55 @@
+package verdict
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestMembersComeBackAsSent(t *testing.T) {
+	want := []Member{{Place: "資料.zip/a\nb.txt", Size: 9, Body: []byte("member {\n")}, {Place: "", Size: 0, Body: []byte{}}}
+	var b bytes.Buffer
+	for _, m := range want {
+		if err := WriteMember(&b, m.Place, m.Body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	members := b.String()
+	got, rest, err := CutMembers([]byte(members+"{}"), 2)
+	if d := cmp.Diff(want, got); err != nil || d != "" || string(rest) != "{}" {
+		t.Fatalf("%v, rest %q, members differ (-want +got):\n%s", err, rest, d)
+	}
+	for name, bad := range map[string]string{
+		"one too many":   members + "member {}\n",
+		"cut":            members[:len(members)-len(`member {"place":"","size":0}`)-2],
+		"no JSON":        "member x\n",
+		"no line":        "member {",
+		"a long line":    "member {" + strings.Repeat(" ", MaxMemberLine) + "}\n",
+		"less than none": `member {"size":-1}` + "\n",
+	} {
+		if _, _, err := CutMembers([]byte(bad), 2); !errors.Is(err, ErrFrame) {
+			t.Errorf("%s: got %v, want %v", name, err, ErrFrame)
+		}
+	}
+	if err := WriteMember(&b, strings.Repeat("x", MaxMemberLine), nil); !errors.Is(err, ErrFrame) {
+		t.Errorf("a long place: got %v, want %v", err, ErrFrame)
+	}
+}
+
+func FuzzCutMembers(f *testing.F) {
+	f.Add([]byte("member {\"place\":\"a\",\"size\":1}\nx{}"))
+	f.Add([]byte("member {\"size\":9223372036854775807}\n"))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		members, rest, err := CutMembers(raw, 100)
+		size := len(rest)
+		for _, m := range members {
+			size += len(m.Body)
+		}
+		if err == nil && (size > len(raw) || len(members) > 100) {
+			t.Errorf("%d members with %d bytes of %d", len(members), size, len(raw))
+		}
+	})
+}
