@@ -62,7 +62,8 @@ type partFilter struct {
 	sharedGone map[string]bool // shared formulas of this sheet whose text was removed
 	ole        []oleFrame
 	heard      *hearing
-	madeShown  bool // a hidden sheet was shown because no other was left
+	kept       []markup.Attr // of the element that is being written
+	madeShown  bool          // a hidden sheet was shown because no other was left
 }
 
 // frame is an open element of the source.
@@ -70,7 +71,7 @@ type frame struct {
 	element
 	silent  bool          // its own tags are not written
 	written bool          // its start tag was
-	name    []byte        // as written
+	name    []byte        // as written; a piece of the source, or made anew
 	before  int           // length of the output before its start tag
 	after   int           // and after it
 	removed bool          // something inside was removed, at any depth
@@ -256,7 +257,7 @@ func (f *partFilter) begin(t *markup.Token, name []byte, attrs []markup.Attr) {
 	if f.heard != nil {
 		f.heard.begin(element{t.NS, t.Local}, t)
 	}
-	f.frames = append(f.frames, frame{element: element{t.NS, t.Local}, silent: t.Empty, written: true, name: bytes.Clone(name), before: before, after: f.out.Len()})
+	f.frames = append(f.frames, frame{element: element{t.NS, t.Local}, silent: t.Empty, written: true, name: name, before: before, after: f.out.Len()})
 }
 
 // open takes an element whose tags are not written; its namespace declarations go to its children.
@@ -369,7 +370,7 @@ func (f *partFilter) alternateContent(t *markup.Token) error {
 			}
 		}
 		tag.WriteByte('>')
-		f.frames = append(f.frames, frame{element: element{t.NS, t.Local}, silent: true, name: bytes.Clone(t.Name), before: f.out.Len(), after: f.out.Len(),
+		f.frames = append(f.frames, frame{element: element{t.NS, t.Local}, silent: true, name: t.Name, before: f.out.Len(), after: f.out.Len(),
 			carry: carry, alt: &alternate{tag: tag.Bytes()}})
 		return nil
 	case "Choice":
@@ -643,19 +644,15 @@ func (f *partFilter) formula(t *markup.Token) error {
 	return nil
 }
 
-// attributes answers those that may pass. gone says that the element needs a relationship that is gone.
+// attributes answers those that may pass, until the next call. gone says that the element needs a relationship that is gone.
 func (f *partFilter) attributes(t *markup.Token) (kept []markup.Attr, gone bool, err error) {
-	kept = make([]markup.Attr, 0, len(t.Attrs))
+	kept = f.kept[:0]
+	defer func() { f.kept = kept[:0] }()
 	e := element{t.NS, t.Local}
-	if strings.HasPrefix(e.local, "hlink") && e.ns == "a" && !harmlessAction(attr(t, "action")) {
+	vml := vmlSpaces[e.ns]
+	if e.ns == "a" && strings.HasPrefix(e.local, "hlink") && !harmlessAction(attr(t, "action")) {
 		f.note("ooxml.macro-call", attr(t, "action"))
-		return nil, true, nil
-	}
-	embedded := false
-	for _, a := range t.Attrs {
-		if ns, local, err := f.x.AttrName(a); err == nil && ns == "r" && string(local) == "embed" && len(a.Value) > 0 {
-			embedded = true
-		}
+		return kept, true, nil
 	}
 	for _, a := range t.Attrs {
 		if isDeclaration(a.Name) {
@@ -664,31 +661,33 @@ func (f *partFilter) attributes(t *markup.Token) (kept []markup.Attr, gone bool,
 		}
 		ns, local, err := f.x.AttrName(a)
 		if err != nil {
-			return nil, false, err
+			return kept, false, err
+		}
+		if ns == "" {
+			if !vml && !judged[string(local)] || f.plainAttribute(e, string(local), &a) {
+				kept = append(kept, a)
+			}
+			continue
 		}
 		name := string(local)
 		switch {
-		case ns == "":
-			if !f.plainAttribute(e, name, &a) {
-				continue
-			}
 		case ns == "r" || ns == "o" && name == "relid":
 			l := f.part.byID[string(markup.Unescape(a.Value))]
 			switch {
 			case len(a.Value) == 0:
 			case !l.kept():
 				if name == "id" && !keptWithoutRelation[e] {
-					return nil, true, nil
+					return kept, true, nil
 				}
 				continue
 			case l.keepTarget && (name != "id" || !followed[e.local]): // it would be fetched
 				f.note("ooxml.external", l.target)
 				if name == "id" {
-					return nil, true, nil
+					return kept, true, nil
 				}
 				continue
 			case name == "link":
-				if embedded || !l.blank {
+				if f.embeds(t) || !l.blank {
 					continue
 				}
 				prefix, _ := markup.Cut(a.Name)
@@ -719,6 +718,19 @@ func (f *partFilter) attributes(t *markup.Token) (kept []markup.Attr, gone bool,
 	}
 	return kept, false, nil
 }
+
+// embeds tells whether the element has its picture in the package.
+func (f *partFilter) embeds(t *markup.Token) bool {
+	for _, a := range t.Attrs {
+		if ns, local, err := f.x.AttrName(a); err == nil && ns == "r" && string(local) == "embed" && len(a.Value) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// judged are attributes without prefix that plainAttribute looks at, besides all those of VML.
+var judged = set("macro fmlaMacro macroName val formula textlink invalidUrl style userId")
 
 // plainAttribute judges an attribute without prefix; false takes it out.
 func (f *partFilter) plainAttribute(e element, name string, a *markup.Attr) bool {
@@ -762,10 +774,8 @@ func (f *partFilter) plainAttribute(e element, name string, a *markup.Attr) bool
 		if lower := strings.ToLower(value); strings.Contains(lower, "url(") || strings.Contains(lower, "expression(") {
 			return false
 		}
-	case "userId", "providerId":
-		if strings.Contains(e.ns, "threadedcomments") && name == "userId" {
-			return false
-		}
+	case "userId":
+		return !strings.Contains(e.ns, "threadedcomments")
 	}
 	return true
 }
