@@ -342,7 +342,7 @@ func (f *partFilter) text(t *markup.Token) {
 	}
 	f.out.Write(t.Text)
 	if f.heard != nil && hears(fr.element) {
-		f.heard.text.Write(markup.Unescape(t.Text))
+		f.heard.text = append(f.heard.text, markup.Unescape(t.Text)...)
 	}
 	if shown {
 		f.show(f.office.after, t.Text)

@@ -1,6 +1,7 @@
 package office
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
@@ -14,10 +15,10 @@ type hearing struct {
 	o     *office
 	place string
 
-	text   strings.Builder // of the paragraph or the cell
-	number int             // of paragraphs and of rows so far
-	tables int             // open rows of tables in Word or PowerPoint, one in the other
-	cells  []string        // of the outermost row
+	text   []byte   // of the paragraph or the cell
+	number int      // of paragraphs and of rows so far
+	tables int      // open rows of tables in Word or PowerPoint, one in the other
+	cells  []string // of the outermost row
 
 	column  int    // of the open cell of a sheet
 	kind    string // its type
@@ -39,18 +40,25 @@ func (h *hearing) begin(e element, t *markup.Token) {
 			h.cells = append(h.cells, "")
 		}
 	case element{"x", "row"}:
-		h.cells, h.row = nil, attr(t, "r")
+		h.cells, h.row = h.cells[:0], attr(t, "r")
 	case element{"x", "c"}:
-		h.text.Reset()
-		h.kind = attr(t, "t")
-		if h.column = columnOf(attr(t, "r")); h.column == 0 {
+		h.text, h.kind, h.column = h.text[:0], "", 0
+		for _, a := range t.Attrs {
+			switch string(a.Name) {
+			case "t":
+				h.kind = string(markup.Unescape(a.Value))
+			case "r":
+				h.column = columnOf(markup.Unescape(a.Value))
+			}
+		}
+		if h.column == 0 {
 			h.column = len(h.cells) + 1
 		}
 	}
 }
 
 // columnOf reads the letters of a reference: A is 1. 0 is none.
-func columnOf(ref string) int {
+func columnOf(ref []byte) int {
 	n := 0
 	for _, c := range ref {
 		if c < 'A' || c > 'Z' {
@@ -69,8 +77,8 @@ func hears(e element) bool { return textElement(e) || e == element{"x", "v"} }
 func (h *hearing) end(e element) {
 	switch e {
 	case element{"w", "p"}, element{"a", "p"}, element{"x", "text"}:
-		s := h.text.String()
-		h.text.Reset()
+		s := string(h.text)
+		h.text = h.text[:0]
 		if n := len(h.cells); h.tables > 0 && n > 0 {
 			h.cells[n-1] += s
 			return
@@ -90,22 +98,22 @@ func (h *hearing) end(e element) {
 		h.cells[h.column-1] = h.value()
 	case element{"x", "row"}:
 		h.o.Row(h.place+"!R"+h.row, h.cells)
-		h.cells = nil
 	}
 }
 
 // value is what a cell of a sheet shows, without its format.
 func (h *hearing) value() string {
-	s := h.text.String()
-	h.text.Reset()
-	switch h.kind {
-	case "s":
-		if n, err := strconv.Atoi(strings.TrimSpace(s)); err == nil && n >= 0 && n < len(h.strings) {
+	b := h.text
+	h.text = h.text[:0]
+	if h.kind == "s" {
+		if n, err := strconv.Atoi(string(bytes.TrimSpace(b))); err == nil && n >= 0 && n < len(h.strings) {
 			return h.strings[n]
 		}
 		return ""
-	case "", "n":
-		if f, err := strconv.ParseFloat(s, 64); err == nil && strings.ContainsAny(s, "eE") && f >= 0 && f < 1e15 {
+	}
+	s := string(b)
+	if (h.kind == "" || h.kind == "n") && strings.ContainsAny(s, "eE") {
+		if f, err := strconv.ParseFloat(s, 64); err == nil && f >= 0 && f < 1e15 {
 			return strconv.FormatFloat(f, 'f', 0, 64)
 		}
 	}

@@ -35,6 +35,7 @@ const (
 	MaxParts    = 10_000
 	maxPart     = 256 << 20 // bytes of one part
 	maxUnpacked = 512 << 20 // bytes of all parts
+	usualRatio  = 20        // of XML; memory for more is taken as it comes
 )
 
 // Member is one part of a package, as its directory says.
@@ -163,10 +164,12 @@ func (m Member) Unpack(ctx context.Context) ([]byte, error) {
 		r := rule.ByteByByte(bytes.NewReader(m.packed))
 		z := flate.NewReader(r)
 		defer z.Close()
-		var err error
-		if b, err = io.ReadAll(io.LimitReader(z, int64(m.size)+1)); err != nil {
+		var out bytes.Buffer
+		out.Grow(min(m.size, usualRatio*len(m.packed)) + bytes.MinRead) // what it claims, where that is no lie
+		if _, err := io.Copy(&out, io.LimitReader(z, int64(m.size)+1)); err != nil {
 			return nil, rule.Refuse(CodePackage, m.Name, "%v", err)
 		}
+		b = out.Bytes()
 		if _, err := r.ReadByte(); err != io.EOF {
 			return nil, rule.Refuse(CodePackage, m.Name, "bytes behind the packed data")
 		}

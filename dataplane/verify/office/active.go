@@ -46,14 +46,14 @@ var actions = regexp.MustCompile(`^(ppaction://(hlinksldjump|noaction|hlinkshowj
 var mediaCalls = regexp.MustCompile(`^(playFrom\([0-9.]*\)|play|pause|resume|stop|togglePause|goToAndPlay|onstopaudio|seek.*)$`)
 
 // checkActive judges one element of any part.
-func checkActive(place string, n container.Node) error {
+func (d *document) checkActive(p *part, n container.Node, t *traits) error {
+	place := p.Name
 	no := func(format string, args ...any) error {
 		return rule.Refuse(container.CodeActive, place, format, args...)
 	}
-	if active[n.Name] {
+	if t.active {
 		return no("element %s", n.Name)
 	}
-	space, local, _ := strings.Cut(n.Name, ":")
 	switch n.Name {
 	case "x:definedName":
 		for _, a := range []string{"xlm", "vbProcedure", "function"} {
@@ -86,43 +86,66 @@ func checkActive(place string, n container.Node) error {
 			return err
 		}
 	case "xv:ClientData":
-		switch t := n.Get("ObjectType"); t {
-		case "Note", "Pict", "Shape", "Rect", "Group", "Label", "GBox", "Drop", "Checkbox", "Radio", "Button", "List", "Scroll", "Spin", "Line", "Text", "Dialog", "Edit", "RectA", "LineA", "ArcA", "Oval", "Arc", "Polygon":
-		default:
-			return no("form object %q", t)
+		if !formObjects[n.Get("ObjectType")] {
+			return no("form object %q", n.Get("ObjectType"))
 		}
 	}
-	vml := space == "none" || space == "v" || space == "o" || space == "w10" || space == "xv" || space == "pv"
 	for _, a := range n.Attrs {
-		_, name, prefixed := strings.Cut(a.Name, ":")
-		if !prefixed {
-			name = a.Name
+		if t.drawing {
+			if err := checkDrawn(place, n.Name, t, a); err != nil {
+				return err
+			}
 		}
-		switch low := strings.ToLower(name); {
-		case (low == "macro" || low == "fmlamacro" || low == "macroname") && a.Value != "":
-			return no("a macro behind %s", local)
-		case low == "action" && (local == "hlinkClick" || local == "hlinkHover" || local == "hlinkMouseOver"):
-			if !actions.MatchString(a.Value) {
+		switch d.concernOf(a.Name) {
+		case macros:
+			if a.Value != "" {
+				return no("a macro behind %s", t.local)
+			}
+		case clicks:
+			if (t.local == "hlinkClick" || t.local == "hlinkHover" || t.local == "hlinkMouseOver") && !actions.MatchString(a.Value) {
 				return no("action %q", a.Value)
 			}
-		case vml && low == "href":
-			if shape := vmlShapes[local]; a.Value != "" && (!shape || !container.SafeAddress(a.Value)) { // elsewhere it is where a picture comes from
-				return rule.Refuse(container.CodeLink, place, "%s links to %q", n.Name, a.Value)
-			}
-		case vml && (low == "src" || low == "althref"):
-			if a.Value != "" {
-				return rule.Refuse(container.CodeLink, place, "%s loads %q", n.Name, a.Value)
-			}
-		case space == "none" && !vmlAttributes[low]:
-			return no("attribute %s of %s", a.Name, local)
-		case vml && low == "style":
-			if v := strings.ToLower(a.Value); strings.Contains(v, "url(") || strings.Contains(v, "expression(") {
-				return rule.Refuse(container.CodeLink, place, "a style that loads")
-			}
-		case low == "textlink":
+		case formulaText:
 			if err := checkFormula(place, a.Value); err != nil {
 				return err
 			}
+		case relations:
+			if err := p.checkID(n.Name, t, a); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// formObjects are what a form in a sheet may be made of.
+var formObjects = words(`Note Pict Shape Rect Group Label GBox Drop Checkbox Radio Button List Scroll Spin Line Text Dialog Edit RectA LineA ArcA Oval Arc Polygon`)
+
+// vmlSpaces are those in which VML draws, and none.
+var vmlSpaces = words("none v o w10 xv pv")
+
+// checkDrawn judges an attribute of a drawing in VML.
+func checkDrawn(place, element string, t *traits, a container.Attribute) error {
+	_, low, prefixed := strings.Cut(strings.ToLower(a.Name), ":")
+	if !prefixed {
+		low = strings.ToLower(a.Name)
+	}
+	switch low {
+	case "href":
+		if shape := vmlShapes[t.local]; a.Value != "" && (!shape || !container.SafeAddress(a.Value)) { // elsewhere it is where a picture comes from
+			return rule.Refuse(container.CodeLink, place, "%s links to %q", element, a.Value)
+		}
+	case "src", "althref":
+		if a.Value != "" {
+			return rule.Refuse(container.CodeLink, place, "%s loads %q", element, a.Value)
+		}
+	case "style":
+		if v := strings.ToLower(a.Value); strings.Contains(v, "url(") || strings.Contains(v, "expression(") {
+			return rule.Refuse(container.CodeLink, place, "a style that loads")
+		}
+	default:
+		if t.space == "none" && !vmlAttributes[low] {
+			return rule.Refuse(container.CodeActive, place, "attribute %s of %s", a.Name, t.local)
 		}
 	}
 	return nil

@@ -24,13 +24,9 @@ func Check(f *rule.File) error {
 	if err != nil {
 		return err
 	}
-	d := &document{parts: map[string]*part{}, file: f}
+	d := &document{parts: map[string]*part{}, file: f, elements: map[string]*traits{}, attributes: map[string]concern{}}
 	for _, m := range members {
-		p := &part{Member: m}
-		if p.body, err = m.Unpack(ctx); err != nil {
-			return err
-		}
-		d.parts[strings.ToLower(m.Name)] = p
+		d.parts[strings.ToLower(m.Name)] = &part{Member: m}
 	}
 	if err := d.readTypes(ctx); err != nil {
 		return err
@@ -62,11 +58,13 @@ type document struct {
 	file  *rule.File
 	parts map[string]*part // by name in lower case
 	main  *part
+
+	elements   map[string]*traits // by name, as far as met
+	attributes map[string]concern
 }
 
 type part struct {
 	container.Member
-	body    []byte
 	typ     string // content type, lower case
 	kind    kind
 	reached bool
@@ -84,7 +82,11 @@ func (d *document) readTypes(ctx context.Context) error {
 	}
 	const relsType = "application/vnd.openxmlformats-package.relationships+xml"
 	byExtension := map[string]string{}
-	err := container.Walk(ctx, typesName, types.body, spaces, container.Visitor{Start: func(n container.Node, path []string) error {
+	body, err := types.Unpack(ctx)
+	if err != nil {
+		return err
+	}
+	err = container.Walk(ctx, typesName, body, spaces, container.Visitor{Start: func(n container.Node, path []string) error {
 		typ := strings.ToLower(n.Get("ContentType"))
 		switch {
 		case n.Name == "ct:Types" && len(path) == 1:
@@ -159,7 +161,11 @@ func (d *document) readRelations(ctx context.Context) error {
 
 func (d *document) readRels(ctx context.Context, rels, owner *part) error {
 	ids := map[string]bool{}
-	return container.Walk(ctx, rels.Name, rels.body, spaces, container.Visitor{Start: func(n container.Node, path []string) error {
+	body, err := rels.Unpack(ctx)
+	if err != nil {
+		return err
+	}
+	return container.Walk(ctx, rels.Name, body, spaces, container.Visitor{Start: func(n container.Node, path []string) error {
 		if n.Name == "rel:Relationships" && len(path) == 1 {
 			return nil
 		}
@@ -242,55 +248,66 @@ func (d *document) checkMain(name string) error {
 func (d *document) checkPart(ctx context.Context, p *part) error {
 	switch p.typ {
 	case "image/png", "image/jpeg":
-		return d.file.Nested(p.Name, "image."+strings.TrimPrefix(p.typ, "image/"), p.body)
+		b, err := p.Unpack(ctx)
+		if err != nil {
+			return err
+		}
+		return d.file.Nested(p.Name, "image."+strings.TrimPrefix(p.typ, "image/"), b)
+	}
+	body, err := p.Unpack(ctx)
+	if err != nil {
+		return err
 	}
 	fields := &fieldReader{place: p.Name}
 	var text strings.Builder // of the formula that is being read
-	err := container.Walk(ctx, p.Name, p.body, spaces, container.Visitor{
+	var open []*traits
+	err = container.Walk(ctx, p.Name, body, spaces, container.Visitor{
 		Start: func(n container.Node, path []string) error {
+			t := d.traitsOf(n.Name)
 			if root := p.kind.root; len(path) == 1 && n.Name != root && (root != ":xml" || n.Name != "none:xml") {
 				return rule.Refuse(container.CodePart, p.Name, "begins with %s", n.Name)
 			}
-			if strings.HasPrefix(n.Name, "none:") && (p.kind.root != ":xml" || !vmlMarkup[n.Name] || (n.Name == "none:xml") != (len(path) == 1)) {
+			if t.space == "none" && (p.kind.root != ":xml" || !vmlMarkup[n.Name] || (n.Name == "none:xml") != (len(path) == 1)) {
 				return rule.Refuse(container.CodeMarkup, p.Name, "element %s without a namespace", n.Name)
 			}
-			if len(path) > 1 && textOnly(path[len(path)-2]) {
+			if len(open) > 0 && open[len(open)-1].textOnly {
 				return rule.Refuse(container.CodeMarkup, p.Name, "element %s inside %s", n.Name, path[len(path)-2])
 			}
-			if err := checkActive(p.Name, n); err != nil {
+			open = append(open, t)
+			if err := d.checkActive(p, n, t); err != nil {
 				return err
 			}
-			switch n.Name {
-			case "w:fldChar":
-				if err := fields.char(n.Get("w:fldCharType")); err != nil {
-					return err
-				}
-			case "mc:Choice", "mc:Fallback":
+			if t.alternative {
 				fields.enter()
 			}
-			return p.checkIDs(n)
+			if n.Name == "w:fldChar" {
+				return fields.char(n.Get("w:fldCharType"))
+			}
+			return nil
 		},
-		Text: func(in, s string) error {
-			switch {
-			case in == "w:instrText" || in == "w:delInstrText":
+		Text: func(_, s string) error {
+			switch t := open[len(open)-1]; {
+			case t.instruction:
 				return fields.instruction(s)
-			case in == "w:t" || in == "w:delText":
+			case t.shown:
 				return fields.shown(s)
-			case isFormula(in):
+			case t.formula:
 				text.WriteString(s)
 			}
 			return nil
 		},
-		End: func(name string) error {
-			if name == "mc:Choice" || name == "mc:Fallback" {
+		End: func(string) error {
+			t := open[len(open)-1]
+			open = open[:len(open)-1]
+			switch {
+			case t.alternative:
 				return fields.leave()
+			case t.formula:
+				f := text.String()
+				text.Reset()
+				return checkFormula(p.Name, f)
 			}
-			if !isFormula(name) {
-				return nil
-			}
-			f := text.String()
-			text.Reset()
-			return checkFormula(p.Name, f)
+			return nil
 		},
 	})
 	if err != nil {
@@ -305,17 +322,13 @@ var vmlMarkup = words("none:xml none:div none:span none:p none:font none:br none
 // clicked are elements whose link a person follows.
 var clicked = words("hyperlink hlinkClick hlinkHover hlinkMouseOver")
 
-// checkIDs holds every attribute that names a relationship to one that is there.
-func (p *part) checkIDs(n container.Node) error {
-	for _, a := range n.Attrs {
-		if strings.HasPrefix(a.Name, "r:") || a.Name == "o:relid" {
-			if a.Value != "" && !p.ids[a.Value] {
-				return rule.Refuse(container.CodeLink, p.Name, "%s %s=%q names no relationship", n.Name, a.Name, a.Value)
-			}
-			if _, local, _ := strings.Cut(n.Name, ":"); p.out[a.Value] && (a.Name != "r:id" || !clicked[local]) {
-				return rule.Refuse(container.CodeLink, p.Name, "%s fetches what a hyperlink leads to", n.Name)
-			}
-		}
+// checkID holds an attribute that names a relationship to one that is there.
+func (p *part) checkID(element string, t *traits, a container.Attribute) error {
+	if a.Value != "" && !p.ids[a.Value] {
+		return rule.Refuse(container.CodeLink, p.Name, "%s %s=%q names no relationship", element, a.Name, a.Value)
+	}
+	if p.out[a.Value] && (a.Name != "r:id" || !clicked[t.local]) {
+		return rule.Refuse(container.CodeLink, p.Name, "%s fetches what a hyperlink leads to", element)
 	}
 	return nil
 }
