@@ -22,7 +22,7 @@ func drawnPages() verdict.Pages {
 func TestWhatAnApproverIsShown(t *testing.T) {
 	h, lg := newHouse(t), anchors.LGWAN
 	h.send("t", lg, anchors.Internet, original)
-	wantCode(t, h.broker().StorePages(t.Context(), "t", sum(rebuilt), drawnPages()), CodeNotSanitized)
+	wantCode(t, h.broker().StorePages(t.Context(), "t", sum(rebuilt), drawnPages()), CodeHashMismatch)
 	h.sanitize("t", lg, anchors.Internet, original, rebuilt)
 	_, err := h.portal(lg).Pages(t.Context(), "t")
 	wantCode(t, err, CodeNotShown)
@@ -56,7 +56,7 @@ func TestWhatAnApproverIsShown(t *testing.T) {
 		wantCode(t, h.as(who).StorePages(t.Context(), "t", sum(rebuilt), drawnPages()), CodeRole)
 	}
 	wantCode(t, h.broker().store(t.Context(), "t", "original", sum(rebuilt), bytes.NewReader(original)), CodeRequest)
-	wantCode(t, h.broker().store(t.Context(), "t", roleReport, sum(rebuilt), bytes.NewReader(make([]byte, verdict.MaxReportLine+1))), CodeTooLarge)
+	wantCode(t, h.broker().store(t.Context(), "t", roleReport, sum(rebuilt), bytes.NewReader(make([]byte, showable[roleReport]+1))), CodeTooLarge)
 	nothingLeft(t, h.server.vault)
 }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/sekisho/sekisho/dataplane/place"
 	"github.com/sekisho/sekisho/dataplane/release"
 	"github.com/sekisho/sekisho/dataplane/sandbox"
+	"github.com/sekisho/sekisho/dataplane/sandbox/tool/pam"
 	"github.com/sekisho/sekisho/dataplane/socket"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
@@ -48,12 +49,17 @@ type Outcome struct {
 // Passer sends one file through the sandboxes; *sandbox.Worker is one.
 type Passer interface {
 	Pass(ctx context.Context, j verdict.Job, body []byte) sandbox.Result
+	Draw(ctx context.Context, name string, body []byte, most int) ([]pam.Frame, error)
 }
 
 // Files is what the broker needs of release; *release.Client is one.
 type Files interface {
 	Original(ctx context.Context, transfer string) (release.File, error)
 	StoreSanitized(ctx context.Context, transfer string, attestation verdict.Signed, body []byte) error
+	StoreReport(ctx context.Context, transfer, sanitized string, r verdict.Report) error
+	Sanitized(ctx context.Context, transfer string) (release.File, error)
+	Pages(ctx context.Context, transfer string) (verdict.Pages, error)
+	StorePages(ctx context.Context, transfer, sanitized string, p verdict.Pages) error
 }
 
 // Broker takes orders.
@@ -64,39 +70,53 @@ type Broker struct {
 	Routes string // path of the root-owned routes file
 	Log    *slog.Logger
 	queue  *queue
+
+	drawing chan struct{} // one drawing at a time: files on their way come first
 }
 
 // New makes a broker that runs at most parallel files at once.
 func New(w Passer, f Files, key ed25519.PrivateKey, routes string, parallel int, log *slog.Logger) *Broker {
-	return &Broker{Worker: w, Files: f, Key: key, Routes: routes, Log: log, queue: newQueue(parallel)}
+	return &Broker{Worker: w, Files: f, Key: key, Routes: routes, Log: log, queue: newQueue(parallel), drawing: make(chan struct{}, 1)}
 }
 
 // Handler is served on place.BrokerSocket with socket.Server; only control is admitted (and root).
 func (b *Broker) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /jobs", b.serveJob)
+	mux.HandleFunc("POST /drawings", b.serveDrawing)
 	return socket.Admit(mux, place.ControlUser)
 }
 
 func (b *Broker) serveJob(w http.ResponseWriter, r *http.Request) {
-	var o Order
-	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&o); err != nil {
-		answer(w, http.StatusBadRequest, map[string]string{"error": "order: " + err.Error(), "code": "broker.request"})
+	o, ok := order(w, r)
+	if !ok {
 		return
 	}
 	out, err := b.Run(r.Context(), o)
 	if err != nil {
-		b.Log.Error("order failed", "transfer", o.Transfer, "error", err)
-		status, code := http.StatusBadGateway, "broker.error"
-		if no := (*release.Refusal)(nil); errors.As(err, &no) {
-			status, code = no.Status, no.Code
-		}
-		answer(w, status, map[string]string{"error": err.Error(), "code": code})
+		b.refuse(w, o, err)
 		return
 	}
 	answer(w, http.StatusOK, out)
+}
+
+func order(w http.ResponseWriter, r *http.Request) (o Order, ok bool) {
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&o); err != nil {
+		answer(w, http.StatusBadRequest, map[string]string{"error": "order: " + err.Error(), "code": "broker.request"})
+		return o, false
+	}
+	return o, true
+}
+
+func (b *Broker) refuse(w http.ResponseWriter, o Order, err error) {
+	b.Log.Error("order failed", "transfer", o.Transfer, "error", err)
+	status, code := http.StatusBadGateway, "broker.error"
+	if no := (*release.Refusal)(nil); errors.As(err, &no) {
+		status, code = no.Status, no.Code
+	}
+	answer(w, status, map[string]string{"error": err.Error(), "code": code})
 }
 
 // Run does one order. An error means that there is no outcome (release does not answer or refuses), and nothing was released.
@@ -138,6 +158,9 @@ func (b *Broker) Run(ctx context.Context, o Order) (Outcome, error) {
 	}
 	if err := b.Files.StoreSanitized(ctx, o.Transfer, signed, result.Bytes); err != nil {
 		return Outcome{}, fmt.Errorf("store the rebuilt %s: %w", o.Transfer, err)
+	}
+	if err := b.Files.StoreReport(ctx, o.Transfer, result.Report.After.SHA256, result.Report); err != nil {
+		return Outcome{}, fmt.Errorf("store the report on %s: %w", o.Transfer, err)
 	}
 	out.Attestation = &signed
 	return out, nil

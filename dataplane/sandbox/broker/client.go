@@ -23,30 +23,47 @@ func Over(h *http.Client) *Client { return &Client{http: h} }
 
 // Run gives one order and waits. A refusal by release comes back as *release.Refusal.
 func (c *Client) Run(ctx context.Context, o Order) (Outcome, error) {
-	b, err := json.Marshal(o)
+	resp, err := c.order(ctx, "/jobs", o)
 	if err != nil {
 		return Outcome{}, err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://broker/jobs", bytes.NewReader(b))
-	if err != nil {
-		return Outcome{}, err
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return Outcome{}, fmt.Errorf("ask the broker: %w", err)
 	}
 	defer resp.Body.Close()
-	body := io.LimitReader(resp.Body, 16<<20)
-	if resp.StatusCode != http.StatusOK {
-		var no struct{ Error, Code string }
-		if err := json.NewDecoder(body).Decode(&no); err != nil || no.Code == "" {
-			return Outcome{}, fmt.Errorf("ask the broker: %s", resp.Status)
-		}
-		return Outcome{}, &release.Refusal{Code: no.Code, Status: resp.StatusCode, Text: no.Error}
-	}
 	var out Outcome
-	if err := json.NewDecoder(body).Decode(&out); err != nil {
+	if err := json.NewDecoder(io.LimitReader(resp.Body, 16<<20)).Decode(&out); err != nil {
 		return Outcome{}, fmt.Errorf("ask the broker: %w", err)
 	}
 	return out, nil
+}
+
+// Draw has the first pages of a sanitized file drawn and left with release, unless they are there.
+func (c *Client) Draw(ctx context.Context, o Order) error {
+	resp, err := c.order(ctx, "/drawings", o)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
+func (c *Client) order(ctx context.Context, path string, o Order) (*http.Response, error) {
+	b, err := json.Marshal(o)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://broker"+path, bytes.NewReader(b))
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("ask the broker: %w", err)
+	}
+	if resp.StatusCode/100 == 2 {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	var no struct{ Error, Code string }
+	if err := json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&no); err != nil || no.Code == "" {
+		return nil, fmt.Errorf("ask the broker: %s", resp.Status)
+	}
+	return nil, &release.Refusal{Code: no.Code, Status: resp.StatusCode, Text: no.Error}
 }
