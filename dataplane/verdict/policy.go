@@ -7,9 +7,11 @@ import (
 	"strings"
 )
 
-// Policy is what a route wants done where there is a choice. The zero value is the safe default of each.
+// Policy is what a route wants done where there is a choice. The zero value is the safe default of each. The verifier holds results
+// to what a result can show of it; of some keys it shows nothing, which is said at them.
 type Policy struct {
-	// Block are codes of findings that block the file instead of being removed from it; "ooxml.*" names all of a family.
+	// Block are codes of findings that block the file instead of being removed from it; "ooxml.*" names all of a family. What was
+	// found was in the original: a result is the same with and without.
 	Block        []string `json:"block,omitempty" yaml:"block,omitempty,flow"`
 	Links        string   `json:"links,omitempty" yaml:"links,omitempty"`             // web and mail addresses
 	Charset      string   `json:"charset,omitempty" yaml:"charset,omitempty"`         // of text
@@ -17,12 +19,12 @@ type Policy struct {
 	Hidden       string   `json:"hidden,omitempty" yaml:"hidden,omitempty"`           // sheets, slides and text that nobody sees
 	Comments     string   `json:"comments,omitempty" yaml:"comments,omitempty"`       // of documents
 	Attachments  string   `json:"attachments,omitempty" yaml:"attachments,omitempty"` // in PDF
-	Members      string   `json:"members,omitempty" yaml:"members,omitempty"`         // refused ones: by default a mail leaves them out and names them, an archive is blocked
+	Members      string   `json:"members,omitempty" yaml:"members,omitempty"`         // refused ones: by default a mail leaves them out and names them, an archive is blocked; what is not there is not seen to be missing
 	MailBody     string   `json:"mail_body,omitempty" yaml:"mail-body,omitempty"`     // LGWAN takes mail as text
-	Passwords    string   `json:"passwords,omitempty" yaml:"passwords,omitempty"`     // of archives that were encrypted: written open, or again under the same one
-	FindMyNumber string   `json:"my_number,omitempty" yaml:"my-number,omitempty"`     // Individual Numbers that are found
+	Passwords    string   `json:"passwords,omitempty" yaml:"passwords,omitempty"`     // of archives that were encrypted: written open, or again under the same one; that one stayed open because it was open is not seen
+	FindMyNumber string   `json:"my_number,omitempty" yaml:"my-number,omitempty"`     // Individual Numbers that are found; the verifier looks for none
 	Pixels       bool     `json:"pixels,omitempty" yaml:"pixels,omitempty"`           // JPEG decoded and encoded again, instead of its coefficients
-	Noise        bool     `json:"noise,omitempty" yaml:"noise,omitempty"`             // the lowest bit of pictures becomes noise, so that nothing is hidden there
+	Noise        bool     `json:"noise,omitempty" yaml:"noise,omitempty"`             // the lowest bit of pictures becomes noise, so that nothing is hidden there; whether it is noise or a message that looks like it is not seen
 }
 
 // Choices are the words that a key of a policy takes, the default first.

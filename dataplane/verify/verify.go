@@ -144,7 +144,7 @@ var families = map[string]func(*rule.File) error{
 	"svg":  svg.Check,
 	"xml":  xml.Check,
 	"png":  func(f *rule.File) error { return picture.PNG(f.Ctx, f.In, "") },
-	"jpeg": func(f *rule.File) error { return picture.JPEG(f.Ctx, f.In, "") },
+	"jpeg": picture.CheckJPEG,
 	"gif":  func(f *rule.File) error { return picture.GIF(f.Ctx, f.In, "") },
 	"bmp":  func(f *rule.File) error { return picture.BMP(f.Ctx, f.In, "") },
 	"tiff": func(f *rule.File) error { return picture.TIFF(f.Ctx, f.In, "") },

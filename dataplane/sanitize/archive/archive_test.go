@@ -24,7 +24,7 @@ func pass(t *testing.T, name string, in []byte, opt sanitize.Options) (verdict.R
 	if rep.Outcome != verdict.Clean {
 		t.Fatalf("%s: got %s %v, want clean", name, rep.Outcome, rep.Findings)
 	}
-	if v := verify.Check(t.Context(), rep.OutName, out, opt.Keys...); v.Outcome != verdict.Clean {
+	if v := verify.CheckFor(t.Context(), opt.Policy, rep.OutName, out, opt.Keys...); v.Outcome != verdict.Clean {
 		t.Fatalf("%s: the verifier says %v", name, v.Findings)
 	}
 	if again, twice, _ := sanitizetest.Ask(t, rep.OutName, out, opt); again.Outcome != verdict.Clean || !bytes.Equal(out, twice) || opt.Policy.Passwords == "" && len(again.Findings) > 0 {

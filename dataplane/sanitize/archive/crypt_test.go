@@ -62,7 +62,7 @@ func TestEncryptedZips(t *testing.T) {
 		if got := tree(t, opened); !slices.Equal(got, []string{"a.txt=" + body}) {
 			t.Errorf("%s: got %q", name, got)
 		}
-		if v := verify.Check(t.Context(), "x.zip", sealed, "other"); v.Outcome != verdict.Blocked || v.Findings[0].Code != "verify.password" {
+		if v := verify.CheckFor(t.Context(), again.Policy, "x.zip", sealed, "other"); v.Outcome != verdict.Blocked || v.Findings[0].Code != "verify.password" {
 			t.Errorf("%s: without the password the verifier says %v", name, v.Findings)
 		}
 		for i := range sealed { // each byte counts
@@ -71,7 +71,7 @@ func TestEncryptedZips(t *testing.T) {
 			}
 			bent := bytes.Clone(sealed)
 			bent[i] ^= 4
-			if v := verify.Check(t.Context(), "x.zip", bent, keys...); v.Outcome != verdict.Blocked {
+			if v := verify.CheckFor(t.Context(), again.Policy, "x.zip", bent, keys...); v.Outcome != verdict.Blocked {
 				t.Errorf("%s: byte %d is bent, and the verifier passes it", name, i)
 			}
 		}

@@ -24,7 +24,7 @@ func fuzz(f *testing.F, name string, seeds ...[]byte) {
 			}
 			return
 		}
-		if v := verify.Check(t.Context(), rep.OutName, out, opt.Keys...); v.Outcome != verdict.Clean {
+		if v := verify.CheckFor(t.Context(), opt.Policy, rep.OutName, out, opt.Keys...); v.Outcome != verdict.Clean {
 			t.Fatalf("the verifier says %v of %q", v.Findings, out)
 		}
 	})

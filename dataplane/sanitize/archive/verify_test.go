@@ -25,12 +25,12 @@ func TestVerifierReadsEveryByte(t *testing.T) {
 		for i := range out {
 			bent := bytes.Clone(out)
 			bent[i] ^= 1
-			if v := verify.Check(t.Context(), name, bent, c.opt.Keys...); v.Outcome != verdict.Blocked {
+			if v := verify.CheckFor(t.Context(), c.opt.Policy, name, bent, c.opt.Keys...); v.Outcome != verdict.Blocked {
 				t.Errorf("%s: byte %d of %d is bent, and passes", name, i, len(out))
 			}
 		}
 		for _, more := range [][]byte{append(bytes.Clone(out), 0), append([]byte{0}, out...), out[:len(out)-1]} {
-			if v := verify.Check(t.Context(), name, more, c.opt.Keys...); v.Outcome != verdict.Blocked {
+			if v := verify.CheckFor(t.Context(), c.opt.Policy, name, more, c.opt.Keys...); v.Outcome != verdict.Blocked {
 				t.Errorf("%s: with a byte more or less it passes", name)
 			}
 		}

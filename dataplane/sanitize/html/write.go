@@ -108,7 +108,7 @@ func content(n *parser.Node) string {
 }
 
 func (w *writer) style(n *parser.Node) {
-	s := web.Sheet(content(n), false)
+	s := web.Sheet(content(n), w.look())
 	w.styled(s)
 	if s.CSS != "" {
 		w.out.WriteString("<style>\n" + s.CSS + "</style>")
@@ -119,10 +119,16 @@ func (w *writer) styled(s web.Style) {
 	if s.Dropped > 0 {
 		w.found("html.style", verdict.Removed, "")
 	}
-	if s.Hides {
+	switch {
+	case s.Hides && w.look().Reveal:
+		w.found("html.hidden", verdict.Removed, "")
+	case s.Hides:
 		w.found("html.hidden", verdict.Reported, "")
 	}
 }
+
+// look is what styles of this page may do.
+func (w *writer) look() web.Look { return web.Look{Reveal: w.job.Policy.Hidden == "remove"} }
 
 func (w *writer) children(n *parser.Node, depth int) error {
 	if depth > maxDepth {
@@ -164,7 +170,7 @@ func (w *writer) element(n *parser.Node, depth int) error {
 		w.found(code, verdict.Removed, n.Data)
 		return nil
 	}
-	if w.job.Policy.Hidden == "remove" && hidden(n) {
+	if w.look().Reveal && hidden(n) {
 		w.found("html.hidden", verdict.Removed, "")
 		return nil
 	}
@@ -213,7 +219,7 @@ func attr(n *parser.Node, name string) string {
 
 func hidden(n *parser.Node) bool {
 	for _, a := range n.Attr {
-		if a.Key == "hidden" || a.Key == "style" && web.Declarations(a.Val, false).Hides {
+		if a.Key == "hidden" || a.Key == "style" && web.Declarations(a.Val, web.Look{}).Hides {
 			return true
 		}
 	}
@@ -239,19 +245,22 @@ func (w *writer) keep(n *parser.Node, a parser.Attribute) {
 	case a.Key == "href" && n.Data == "a":
 		v = strings.TrimSpace(a.Val)
 		switch {
-		case w.job.Policy.Links == "remove" && !strings.HasPrefix(v, "#"):
-			w.found("html.link", verdict.Removed, v)
-			return
 		case !web.Address(v):
 			w.found("html.unsafe-link", verdict.Removed, v)
 			return
+		case w.job.Policy.Links == "remove" && web.Leads(v):
+			w.found("html.link", verdict.Removed, v)
+			return
 		}
 	case a.Key == "style":
-		s := web.Declarations(v, false)
+		s := web.Declarations(v, w.look())
 		if w.styled(s); s.CSS == "" {
 			return
 		}
 		v = s.CSS
+	case a.Key == "hidden" && w.look().Reveal:
+		w.found("html.hidden", verdict.Removed, "")
+		return
 	case a.Key == "hidden":
 		w.found("html.hidden", verdict.Reported, "")
 	case strings.HasPrefix(a.Key, "on"):

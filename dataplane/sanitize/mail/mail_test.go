@@ -50,7 +50,7 @@ func pass(t *testing.T, name string, in []byte, opt sanitize.Options) (verdict.R
 	if rep.Outcome != verdict.Clean {
 		t.Fatalf("got %s %v, want clean", rep.Outcome, rep.Findings)
 	}
-	if v := verify.Check(t.Context(), rep.OutName, out); v.Outcome != verdict.Clean {
+	if v := verify.CheckFor(t.Context(), opt.Policy, rep.OutName, out); v.Outcome != verdict.Clean {
 		t.Fatalf("the verifier says %v of:\n%s", v.Findings, out)
 	}
 	if again, twice, _ := sanitizetest.Ask(t, rep.OutName, out, opt); again.Outcome != verdict.Clean || !bytes.Equal(out, twice) || len(again.Findings) > 0 {
@@ -437,7 +437,7 @@ func FuzzMail(f *testing.F) {
 				}
 				continue
 			}
-			if v := verify.Check(t.Context(), rep.OutName, out); v.Outcome != verdict.Clean {
+			if v := verify.CheckFor(t.Context(), verdict.Policy{MailBody: body}, rep.OutName, out); v.Outcome != verdict.Clean {
 				t.Fatalf("the verifier says %v of:\n%s", v.Findings, out)
 			}
 		}

@@ -161,7 +161,7 @@ func destination(s string) (d string, empty bool) {
 }
 
 func (m *mender) allowed(d string, empty bool) bool {
-	return empty || plain(d) && (m.job.Policy.Links != "remove" || !strings.Contains(d, ":"))
+	return empty || plain(d) && (m.job.Policy.Links != "remove" || !web.Leads(d))
 }
 
 // beside tells a picture in line whose file lies beside the text: ![words](folder/file.png). rest begins with its bracket.

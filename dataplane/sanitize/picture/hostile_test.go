@@ -102,7 +102,7 @@ func outcome(t testing.TB, name string, in []byte, opt sanitize.Options) (verdic
 		t.Fatalf("%s: asks for %s", name, needs[0].Kind)
 	}
 	if rep.Outcome == verdict.Clean {
-		if again := verify.Check(t.Context(), rep.OutName, out.Bytes()); again.Outcome != verdict.Clean {
+		if again := verify.CheckFor(t.Context(), opt.Policy, rep.OutName, out.Bytes()); again.Outcome != verdict.Clean {
 			t.Fatalf("%s: the checker refuses: %+v", name, again.Findings)
 		}
 	}

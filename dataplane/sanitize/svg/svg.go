@@ -136,7 +136,7 @@ func (d *drawing) element(t *markup.Token) (*node, error) {
 		switch t.Kind {
 		case markup.End:
 			if n.name == "style" {
-				s := web.Sheet(said.String(), true)
+				s := web.Sheet(said.String(), web.Look{Drawing: true})
 				d.styled(s)
 				n.children = []*node{{text: "\n" + s.CSS}}
 				if s.CSS == "" {
@@ -202,7 +202,7 @@ func (d *drawing) attributes(n *node, t *markup.Token) error {
 			d.found("svg.script", verdict.Removed, local)
 			continue
 		case local == "style":
-			s := web.Declarations(v, true)
+			s := web.Declarations(v, web.Look{Drawing: true})
 			if d.styled(s); s.CSS == "" {
 				continue
 			}
@@ -229,7 +229,7 @@ func (d *drawing) address(element, v string) (string, error) {
 	v = strings.TrimSpace(v)
 	switch {
 	case element == "a":
-		if d.job.Policy.Links == "remove" && !strings.HasPrefix(v, "#") || !web.Address(v) {
+		if !web.Address(v) || d.job.Policy.Links == "remove" && web.Leads(v) {
 			d.found("svg.link", verdict.Removed, v)
 			return "", nil
 		}

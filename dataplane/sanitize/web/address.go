@@ -1,18 +1,21 @@
 package web
 
 import (
+	"path"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/sekisho/sekisho/dataplane/sanitize/charset"
+	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
 // maxAddress bounds an address, in bytes.
 const maxAddress = 4096
 
 // Address tells whether a link may lead there: to the web, to a mailbox or a telephone, to a place in the same document, or to a
-// file beside it. Everything else may start a program, reach into the reader's disk or hand his password hash to a stranger's
-// server: javascript:, data:, file:, UNC names, the schemes of programs, and addresses that show another host than they go to.
+// file beside it, of a kind that a rebuilder writes. Everything else may start a program, reach into the reader's disk or hand his
+// password hash to a stranger's server: javascript:, data:, file:, UNC names, the schemes of programs, setup.exe and setup beside the
+// page (Windows adds the ending), and addresses that show another host than they go to.
 func Address(s string) bool {
 	if s == "" || len(s) > maxAddress || !utf8.ValidString(s) {
 		return false
@@ -31,8 +34,7 @@ func Address(s string) bool {
 		has = false
 	}
 	if !has {
-		path, _, _ := strings.Cut(s, "#")
-		return s[0] != '/' && !strings.Contains(path, "..") && !strings.ContainsAny(path, "%:")
+		return beside(s)
 	}
 	switch strings.ToLower(scheme) {
 	case "http", "https":
@@ -48,3 +50,13 @@ func Address(s string) bool {
 	}
 	return false
 }
+
+// beside tells a relative address whose file is of a kind that a rebuilder writes. Who takes the whole of it for a name must not see
+// another ending either: no query, and no dot in the fragment.
+func beside(s string) bool {
+	file, fragment, _ := strings.Cut(s, "#")
+	return file != "" && file[0] != '/' && !strings.Contains(file, "..") && !strings.ContainsAny(file, "%:?") && verdict.FamilyOf(path.Base(file)) != "" && !strings.ContainsAny(fragment, "./?%")
+}
+
+// Leads tells an allowed address that leads out, to the web, a mailbox or a telephone: what a route without links does not want.
+func Leads(s string) bool { return s[0] != '#' && strings.Contains(s, ":") }

@@ -20,6 +20,12 @@ type Style struct {
 	Hides   bool // something is made invisible
 }
 
+// Look is where a style stands and what it may do.
+type Look struct {
+	Drawing bool // paint may be taken from a place in the drawing: url(#name)
+	Reveal  bool // nothing may be hidden: declarations that hide go, and what they hid is seen
+}
+
 // maxRules bounds a style sheet.
 const maxRules = 20_000
 
@@ -58,8 +64,8 @@ func set(words string) map[string]bool {
 	return m
 }
 
-// Declarations rebuilds the value of a style attribute. In a drawing, paint may be taken from a place in it: url(#name).
-func Declarations(s string, drawing bool) Style {
+// Declarations rebuilds the value of a style attribute.
+func Declarations(s string, look Look) Style {
 	var out Style
 	var b strings.Builder
 	for _, d := range split(uncomment(s)) {
@@ -69,11 +75,15 @@ func Declarations(s string, drawing bool) Style {
 		}
 		name, value, ok := strings.Cut(d, ":")
 		name, value = strings.ToLower(strings.TrimSpace(name)), strings.Join(strings.Fields(value), " ")
-		if !ok || !properties[name] || !Value(name, value, drawing) {
+		if !ok || !properties[name] || !Value(name, value, look.Drawing) {
 			out.Dropped++
 			continue
 		}
-		out.Hides = out.Hides || hides(name, value)
+		if hides(name, value) {
+			if out.Hides = true; look.Reveal {
+				continue
+			}
+		}
 		if b.Len() > 0 {
 			b.WriteByte(';')
 		}
@@ -186,20 +196,24 @@ func isName(s string) bool {
 
 // hides tells declarations that make text invisible.
 func hides(name, value string) bool {
-	first, _, _ := strings.Cut(strings.ToLower(value), " ")
+	first := strings.ToLower(value)
+	if i := strings.IndexAny(first, " !"); i >= 0 {
+		first = first[:i]
+	}
 	switch name {
 	case "display":
 		return first == "none"
 	case "visibility":
 		return first == "hidden" || first == "collapse"
 	case "opacity", "font-size", "fill-opacity":
-		return strings.Trim(first, "0.%pxemrt") == "" && strings.HasPrefix(strings.TrimLeft(first, "."), "0")
+		number := strings.TrimLeft(strings.TrimRight(first, "%abcdefghijklmnopqrstuvwxyz"), "+-")
+		return strings.Contains(number, "0") && strings.Trim(number, "0.") == ""
 	}
 	return false
 }
 
 // Sheet rebuilds a style sheet: rules whose selectors are plain, in or out of @media, and @page.
-func Sheet(s string, drawing bool) Style {
+func Sheet(s string, look Look) Style {
 	s = strings.NewReplacer("<!--", " ", "-->", " ", "<![CDATA[", " ", "]]>", " ").Replace(uncomment(s))
 	var out Style
 	var b strings.Builder
@@ -252,7 +266,7 @@ func Sheet(s string, drawing bool) Style {
 			out.Dropped++
 			continue
 		}
-		d := Declarations(body, drawing)
+		d := Declarations(body, look)
 		out.Dropped += d.Dropped
 		out.Hides = out.Hides || d.Hides
 		if d.CSS != "" {

@@ -52,6 +52,9 @@ func checkZip(f *rule.File) error {
 			}
 			continue
 		}
+		if m.sealed && f.Policy.Passwords != "again" {
+			return rule.Refuse(codeMember, m.name, "encrypted, on a route that wants archives open")
+		}
 		body, err := m.unpack(f.Ctx, f.Keys)
 		if err != nil {
 			return err

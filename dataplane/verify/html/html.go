@@ -35,7 +35,7 @@ var elements = func() map[string]bool {
 }()
 
 var names = regexp.MustCompile(`^(id|class|title|lang|dir|align|valign|width|height|bgcolor|color|face|size|border|cellpadding|cellspacing|colspan|rowspan|span|headers|scope|abbr|start|type|value|` +
-	`reversed|datetime|name|alt|summary|nowrap|clear|noshade|compact|rules|frame|open|char|charoff|hspace|vspace|text|role|hidden)$`)
+	`reversed|datetime|name|alt|summary|nowrap|clear|noshade|compact|rules|frame|open|char|charoff|hspace|vspace|text|role)$`)
 
 // Check reads a rebuilt page.
 func Check(f *rule.File) error { return CheckBody(f, nil) }
@@ -203,12 +203,14 @@ var plain = strings.NewReplacer("&lt;", "<", "&gt;", ">", "&quot;", `"`, "&amp;"
 
 func (p *page) sheet() error {
 	i := bytes.Index(p.rest(), []byte("</style>"))
-	if i < 0 || bytes.IndexByte(p.rest()[:i], '<') >= 0 || !web.Sheet(string(p.rest()[:i]), false) {
+	if i < 0 || bytes.IndexByte(p.rest()[:i], '<') >= 0 || !web.Sheet(string(p.rest()[:i]), p.look()) {
 		return p.no("a style sheet that is not written here")
 	}
 	p.at += i + len("</style>")
 	return nil
 }
+
+func (p *page) look() web.Look { return web.Look{Shown: p.f.Policy.Hidden == "remove"} }
 
 var tag = regexp.MustCompile(`^<([a-z][a-z0-9]*)`)
 var attribute = regexp.MustCompile(`^ ([a-z]+)="`)
@@ -241,11 +243,13 @@ func (p *page) start() (name string, attrs map[string]string, err error) {
 		ok := false
 		switch {
 		case key == "href":
-			ok = name == "a" && web.Address(v)
+			ok = name == "a" && web.MayStay(p.f.Policy, v)
 		case key == "src":
 			ok = name == "img"
 		case key == "style":
-			ok = web.Declarations(v, false)
+			ok = web.Declarations(v, p.look())
+		case key == "hidden":
+			ok = !p.look().Shown
 		default:
 			ok = names.MatchString(key)
 		}

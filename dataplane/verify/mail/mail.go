@@ -171,7 +171,7 @@ func bodyText(f *rule.File, head []header, body []byte, shown []string) error {
 	}
 	m := bodyType.FindStringSubmatch(head[0].value)
 	b, ok := decodeLines(body)
-	if m == nil || !ok {
+	if m == nil || !ok || m[1] == "html" && f.Policy.MailBody != "html" {
 		return rule.Refuse(code, "", "body of type %q", head[0].value)
 	}
 	if m[1] == "plain" {

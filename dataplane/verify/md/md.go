@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/sekisho/sekisho/dataplane/verdict"
 	"github.com/sekisho/sekisho/dataplane/verify/rule"
 	"github.com/sekisho/sekisho/dataplane/verify/web"
 )
@@ -39,7 +40,7 @@ func Check(f *rule.File) error {
 		return rule.Refuse(code, fmt.Sprintf("L%d", 1+strings.Count(s[:at], "\n")), "%s", what)
 	}
 	for _, at := range opening.FindAllStringIndex(s, -1) {
-		if m := autolink.FindStringSubmatch(s[at[0]:min(len(s), at[0]+2100)]); m == nil || !straight(m[1]) {
+		if m := autolink.FindStringSubmatch(s[at[0]:min(len(s), at[0]+2100)]); m == nil || !straight(f.Policy, m[1]) {
 			return no(at[0], "raw HTML")
 		}
 	}
@@ -49,7 +50,7 @@ func Check(f *rule.File) error {
 			return no(at[0], "a picture by reference")
 		}
 		d := target.FindStringSubmatch(s[at[0]+len(m) : min(len(s), at[0]+len(m)+8200)])[1]
-		if d == "" || !straight(d) || strings.ContainsAny(d, ":#") {
+		if d == "" || !straight(f.Policy, d) || strings.ContainsAny(d, ":#") {
 			return no(at[0], "a picture from elsewhere")
 		}
 	}
@@ -58,7 +59,7 @@ func Check(f *rule.File) error {
 			continue
 		}
 		behind := s[at[1]:min(len(s), at[1]+8200)]
-		if !nowhere.MatchString(behind) && !straight(target.FindStringSubmatch(behind)[1]) {
+		if !nowhere.MatchString(behind) && !straight(f.Policy, target.FindStringSubmatch(behind)[1]) {
 			return no(at[0], "a link that may not be followed")
 		}
 	}
@@ -66,6 +67,6 @@ func Check(f *rule.File) error {
 }
 
 // straight tells an address that no reader turns into another.
-func straight(a string) bool {
-	return web.Address(a) && !strings.ContainsAny(a, "`'") && (absolute.MatchString(a) || !strings.Contains(a, "&"))
+func straight(p verdict.Policy, a string) bool {
+	return web.MayStay(p, a) && !strings.ContainsAny(a, "`'") && (absolute.MatchString(a) || !strings.Contains(a, "&"))
 }

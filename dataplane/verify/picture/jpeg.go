@@ -31,6 +31,7 @@ type jpegFile struct {
 	place  string
 	wide   [4]bool // quantization tables of 16 bits
 	quant  [4]bool // that there are
+	steps  [4][]byte
 	planes []plane
 	mcuW   int // MCUs a row, and rows of them
 	mcuH   int
@@ -45,7 +46,23 @@ func (f *jpegFile) no(format string, args ...any) error {
 // not a byte behind. Each scan is decoded to its last bit: there are as many blocks as the frame says, blocks that show nothing
 // hold nothing, each table is used, and so is each of its codes.
 func JPEG(ctx context.Context, in []byte, place string) error {
-	f := &jpegFile{ctx: ctx, in: in, place: place}
+	return (&jpegFile{ctx: ctx, in: in, place: place}).check()
+}
+
+// CheckJPEG is JPEG for a file on a route, which may want its pixels encoded again.
+func CheckJPEG(f *rule.File) error {
+	j := &jpegFile{ctx: f.Ctx, in: f.In}
+	if err := j.check(); err != nil {
+		return err
+	}
+	if f.Policy.Pixels && !j.encoded() {
+		return j.no("tables or samplings that our encoder does not write: it was not encoded again")
+	}
+	return nil
+}
+
+func (f *jpegFile) check() error {
+	in := f.in
 	if !bytes.HasPrefix(in, []byte{0xFF, soi}) {
 		return f.no("no SOI")
 	}
@@ -161,7 +178,7 @@ func (f *jpegFile) quantization(b []byte) bool {
 		if over != (size == 129) {
 			return false
 		}
-		f.quant[id], f.wide[id] = true, over
+		f.quant[id], f.wide[id], f.steps[id] = true, over, b[1:size]
 		b = b[size:]
 	}
 	return f.quant[0]

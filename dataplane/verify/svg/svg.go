@@ -72,7 +72,7 @@ func Check(f *rule.File) error {
 				ok := false
 				switch {
 				case a.Name == "xlink:href" && n == "a":
-					ok = web.Address(a.Value)
+					ok = web.MayStay(f.Policy, a.Value)
 				case a.Name == "xlink:href" && n == "image":
 					m := inside.FindString(a.Value)
 					b, err := base64.StdEncoding.Strict().DecodeString(a.Value[len(m):])
@@ -89,7 +89,7 @@ func Check(f *rule.File) error {
 					ok = here.MatchString(a.Value) && !busy.MatchString(a.Value)
 					p.uses = append(p.uses, a.Value[1:])
 				case a.Name == "style":
-					ok = web.Declarations(a.Value, true)
+					ok = web.Declarations(a.Value, web.Look{Drawing: true})
 				case paint.MatchString(a.Name):
 					ok = web.Paint(a.Name, a.Value, true)
 				case shape.MatchString(a.Name):
@@ -121,7 +121,7 @@ func Check(f *rule.File) error {
 			return nil
 		},
 		Text: func(s string) error {
-			if style && (!strings.HasPrefix(s, "\n") || !web.Sheet(s[1:], true)) {
+			if style && (!strings.HasPrefix(s, "\n") || !web.Sheet(s[1:], web.Look{Drawing: true})) {
 				return rule.Refuse(code, "style", "a style sheet that is not written here")
 			}
 			return nil

@@ -7,6 +7,7 @@
 package text
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/sekisho/sekisho/dataplane/verify/rule"
@@ -19,6 +20,9 @@ type reader func(b []byte) (rune, int)
 // but characters a person can see, spaces, tabs and line ends. What can be read as CP932 and as EUC-JP is held to both readings.
 func Check(f *rule.File) error {
 	next, body, err := encodingOf(f.In)
+	if f.Policy.Charset == "utf-8" {
+		next, body, err = UTF8, bytes.TrimPrefix(f.In, []byte("\xEF\xBB\xBF")), nil
+	}
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/sekisho/sekisho/dataplane/verdict"
 	"github.com/sekisho/sekisho/dataplane/verify/text"
 )
 
@@ -16,10 +17,11 @@ var (
 	onTheWeb = regexp.MustCompile(`^[hH][tT][tT][pP][sS]?://[^/?#@%\\]+([/?#]|$)`)
 	toSome   = regexp.MustCompile(`^([mM][aA][iI][lL][tT][oO]|[tT][eE][lL]):`)
 	attached = regexp.MustCompile(`(?i)^mailto:.*attach`)
-	beside   = regexp.MustCompile(`^[^/:#%][^:#%]*(#.*)?$`)
+	beside   = regexp.MustCompile(`^[^/:#%?][^:#%?]*\.[a-z0-9A-Z]+(#[^./?%]*)?$`)
 )
 
-// Address tells whether a link may lead there: the web, a mailbox, a telephone, a place in this document, a file beside it.
+// Address tells whether a link may lead there: the web, a mailbox, a telephone, a place in this document, a file beside it that a
+// rebuilder may have written.
 func Address(s string) bool {
 	if s == "" || len(s) > 4096 || !Seen(s) || strings.ContainsAny(s, " \t\r\n\\<>\"") {
 		return false
@@ -33,7 +35,12 @@ func Address(s string) bool {
 		return !attached.MatchString(s)
 	}
 	before, _, _ := strings.Cut(s, "#")
-	return beside.MatchString(s) && !strings.Contains(before, "..")
+	return beside.MatchString(s) && !strings.Contains(before, "..") && verdict.FamilyOf(before) != ""
+}
+
+// MayStay is Address for a route, which may want no links to the web, to mailboxes and telephones.
+func MayStay(p verdict.Policy, s string) bool {
+	return Address(s) && (p.Links != "remove" || s[0] == '#' || !strings.Contains(s, ":"))
 }
 
 // Seen tells text that holds no control and no hidden character but line ends and tabs.
@@ -86,11 +93,19 @@ func Paint(name, v string, drawing bool) bool {
 	return true
 }
 
+// Look is where a style stands.
+type Look struct {
+	Drawing bool // and may take paint from another place in it
+	Shown   bool // in a page of a route that wants nothing hidden
+}
+
+var unseen = regexp.MustCompile(`(?i)^(display:none|visibility:(hidden|collapse)|(opacity|font-size|fill-opacity):[-+]*[.]*0[0.]*[%a-z]*)( |!|$)`)
+
 // Declarations tells whether a style attribute is one that our writer writes.
-func Declarations(s string, drawing bool) bool {
+func Declarations(s string, look Look) bool {
 	for d := range strings.SplitSeq(s, ";") {
 		name, v, ok := strings.Cut(d, ":")
-		if !ok || !looks.MatchString(name) || !Paint(name, v, drawing) {
+		if !ok || !looks.MatchString(name) || !Paint(name, v, look.Drawing) || look.Shown && unseen.MatchString(d) {
 			return false
 		}
 	}
@@ -103,7 +118,7 @@ var (
 )
 
 // Sheet tells whether a style sheet is one that our writer writes: a rule a line, @media around some.
-func Sheet(s string, drawing bool) bool {
+func Sheet(s string, look Look) bool {
 	body, ended := strings.CutSuffix(s, "\n")
 	if !ended {
 		return false
@@ -120,7 +135,7 @@ func Sheet(s string, drawing bool) bool {
 		}
 		head, rest, ok := strings.Cut(l, "{")
 		rest, closed := strings.CutSuffix(rest, "}")
-		if !ok || !closed || head != "@page" && !strings.EqualFold(head, "@page") && !chosen.MatchString(head) || !Seen(l) || !Declarations(rest, drawing) {
+		if !ok || !closed || head != "@page" && !strings.EqualFold(head, "@page") && !chosen.MatchString(head) || !Seen(l) || !Declarations(rest, look) {
 			return false
 		}
 	}
