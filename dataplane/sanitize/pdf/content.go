@@ -36,7 +36,7 @@ type content struct {
 	dropped int
 	image   func(d dict, l *lexer) ([]byte, error) // writes an inline image that begins behind ID
 	props   func(d dict) dict                      // what is kept of a marked content's properties
-	used    func(kind, n name)                     // a resource that the content names
+	heard   func(word string, args []value)        // what is written, operator by operator
 }
 
 func (c *content) run(b []byte) error {
@@ -157,10 +157,8 @@ func (c *content) operator(word string, operands []value) {
 	case "BMC", "BDC":
 		c.marked++
 	}
-	if c.used != nil && len(args) > 0 {
-		if n, ok := args[0].(name); ok {
-			c.used(name(word), n)
-		}
+	if c.heard != nil {
+		c.heard(word, args)
 	}
 	for _, v := range args {
 		c.out = append(appendValue(c.out, v), ' ')

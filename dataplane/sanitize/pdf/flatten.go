@@ -211,7 +211,8 @@ func (w *walk) flat(m *made, p pam.Frame, words string, dpi float64) error {
 	m.v, m.broken = dict{
 		"Type": name("Page"), "Parent": old["Parent"], "MediaBox": array{number("0"), number("0"), decimal(cut(width)), decimal(cut(height))}, "Resources": resources, "Contents": content,
 	}, c.broken
-	return nil
+	m.says = c.says
+	return w.tell(m)
 }
 
 func cut(f float64) float64 { return math.Round(f*100) / 100 }

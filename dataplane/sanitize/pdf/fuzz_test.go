@@ -11,8 +11,12 @@ func FuzzContent(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	again := func(in []byte) ([]byte, error) {
-		c := &content{ctx: context.Background(), props: properties, image: func(dict, *lexer) ([]byte, error) { return nil, errGrammar }}
+		said := newScript()
+		c := &content{ctx: context.Background(), props: properties, heard: said.hear, image: func(dict, *lexer) ([]byte, error) { return nil, errGrammar }}
 		err := c.run(in)
+		r := &reading{w: &walk{}}
+		r.read(said, dict{}, unmoved, 0)
+		_ = lines(r.pieces)
 		return c.end(), err
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
@@ -44,6 +48,8 @@ func FuzzPrograms(f *testing.F) {
 		_, _ = profile(in)
 		_, _ = calculator(in)
 		if m, err := readCMap(in); err == nil {
+			_ = m.meanings()
+			_ = m.split()(text(in))
 			once := m.write()
 			again, err := readCMap(once)
 			if err != nil || string(again.write()) != string(once) {

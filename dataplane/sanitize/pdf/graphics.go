@@ -363,8 +363,11 @@ func makeContent(w *walk, o *object, k kind) (value, bool) {
 func (w *walk) rewrite(data []byte, resources dict) []byte {
 	c := &content{ctx: w.Ctx, props: properties, out: make([]byte, 0, len(data)+len(data)/8)}
 	c.image = func(d dict, l *lexer) ([]byte, error) { return w.inline(d, l, resources) }
+	if w.at.says = nil; w.Heard != nil && w.at.kind != "Glyph" && w.at.kind != "TilingPattern" {
+		w.at.says = newScript()
+		c.heard = w.at.says.hear
+	}
 	if err := c.run(data); err != nil {
-
 		w.broke(err)
 		return nil
 	}

@@ -272,6 +272,9 @@ func (w *walk) catalog(old dict) (ref, error) {
 		if err := w.run(); err != nil {
 			return 0, err
 		}
+		if err := w.tell(w.pages[i]); err != nil {
+			return 0, err
+		}
 	}
 	var byString array
 	places := dict{}

@@ -44,7 +44,7 @@ func Rebuild(j *rebuild.Job) (rebuild.Result, error) {
 	case err != nil:
 		return rebuild.Result{}, fmt.Errorf("read qpdf's answer: %w", err)
 	}
-	w := &walk{Job: j, doc: doc, kinds: table(), new: map[as]ref{}, pageOf: map[ref]ref{}, key: key}
+	w := &walk{Job: j, doc: doc, kinds: table(), new: map[as]ref{}, pageOf: map[ref]ref{}, key: key, faces: map[ref]*face{}}
 	history(j)
 	objects, root, err := w.document()
 	if err != nil {
@@ -137,6 +137,7 @@ func (w *walk) document() ([]*object, ref, error) {
 	if w.asked {
 		return nil, 0, rebuild.ErrAsked
 	}
+	w.titles()
 	w.settle()
 	if err := w.flatten(); err != nil {
 		return nil, 0, err

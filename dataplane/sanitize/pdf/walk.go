@@ -29,6 +29,7 @@ type walk struct {
 	dests    map[string]value
 	stale    bool // what fields show is not what is filled in
 	outlines ref
+	faces    map[ref]*face
 }
 
 type as struct {
@@ -45,6 +46,8 @@ type made struct {
 	self   ref   // of a page: its number
 	drop   bool  // it is no such kind: what refers to it goes without
 	broken error // it cannot be proven clean: pages that show it are flattened
+	says   *script
+	told   bool // of a page: what it says was heard
 }
 
 // A rule rebuilds one value, or tells that it does not belong.
