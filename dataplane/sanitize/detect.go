@@ -55,7 +55,7 @@ const (
 	kindPE         kind = "Windows program"
 	kindELF        kind = "Linux program"
 	kindMachO      kind = "macOS program"
-	kindClass      kind = "Java program"
+	kindClass      kind = "Java program or WebAssembly"
 	kindLink       kind = "Windows shortcut"
 	kindOLE        kind = "compound file"
 	kindEncrypted  kind = "password-protected Office file"
@@ -72,6 +72,13 @@ const (
 	kindMedia      kind = "sound or video"
 	kindDatabase   kind = "database"
 	kindHelp       kind = "Windows help"
+	kindIchitaro   kind = "一太郎 Ichitaro"
+	kindDocuWorks  kind = "DocuWorks"
+	kindCAD        kind = "CAD"
+	kindNotes      kind = "OneNote"
+	kindDisk       kind = "disk image"
+	kindMailbox    kind = "mailbox of Outlook"
+	kindScript     kind = "script"
 	kindBinary     kind = "unknown binary data"
 )
 
@@ -90,33 +97,14 @@ var expected = map[string][]kind{
 	".pdf": {kindPDF},
 	// Recognized, not rebuilt.
 	".doc": {kindDoc, kindOLE, kindRTF, kindHTML, kindMail, kindText, kindDocx}, ".xls": {kindXls, kindOLE, kindHTML, kindText, kindMail, kindXlsx}, ".ppt": {kindPpt, kindOLE, kindPptx},
-	".dot": {kindDoc, kindOLE}, ".xlt": {kindXls, kindOLE}, ".pot": {kindPpt, kindOLE}, ".pps": {kindPpt, kindOLE}, ".msg": {kindOLE}, ".jtd": {kindOLE}, ".jtt": {kindOLE},
+	".dot": {kindDoc, kindOLE}, ".xlt": {kindXls, kindOLE}, ".pot": {kindPpt, kindOLE}, ".pps": {kindPpt, kindOLE}, ".msg": {kindOLE},
 	".xlsb": {kindXlsb}, ".xlam": {kindXPS}, ".ppam": {kindXPS}, ".vsdx": {kindXPS}, ".vsdm": {kindXPS},
 	".odt": {kindODF}, ".ods": {kindODF}, ".odp": {kindODF}, ".ott": {kindODF}, ".ots": {kindODF}, ".otp": {kindODF}, ".odg": {kindODF},
-	".jar": {kindZip}, ".apk": {kindZip}, ".rar": {kindRAR}, ".cab": {kindArchive},
+	".jar": {kindZip}, ".apk": {kindZip}, ".rar": {kindRAR},
 	".rtf": {kindRTF}, ".htm": {kindHTML, kindText}, ".html": {kindHTML, kindText}, ".mht": {kindMail, kindText}, ".mhtml": {kindMail, kindText}, ".eml": {kindMail, kindText},
-	".ico": {kindImage, kindBinary}, ".emf": {kindImage, kindBinary}, ".wmf": {kindImage, kindBinary},
 	".svg": {kindText, kindHTML}, ".json": {kindText}, ".xml": {kindText, kindHTML}, ".md": {kindText, kindHTML, kindMail}, ".markdown": {kindText, kindHTML, kindMail}, ".yaml": {kindText}, ".yml": {kindText}, ".ini": {kindText},
 	".exe": {kindPE}, ".dll": {kindPE}, ".scr": {kindPE}, ".com": {kindPE, kindBinary}, ".lnk": {kindLink}, ".msi": {kindOLE}, ".chm": {kindHelp},
-	".ps": {kindPostScript}, ".eps": {kindPostScript, kindBinary}, ".slk": {kindSYLK},
-	".mp3": {kindMedia}, ".mp4": {kindMedia}, ".mov": {kindMedia}, ".wav": {kindMedia}, ".avi": {kindMedia}, ".m4a": {kindMedia},
-}
-
-// noParser are formats for which no safe open parser is known: blocked, and the sentence says how to go on.
-var noParser = map[string]string{
-	".jtd": "一太郎 Ichitaro", ".jtt": "一太郎 Ichitaro", ".jttc": "一太郎 Ichitaro", ".jtdc": "一太郎 Ichitaro", ".xdw": "DocuWorks", ".xbd": "DocuWorks", ".xct": "DocuWorks",
-	".jww": "CAD", ".jwc": "CAD", ".dxf": "CAD", ".dwg": "CAD", ".sfc": "CAD", ".p21": "CAD", ".p2z": "CAD",
-}
-
-// active are names that start a program by a double click.
-var active = set(".exe .dll .scr .com .pif .cpl .msi .msp .bat .cmd .ps1 .psm1 .vbs .vbe .js .jse .wsf .wsh .hta .lnk .url .scf .reg .jar .chm .appref-ms .iso .img .vhd .xll .xlam .ppam .wll .sh .py")
-
-func set(words string) map[string]bool {
-	m := map[string]bool{}
-	for _, w := range strings.Fields(words) {
-		m[w] = true
-	}
-	return m
+	".slk": {kindSYLK},
 }
 
 func (k kind) family() string {
@@ -200,22 +188,16 @@ func identify(name string, in []byte) (kind, string, error) {
 	for _, w := range want {
 		wrong = wrong && w != k
 	}
+	named := codeOfName[ext]
 	switch {
-	case k == kindPE, k == kindELF, k == kindMachO, k == kindClass, k == kindLink:
-		if wrong || !active[ext] {
-			return "", ext, rebuild.Refuse("type.mismatch", "", string(k)+" / "+ext)
-		}
-		return "", ext, rebuild.Refuse("type.executable", "", string(k))
-	case active[ext]:
-		return "", ext, rebuild.Refuse("type.executable", "", ext)
+	case isProgram(k) && (wrong || !acts[named]), wrong && !acts[named]:
+		return "", ext, rebuild.Refuse("type.mismatch", "", string(k)+" / "+ext)
+	case named != "":
+		return "", ext, rebuild.Refuse(named, "", ext)
+	case !rebuildable(ext) && codeOfKind(k, in) != "":
+		return "", ext, rebuild.Refuse(codeOfKind(k, in), "", string(k))
 	case ext == "":
 		return "", ext, rebuild.Refuse("type.no-extension", "", string(k))
-	case wrong:
-		return "", ext, rebuild.Refuse("type.mismatch", "", string(k)+" / "+ext)
-	case noParser[ext] != "":
-		return "", ext, rebuild.Refuse("type.no-parser", "", noParser[ext])
-	case k == kindRAR:
-		return "", ext, rebuild.Refuse("archive.rar", "", "")
 	case !rebuildable(ext):
 		return "", ext, rebuild.Refuse("type.unsupported", "", string(k)+" / "+ext)
 	}
@@ -262,7 +244,9 @@ var magics = []struct {
 	{0, "%!PS", kindPostScript}, {0, "\xC5\xD0\xD3\xC6", kindPostScript},
 	{0, "Rar!\x1A\x07", kindRAR}, {0, "7z\xBC\xAF\x27\x1C", kind7z}, {0, "\x1F\x8B", kindGzip}, {0, "BZh", kindBzip2},
 	{0, "\xFD7zXZ\x00", kindXZ}, {0, "MSCF", kindArchive}, {0, "\x28\xB5\x2F\xFD", kindArchive}, {257, "ustar", kindTar},
-	{2, "-lh", kindLZH}, {2, "-lz4-", kindLZH}, {32769, "CD001", kindArchive},
+	{2, "-lh", kindLZH}, {2, "-lz4-", kindLZH}, {32769, "CD001", kindDisk}, {0, "vhdxfile", kindDisk}, {0, "conectix", kindDisk}, {0, "MSWIM\x00\x00\x00", kindDisk},
+	{0, "JwwData.", kindCAD}, {0, "AC10", kindCAD}, {0, "AutoCAD Binary DXF", kindCAD}, {0, "\x60\x0E\x82", kindDocuWorks}, {0, "!BDN", kindMailbox},
+	{0, "\xE4\x52\x5C\x7B\x8C\xD8\xA7\x4D\xAE\xB1\x53\x78\xD0\x29\x96\xD3", kindNotes}, {0, "\xA1\x2F\xFF\x43\xD9\xEF\x76\x4C\x9E\xE2\x10\xEA\x57\x22\x76\x5F", kindNotes},
 	{0, "ITSF", kindHelp},
 	{0, "SQLite format 3\x00", kindDatabase}, {4, "Standard Jet DB", kindDatabase}, {4, "Standard ACE DB", kindDatabase},
 	{4, "ftyp", kindMedia}, {0, "ID3", kindMedia}, {0, "OggS", kindMedia}, {8, "WAVE", kindMedia}, {8, "AVI ", kindMedia}, {0, "\x1A\x45\xDF\xA3", kindMedia},
@@ -273,8 +257,9 @@ var magics = []struct {
 func detect(in []byte) kind {
 	for _, m := range magics {
 		if len(in) >= m.at+len(m.magic) && string(in[m.at:m.at+len(m.magic)]) == m.magic {
-			if m.magic == "BZh" || m.magic == "ID3" || len(m.magic) == 3 && m.magic[1:] == "WS" || m.magic == "-lh" || m.magic == "MSCF" {
-				if textual(in) { // three letters can begin a text as well
+			switch m.magic {
+			case "BZh", "ID3", "FWS", "CWS", "ZWS", "-lh", "MSCF", "AC10", "!BDN", "JwwData.", "conectix", "vhdxfile":
+				if textual(in) { // letters can begin a text as well
 					continue
 				}
 			}
@@ -387,6 +372,8 @@ func oleKind(in []byte) kind {
 		return kindXls
 	case f.Has("PowerPoint Document"):
 		return kindPpt
+	case f.Has("DocumentText"), f.Has("JSRV_SegmentInformation"):
+		return kindIchitaro
 	}
 	return kindOLE
 }

@@ -296,11 +296,11 @@ func TestContentAndNameMustAgree(t *testing.T) {
 		code string
 	}{
 		{"請求書.pdf", pe, "type.mismatch"}, {"a.txt", pe, "type.mismatch"}, {"a.docx", pe, "type.mismatch"}, {"a", pe, "type.mismatch"},
-		{"a.exe", pe, "type.executable"}, {"a.lnk", []byte("L\x00\x00\x00\x01\x14\x02\x00"), "type.executable"}, {"a.bat", []byte("del *"), "type.executable"}, {"a.js", []byte("x"), "type.executable"},
+		{"a.exe", pe, "type.executable"}, {"a.com", []byte("x"), "type.executable"}, {"a.bat", pe, "type.script"},
 		{"a.txt", []byte("\x7FELF\x02"), "type.mismatch"}, {"a.png", []byte("%PDF-1.7\n"), "type.mismatch"},
 		{"a.docx", officetest.Zip(t, map[string]string{"a.txt": "x"}), "type.mismatch"}, {"a.docx", []byte("hello"), "type.mismatch"}, {"a.xlsx", officetest.Docx(t, nil), "type.mismatch"},
 		{"a.odt", officetest.Zip(t, map[string]string{"mimetype": "application/vnd.oasis.opendocument.text"}), "odf.broken"},
-		{"a.doc", ole, "legacy.broken"}, {"a.xls", compoundtest.File(map[string]string{"WordDocument": "x"}), "type.mismatch"}, {"a.jtd", ole, "type.no-parser"}, {"a.xdw", []byte("\x60\x0e\x82\x00"), "type.no-parser"}, {"a.jww", []byte("JwwData.\x00"), "type.no-parser"},
+		{"a.doc", ole, "legacy.broken"}, {"a.xls", compoundtest.File(map[string]string{"WordDocument": "x"}), "type.mismatch"}, {"a.exe", []byte("L\x00\x00\x00\x01\x14\x02\x00"), "type.mismatch"},
 		{"a.docx", locked, "type.encrypted"}, {"a.doc", locked, "type.encrypted"}, {"a.zip", locked, "type.encrypted"}, {"a.jpg", pngOf(t, testPicture(2, 2)), "type.mismatch"},
 		{"readme", []byte("x"), "type.no-extension"}, {"a.txt", []byte("{\\rtf1}"), "type.mismatch"}, {"a.gif", []byte("GIF89a"), "image.broken"}, {"a.gif", []byte("BM\x00\x00"), "type.mismatch"}, {"a.tif", []byte("II+\x00"), "type.mismatch"}, {"a.xyz", []byte("x"), "type.unsupported"},
 	} {
