@@ -4,12 +4,18 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // address is a person or a list: a name to show, and where mail goes. One of them may be empty.
 type address struct{ name, at string }
 
-const maxAddresses = 2000
+const (
+	maxAddresses = 2000
+	maxWord      = 500 // characters of an encoded word; 75 by the standard
+)
+
+var beginsWord = regexp.MustCompile("^" + encodedWord.String())
 
 // addresses reads a list of addresses (RFC 5322, 3.4, with its obsolete forms) the way people's mail is, not the way it should be:
 // what is no address stays as a name, so that nobody disappears.
@@ -83,7 +89,15 @@ func addresses(value string) (list []address) {
 			phrase.Reset()
 			comment.Reset()
 		default:
-			phrase.WriteRune(s[i])
+			word := ""
+			if s[i] == '=' { // whose signs are none of the list's
+				word = beginsWord.FindString(string(s[i:min(len(s), i+maxWord)]))
+			}
+			if word == "" {
+				word = string(s[i])
+			}
+			phrase.WriteString(word)
+			i += utf8.RuneCountInString(word) - 1
 		}
 	}
 	flush()

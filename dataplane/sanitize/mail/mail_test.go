@@ -352,6 +352,30 @@ func TestSignaturesGoAndSecretsAreRefused(t *testing.T) {
 	} {
 		sanitizetest.Blocked(t, "x.eml", crlf("From: a@example.jp\nContent-Type: "+kind+"\n\n--b\n\nx\n--b--\n"), code)
 	}
+	for what, c := range map[string]struct{ part, code string }{
+		"PGP in the text":               {"\nsee\n-----BEGIN PGP MESSAGE-----\n\nhQEM\n-----END PGP MESSAGE-----", "mail.encrypted"},
+		"S/MIME that calls itself data": {"Content-Type: application/octet-stream; name=smime.p7m\nContent-Transfer-Encoding: base64\n\n" + b64("\x30\x80\x06\x09\x2A\x86\x48\x86\xF7\x0D\x01\x07\x03"), "mail.encrypted"},
+		"one that is only signed":       {"Content-Type: application/pkcs7-mime; name=smime.p7m\nContent-Transfer-Encoding: base64\n\n" + b64("\x30\x80\x06\x09\x2A\x86\x48\x86\xF7\x0D\x01\x07\x02"), "mail.sealed"},
+		"PGP beside its version":        {"Content-Type: application/pgp-encrypted\n\nVersion: 1", "mail.encrypted"},
+	} {
+		rep, _ := sanitizetest.Run(t, "x.eml", mixed(c.part))
+		if rep.Outcome != verdict.Blocked || !sanitizetest.Has(rep, c.code, verdict.Refused) {
+			t.Errorf("%s: got %s %v, want %s", what, rep.Outcome, rep.Findings, c.code)
+		}
+	}
+	for what, part := range map[string]string{
+		"PGP in the text":         "\nbefore\n-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\nsigned\n- -- dash\n-----BEGIN PGP SIGNATURE-----\n\niQE\n-----END PGP SIGNATURE-----\nafter",
+		"a signature called data": "\nbefore\nsigned\n-- dash\nafter\n--b\nContent-Type: application/octet-stream; name=smime.p7s\n\nMII",
+	} {
+		rep, out := pass(t, "x.eml", mixed(part), sanitize.Options{})
+		if s := see(t, out); s.text != "before\nsigned\n-- dash\nafter" || len(s.files) != 0 || !sanitizetest.Has(rep, "mail.signature", verdict.Removed) {
+			t.Errorf("%s: got %q %q %v", what, s.text, s.files, rep.Findings)
+		}
+	}
+	_, out = pass(t, "x.eml", mixed("\n> -----BEGIN PGP MESSAGE-----\n> hQEM"), sanitize.Options{})
+	if s := see(t, out); !strings.Contains(s.text, "hQEM") {
+		t.Errorf("what is quoted: got %q", s.text)
+	}
 	sanitizetest.Blocked(t, "x.eml", []byte("no mail at all"), "mail.broken")
 }
 

@@ -171,7 +171,11 @@ func (o *outlook) content(folder string, depth int) ([]byte, error) {
 	case strings.HasPrefix(class, "IPM.NOTE.SMIME.MULTIPARTSIGNED") && len(attached) == 1:
 		return o.streams[attached[0]+"__substg1.0_37010102"], nil // the signed mail as it came, with its own headers
 	case strings.HasPrefix(class, "IPM.NOTE.SMIME"):
-		return nil, rebuild.Refuse("mail.encrypted", "", class)
+		var sealed []byte
+		if len(attached) > 0 {
+			sealed = o.streams[attached[0]+"__substg1.0_37010102"]
+		}
+		return nil, secret("application/pkcs7-mime", "", sealed)
 	}
 	var said [][]byte
 	plain, page := o.text(folder, outlookBody), o.streams[folder+"__substg1.0_"+outlookHTML+"0102"]

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
 	"github.com/sekisho/sekisho/dataplane/verdict"
@@ -83,15 +84,11 @@ func (r *reader) walk(p part, implied string, depth int, say bool) error {
 	}
 	content := p.content()
 	switch {
-	case kind == "application/pkcs7-signature", kind == "application/x-pkcs7-signature", kind == "application/pgp-signature":
+	case isSignature(kind, name):
 		r.job.Found.Add("mail.signature", "", verdict.Removed, kind)
 		return nil
-	case kind == "application/pgp-encrypted":
-		return rebuild.Refuse("mail.encrypted", "", "PGP")
-	case (kind == "application/pkcs7-mime" || kind == "application/x-pkcs7-mime") && strings.HasPrefix(params["smime-type"], "signed"):
-		return rebuild.Refuse("mail.sealed", "", kind)
-	case kind == "application/pkcs7-mime", kind == "application/x-pkcs7-mime":
-		return rebuild.Refuse("mail.encrypted", "", "S/MIME")
+	case isSecret(kind, name):
+		return secret(kind, params["smime-type"], content)
 	case kind == "application/ms-tnef", strings.EqualFold(name, "winmail.dat"):
 		return r.tnef(content, say)
 	case kind == "message/partial": // RFC 2046, 5.2.2: what the whole is shows when somebody puts it together again
@@ -102,8 +99,7 @@ func (r *reader) walk(p part, implied string, depth int, say bool) error {
 	case kind == "message/rfc822" || kind == "message/global":
 		return r.message(content, name)
 	case disposition != "attachment" && name == "" && say && (strings.HasPrefix(kind, "text/") || strings.HasPrefix(kind, "message/")):
-		r.say(kind, params["charset"], content)
-		return nil
+		return r.say(kind, params["charset"], content)
 	case disposition != "attachment" && name == "" && strings.HasPrefix(kind, "text/") && !say:
 		return nil
 	}
@@ -126,14 +122,22 @@ var endings = map[string]string{
 }
 
 // say takes a piece of what is read.
-func (r *reader) say(kind, label string, content []byte) {
+func (r *reader) say(kind, label string, content []byte) error {
 	b := body{text: unicodeOf(label, content), html: kind == "text/html"}
+	if !b.html {
+		s, err := r.bare(b.text)
+		if err != nil {
+			return err
+		}
+		b.text = s
+	}
 	switch kind {
 	case "text/enriched", "text/richtext": // RFC 1896: the words between the commands
 		b.html = true
 		b.text = strings.ReplaceAll(b.text, "<<", "&lt;")
 	}
 	r.out.bodies = append(r.out.bodies, b)
+	return nil
 }
 
 func (r *reader) multipart(p part, kind string, params map[string]string, depth int, say bool) error {
@@ -150,7 +154,7 @@ func (r *reader) multipart(p part, kind string, params map[string]string, depth 
 		return rebuild.Refuse("mail.encrypted", "", params["protocol"])
 	case len(parts) == 0:
 		if say && len(bytes.TrimSpace(p.body)) > 0 {
-			r.say("text/plain", "", p.body)
+			return r.say("text/plain", "", p.body)
 		}
 		return nil
 	}
@@ -208,11 +212,20 @@ func (r *reader) message(in []byte, name string) error {
 // fileName is the name of an attachment, by any of the ways in which it is written.
 func fileName(kind, disposition map[string]string) string {
 	for _, s := range []string{disposition["filename"], kind["name"]} {
-		if s = oneLine(words(s), 250); s != "" {
+		if s = oneLine(unescaped(words(s)), 250); s != "" {
 			return slashless(s)
 		}
 	}
 	return ""
+}
+
+// unescaped reads a name that was escaped like an address, which web mail does: text in UTF-8 that is more than ASCII.
+func unescaped(s string) string {
+	b := unpercent(s)
+	if len(b) == len(s) || strings.ContainsFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) || !utf8.Valid(b) || !bytes.ContainsFunc(b, func(r rune) bool { return r >= utf8.RuneSelf }) {
+		return s
+	}
+	return string(b)
 }
 
 // slashless keeps a name that has slashes whole, instead of taking its end for the name.

@@ -60,7 +60,9 @@ func (r *reader) tnef(in []byte, say bool) error {
 			flush()
 			open = &attachment{}
 		case id == tnefBody && say && len(r.out.bodies) == 0:
-			r.say("text/plain", "", bytes.TrimRight(data, "\x00"))
+			if err := r.say("text/plain", "", bytes.TrimRight(data, "\x00")); err != nil {
+				return err
+			}
 		case open == nil:
 		case id == tnefTitle && open.name == "":
 			open.name = slashless(oneLine(unicodeOf("", bytes.TrimRight(data, "\x00")), 250))

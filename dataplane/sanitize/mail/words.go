@@ -53,9 +53,13 @@ var encodedWord = regexp.MustCompile(`=\?([^?\s]{1,60})\?([BbQq])\?([^?]*)\?=`)
 func words(s string) string {
 	var out strings.Builder
 	var bytes []byte
-	label := ""
+	label, cut := "", "" // cut: the beginning of a group of base64 whose rest stands in the next word
+	group := func() {
+		bytes = append(bytes, unbase64([]byte(cut))...)
+		cut = ""
+	}
 	flush := func() {
-		if len(bytes) > 0 {
+		if group(); len(bytes) > 0 {
 			out.WriteString(unicodeOf(label, bytes))
 		}
 		bytes, label = nil, ""
@@ -72,10 +76,19 @@ func words(s string) string {
 			flush()
 			label = set
 		}
-		if word := []byte(s[m[6]:m[7]]); s[m[4]]|0x20 == 'b' {
-			bytes = append(bytes, unbase64(word)...)
+		if word := s[m[6]:m[7]]; s[m[4]]|0x20 == 'b' {
+			if (len(cut)+len(word))%4 != 0 {
+				group()
+			}
+			whole := len(cut+word) / 4 * 4
+			if strings.Contains(word, "=") {
+				whole = len(cut + word)
+			}
+			word = cut + word
+			bytes, cut = append(bytes, unbase64([]byte(word[:whole]))...), word[whole:]
 		} else {
-			bytes = append(bytes, unquote(word, true)...)
+			group()
+			bytes = append(bytes, unquote([]byte(word), true)...)
 		}
 		if bytes == nil {
 			bytes = []byte{}
