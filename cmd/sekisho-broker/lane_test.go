@@ -408,6 +408,7 @@ func TestALyingControlGetsNothing(t *testing.T) {
 			{"GET", "/released/t", "", ""},
 			{"GET", "/sanitized/t", "", ""},
 			{"GET", "/originals/t", "", ""},
+			{"GET", "/originals/t/about", "", ""},
 			{"HEAD", "/released/t", "", ""},
 			{"POST", "/released/t", "", ""},
 			{"GET", "/released/../released/t", "", ""},

@@ -87,7 +87,7 @@ func serve(ctx context.Context, i place.Instance, worker string, parallel int, l
 	if err != nil {
 		return err
 	}
-	box := &sandbox.Worker{Box: &sandbox.Box{Group: group}, Binary: worker, Pool: min(parallel, 2)} // filled by the first old document
+	box := &sandbox.Worker{Box: &sandbox.Box{Group: group}, Binary: worker, Pool: sandbox.Pooled(parallel)} // filled by the first old document
 	defer box.Close()
 	b := broker.New(box, release.NewClient(i.ReleaseSocket()), key, i.Routes(), parallel, log)
 	l, err := socket.Listen(i.BrokerSocket())

@@ -61,18 +61,17 @@ type Options struct {
 
 // Desk leads the transfers.
 type Desk struct {
-	o      Options
-	sheets sheets
-	work   chan string   // transfers to sanitize
-	busy   sync.Map      // ids that a worker has
-	due    chan struct{} // something is to be erased
+	o       Options
+	sheets  sheets
+	errands *errands      // transfers to sanitize
+	due     chan struct{} // something is to be erased
 
 	writing sync.Mutex // of sheets that people write to
 }
 
 // New makes a desk. Run does its work in the background.
 func New(o Options) *Desk {
-	return &Desk{o: o, sheets: sheets{o.Sheets}, work: make(chan string, 1024), due: make(chan struct{}, 1)}
+	return &Desk{o: o, sheets: sheets{o.Sheets}, errands: newErrands(), due: make(chan struct{}, 1)}
 }
 
 // record is what the store holds of a transfer: nothing that a person typed.
@@ -211,7 +210,7 @@ func (d *Desk) take(ctx context.Context, rec record, limit int64, name, note str
 	if err != nil {
 		return web.Transfer{}, err
 	}
-	d.enqueue(rec.ID)
+	d.enqueue(rec)
 	return d.shown(ctx, rec, s), nil
 }
 
@@ -261,6 +260,7 @@ func (d *Desk) List(ctx context.Context, p web.Person, zone anchors.Zone, box we
 	if err != nil {
 		return nil, err
 	}
+	stage := d.stager(ctx)
 	var out []web.Transfer
 	for _, k := range keys {
 		r, _, err := d.load(ctx, strings.TrimPrefix(k.Key, index))
@@ -275,6 +275,7 @@ func (d *Desk) List(ctx context.Context, p web.Person, zone anchors.Zone, box we
 			return nil, err
 		}
 		t := d.shown(ctx, r, s)
+		t.Stage = stage(r)
 		if t.Report != nil {
 			bare := *t.Report
 			bare.Original, bare.Result = nil, nil
@@ -305,7 +306,9 @@ func (d *Desk) Get(ctx context.Context, p web.Person, zone anchors.Zone, id stri
 	if err != nil {
 		return web.Transfer{}, err
 	}
-	return d.shown(ctx, r, s), nil
+	t := d.shown(ctx, r, s)
+	t.Stage = d.stager(ctx)(r)
+	return t, nil
 }
 
 // Reject ends a transfer that waits for approval.

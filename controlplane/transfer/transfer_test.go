@@ -86,6 +86,10 @@ type puppetBroker func(broker.Order) (broker.Outcome, error)
 
 func (p puppetBroker) Run(_ context.Context, o broker.Order) (broker.Outcome, error) { return p(o) }
 
+func (p puppetBroker) At(context.Context) (verdict.Work, error) {
+	return verdict.Work{}, errors.New("connection refused")
+}
+
 func digest(s string) verdict.Digest {
 	h := sha256.Sum256([]byte(s))
 	return verdict.Digest{SHA256: hex.EncodeToString(h[:]), Size: int64(len(s))}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/sekisho/sekisho/controlplane/store"
@@ -20,10 +19,10 @@ import (
 // Broker has a file rebuilt and verified; *broker.Client is one.
 type Broker interface {
 	Run(ctx context.Context, o broker.Order) (broker.Outcome, error)
+	At(ctx context.Context) (verdict.Work, error)
 }
 
 const (
-	workers   = 2
 	jobTime   = 20 * time.Minute // beyond every budget of the broker
 	maxTries  = 3                // failures until a file is blocked (F4)
 	firstWait = 500 * time.Millisecond
@@ -36,36 +35,22 @@ func (d *Desk) Run(ctx context.Context) error {
 	if err := d.resume(ctx); err != nil {
 		return fmt.Errorf("take up transfers: %w", err)
 	}
-	var wg sync.WaitGroup
-	for range workers {
-		wg.Go(func() {
-			for {
-				select {
-				case id := <-d.work:
-					d.sanitize(ctx, id)
-				case <-ctx.Done():
-					return
-				}
-			}
-		})
-	}
-	wg.Go(func() {
-		tick := time.NewTicker(tendEvery)
-		defer tick.Stop()
-		for {
-			if err := d.Tend(ctx); err != nil && ctx.Err() == nil {
-				d.o.Log.Warn("tend transfers", "error", err)
-			}
-			select {
-			case <-tick.C:
-			case <-d.due:
-			case <-ctx.Done():
-				return
-			}
+	d.errands.begin(ctx)
+	defer d.errands.end()
+	tick := time.NewTicker(tendEvery)
+	defer tick.Stop()
+	for {
+		d.at(ctx)
+		if err := d.Tend(ctx); err != nil && ctx.Err() == nil {
+			d.o.Log.Warn("tend transfers", "error", err)
 		}
-	})
-	wg.Wait()
-	return nil
+		select {
+		case <-tick.C:
+		case <-d.due:
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 // resume forgets unfinished uploads, which nobody was answered. Files that wait to be sanitized are found by the first Tend.
@@ -80,14 +65,6 @@ func (d *Desk) resume(ctx context.Context) error {
 	return nil
 }
 
-// enqueue never waits: what does not fit is found by Tend.
-func (d *Desk) enqueue(id string) {
-	select {
-	case d.work <- id:
-	default:
-	}
-}
-
 // tendSoon has release erase a file at once, not at the next tick.
 func (d *Desk) tendSoon() {
 	select {
@@ -96,33 +73,14 @@ func (d *Desk) tendSoon() {
 	}
 }
 
-// sanitize has one file rebuilt and verified. While the broker or release cannot be reached it waits; any other error is
-// tried again a few times and then blocks the file.
-func (d *Desk) sanitize(ctx context.Context, id string) {
-	if _, busy := d.busy.LoadOrStore(id, true); busy {
-		return // Tend found it again while another worker has it
+// sanitize has one file rebuilt and verified, in one try. While the broker or release cannot be reached it waits for another; any
+// other error is tried again a few times and then blocks the file.
+func (d *Desk) sanitize(ctx context.Context, id string) error {
+	r, rev, err := d.load(ctx, id)
+	if err != nil || r.State != web.Received { // done by an earlier try, or given up
+		return err
 	}
-	defer d.busy.Delete(id)
-	for wait := firstWait; ; wait = min(2*wait, maxWait) {
-		r, rev, err := d.load(ctx, id)
-		if err == nil && r.State != web.Received {
-			return // done by an earlier round
-		}
-		if err == nil {
-			if err = d.round(ctx, r, rev); err == nil {
-				return
-			}
-		}
-		if ctx.Err() != nil {
-			return
-		}
-		d.o.Log.Warn("sanitize again", "transfer", id, "in", wait, "error", err)
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return
-		}
-	}
+	return d.round(ctx, r, rev)
 }
 
 func (d *Desk) round(ctx context.Context, r record, rev uint64) error {
@@ -251,12 +209,13 @@ func (d *Desk) Tend(ctx context.Context) error {
 	var errs []error
 	errs = append(errs, d.expire(ctx), d.erase(ctx), d.collect(ctx))
 	pending, err := d.under(ctx, pendingKey)
-	errs = append(errs, err)
-	if len(d.work) == 0 {
-		for _, id := range pending {
-			d.enqueue(id)
+	errs = append(errs, err, each(ctx, pending, func(id string) error {
+		r, _, err := d.load(ctx, id)
+		if err == nil {
+			d.enqueue(r)
 		}
-	}
+		return err
+	}))
 	return errors.Join(errs...)
 }
 

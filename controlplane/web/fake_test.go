@@ -279,6 +279,22 @@ func (h *hall) Reject(_ context.Context, p web.Person, zone anchors.Zone, id, re
 	return nil
 }
 
+func (h *hall) Cancel(_ context.Context, p web.Person, zone anchors.Zone, id string) error {
+	h.mu.Lock()
+	x, err := h.find(p, zone, id)
+	h.mu.Unlock()
+	switch {
+	case err != nil:
+		return err
+	case x.State == web.Released:
+		return web.Refuse(web.CodeApproved, nil)
+	case x.State != web.Received && x.State != web.Awaiting:
+		return web.Refuse(web.CodeState, nil)
+	}
+	h.advance(x, web.Cancelled, &p, "", nil)
+	return nil
+}
+
 func (h *hall) Receipt(_ context.Context, p web.Person, zone anchors.Zone, id string, s verdict.Signed) error {
 	h.mu.Lock()
 	x, err := h.find(p, zone, id)

@@ -143,7 +143,7 @@ func status(code string) int {
 		return http.StatusForbidden
 	case CodeNotFound:
 		return http.StatusNotFound
-	case CodeState, codeChanged, codeUnconfirmed, codeStale:
+	case CodeState, CodeApproved, codeChanged, codeUnconfirmed, codeStale:
 		return http.StatusConflict
 	case CodeTooLarge:
 		return http.StatusRequestEntityTooLarge

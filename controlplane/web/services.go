@@ -45,6 +45,7 @@ const (
 	CodeForbidden    = "forbidden"      // the role may not do that
 	CodeOwn          = "own-request"    // nobody decides about their own request
 	CodeState        = "state"          // the transfer is no longer in a state that allows it
+	CodeApproved     = "approved"       // too late to cancel: it is released
 	CodeRoute        = "route"          // no transfer route between these zones
 	CodeTooLarge     = "too-large"      // over the route's max-size
 	CodeReason       = "reason-missing" // a rejection needs a reason
@@ -112,6 +113,7 @@ const (
 	Expired   State = "expired"
 	Blocked   State = "blocked"
 	Rejected  State = "rejected"
+	Cancelled State = "cancelled" // by the requester, before anybody agreed
 )
 
 // Box is a list of transfers as one person sees it in one zone.
@@ -150,6 +152,7 @@ type Transfer struct {
 	Note      string          `json:"note,omitempty"`
 	Size      int64           `json:"size"` // bytes as sent
 	State     State           `json:"state"`
+	Stage     *verdict.Stage  `json:"stage,omitempty"` // while the gate works on it: how far that is, when it is known
 	Requester Person          `json:"requester"`
 	Created   time.Time       `json:"created"`
 	Expires   time.Time       `json:"expires,omitzero"` // when released: end of the time to fetch it
@@ -165,6 +168,7 @@ type Transfers interface {
 	List(ctx context.Context, p Person, zone anchors.Zone, box Box) ([]Transfer, error)                            // newest first, at most 200; Report may lack previews
 	Get(ctx context.Context, p Person, zone anchors.Zone, id string) (Transfer, error)                             // requester in both zones; approver in the from zone
 	Reject(ctx context.Context, p Person, zone anchors.Zone, id, reason string) error
+	Cancel(ctx context.Context, p Person, zone anchors.Zone, id string) error                           // by its requester, before it is released
 	Receipt(ctx context.Context, p Person, zone anchors.Zone, id string, approval verdict.Signed) error // release's signed word that p approved
 	MayDownload(ctx context.Context, p Person, zone anchors.Zone, id string) (Transfer, error)          // asked by the portal before each download; record it
 	MayInspect(ctx context.Context, p Person, zone anchors.Zone, id string) (Transfer, error)           // asked by the portal before an approver gets the sanitized file, and before an approval

@@ -27,6 +27,11 @@ func steps(t Transfer) Way {
 		at, mark, busy = 4, "done", false
 	case Rejected:
 		at, mark, busy = 3, "failed", false
+	case Cancelled:
+		mark, busy = "failed", false
+		if t.reached(Verified) {
+			at = 3
+		}
 	case Blocked:
 		mark, busy = "failed", false
 		if t.reached(Sanitized) {

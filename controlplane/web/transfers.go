@@ -96,13 +96,16 @@ type sheet struct {
 	T         Transfer
 	Findings  []group
 	Compare   *comparison
+	Stage     string // what is being done now, in words
 	MayDecide bool
 	MayFetch  bool
+	MayCancel bool
 	Reason    string // typed before, kept when the rejection failed
 }
 
-func (s *site) sheet(p Person, t Transfer) sheet {
-	d := sheet{T: t, MayFetch: t.State == Released && s.zone == t.To}
+func (s *site) sheet(r *http.Request, p Person, t Transfer) sheet {
+	d := sheet{T: t, MayFetch: t.State == Released && s.zone == t.To, Stage: stage(lang(r), t.Stage)}
+	d.MayCancel = p.ID == t.Requester.ID && s.zone == t.From && (steps(t).Busy || t.State == Awaiting)
 	d.MayDecide = t.State == Awaiting && p.Role == SectionHead && p.ID != t.Requester.ID && s.zone == t.From
 	if t.Report != nil {
 		d.Findings = groups(t.Report.Findings)
@@ -121,7 +124,7 @@ func (s *site) detail(w http.ResponseWriter, r *http.Request, p Person) {
 		writeJSON(w, http.StatusOK, t.bare())
 		return
 	}
-	s.showTransfer(w, r, http.StatusOK, p, s.sheet(p, t), "")
+	s.showTransfer(w, r, http.StatusOK, p, s.sheet(r, p, t), "")
 }
 
 func (s *site) showTransfer(w http.ResponseWriter, r *http.Request, status int, p Person, d sheet, errCode string) {
@@ -168,7 +171,7 @@ func (s *site) reject(w http.ResponseWriter, r *http.Request, p Person) {
 		s.fail(w, r, err)
 		return
 	}
-	d := s.sheet(p, t)
+	d := s.sheet(r, p, t)
 	d.Reason = reason
 	s.showTransfer(w, r, status(code), p, d, code)
 }

@@ -79,6 +79,7 @@ func New(zone anchors.Zone, s Services, o Options) http.Handler {
 		mux.HandleFunc("GET /transfers/{id}", st.role(st.detail, Staff, SectionHead))
 		mux.HandleFunc("GET /transfers/{id}/preview/{side}", st.role(st.preview, Staff, SectionHead))
 		mux.HandleFunc("POST /transfers/{id}/reject", st.role(st.reject, SectionHead))
+		mux.HandleFunc("POST /transfers/{id}/cancel", st.role(st.cancel, Staff, SectionHead))
 		mux.HandleFunc("POST /api/transfers/{id}/receipt", st.role(st.apiReceipt, SectionHead))
 		mux.HandleFunc("GET /api/transfers/{id}/may-inspect", st.role(st.apiMayInspect, SectionHead))
 		mux.HandleFunc("GET /api/transfers/{id}/may-download", st.role(st.apiMayDownload, Staff, SectionHead))

@@ -70,6 +70,13 @@ func (c *Client) Original(ctx context.Context, transfer string) (File, error) {
 	return c.file(ctx, "/originals/"+url.PathEscape(transfer))
 }
 
+// About (broker) tells what a received file is, without its bytes.
+func (c *Client) About(ctx context.Context, transfer string) (Original, error) {
+	var o Original
+	err := c.call(ctx, http.MethodGet, "/originals/"+url.PathEscape(transfer)+"/about", nil, nil, &o)
+	return o, err
+}
+
 // StoreSanitized (broker) hands over the rebuilt bytes with the verifier's attestation.
 func (c *Client) StoreSanitized(ctx context.Context, transfer string, attestation verdict.Signed, body []byte) error {
 	line, err := json.Marshal(attestation)

@@ -145,6 +145,7 @@ func (s *Server) Handler() http.Handler {
 	looks := func(who role) bool { return portal(who) || broker(who) }
 	handle("POST /originals/{t}", control, s.storeOriginal)
 	handle("GET /originals/{t}", broker, s.readOriginal)
+	handle("GET /originals/{t}/about", broker, s.aboutOriginal)
 	handle("PUT /sanitized/{t}", broker, s.storeSanitized)
 	handle("GET /sanitized/{t}", looks, s.inspect)
 	handle("PUT /shown/{t}/{what}", broker, s.storeShown)
@@ -239,13 +240,29 @@ func (s *Server) readOriginal(w http.ResponseWriter, r *http.Request, _ role) er
 		return err
 	}
 	defer body.Close()
-	about, err := json.Marshal(Original{Transfer: rec.Transfer, Name: d.Name, From: rec.From, To: rec.To, Requester: d.Requester,
-		Formats: route.Formats, MaxSize: route.MaxSize, Policy: route.Sanitize, Digest: verdict.Digest{SHA256: b.SHA256, Size: b.Size}})
+	about, err := json.Marshal(stored(rec, d, route, b))
 	if err != nil {
 		return err
 	}
 	w.Header().Set(HeaderOriginal, base64.StdEncoding.EncodeToString(about))
 	return s.send(w, r, body, b)
+}
+
+// aboutOriginal is for an order that has to wait for its turn: whose file it is decides when that is.
+func (s *Server) aboutOriginal(w http.ResponseWriter, r *http.Request, _ role) error {
+	rec, d, route, err := s.find(r.PathValue("t"))
+	if err != nil {
+		return err
+	}
+	if rec.Original == nil {
+		return unknown(rec.Transfer)
+	}
+	return answer(w, http.StatusOK, stored(rec, d, route, *rec.Original))
+}
+
+func stored(rec record, d details, route Route, b blob) Original {
+	return Original{Transfer: rec.Transfer, Name: d.Name, From: rec.From, To: rec.To, Requester: d.Requester,
+		Formats: route.Formats, MaxSize: route.MaxSize, Policy: route.Sanitize, Digest: verdict.Digest{SHA256: b.SHA256, Size: b.Size}}
 }
 
 // find gives a live transfer with its details and route.

@@ -223,14 +223,19 @@ func (g *Group) idle() []string {
 	return []string{g.cpu}
 }
 
-// Total is how much memory the sandboxes of so many files at once may take together, in bytes: as much as each may take, and those
-// of helpers, and at most half of what the machine has, so that the gate itself lives on whatever the files do.
+// Total is how much memory the sandboxes of so many files at once may take together, in bytes: what they may want, and at most half of
+// what the machine has, so that the gate itself lives on whatever the files do.
 func Total(parallel int) (int64, error) {
 	var info unix.Sysinfo_t
 	if err := unix.Sysinfo(&info); err != nil {
 		return 0, fmt.Errorf("size of the memory: %w", err)
 	}
-	return min(int64(max(1, parallel)+side)*maxMemory, int64(info.Totalram)*int64(info.Unit)/2), nil
+	return min(wanted(parallel), int64(info.Totalram)*int64(info.Unit)/2), nil
+}
+
+// wanted is as much as each file's sandbox may take, those of helpers, and those that wait with LibreOffice started.
+func wanted(parallel int) int64 {
+	return int64(max(1, parallel)+side)*maxMemory + int64(Pooled(parallel))*Helping("convert", largePooled).Memory
 }
 
 // limit bounds what all cells take together. It can be called again with another bound.

@@ -55,8 +55,9 @@ func (a *asking) admit(needs []verdict.Need) error {
 // no sandbox bounds.
 func (w *Worker) ask(ctx context.Context, needs []verdict.Need, left int64) []verdict.Answer {
 	answers := make([]verdict.Answer, len(needs))
-	var room atomic.Int64
+	var room, done atomic.Int64
 	room.Store(left)
+	Tell(ctx, verdict.Stage{Name: verdict.Helping, Of: len(needs)})
 	var all sync.WaitGroup
 	next := make(chan int)
 	for range min(side, len(needs)) {
@@ -64,6 +65,7 @@ func (w *Worker) ask(ctx context.Context, needs []verdict.Need, left int64) []ve
 			for i := range next {
 				answers[i] = w.help(ctx, needs[i], room.Load())
 				room.Add(-int64(len(answers[i].Body)))
+				Tell(ctx, verdict.Stage{Name: verdict.Helping, Done: int(done.Add(1)), Of: len(needs)})
 			}
 		})
 	}
@@ -95,7 +97,7 @@ func (w *Worker) help(ctx context.Context, n verdict.Need, most int64) verdict.A
 	if err := verdict.WriteNeed(&in, n); err != nil {
 		return failed(fail(Start, "%v", err))
 	}
-	raw, err, done := w.convert(ctx, n, &in)
+	raw, err, done := w.convert(ctx, n, in.Bytes())
 	if !done {
 		raw, err = w.Box.Run(ctx, Job{Binary: w.Binary, Tree: w.tree(), Args: []string{"tool"}, Stdin: &in, Budget: budget})
 	}

@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"sync"
@@ -24,6 +23,9 @@ const (
 	maxStandby  = 30 * time.Minute
 	largePooled = 4 << 20
 )
+
+// Pooled is how many sandboxes wait where so many files are worked on at once. Total counts their memory.
+func Pooled(parallel int) int { return min(max(1, parallel), side) }
 
 // standby is one sandbox that waits.
 type standby struct {
@@ -101,8 +103,9 @@ func (p *pool) take() *standby {
 	return nil
 }
 
-// convert answers a need in a sandbox of the pool; false when there is none for it.
-func (w *Worker) convert(ctx context.Context, n verdict.Need, in *bytes.Buffer) (out []byte, err error, done bool) {
+// convert answers a need in a sandbox of the pool; false when there is none for it. One that ends without an answer may have died
+// while it waited, and not of the document, so the document then gets a sandbox of its own, like any that found none.
+func (w *Worker) convert(ctx context.Context, n verdict.Need, in []byte) (out []byte, err error, done bool) {
 	if w.Pool <= 0 || n.Kind != "convert" || len(n.Body) > largePooled {
 		return nil, nil, false
 	}
@@ -117,9 +120,12 @@ func (w *Worker) convert(ctx context.Context, n verdict.Need, in *bytes.Buffer) 
 	stop := context.AfterFunc(ctx, s.end)
 	defer stop()
 	go func() {
-		in.WriteTo(s.in) // breaks when the sandbox ends
+		s.in.Write(in) // breaks when the sandbox ends
 		s.in.Close()
 	}()
 	<-s.over
+	if s.err != nil && ctx.Err() == nil {
+		return nil, nil, false
+	}
 	return s.out, s.err, true
 }

@@ -316,8 +316,11 @@ func TestTotalGrowsWithParallelAndKeepsHalfOfTheMachine(t *testing.T) {
 		t.Fatal(err)
 	}
 	half := int64(info.Totalram) * int64(info.Unit) / 2
-	if one != min((1+side)*maxMemory, half) || many != min((1000+side)*maxMemory, half) {
+	if one != min(wanted(1), half) || many != min(wanted(1000), half) || wanted(1000) <= wanted(1) {
 		t.Errorf("%d for one, %d for many, half of the machine is %d", one, many, half)
+	}
+	if pooled := wanted(1) - (1+side)*maxMemory; pooled != Helping("convert", largePooled).Memory {
+		t.Errorf("%d bytes for one sandbox that waits beside one file", pooled)
 	}
 }
 

@@ -61,6 +61,9 @@ func (w *Worker) Pass(ctx context.Context, j verdict.Job, body []byte) Result {
 		j.MaxOut = DefaultMaxOut
 	}
 	seen := w.newScan()
+	if w.Scanner != nil {
+		Tell(ctx, verdict.Stage{Name: verdict.Scanning})
+	}
 	if err := seen.look(ctx, "", body); err != nil {
 		return Result{Report: blocked(j.Name, body, "", err)}
 	}
@@ -79,6 +82,7 @@ func (w *Worker) Pass(ctx context.Context, j verdict.Job, body []byte) Result {
 	if name == "" {
 		name = j.Name
 	}
+	Tell(ctx, verdict.Stage{Name: verdict.Verifying})
 	verified, err := w.verify(ctx, verdict.Job{Name: name, Formats: j.Formats, Keys: j.Keys, Policy: j.Policy}, out)
 	if err != nil {
 		verified = blocked(name, out, "verify", err)
@@ -97,6 +101,7 @@ func (w *Worker) rebuild(ctx context.Context, j verdict.Job, body []byte, seen *
 	carried := int64(len(body))
 	j.Scan = w.Scanner != nil
 	for {
+		Tell(ctx, verdict.Stage{Name: verdict.Reading})
 		report, out, err := w.sanitize(ctx, j, body, seen)
 		if err != nil {
 			return report, nil, err

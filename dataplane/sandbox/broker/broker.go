@@ -3,8 +3,9 @@
 // Problem: somebody must start sandboxes, hold their budgets and vouch for the outcome, and it must not be the control daemon,
 // which may be taken over and would then vouch for anything. Mechanism: a process of its own user takes one order at a time
 // per worker, fetches the file from release by itself, believes release and not the order about the file's name and way, runs
-// sanitizer and verifier in two sandboxes, and signs what the verifier passed. Life cycle: an order is answered when it is
-// done; nothing is kept, so an order that was lost in a crash is given again. Invariant (F3, F4): the signature is made over the
+// sanitizer and verifier in two sandboxes, and signs what the verifier passed. Orders wait in a line that is fair between zones
+// and persons (package line). Life cycle: an order is answered when it is done, and while it is, what it is at can be asked for;
+// one whose caller goes away is given up, with its sandbox. Nothing is kept, so an order that was lost in a crash is given again. Invariant (F3, F4): the signature is made over the
 // hash of the very bytes that the verifier read, and only then.
 package broker
 
@@ -23,6 +24,7 @@ import (
 	"github.com/sekisho/sekisho/dataplane/place"
 	"github.com/sekisho/sekisho/dataplane/release"
 	"github.com/sekisho/sekisho/dataplane/sandbox"
+	"github.com/sekisho/sekisho/dataplane/sandbox/broker/line"
 	"github.com/sekisho/sekisho/dataplane/sandbox/tool/pam"
 	"github.com/sekisho/sekisho/dataplane/socket"
 	"github.com/sekisho/sekisho/dataplane/verdict"
@@ -54,6 +56,7 @@ type Passer interface {
 
 // Files is what the broker needs of release; *release.Client is one.
 type Files interface {
+	About(ctx context.Context, transfer string) (release.Original, error)
 	Original(ctx context.Context, transfer string) (release.File, error)
 	StoreSanitized(ctx context.Context, transfer string, attestation verdict.Signed, body []byte) error
 	StoreReport(ctx context.Context, transfer, sanitized string, r verdict.Report) error
@@ -69,20 +72,24 @@ type Broker struct {
 	Key    ed25519.PrivateKey
 	Routes string // path of the root-owned routes file
 	Log    *slog.Logger
-	queue  *queue
+
+	places int
+	line   *line.Line
+	work   work
 
 	drawing chan struct{} // one drawing at a time: files on their way come first
 }
 
 // New makes a broker that runs at most parallel files at once.
 func New(w Passer, f Files, key ed25519.PrivateKey, routes string, parallel int, log *slog.Logger) *Broker {
-	return &Broker{Worker: w, Files: f, Key: key, Routes: routes, Log: log, queue: newQueue(parallel), drawing: make(chan struct{}, 1)}
+	return &Broker{Worker: w, Files: f, Key: key, Routes: routes, Log: log, places: max(1, parallel), line: line.New(parallel), drawing: make(chan struct{}, 1)}
 }
 
 // Handler is served on place.BrokerSocket with socket.Server; only control is admitted (and root).
 func (b *Broker) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /jobs", b.serveJob)
+	mux.HandleFunc("GET /jobs", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, b.At()) })
 	mux.HandleFunc("POST /drawings", b.serveDrawing)
 	return socket.Admit(mux, place.ControlUser)
 }
@@ -119,13 +126,26 @@ func (b *Broker) refuse(w http.ResponseWriter, o Order, err error) {
 	answer(w, status, map[string]string{"error": err.Error(), "code": code})
 }
 
+// At tells what the broker is at.
+func (b *Broker) At() verdict.Work { return verdict.Work{Places: b.places, Files: b.work.stages()} }
+
 // Run does one order. An error means that there is no outcome (release does not answer or refuses), and nothing was released.
 func (b *Broker) Run(ctx context.Context, o Order) (Outcome, error) {
-	leave, err := b.queue.enter(ctx, o.From)
+	j := b.work.begin(o.Transfer)
+	defer b.work.end(o.Transfer, j)
+	about, err := b.Files.About(ctx, o.Transfer) // whose turn it is depends on whose file it is, and that is not control's to say
+	if err != nil {
+		return Outcome{}, fmt.Errorf("ask about %s: %w", o.Transfer, err)
+	}
+	leave, err := b.line.Enter(ctx, line.Who{Zone: about.From, Person: about.Requester}, func(t *line.Ticket) {
+		b.work.at(j, verdict.Stage{Name: verdict.Waiting}, t)
+	})
 	if err != nil {
 		return Outcome{}, fmt.Errorf("wait for a free sandbox: %w", err)
 	}
 	defer leave()
+	tell := func(s verdict.Stage) { b.work.at(j, s, nil) }
+	tell(verdict.Stage{Name: verdict.Reading})
 
 	began := time.Now()
 	routes, err := release.LoadRoutes(b.Routes) // before release is asked: a change in between makes release refuse the attestation
@@ -146,7 +166,10 @@ func (b *Broker) Run(ctx context.Context, o Order) (Outcome, error) {
 	if o.MaxSize > 0 {
 		job.MaxOut = min(job.MaxOut, o.MaxSize)
 	}
-	result := b.Worker.Pass(ctx, job, body)
+	result := b.Worker.Pass(sandbox.Watch(ctx, tell), job, body)
+	if ctx.Err() != nil { // what a worker said that was ended says nothing about the file
+		return Outcome{}, fmt.Errorf("sanitize %s: given up: %w", o.Transfer, ctx.Err())
+	}
 	out := Outcome{Report: result.Report, Verified: result.Verified}
 	b.Log.Info("sanitized", "transfer", o.Transfer, "outcome", result.Report.Outcome, "clean", result.Clean(), "took", time.Since(began))
 	if !result.Clean() {

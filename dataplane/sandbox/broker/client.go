@@ -10,6 +10,7 @@ import (
 
 	"github.com/sekisho/sekisho/dataplane/release"
 	"github.com/sekisho/sekisho/dataplane/socket"
+	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
 // Client gives orders; for the control daemon. An order takes as long as the file needs: bound it with ctx.
@@ -66,4 +67,25 @@ func (c *Client) order(ctx context.Context, path string, o Order) (*http.Respons
 		return nil, fmt.Errorf("ask the broker: %s", resp.Status)
 	}
 	return nil, &release.Refusal{Code: no.Code, Status: resp.StatusCode, Text: no.Error}
+}
+
+// At asks what the broker is at. It is answered at once.
+func (c *Client) At(ctx context.Context) (verdict.Work, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://broker/jobs", nil)
+	if err != nil {
+		return verdict.Work{}, err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return verdict.Work{}, fmt.Errorf("ask the broker: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return verdict.Work{}, fmt.Errorf("ask the broker: %s", resp.Status)
+	}
+	var at verdict.Work
+	if err := json.NewDecoder(io.LimitReader(resp.Body, 16<<20)).Decode(&at); err != nil {
+		return verdict.Work{}, fmt.Errorf("ask the broker: %w", err)
+	}
+	return at, nil
 }

@@ -77,11 +77,17 @@ func Ready(ctx context.Context, dir string) func(verdict.Need) verdict.Answer {
 			switch {
 			case n.Kind != "convert":
 				return nil, &failure{Unknown, "this is for documents"}
-			case err != nil:
+			case err != nil && !errors.Is(err, errEnded):
 				return nil, err
 			}
 			if err := convertible(w); err != nil {
 				return nil, err
+			}
+			if err != nil || o.ended() { // while it waited: the document has no part in it
+				if err := w.clear(); err != nil {
+					return nil, err
+				}
+				return convert(w)
 			}
 			return o.convert()
 		})

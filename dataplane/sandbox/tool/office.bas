@@ -80,7 +80,7 @@ End Function
 Function Text(s As String) As String
 	Dim i As Integer
 	For i = 1 To Len(s) Step 4
-		Text = Text & ChrW(CLng("&H" & Mid(s, i, 4)))
+		Text = Text & Chr(CLng("&H" & Mid(s, i, 4)))
 	Next
 End Function
 

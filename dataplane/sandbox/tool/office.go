@@ -74,6 +74,20 @@ func startOffice(w *work) (*office, error) {
 	return o, nil
 }
 
+func (o *office) ended() bool {
+	select {
+	case <-o.over:
+		return true
+	default:
+		return false
+	}
+}
+
+// clear takes away what a LibreOffice that ended left behind, for another start.
+func (w *work) clear() error {
+	return errors.Join(os.RemoveAll(filepath.Join(w.dir, "profile")), os.RemoveAll(filepath.Join(w.dir, "ready")))
+}
+
 // profile lays out a profile of its own for one start.
 func (w *work) profile() error {
 	from := filepath.Join("/", w.tree, template)

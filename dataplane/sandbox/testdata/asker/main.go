@@ -80,6 +80,8 @@ func questions(job verdict.Job, in []byte) []verdict.Need {
 	switch job.Name {
 	case "a.docx":
 		return []verdict.Need{need("convert", map[string]string{"from": "rtf", "to": "docx"}, in)}
+	case "locked.docx":
+		return []verdict.Need{need("convert", map[string]string{"from": "rtf", "to": "docx", "password": "x"}, in)}
 	case "a.pdf":
 		return []verdict.Need{need("pdf-read", nil, in), need("render", map[string]string{"from": "pdf"}, in)}
 	case "unknown":
