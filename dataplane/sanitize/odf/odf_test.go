@@ -115,6 +115,15 @@ func TestWhatActsInATextGoes(t *testing.T) {
 }
 
 // LibreOffice 25 opens no document whose manifest names another version of OpenDocument than its content, or one where that names none.
+// An element that no standard defines loses its tags in a paragraph, and everything elsewhere.
+func TestElementsOfNoStandardGo(t *testing.T) {
+	rep, out := clean(t, "a.odt", odftest.Text(t, `<text:launch text:what="calc"><text:p>inside</text:p></text:launch><text:p>kept <text:glow>too</text:glow></text:p>`, nil))
+	content := parts(t, "a.odt", out)["content.xml"]
+	if strings.Contains(content, "launch") || strings.Contains(content, "inside") || strings.Contains(content, "glow") || !strings.Contains(content, "kept too") || !has(rep, "odf.unknown", verdict.Removed) {
+		t.Errorf("got %v %s", rep.Findings, content)
+	}
+}
+
 func TestManifestNamesTheVersionOfTheContent(t *testing.T) {
 	for in, want := range map[string]string{`office:version="1.4"`: ` manifest:version="1.4"`, `office:version="1.2"`: ` manifest:version="1.2"`, `office:version="9&quot;"`: "", "": ""} {
 		content := strings.Replace(odftest.Content("<office:text/>"), `office:version="1.2"`, in, 1)

@@ -2,8 +2,10 @@ package odf
 
 import (
 	"strings"
+	"sync"
 
 	"github.com/sekisho/sekisho/dataplane/sanitize/markup"
+	"github.com/sekisho/sekisho/dataplane/schema"
 )
 
 // The lists, by the short names of namespaces. Sources: OpenDocument 1.3 part 3 (schema), and LibreOffice's documentation of its
@@ -41,6 +43,19 @@ var spaces = func() map[string]string {
 	}
 	return m
 }()
+
+// known are the elements that a standard defines, of the namespaces that may pass.
+var known = sync.OnceValue(func() map[string]bool {
+	m := map[string]bool{}
+	for uri, names := range schema.ODF() {
+		for _, n := range names {
+			if ns := spaces[uri]; ns != "" {
+				m[ns+":"+n] = true
+			}
+		}
+	}
+	return m
+})
 
 // removed elements never pass, with all that is in them, under the code that is reported; empty says nothing, because what it belongs
 // to is reported elsewhere or nobody misses it.

@@ -126,7 +126,7 @@ func fieldPlan(b []byte) ([]plannedField, error) {
 }
 
 func readFields(b []byte) (*fieldPlanner, error) {
-	p := &fieldPlanner{}
+	p := &fieldPlanner{known: knownElements()}
 	if !bytes.Contains(b, []byte("fldChar")) && !bytes.Contains(b, []byte("nstrText")) {
 		return p, nil
 	}
@@ -168,6 +168,7 @@ func readFields(b []byte) (*fieldPlanner, error) {
 // fieldPlanner is the state of one reading.
 type fieldPlanner struct {
 	x      *markup.Reader
+	known  map[element]bool
 	plan   []plannedField
 	open   []openField
 	inText int
@@ -211,7 +212,7 @@ func (p *fieldPlanner) top() *plannedField {
 func (p *fieldPlanner) start(t *markup.Token) {
 	p.depth++
 	_, removed := removedElements[element{t.NS, t.Local}]
-	if removed || strings.HasPrefix(t.NS, markup.Unknown) || t.NS == "mc" && (t.Local == "Choice" || t.Local == "Fallback") {
+	if removed || !p.known[element{t.NS, t.Local}] || t.NS == "mc" && (t.Local == "Choice" || t.Local == "Fallback") {
 		p.made++
 		p.regions = append(p.regions, region{p.depth, p.made})
 	}

@@ -11,7 +11,7 @@ import (
 
 // filter writes one XML part again, token by token: what the rules name passes as it was written, the rest stays behind.
 func (o *office) filter(p *part, b []byte) ([]byte, error) {
-	f := &partFilter{office: o, part: p}
+	f := &partFilter{office: o, part: p, known: knownElements()}
 	f.out.Grow(len(b))
 	plan, err := fieldPlan(b)
 	if err != nil {
@@ -55,6 +55,7 @@ type partFilter struct {
 	*office
 	part   *part
 	x      *markup.Reader
+	known  map[element]bool
 	out    bytes.Buffer
 	frames []frame
 	fields fieldWalk
@@ -177,6 +178,12 @@ func (f *partFilter) start(t *markup.Token) error {
 			code = ""
 		}
 		return f.drop(t, code, "")
+	}
+	if !f.known[e] {
+		if len(f.frames) == 0 {
+			return brokenPart("document element " + t.Local)
+		}
+		return f.drop(t, "ooxml.unknown-element", t.Local)
 	}
 	if n := len(f.ole); n > 0 {
 		if handled, err := f.insideOLE(&f.ole[n-1], t); handled || err != nil {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sekisho/sekisho/dataplane/sanitize"
 	"github.com/sekisho/sekisho/dataplane/sanitize/container"
 	"github.com/sekisho/sekisho/dataplane/sanitize/markup"
 	"github.com/sekisho/sekisho/dataplane/sanitize/office/officetest"
@@ -304,14 +305,38 @@ func TestPicturesInsideAreRebuilt(t *testing.T) {
 	}
 }
 
+// An element that no standard defines goes with all that is in it, wherever it stands, and is named once.
+func TestElementsOfNoStandardGo(t *testing.T) {
+	rep, out := clean(t, "a.docx", docx(t, body(`<w:p><w:launch w:what="calc"><w:r><w:t>inside</w:t></w:r></w:launch><w:r><w:t>kept</w:t></w:r></w:p><w:p><w:launch/></w:p>`)))
+	doc := partsOf(t, out)["word/document.xml"]
+	if strings.Contains(doc, "launch") || strings.Contains(doc, "inside") || !strings.Contains(doc, "kept") {
+		t.Errorf("got %s", doc)
+	}
+	told := 0
+	for _, f := range rep.Findings {
+		if f.Code == "ooxml.unknown-element" && f.Detail == "launch" {
+			told++
+		}
+	}
+	if told != 1 {
+		t.Errorf("told %d times: %v", told, rep.Findings)
+	}
+	// What is left out may not turn a harmless instruction into another one.
+	split := `<w:p><w:r><w:fldChar w:fldCharType="begin"/></w:r><w:r><w:instrText> DD</w:instrText></w:r><w:launch><w:r><w:instrText>X</w:instrText></w:r></w:launch><w:r><w:instrText>E a b</w:instrText></w:r><w:r><w:fldChar w:fldCharType="end"/></w:r></w:p>`
+	rep, out, _ = sanitizetest.Ask(t, "a.docx", docx(t, body(split)), sanitize.Options{})
+	if doc := partsOf(t, out)["word/document.xml"]; rep.Outcome == verdict.Clean && strings.Contains(doc, "DD") {
+		t.Errorf("got %s", doc)
+	}
+}
+
 func TestAlternateContentAndPrefixes(t *testing.T) {
 	head := wNS + ` ` + mcNS + ` xmlns:w14="http://schemas.microsoft.com/office/word/2010/wordml" xmlns:wps="http://schemas.microsoft.com/office/word/2010/wordprocessingShape" xmlns:am3d="http://schemas.microsoft.com/office/drawing/2017/model3d" xmlns:zz="urn:zz" mc:Ignorable="w14 zz nn"`
 	doc := func(inner string) string {
 		_, out := clean(t, "a.docx", docx(t, map[string]string{"word/document.xml": `<w:document ` + head + `><w:body>` + inner + `</w:body></w:document>`}))
 		return partsOf(t, out)["word/document.xml"]
 	}
-	got := doc(`<w:p w14:paraId="1"><mc:AlternateContent><mc:Choice Requires="wps"><wps:x/></mc:Choice><mc:Fallback><w:r/></mc:Fallback></mc:AlternateContent></w:p>`)
-	if !strings.Contains(got, `mc:Ignorable="w14 zz"`) || !strings.Contains(got, `<mc:AlternateContent><mc:Choice Requires="wps"><wps:x/></mc:Choice><mc:Fallback><w:r/></mc:Fallback></mc:AlternateContent>`) || !strings.Contains(got, `w14:paraId="1"`) {
+	got := doc(`<w:p w14:paraId="1"><mc:AlternateContent><mc:Choice Requires="wps"><wps:wsp/></mc:Choice><mc:Fallback><w:r/></mc:Fallback></mc:AlternateContent></w:p>`)
+	if !strings.Contains(got, `mc:Ignorable="w14 zz"`) || !strings.Contains(got, `<mc:AlternateContent><mc:Choice Requires="wps"><wps:wsp/></mc:Choice><mc:Fallback><w:r/></mc:Fallback></mc:AlternateContent>`) || !strings.Contains(got, `w14:paraId="1"`) {
 		t.Errorf("got %s", got)
 	}
 	got = doc(`<w:p><mc:AlternateContent xmlns:q="urn:schemas-microsoft-com:vml"><mc:Choice Requires="am3d"><am3d:model3d/></mc:Choice><mc:Fallback><w:r><w:pict><q:shape/></w:pict></w:r></mc:Fallback></mc:AlternateContent></w:p>`)

@@ -2,8 +2,10 @@ package office
 
 import (
 	"strings"
+	"sync"
 
 	"github.com/sekisho/sekisho/dataplane/sanitize/markup"
+	"github.com/sekisho/sekisho/dataplane/schema"
 )
 
 // The allow-lists of office documents. What is not named here does not pass: a namespace that is missing loses its elements,
@@ -78,6 +80,20 @@ var spaces = func() map[string]string {
 
 // element is a namespace's short name and a local name.
 type element struct{ ns, local string }
+
+// knownElements are those that a standard defines, of the namespaces that may pass. An unknown one goes with all that is in it, as in
+// a program that does not know it (ECMA-376 part 3, 9.3).
+var knownElements = sync.OnceValue(func() map[element]bool {
+	m := map[element]bool{{"", "xml"}: true} // the root of a VML drawing
+	for uri, names := range schema.OOXML() {
+		for _, n := range names {
+			if ns := spaces[uri]; ns != "" {
+				m[element{ns, n}] = true
+			}
+		}
+	}
+	return m
+})
 
 // removedElements never pass, with all that is in them. The code is reported; a silent removal has none, because what it
 // belongs to is reported elsewhere.

@@ -2,7 +2,9 @@ package odf
 
 import (
 	"strings"
+	"sync"
 
+	"github.com/sekisho/sekisho/dataplane/schema"
 	"github.com/sekisho/sekisho/dataplane/verify/container"
 	"github.com/sekisho/sekisho/dataplane/verify/rule"
 )
@@ -55,6 +57,19 @@ var spaces = func() map[string]string {
 	}
 	return m
 }()
+
+// known are the elements that a standard defines, of the namespaces that may stand in a document.
+var known = sync.OnceValue(func() map[string]bool {
+	m := map[string]bool{}
+	for uri, names := range schema.ODF() {
+		for _, n := range names {
+			if space := spaces[uri]; space != "" {
+				m[space+":"+n] = true
+			}
+		}
+	}
+	return m
+})
 
 // active elements do something, load something, or hold something that does.
 var active = words(`office:scripts office:script office:dde-source office:binary-data text:section-source text:dde-connection-decls text:dde-connection-decl text:dde-connection

@@ -139,6 +139,8 @@ func (d *document) checkXML(ctx context.Context, name string) error {
 			return rule.Refuse(container.CodeMarkup, name, "element %s", n.Name)
 		case active[n.Name]:
 			return rule.Refuse(container.CodeActive, name, "element %s", n.Name)
+		case !known()[n.Name]:
+			return rule.Refuse(container.CodeMarkup, name, "element %s is in no standard", n.Name)
 		case n.Name == "presentation:event-listener" && !actions[n.Get("presentation:action")]:
 			return rule.Refuse(container.CodeActive, name, "action %q", n.Get("presentation:action"))
 		case n.Name == "config:config-item" && !plainSetting(n):

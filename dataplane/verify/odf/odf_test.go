@@ -79,6 +79,7 @@ func TestBrokenRebuilders(t *testing.T) {
 		in         []byte
 	}{
 		"another kind":               {"a.ods", "verify.part", good},
+		"an element of no standard":  {"a.odt", "verify.markup", in(`<text:launch/>`)},
 		"a template's name":          {"a.ott", "verify.part", good},
 		"a mimetype with more":       {"a.odt", "verify.part", broken(t, good, "mimetype", "text", "text ")},
 		"a part nobody names":        {"a.odt", "verify.part", broken(t, good, "Basic/M.xml", "", "x")},

@@ -54,6 +54,9 @@ func (d *document) checkActive(p *part, n container.Node, t *traits) error {
 	if t.active {
 		return no("element %s", n.Name)
 	}
+	if !t.known {
+		return rule.Refuse(container.CodeMarkup, place, "element %s is in no standard", n.Name)
+	}
 	switch n.Name {
 	case "x:definedName":
 		for _, a := range []string{"xlm", "vbProcedure", "function"} {

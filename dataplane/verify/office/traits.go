@@ -1,10 +1,29 @@
 package office
 
-import "strings"
+import (
+	"strings"
+	"sync"
+
+	"github.com/sekisho/sekisho/dataplane/schema"
+)
+
+// known are the elements that a standard defines, of the namespaces that may stand in a document.
+var known = sync.OnceValue(func() map[string]bool {
+	m := map[string]bool{}
+	for uri, names := range schema.OOXML() {
+		for _, n := range names {
+			if space := spaces[uri]; space != "" {
+				m[space+":"+n] = true
+			}
+		}
+	}
+	return m
+})
 
 // traits are what the lists say of an element, looked up once for each name that a document has.
 type traits struct {
 	space, local string
+	known        bool // a standard defines it
 	active       bool
 	formula      bool // its text is one
 	textOnly     bool // no element may stand in it
@@ -22,7 +41,7 @@ func (d *document) traitsOf(name string) *traits {
 		return t
 	}
 	t := &traits{
-		active: active[name], formula: isFormula(name), textOnly: textOnly(name),
+		known: known()[name] || vmlMarkup[name], active: active[name], formula: isFormula(name), textOnly: textOnly(name),
 		instruction: name == "w:instrText" || name == "w:delInstrText", shown: name == "w:t" || name == "w:delText",
 		alternative: name == "mc:Choice" || name == "mc:Fallback",
 	}
