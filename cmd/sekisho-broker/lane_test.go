@@ -31,6 +31,7 @@ import (
 	"time"
 
 	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/antivirus/clamtest"
 	"github.com/sekisho/sekisho/dataplane/place"
 	"github.com/sekisho/sekisho/dataplane/release"
 	"github.com/sekisho/sekisho/dataplane/sandbox"
@@ -108,9 +109,19 @@ routes:
   - {from: my-number, to: lgwan, approvals: [section-head], formats: [txt], max_size: 5000000, keep_days: 7}
 `)
 	l.setting(l.i.Approvers(), fmt.Sprintf("version: 1\napprovers:\n  - {person: tanaka, section: zeimu, role: section-head, zones: [lgwan], hash: %q}\n", hash))
+	if err := clamtest.Signatures(l.i.Signatures(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	l.clamd()
 	l.start("sekisho-release", place.ReleaseUser, l.i.ReleaseSocket())
 	l.start("sekisho-broker", place.BrokerUser, l.i.BrokerSocket())
 	return l
+}
+
+// clamd runs the gate's antivirus program, on signatures that know nothing but tests.
+func (l *lane) clamd() {
+	l.t.Helper()
+	l.run("clamd", place.ClamdUser, l.i.ClamdSocket(), "sekisho-broker", "clamd", "--name", string(l.i))
 }
 
 func (l *lane) setting(path, s string) {
@@ -137,7 +148,12 @@ func ids(t *testing.T, name string) *syscall.Credential {
 // start runs a daemon as its user and waits until its socket answers.
 func (l *lane) start(program, as, socket string, more ...string) {
 	l.t.Helper()
-	cmd := exec.Command(filepath.Join(l.bin, program), append([]string{"--name", string(l.i)}, more...)...)
+	l.run(program, as, socket, append([]string{program, "--name", string(l.i)}, more...)...)
+}
+
+func (l *lane) run(name, as, socket string, command ...string) {
+	l.t.Helper()
+	cmd := exec.Command(filepath.Join(l.bin, command[0]), command[1:]...)
 	cmd.Dir, cmd.Env = "/", []string{"PATH=/usr/bin:/bin"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: ids(l.t, as), Setpgid: true}
 	var log bytes.Buffer
@@ -145,14 +161,14 @@ func (l *lane) start(program, as, socket string, more ...string) {
 	if err := cmd.Start(); err != nil {
 		l.t.Fatal(err)
 	}
-	l.daemons[program] = cmd
+	l.daemons[name] = cmd
 	for end := time.Now().Add(10 * time.Second); ; {
 		if c, err := net.Dial("unix", socket); err == nil {
 			c.Close()
 			return
 		}
 		if time.Now().After(end) {
-			l.t.Fatalf("%s does not answer: %s", program, log.String())
+			l.t.Fatalf("%s does not answer: %s", name, log.String())
 		}
 		time.Sleep(5 * time.Millisecond)
 	}

@@ -1,7 +1,8 @@
 // Command sekisho-broker starts every sandbox and signs what the verifier passed; see package broker.
 //
-//	sekisho-broker prepare --name N              as root, before each start: key, directories, control group (--parallel as below)
-//	sekisho-broker --name N [--worker FILE] [--parallel P]   as user sekisho-broker: serve
+//	sekisho-broker prepare --name N              as root, before each start: key, directories, clamd's configuration, control group (--parallel as below)
+//	sekisho-broker --name N [--worker FILE] [--parallel P] [--clamd SOCKET]   as user sekisho-broker: serve
+//	sekisho-broker clamd --name N                as user clamav: run the gate's clamd, in a place of its own without network
 //	sekisho-broker forget --name N               as root: remove the control group
 package main
 
@@ -18,6 +19,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sekisho/sekisho/dataplane/antivirus"
 	"github.com/sekisho/sekisho/dataplane/place"
 	"github.com/sekisho/sekisho/dataplane/release"
 	"github.com/sekisho/sekisho/dataplane/sandbox"
@@ -36,7 +38,7 @@ func main() {
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	verb := ""
-	if len(args) > 0 && (args[0] == "prepare" || args[0] == "forget") {
+	if len(args) > 0 && (args[0] == "prepare" || args[0] == "clamd" || args[0] == "forget") {
 		verb, args = args[0], args[1:]
 	}
 	flags := flag.NewFlagSet("sekisho-broker", flag.ContinueOnError)
@@ -44,6 +46,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	name := flags.String("name", "sekisho", "name of the gate on this machine")
 	worker := flags.String("worker", "", "the sanitize worker; by default sekisho-sanitize beside this program")
 	parallel := flags.Int("parallel", broker.Parallel, "files worked on at once; prepare gives all sandboxes together memory for so many")
+	clamd := flags.String("clamd", "", "socket of the clamd that looks at each file; by default the gate's own")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -58,6 +61,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			fmt.Fprintln(stdout, group)
 		}
 		return err
+	case "clamd":
+		return antivirus.At(i).Run(ctx, stderr)
 	case "forget":
 		return sandbox.Undelegate(*name)
 	}
@@ -68,10 +73,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		}
 		*worker = filepath.Join(filepath.Dir(exe), "sekisho-sanitize")
 	}
-	return serve(ctx, i, *worker, *parallel, slog.New(slog.NewTextHandler(stderr, nil)))
+	if *clamd == "" {
+		*clamd = i.ClamdSocket()
+	}
+	return serve(ctx, i, *worker, *clamd, *parallel, slog.New(slog.NewTextHandler(stderr, nil)))
 }
 
-func serve(ctx context.Context, i place.Instance, worker string, parallel int, log *slog.Logger) error {
+func serve(ctx context.Context, i place.Instance, worker, clamd string, parallel int, log *slog.Logger) error {
 	worker, err := filepath.Abs(worker)
 	if err != nil {
 		return err
@@ -87,7 +95,7 @@ func serve(ctx context.Context, i place.Instance, worker string, parallel int, l
 	if err != nil {
 		return err
 	}
-	box := &sandbox.Worker{Box: &sandbox.Box{Group: group}, Binary: worker, Pool: sandbox.Pooled(parallel)} // filled by the first old document
+	box := &sandbox.Worker{Box: &sandbox.Box{Group: group}, Binary: worker, Scanner: &antivirus.Daemon{Socket: clamd}, Pool: sandbox.Pooled(parallel)} // filled by the first old document
 	defer box.Close()
 	b := broker.New(box, release.NewClient(i.ReleaseSocket()), key, i.Routes(), parallel, log)
 	l, err := socket.Listen(i.BrokerSocket())
@@ -98,7 +106,7 @@ func serve(ctx context.Context, i place.Instance, worker string, parallel int, l
 	srv.ReadHeaderTimeout = 10 * time.Second
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(l) }()
-	log.Info("serving", "socket", i.BrokerSocket(), "worker", worker, "parallel", parallel)
+	log.Info("serving", "socket", i.BrokerSocket(), "worker", worker, "clamd", clamd, "parallel", parallel)
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve: %w", err)

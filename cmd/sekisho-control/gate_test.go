@@ -24,6 +24,7 @@ import (
 	"github.com/sekisho/sekisho/controlplane/config/examples"
 	"github.com/sekisho/sekisho/controlplane/web"
 	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/antivirus/clamtest"
 	"github.com/sekisho/sekisho/dataplane/place"
 	"github.com/sekisho/sekisho/dataplane/socket"
 )
@@ -176,7 +177,10 @@ func newGate(t *testing.T) *gate {
 	for _, p := range made.People {
 		g.people[p.ID] = p
 	}
-	for _, d := range []string{"release", "broker", "control"} {
+	if err := clamtest.Signatures(g.i.Signatures(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []string{"release", "clamd", "broker", "control"} {
 		g.start(d)
 	}
 	return g
@@ -219,13 +223,17 @@ func (g *gate) start(daemon string) {
 		g.t.Fatal(err)
 	}
 	defer log.Close()
-	path := map[string]string{"release": g.i.ReleaseSocket(), "broker": g.i.BrokerSocket(), "control": g.i.AdminSocket()}[daemon]
+	path := map[string]string{"release": g.i.ReleaseSocket(), "clamd": g.i.ClamdSocket(), "broker": g.i.BrokerSocket(), "control": g.i.AdminSocket()}[daemon]
 	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
 		g.t.Fatal(err)
 	}
-	c := exec.Command(filepath.Join(g.bin, "sekisho-"+daemon), "--name", string(g.i))
+	program, who := []string{"sekisho-" + daemon}, "sekisho-"+daemon
+	if daemon == "clamd" {
+		program, who = []string{"sekisho-broker", "clamd"}, place.ClamdUser
+	}
+	c := exec.Command(filepath.Join(g.bin, program[0]), append(program[1:], "--name", string(g.i))...)
 	c.Stdout, c.Stderr, c.Dir = log, log, "/"
-	c.SysProcAttr = &syscall.SysProcAttr{Credential: credential(g.t, "sekisho-"+daemon)}
+	c.SysProcAttr = &syscall.SysProcAttr{Credential: credential(g.t, who)}
 	if err := c.Start(); err != nil {
 		g.t.Fatal(err)
 	}
@@ -250,7 +258,7 @@ func (g *gate) remove() {
 		delete(g.running, name)
 	}
 	if g.t.Failed() {
-		for _, d := range []string{"release", "broker", "control"} {
+		for _, d := range []string{"release", "clamd", "broker", "control"} {
 			b, _ := os.ReadFile(filepath.Join(g.logs, d+".log"))
 			g.t.Logf("%s:\n%s", d, b)
 		}

@@ -22,6 +22,7 @@ import (
 	"github.com/sekisho/sekisho/controlplane/config/examples"
 	"github.com/sekisho/sekisho/controlplane/web/browsertest"
 	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/antivirus/clamtest"
 	"github.com/sekisho/sekisho/dataplane/place"
 )
 
@@ -197,6 +198,10 @@ func install(t *testing.T) *gate {
 		g.people[p.ID] = p
 	}
 	g.start(place.ReleaseUser, g.i.ReleaseSocket(), nil, "sekisho-release", "--name", string(g.i))
+	if err := clamtest.Signatures(g.i.Signatures(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	g.start(place.ClamdUser, g.i.ClamdSocket(), nil, "sekisho-broker", "clamd", "--name", string(g.i))
 	g.start(place.BrokerUser, g.i.BrokerSocket(), nil, "sekisho-broker", "--name", string(g.i))
 	g.start(place.ControlUser, g.i.AdminSocket(), nil, "sekisho-control", "--name", string(g.i))
 	return g

@@ -139,6 +139,9 @@ func (k *checker) sanitizing(p *verdict.Policy, what string) {
 			k.at(c.Value, "%s: %s: %q: want %s%s", what, c.Key, short(*c.Value), strings.Join(known, " or "), suggest(*c.Value, known, ""))
 		}
 	}
+	if err := p.Antivirus.Check(); err != nil {
+		k.at(&p.Antivirus.Days, "%s: %v", what, err)
+	}
 	for i := range p.Block {
 		if err := verdict.BlockError(p.Block[i]); err != nil {
 			k.at(&p.Block[i], "%s: block: %v", what, err)

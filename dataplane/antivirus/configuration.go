@@ -3,9 +3,9 @@ package antivirus
 import (
 	_ "embed"
 	"fmt"
-	"path/filepath"
 	"strings"
 
+	"github.com/sekisho/sekisho/dataplane/place"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
@@ -15,8 +15,8 @@ var codesJSON []byte
 // Sentences tell a clerk what the codes of this package mean.
 var Sentences = verdict.NewCatalogue(codesJSON)
 
-// User is whom clamd runs as: Debian's package makes it.
-const User = "clamav"
+// User is whom clamd runs as.
+const User = place.ClamdUser
 
 // Settings of a clamd.
 type Settings struct {
@@ -60,16 +60,4 @@ func (s Settings) Configuration() string {
 	line("ExitOnOOM", "yes")
 	line("LogTime", "yes")
 	return b.String()
-}
-
-// Command starts clamd in a place of its own (bubblewrap): no network, no processes but its own, no files but its programs, its
-// signatures, and the two directories that it writes to. Run it as User, never as root. It ends when its parent does.
-func (s Settings) Command() []string {
-	run := filepath.Dir(s.Socket)
-	return []string{"bwrap", "--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--cap-drop", "ALL", "--clearenv",
-		"--ro-bind", "/usr", "/usr", "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64",
-		"--ro-bind-try", "/etc/localtime", "/etc/localtime", // in which it tells when its signatures were made
-		"--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp",
-		"--ro-bind", s.File, s.File, "--ro-bind", s.Signatures, s.Signatures, "--bind", run, run, "--bind", s.Temporary, s.Temporary,
-		"--remount-ro", "/", "--chdir", "/", "--", "/usr/sbin/clamd", "--config-file", s.File}
 }

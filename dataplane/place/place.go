@@ -17,6 +17,7 @@ const (
 	BrokerUser  = "sekisho-broker"
 	ReleaseUser = "sekisho-release"
 	TunnelUser  = "sekisho-tunnel" // the WireGuard child
+	ClamdUser   = "clamav"         // Debian's package makes it
 )
 
 // PortalZones are the zones in which a portal listens.
@@ -53,6 +54,11 @@ func (i Instance) AuditLog() string    { return filepath.Join(i.StateOf("control
 func (i Instance) AuditKey() string    { return filepath.Join(i.Etc(), "audit.pub") }
 func (i Instance) AuditSigner() string { return filepath.Join(i.StateOf("control"), "audit.key") }
 
+// ClamdConf is the configuration that clamd runs with, Signatures its databases, and Unpacked what it unpacks to.
+func (i Instance) ClamdConf() string  { return filepath.Join(i.Etc(), "clamd.conf") }
+func (i Instance) Signatures() string { return filepath.Join(i.StateOf("clamd"), "signatures") }
+func (i Instance) Unpacked() string   { return filepath.Join(i.StateOf("clamd"), "unpacked") }
+
 // CA is the certificate (PEM) that vouches for the portals; its key is ca.key beside it, mode 0600.
 func (i Instance) CA() string { return filepath.Join(i.Etc(), "ca.pem") }
 
@@ -75,6 +81,7 @@ func (i Instance) AnchorsHistory() string { return filepath.Join(i.StateOf("data
 func (i Instance) DataplaneSocket() string { return filepath.Join(i.Run(), "dataplane", "api.sock") }
 func (i Instance) BrokerSocket() string    { return filepath.Join(i.Run(), "broker", "api.sock") }
 func (i Instance) ReleaseSocket() string   { return filepath.Join(i.Run(), "release", "api.sock") }
+func (i Instance) ClamdSocket() string     { return filepath.Join(i.Run(), "clamd", "clamd.sock") }   // for the broker's group
 func (i Instance) AdminSocket() string     { return filepath.Join(i.Run(), "control", "admin.sock") } // root only
 
 // ControlSocket is where control serves one zone's portal; the socket, not a header, says which zone a request comes from.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"time"
 
 	"github.com/sekisho/sekisho/dataplane/antivirus"
 	"github.com/sekisho/sekisho/dataplane/verdict"
@@ -24,7 +25,19 @@ type scan struct {
 	by    antivirus.Engine
 }
 
-func (w *Worker) newScan() *scan { return &scan{clamd: w.Scanner, seen: map[[sha256.Size]byte]bool{}} }
+// newScan is for one file, by what its route wants.
+func (w *Worker) newScan(of verdict.Antivirus) *scan {
+	s := &scan{seen: map[[sha256.Size]byte]bool{}}
+	if w.Scanner == nil || of.Without != "" {
+		return s
+	}
+	d := *w.Scanner
+	if of.Days > 0 {
+		d.Oldest = time.Duration(of.Days) * 24 * time.Hour
+	}
+	s.clamd = &d
+	return s
+}
 
 // look has bytes looked at, each only once.
 func (s *scan) look(ctx context.Context, place string, body []byte) error {

@@ -151,6 +151,19 @@ func TestNoWordOfTheAntivirusProgramBlocks(t *testing.T) {
 	w.Scanner.Oldest = 40 * 24 * time.Hour
 	wantBlocked(t, "over the limit", text(), antivirus.Limit, "")
 
+	w.Scanner.Limit, w.Scanner.Oldest = 0, 0
+	at := func(a verdict.Antivirus) Result {
+		return w.Pass(t.Context(), verdict.Job{Name: "a.txt", Policy: verdict.Policy{Antivirus: a}}, []byte("関所\n"))
+	}
+	if r := at(verdict.Antivirus{Days: 32}); !r.Clean() || len(r.Report.Findings) != 0 {
+		t.Errorf("a route that takes signatures of 32 days: %+v", r.Report)
+	}
+	w.Scanner.Oldest = 40 * 24 * time.Hour
+	wantBlocked(t, "a route that takes no signatures of two days", at(verdict.Antivirus{Days: 2}), antivirus.Stale, "")
+	if r := at(verdict.Antivirus{Without: "CISO 12"}); !r.Clean() || len(r.Report.Findings) != 1 || r.Report.Findings[0].Code != antivirus.None {
+		t.Errorf("a route that does without: %+v", r.Report)
+	}
+
 	w.Scanner = nil
 	if r := text(); !r.Clean() || len(r.Report.Findings) != 1 || r.Report.Findings[0].Code != antivirus.None {
 		t.Errorf("without any: %+v", r.Report)

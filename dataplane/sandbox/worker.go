@@ -60,8 +60,8 @@ func (w *Worker) Pass(ctx context.Context, j verdict.Job, body []byte) Result {
 	if j.MaxOut <= 0 {
 		j.MaxOut = DefaultMaxOut
 	}
-	seen := w.newScan()
-	if w.Scanner != nil {
+	seen := w.newScan(j.Policy.Antivirus)
+	if seen.clamd != nil {
 		Tell(ctx, verdict.Stage{Name: verdict.Scanning})
 	}
 	if err := seen.look(ctx, "", body); err != nil {
@@ -99,7 +99,7 @@ func (w *Worker) rebuild(ctx context.Context, j verdict.Job, body []byte, seen *
 	defer cancel()
 	asked := &asking{answers: map[string]bool{}, kinds: map[string]bool{}}
 	carried := int64(len(body))
-	j.Scan = w.Scanner != nil
+	j.Scan = seen.clamd != nil
 	for {
 		Tell(ctx, verdict.Stage{Name: verdict.Reading})
 		report, out, err := w.sanitize(ctx, j, body, seen)

@@ -25,6 +25,32 @@ type Policy struct {
 	FindMyNumber string   `json:"my_number,omitempty" yaml:"my-number,omitempty"`     // Individual Numbers that are found; the verifier looks for none
 	Pixels       bool     `json:"pixels,omitempty" yaml:"pixels,omitempty"`           // JPEG decoded and encoded again, instead of its coefficients
 	Noise        bool     `json:"noise,omitempty" yaml:"noise,omitempty"`             // the lowest bit of pictures becomes noise, so that nothing is hidden there; whether it is noise or a message that looks like it is not seen
+
+	Antivirus Antivirus `json:"antivirus,omitzero" yaml:"antivirus,omitempty"`
+}
+
+// Antivirus is what a route wants of the antivirus program. By default it must have looked, with signatures of the last 30 days.
+type Antivirus struct {
+	Days int `json:"oldest_days,omitempty" yaml:"oldest-days,omitempty"` // after which signatures block, 1 to MaxDays; 0 is 30
+	// Without is the security officer's recorded decision (who, when, under which number) to do without on this route.
+	Without string `json:"without,omitempty" yaml:"without,omitempty"`
+}
+
+// MaxDays bounds the age of signatures, and MaxDecision how much a decision says, in bytes.
+const (
+	MaxDays     = 90
+	MaxDecision = 500
+)
+
+// Check tells what is wrong.
+func (a Antivirus) Check() error {
+	switch {
+	case a.Days < 0 || a.Days > MaxDays:
+		return fmt.Errorf("antivirus: oldest-days: %d: want 1 to %d", a.Days, MaxDays)
+	case a.Without != "" && strings.TrimSpace(a.Without) == "", len(a.Without) > MaxDecision:
+		return fmt.Errorf("antivirus: without: want the security officer's decision (who, when, under which number), at most %d bytes", MaxDecision)
+	}
+	return nil
 }
 
 // Choices are the words that a key of a policy takes, the default first.
@@ -64,6 +90,9 @@ func (p *Policy) Check() error {
 		if *c.Value != "" && !slices.Contains(Choices[c.Key], *c.Value) {
 			return fmt.Errorf("%s: %.40q: want %s", c.Key, *c.Value, strings.Join(Choices[c.Key], " or "))
 		}
+	}
+	if err := p.Antivirus.Check(); err != nil {
+		return err
 	}
 	if len(p.Block) > MaxBlocked {
 		return fmt.Errorf("block: %d codes, at most %d", len(p.Block), MaxBlocked)

@@ -43,3 +43,17 @@ func TestPolicyBlocksCodes(t *testing.T) {
 		t.Error("too many codes pass")
 	}
 }
+
+func TestAntivirusIsLeftOutByDecisionOnly(t *testing.T) {
+	for _, c := range []struct {
+		a  Antivirus
+		ok bool
+	}{
+		{Antivirus{}, true}, {Antivirus{Days: 1}, true}, {Antivirus{Days: MaxDays}, true}, {Antivirus{Without: "CISO 12"}, true},
+		{Antivirus{Days: -1}, false}, {Antivirus{Days: MaxDays + 1}, false}, {Antivirus{Without: " "}, false}, {Antivirus{Without: strings.Repeat("x", MaxDecision+1)}, false},
+	} {
+		if err := (&Policy{Antivirus: c.a}).Check(); (err == nil) != c.ok {
+			t.Errorf("%+v: got %v", c.a, err)
+		}
+	}
+}

@@ -19,6 +19,7 @@ import (
 	"github.com/sekisho/sekisho/controlplane/config"
 	"github.com/sekisho/sekisho/controlplane/config/examples"
 	"github.com/sekisho/sekisho/controlplane/config/exchange"
+	"github.com/sekisho/sekisho/dataplane/antivirus/clamtest"
 	"github.com/sekisho/sekisho/dataplane/place"
 	"github.com/sekisho/sekisho/dataplane/socket"
 )
@@ -112,6 +113,9 @@ func (t *Town) install(ctx context.Context, keys map[string]wgtypes.Key) error {
 	if err != nil {
 		return err
 	}
+	if err := clamtest.Signatures(t.Name.Instance().Signatures(), time.Now()); err != nil {
+		return err
+	}
 	var installed struct {
 		People []Person `json:"people"`
 	}
@@ -163,7 +167,7 @@ func (t *Town) SekishoWith(ctx context.Context, typed string, args ...string) (s
 
 // Daemons lists the gate's daemons in the order in which they start.
 func Daemons() []string {
-	names := []string{"dataplane", "release", "broker", "control"}
+	names := []string{"dataplane", "release", "clamd", "broker", "control"}
 	for _, z := range place.PortalZones {
 		names = append(names, "portal-"+z.Short())
 	}
@@ -187,6 +191,10 @@ func (t *Town) daemon(name string) Program {
 		p.Prepare = program("sekisho-release", "prepare", "--name", string(t.Name))
 		p.Args = program("sekisho-release", "--name", string(t.Name))
 		p.Ready = dials(i.ReleaseSocket())
+	case "clamd": // one for the whole town, on signatures that know nothing but tests
+		p.User = place.ClamdUser
+		p.Args = program("sekisho-broker", "clamd", "--name", string(t.Name))
+		p.Ready = dials(i.ClamdSocket())
 	case "broker":
 		p.User = place.BrokerUser
 		p.Prepare = program("sekisho-broker", "prepare", "--name", string(t.Name))

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sekisho/sekisho/dataplane/antivirus"
 	"github.com/sekisho/sekisho/dataplane/durable"
 	"github.com/sekisho/sekisho/dataplane/place"
 	"github.com/sekisho/sekisho/dataplane/sandbox"
@@ -38,7 +39,7 @@ func LoadKey(i place.Instance) (ed25519.PrivateKey, error) {
 }
 
 // Prepare makes, as root, what the broker needs before each start: directories, its key, the root-owned copy of the public half
-// that release trusts, and its control group, whose path is answered. Running it again changes nothing.
+// that release trusts, what clamd runs with, and its control group, whose path is answered. Running it again changes nothing.
 func Prepare(i place.Instance) (group string, err error) { return PrepareFor(i, Parallel) }
 
 // Parallel is how many files are worked on at once when nobody says otherwise.
@@ -56,6 +57,9 @@ func PrepareFor(i place.Instance, parallel int) (group string, err error) {
 		return "", fmt.Errorf("prepare the broker: %w", err)
 	}
 	if err := directories(i, uid, gid); err != nil {
+		return "", fmt.Errorf("prepare the broker: %w", err)
+	}
+	if err := antivirus.Prepare(i, gid); err != nil {
 		return "", fmt.Errorf("prepare the broker: %w", err)
 	}
 	var pub ed25519.PublicKey
