@@ -12,8 +12,9 @@ C_FILES = $(wildcard bpf/*.c bpf/*.h hack/bench/bpf/*.c)
 # What tests measure needs cores: one package at a time, which runs tests side by side itself.
 TEST_FLAGS ?= -count=1 -p 1 -timeout 15m
 TEST ?= ./...
+FUZZ_EACH ?= 1m
 
-.PHONY: help bootstrap build generate check-generated lint test test-qemu bench demo clean
+.PHONY: help bootstrap build generate check-generated lint test test-qemu bench fuzz demo clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -48,6 +49,9 @@ test-qemu: bootstrap ## the packet core on Debian 13's kernel, under emulation
 
 bench: bootstrap build ## measures the packet core and tunnels beside their peers; prints tables, writes out/bench.json, bench.svg and flood.svg
 	@$(SUDO) out/bin/bench
+
+fuzz: bootstrap ## every fuzz target of the file lane for a minute, or FUZZ_EACH; adds to hack/fuzz/executions.json
+	$(SUDO) go run ./hack/fuzz -each $(FUZZ_EACH)
 
 demo: bootstrap build ## the lab town hall, the main job, then the web pages; ONCE=1 stops after the main job
 	@$(SUDO) out/bin/demo $(if $(filter 1,$(ONCE)),--once)

@@ -1,20 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
-	"syscall"
 	"text/tabwriter"
-	"time"
 
-	"github.com/sekisho/sekisho/dataplane/sandbox"
-	"github.com/sekisho/sekisho/dataplane/verdict"
 	"github.com/sekisho/sekisho/hack/files"
 	"github.com/sekisho/sekisho/hack/files/honest"
 )
@@ -25,28 +21,40 @@ const corpusDir = "../shared/corpus"
 // fileFigures are those of the sanitizer.
 type fileFigures struct {
 	files.Figures
-	office  time.Duration     // one file of about 1 MB, with its sandboxes
+	boxes
+	neighbours
+	fuzzed  fuzzed
 	missing map[string]string // parts that were not measured, and why
 }
 
-// measureFiles sends made and real files through sanitizer and verifier. What fails is noted, and the rest goes on.
-func measureFiles() *fileFigures {
+// measureFiles sends made and real files through sanitizer and verifier. What fails is noted, and the rest goes on. dir: a folder for
+// pins.
+func measureFiles(dir string) *fileFigures {
 	f := &fileFigures{missing: map[string]string{}}
 	ctx := context.Background()
+	var made []honest.File
 	for _, p := range []struct {
 		name string
 		run  func() error
 	}{
 		{"hostile files", func() error { return f.MeasureHostile(ctx) }},
-		{"honest files", func() error { return f.MeasureHonest(ctx, false) }},
-		{"rates of files", func() error { return f.MeasureRates(ctx, false) }},
-		{"a file in its sandboxes", func() error { return f.measureOffice(ctx) }},
+		{"honest files", func() (err error) {
+			if made, err = honest.Make(ctx, false); err != nil {
+				return err
+			}
+			return f.MeasureHonest(ctx, made)
+		}},
+		{"rates of files", func() error { return f.MeasureRates(ctx, made, false) }},
+		{"files in their sandboxes", func() error { return f.boxes.measure(ctx, made) }},
+		{"the pixel way", func() error { return f.MeasurePixels(ctx, made) }},
+		{"neighbours of files", func() error { return f.neighbours.measure(ctx, dir, made) }},
 		{"real files", func() error {
 			if _, err := os.Stat(corpusDir); err != nil {
 				return errors.New("no real files lie beside the checkout")
 			}
 			return f.MeasureCorpus(ctx, corpusDir)
 		}},
+		{"fuzzing", func() (err error) { f.fuzzed, err = readFuzzed(); return err }},
 	} {
 		progress("measuring %s", p.name)
 		if err := p.run(); err != nil {
@@ -55,43 +63,6 @@ func measureFiles() *fileFigures {
 		}
 	}
 	return f
-}
-
-// measureOffice is the median of five passes of the honest document that is nearest to 1 MB, through real sandboxes.
-func (f *fileFigures) measureOffice(ctx context.Context) error {
-	all, err := honest.Make(ctx, false)
-	if err != nil {
-		return err
-	}
-	var best honest.File
-	distance := func(h honest.File) int { return max(len(h.Body)-1_000_000, 1_000_000-len(h.Body)) }
-	for _, h := range all {
-		if filepath.Ext(h.Name) == ".docx" && (best.Body == nil || distance(h) < distance(best)) {
-			best = h
-		}
-	}
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	name := fmt.Sprintf("bench-%d", os.Getpid())
-	group, err := sandbox.OpenGroup(name)
-	if err != nil {
-		return err
-	}
-	defer sandbox.Undelegate(name) //nolint:errcheck // the figures count
-	w := &sandbox.Worker{Box: &sandbox.Box{Group: group, Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}, Binary: filepath.Join(filepath.Dir(self), "sekisho-sanitize")}
-	var took []time.Duration
-	for range 5 {
-		began := time.Now()
-		if r := w.Pass(ctx, verdict.Job{Name: best.Name}, best.Body); !r.Clean() {
-			return fmt.Errorf("%s: %+v", best.Name, r.Report.Findings)
-		}
-		took = append(took, time.Since(began))
-	}
-	slices.Sort(took)
-	f.office = took[len(took)/2]
-	return nil
 }
 
 func (f *fileFigures) corpus() (came, passed, crashed int) {
@@ -110,6 +81,12 @@ func share(part, whole int) float64 {
 
 func (f *fileFigures) summary() []measurement {
 	came, passed, crashed := f.corpus()
+	for _, road := range []string{"office", "pdf"} {
+		if f.Pixels[road] == nil {
+			f.missing["the pixel way"] = cmp.Or(f.missing["the pixel way"], "no file of "+road)
+			f.Pixels = map[string]*files.Pixels{"office": {}, "pdf": {}}
+		}
+	}
 	const none = "no peer"
 	parts := []struct {
 		part string
@@ -131,7 +108,13 @@ func (f *fileFigures) summary() []measurement {
 		{"rates of files", plain("sanitize.png_mb_s", "MB/s", f.Rates["png"], none, 0, atLeast(3))},
 		{"rates of files", plain("sanitize.text_mb_s", "MB/s", f.Rates["text"], none, 0, atLeast(30))},
 		{"rates of files", plain("sanitize.pdf_mb_s", "MB/s", f.Rates["pdf"], none, 0, atLeast(3))},
-		{"a file in its sandboxes", plain("sanitize.office_1mb_ms", "ms", float64(f.office.Microseconds())/1000, none, 0, atMost(300))},
+		{"files in their sandboxes", plain("sanitize.office_1mb_ms", "ms", f.office.Seconds()*1000, none, 0, atMost(300))},
+		{"files in their sandboxes", plain("sanitize.legacy_pool_ms", "ms", f.legacy.Seconds()*1000, none, 0, atMost(1000))},
+		{"the pixel way", over("sanitize.speed_over_pixels", speed(f.Pixels["office"], true), "the pixel way, OOXML and ODF", speed(f.Pixels["office"], false), "MB/s", atLeast(10))},
+		{"the pixel way", over("sanitize.size_over_pixels", mega(f.Pixels["office"].OursOut), "the pixel way, OOXML and ODF", mega(f.Pixels["office"].TheirsOut), "MB", atMost(0.25))},
+		{"the pixel way", over("sanitize.pdf_speed_over_pixels", speed(f.Pixels["pdf"], true), "the pixel way, PDF", speed(f.Pixels["pdf"], false), "MB/s", atLeast(2))},
+		{"neighbours of files", plain("sanitize.neighbour_loss", "of the idle figure", f.loss(), none, 0, atMost(0.05))},
+		{"fuzzing", plain("sanitize.fuzz_execs", "executions", float64(f.fuzzed.total()), none, 0, atLeast(50e6))},
 	}
 	var out []measurement
 	for _, p := range parts {
@@ -156,17 +139,34 @@ func (f *fileFigures) print(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, ext := range slices.Sorted(maps.Keys(f.Corpus)) {
 		c := f.Corpus[ext]
-		fmt.Fprintf(t, "real %s\t%d files\t%d passed\t%d crashed\t", ext, c.Came, c.Passed, c.Crashed)
+		fmt.Fprintf(t, "real %s\t%d files\t%d passed\t%d crashed\t%d of %d texts the same\t%d of %d drawn alike\t", ext, c.Came, c.Passed, c.Crashed, c.Identical, c.Compared, c.Alike, c.Drawn)
 		for _, code := range slices.Sorted(maps.Keys(c.Refused)) {
 			fmt.Fprintf(t, "%s %d  ", code, c.Refused[code])
 		}
 		fmt.Fprintln(t)
 	}
+	for _, road := range slices.Sorted(maps.Keys(f.Pixels)) {
+		p := f.Pixels[road]
+		fmt.Fprintf(t, "%s, both ways\t%d files\t%.1f MB\tours %.2f s, %.2f MB, %d failed\tby pixels %.2f s, %.2f MB, %d failed\n", road, p.Files, mega(p.In), p.Ours.Seconds(), mega(p.OursOut), p.OursFailed, p.Theirs.Seconds(), mega(p.TheirsOut), p.TheirsFailed)
+	}
+	for _, l := range slices.Concat(f.neighbours.lines(), f.fuzzed.lines()) {
+		fmt.Fprintln(t, l)
+	}
 	return t.Flush()
 }
 
+// speed is MB of originals a second, ours or theirs.
+func speed(p *files.Pixels, ours bool) float64 {
+	if ours {
+		return mega(p.In) / p.Ours.Seconds()
+	}
+	return mega(p.In) / p.Theirs.Seconds()
+}
+
+func mega(n int64) float64 { return float64(n) / 1e6 }
+
 // printFiles is the measurement of files alone.
-func printFiles() error {
-	f := measureFiles()
+func printFiles(dir string) error {
+	f := measureFiles(dir)
 	return errors.Join(f.print(os.Stdout), printMeasurements(os.Stdout, f.summary()))
 }

@@ -55,7 +55,7 @@ func main() {
 				return printChanges(dir, *changed)
 			}
 			if *onlyFiles {
-				return printFiles()
+				return printFiles(dir)
 			}
 			if *onlyTunnel {
 				return printTunnels(*part, *floodPlot)
@@ -185,7 +185,7 @@ func bench(dir, out, plot, floods string) error {
 	if err := errors.Join(t.print(os.Stdout), writeJSON(out, core), writeFloods(floods, t.Floods)); err != nil {
 		return err
 	}
-	sanitizer := measureFiles()
+	sanitizer := measureFiles(dir)
 	fmt.Println()
 	all := slices.Concat(core, sanitizer.summary())
 	return errors.Join(sanitizer.print(os.Stdout), printMeasurements(os.Stdout, all), writeJSON(out, all), t.err())

@@ -4,27 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math"
-	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/sekisho/sekisho/dataplane/likeness"
 	"github.com/sekisho/sekisho/dataplane/sanitize"
 	"github.com/sekisho/sekisho/hack/files/honest"
 	"github.com/sekisho/sekisho/hack/files/hostile"
 )
-
-// Count of files of one kind.
-type Count struct {
-	Came, Passed, Crashed int
-	Refused               map[string]int // by code
-}
 
 // Figures of many files.
 type Figures struct {
@@ -41,7 +30,8 @@ type Figures struct {
 	TileWorst            string
 	Rates                map[string]float64 // MB/s of originals, two at a time, by kind
 
-	Corpus map[string]*Count // by extension
+	Corpus map[string]*Count  // by extension
+	Pixels map[string]*Pixels // by the kind of road
 }
 
 // legacy kinds are converted, and come out as another kind.
@@ -70,12 +60,8 @@ func (f *Figures) MeasureHostile(ctx context.Context) error {
 	return nil
 }
 
-// MeasureHonest makes the honest files and counts what their readers would miss. Of each kind some are drawn before and after.
-func (f *Figures) MeasureHonest(ctx context.Context, small bool) error {
-	all, err := honest.Make(ctx, small)
-	if err != nil {
-		return err
-	}
+// MeasureHonest counts what readers of honest files would miss. Of each kind some are drawn before and after.
+func (f *Figures) MeasureHonest(ctx context.Context, all []honest.File) error {
 	f.TileMin = 1
 	var growth []float64
 	drawn := map[string]int{}
@@ -110,8 +96,12 @@ func (f *Figures) MeasureHonest(ctx context.Context, small bool) error {
 		}
 		if structural[ext] && ext != ".zip" && ext != ".gif" && drawn[ext] < 3 && len(h.Body) < 2<<20 {
 			drawn[ext]++
-			if err := f.draw(ctx, h, o); err != nil {
+			l, err := alike(ctx, h.Name, h.Body, o)
+			if err != nil {
 				return err
+			}
+			if l < f.TileMin {
+				f.TileMin, f.TileWorst = l, h.Name
 			}
 		}
 	}
@@ -156,128 +146,17 @@ func (f *Figures) compare(ctx context.Context, h honest.File, o Outcome, texts m
 // mostPages of a document are drawn.
 const mostPages = 4
 
-func (f *Figures) draw(ctx context.Context, h honest.File, o Outcome) error {
-	before, err := Pages(ctx, h.Name, h.Body, mostPages)
+// alike draws a file before and after, and answers their likeness: 0 for a result that cannot be drawn.
+func alike(ctx context.Context, name string, in []byte, o Outcome) (float64, error) {
+	before, err := Pages(ctx, name, in, mostPages)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	after, err := Pages(ctx, o.Report.OutName, o.Body, mostPages)
 	if err != nil {
-		return err
+		return 0, nil //nolint:nilerr // that is what it looks like
 	}
-	if l := likeness.Least(before, after); l < f.TileMin {
-		f.TileMin, f.TileWorst = l, h.Name
-	}
-	return nil
-}
-
-// MeasureRates has two at a time work on files of one kind until they were all done so often that it takes about a second, and
-// answers MB of originals a second.
-func (f *Figures) MeasureRates(ctx context.Context, small bool) error {
-	all, err := honest.Make(ctx, small)
-	if err != nil {
-		return err
-	}
-	f.Rates = map[string]float64{}
-	for kind, of := range map[string]func(honest.File) bool{
-		"ooxml": func(h honest.File) bool {
-			return path.Ext(h.Name) == ".xlsx" && len(h.Body) > 200_000 || small && path.Ext(h.Name) == ".xlsx"
-		},
-		"jpeg": func(h honest.File) bool { return path.Ext(h.Name) == ".jpg" && (small || len(h.Body) > 300_000) },
-		"png":  func(h honest.File) bool { return path.Ext(h.Name) == ".png" && (small || len(h.Body) > 300_000) },
-		"text": func(h honest.File) bool { return path.Ext(h.Name) == ".txt" && (small || len(h.Body) > 300_000) },
-		"pdf":  func(h honest.File) bool { return path.Ext(h.Name) == ".pdf" },
-	} {
-		var files []honest.File
-		for _, h := range all {
-			if of(h) {
-				files = append(files, h)
-			}
-		}
-		if len(files) == 0 {
-			return fmt.Errorf("no honest file to measure %s with", kind)
-		}
-		var rates []float64
-		for range 3 {
-			r, err := rate(ctx, files)
-			if err != nil {
-				return err
-			}
-			rates = append(rates, r)
-		}
-		f.Rates[kind] = median(rates)
-	}
-	return nil
-}
-
-func rate(ctx context.Context, files []honest.File) (float64, error) {
-	var mu sync.Mutex
-	var failed error
-	next, done := 0, 0.0
-	began := time.Now()
-	var workers sync.WaitGroup
-	for range 2 {
-		workers.Go(func() {
-			for {
-				mu.Lock()
-				if failed != nil || next >= len(files) && time.Since(began) > time.Second {
-					mu.Unlock()
-					return
-				}
-				h := files[next%len(files)]
-				next++
-				mu.Unlock()
-				o, err := Pass(ctx, h.Name, h.Body, sanitize.Options{})
-				if err == nil && !o.Clean() {
-					r, _ := o.Refusal()
-					err = fmt.Errorf("%s: %s", h.Name, r.Code)
-				}
-				mu.Lock()
-				failed = errors.Join(failed, err)
-				done += float64(len(h.Body)) / 1e6
-				mu.Unlock()
-			}
-		})
-	}
-	workers.Wait()
-	return done / time.Since(began).Seconds(), failed
-}
-
-// MeasureCorpus sends real files, where there are any beside the checkout.
-func (f *Figures) MeasureCorpus(ctx context.Context, dir string) error {
-	f.Corpus = map[string]*Count{}
-	return filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		ext := strings.ToLower(filepath.Ext(p))
-		if filepath.Dir(p) == filepath.Clean(dir) || ext == ".pcap" || ext == ".pcapng" {
-			return nil
-		}
-		b, err := os.ReadFile(p)
-		if err != nil {
-			return err
-		}
-		c := f.Corpus[ext]
-		if c == nil {
-			c = &Count{Refused: map[string]int{}}
-			f.Corpus[ext] = c
-		}
-		c.Came++
-		o, err := Pass(ctx, filepath.Base(p), b, sanitize.Options{})
-		switch r, side := o.Refusal(); {
-		case err != nil:
-			c.Crashed++
-		case o.Clean():
-			c.Passed++
-		default:
-			if strings.HasPrefix(r.Code, "internal") || side == "verifier" {
-				c.Crashed++ // the two sides disagree, or one failed
-			}
-			c.Refused[r.Code]++
-		}
-		return nil
-	})
+	return likeness.Least(before, after), nil
 }
 
 func median(v []float64) float64 {

@@ -1,0 +1,90 @@
+package files
+
+import (
+	"context"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/sekisho/sekisho/dataplane/sanitize"
+)
+
+// Count of real files of one kind.
+type Count struct {
+	Came, Passed, Crashed int
+	Refused               map[string]int // by code
+	Compared, Identical   int            // passed ones whose text can be compared
+	Drawn, Alike          int            // passed ones that were drawn before and after, and in which no tile differs much
+}
+
+// Of each extension so many real files are drawn, where they have at most so many bytes.
+const (
+	mostDrawn  = 4
+	drawnBytes = 500_000
+)
+
+// MeasureCorpus sends real files, where there are any beside the checkout. Texts of those that stay of their kind are compared; what a
+// reader misses there is what had to go, or a defect: the figure tells where to look.
+func (f *Figures) MeasureCorpus(ctx context.Context, dir string) error {
+	f.Corpus = map[string]*Count{}
+	return filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		ext := strings.ToLower(filepath.Ext(p))
+		if filepath.Dir(p) == filepath.Clean(dir) || ext == ".pcap" || ext == ".pcapng" {
+			return nil
+		}
+		b, err := os.ReadFile(p)
+		if err != nil {
+			return err
+		}
+		c := f.Corpus[ext]
+		if c == nil {
+			c = &Count{Refused: map[string]int{}}
+			f.Corpus[ext] = c
+		}
+		c.pass(ctx, filepath.Base(p), b)
+		return nil
+	})
+}
+
+func (c *Count) pass(ctx context.Context, name string, in []byte) {
+	c.Came++
+	o, err := Pass(ctx, name, in, sanitize.Options{})
+	if err != nil {
+		c.Crashed++
+		return
+	}
+	if !o.Clean() {
+		r, side := o.Refusal()
+		if strings.HasPrefix(r.Code, "internal") || side == "verifier" {
+			c.Crashed++ // the two sides disagree, or one failed
+		}
+		c.Refused[r.Code]++
+		return
+	}
+	c.Passed++
+	if !strings.EqualFold(path.Ext(name), path.Ext(o.Report.OutName)) {
+		return
+	}
+	before, err1 := Text(ctx, name, in)
+	after, err2 := Text(ctx, o.Report.OutName, o.Body)
+	if err1 == nil {
+		c.Compared++
+		if err2 == nil && before == after {
+			c.Identical++
+		}
+	}
+	if !structural[strings.ToLower(path.Ext(name))] || c.Drawn == mostDrawn || len(in) > drawnBytes {
+		return
+	}
+	if l, err := alike(ctx, name, in, o); err == nil {
+		c.Drawn++
+		if l >= 0.95 {
+			c.Alike++
+		}
+	}
+}
