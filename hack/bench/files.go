@@ -18,6 +18,9 @@ import (
 // corpusDir holds real files where there are any: beside the checkout, never in it.
 const corpusDir = "../shared/corpus"
 
+// notAsked stands where a part was left out on purpose.
+const notAsked = "not asked for"
+
 // fileFigures are those of the sanitizer.
 type fileFigures struct {
 	files.Figures
@@ -28,26 +31,27 @@ type fileFigures struct {
 }
 
 // measureFiles sends made and real files through sanitizer and verifier. What fails is noted, and the rest goes on. dir: a folder for
-// pins.
-func measureFiles(dir string) *fileFigures {
+// pins. only: one of the parts; "" all.
+func measureFiles(dir, only string) *fileFigures {
 	f := &fileFigures{missing: map[string]string{}}
 	ctx := context.Background()
 	var made []honest.File
+	make := func() (err error) {
+		if made == nil {
+			made, err = honest.Make(ctx, false)
+		}
+		return err
+	}
 	for _, p := range []struct {
 		name string
 		run  func() error
 	}{
 		{"hostile files", func() error { return f.MeasureHostile(ctx) }},
-		{"honest files", func() (err error) {
-			if made, err = honest.Make(ctx, false); err != nil {
-				return err
-			}
-			return f.MeasureHonest(ctx, made)
-		}},
-		{"rates of files", func() error { return f.MeasureRates(ctx, made, false) }},
-		{"files in their sandboxes", func() error { return f.boxes.measure(ctx, made) }},
-		{"the pixel way", func() error { return f.MeasurePixels(ctx, made) }},
-		{"neighbours of files", func() error { return f.neighbours.measure(ctx, dir, made) }},
+		{"honest files", func() error { return errors.Join(make(), f.MeasureHonest(ctx, made)) }},
+		{"rates of files", func() error { return errors.Join(make(), f.MeasureRates(ctx, made, false)) }},
+		{"files in their sandboxes", func() error { return errors.Join(make(), f.boxes.measure(ctx, made)) }},
+		{"the pixel way", func() error { return errors.Join(make(), f.MeasurePixels(ctx, made)) }},
+		{"neighbours of files", func() error { return errors.Join(make(), f.neighbours.measure(ctx, dir, made)) }},
 		{"real files", func() error {
 			if _, err := os.Stat(corpusDir); err != nil {
 				return errors.New("no real files lie beside the checkout")
@@ -56,6 +60,10 @@ func measureFiles(dir string) *fileFigures {
 		}},
 		{"fuzzing", func() (err error) { f.fuzzed, err = readFuzzed(); return err }},
 	} {
+		if only != "" && only != p.name {
+			f.missing[p.name] = notAsked
+			continue
+		}
 		progress("measuring %s", p.name)
 		if err := p.run(); err != nil {
 			f.missing[p.name] = err.Error()
@@ -118,7 +126,11 @@ func (f *fileFigures) summary() []measurement {
 	}
 	var out []measurement
 	for _, p := range parts {
-		if why, is := f.missing[p.part]; is {
+		why, is := f.missing[p.part]
+		if why == notAsked {
+			continue
+		}
+		if is {
 			p.m = absent(p.m, why)
 		}
 		out = append(out, p.m)
@@ -165,8 +177,8 @@ func speed(p *files.Pixels, ours bool) float64 {
 
 func mega(n int64) float64 { return float64(n) / 1e6 }
 
-// printFiles is the measurement of files alone.
-func printFiles(dir string) error {
-	f := measureFiles(dir)
+// printFiles is the measurement of files alone. only: one of its parts; "" all.
+func printFiles(dir, only string) error {
+	f := measureFiles(dir, only)
 	return errors.Join(f.print(os.Stdout), printMeasurements(os.Stdout, f.summary()))
 }

@@ -40,7 +40,7 @@ func main() {
 	tunnelFile := flag.String("tunnel", "", "for a process that bench starts by itself: measure tunnels and write the figures to this file")
 	onlyTunnel := flag.Bool("tunnels", false, "only measure tunnels")
 	onlyFiles := flag.Bool("files", false, "only measure the sanitizer")
-	part := flag.String("part", "", "of tunnels, only guarantee, flood, delay, page, failover, throughput or idle")
+	part := flag.String("part", "", "of tunnels, only guarantee, flood, delay, page, failover, throughput or idle; of files, only a part as it is named while it runs, like 'the pixel way'")
 	flag.Parse()
 	if *tunnelFile != "" {
 		if err := tunnels(*tunnelFile, *part); err != nil {
@@ -55,7 +55,7 @@ func main() {
 				return printChanges(dir, *changed)
 			}
 			if *onlyFiles {
-				return printFiles(dir)
+				return printFiles(dir, *part)
 			}
 			if *onlyTunnel {
 				return printTunnels(*part, *floodPlot)
@@ -185,7 +185,7 @@ func bench(dir, out, plot, floods string) error {
 	if err := errors.Join(t.print(os.Stdout), writeJSON(out, core), writeFloods(floods, t.Floods)); err != nil {
 		return err
 	}
-	sanitizer := measureFiles(dir)
+	sanitizer := measureFiles(dir, "")
 	fmt.Println()
 	all := slices.Concat(core, sanitizer.summary())
 	return errors.Join(sanitizer.print(os.Stdout), printMeasurements(os.Stdout, all), writeJSON(out, all), t.err())
