@@ -67,7 +67,8 @@ func convert(w *work) ([]byte, error) {
 
 // Ready starts LibreOffice before there is anything to convert, and gives what answers one need, once.
 func Ready(ctx context.Context, dir string) func(verdict.Need) verdict.Answer {
-	w := &work{ctx: ctx, dir: dir, at: dir}
+	w := in(dir)
+	w.ctx = ctx
 	o, err := startOffice(w)
 	if err == nil {
 		_, err = o.wait("ready")

@@ -92,21 +92,26 @@ func Check(n verdict.Need) error {
 
 // Run answers one need in the directory, which is empty and thrown away afterwards. It never fails otherwise than by the answer.
 func Run(ctx context.Context, n verdict.Need, dir string) verdict.Answer {
-	return run(ctx, n, &work{dir: dir, at: dir})
+	return run(ctx, n, in(dir))
 }
 
-// Answer is Run in a directory of its own: in the runtime tree when there is one, with the machine's programs otherwise.
+// Answer is Run in a directory of its own.
 func Answer(ctx context.Context, n verdict.Need) verdict.Answer {
 	dir, err := os.MkdirTemp("", "sekisho-tool-")
 	if err != nil {
 		return verdict.Answer{ID: n.ID, Failed: Failed, Detail: err.Error()}
 	}
 	defer os.RemoveAll(dir)
-	w := &work{dir: dir, at: dir}
+	return run(ctx, n, in(dir))
+}
+
+// in is work in the directory, with the programs of the runtime tree when there is one, else with the own root's: inside a sandbox that
+// is the tree.
+func in(dir string) *work {
 	if _, err := os.Stat(filepath.Join(Tree, "manifest")); err == nil {
-		w.tree, w.at = Tree, Work
+		return &work{dir: dir, at: Work, tree: Tree}
 	}
-	return run(ctx, n, w)
+	return &work{dir: dir, at: dir}
 }
 
 func run(ctx context.Context, n verdict.Need, w *work) verdict.Answer {
