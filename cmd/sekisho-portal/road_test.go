@@ -1,10 +1,12 @@
 package main
 
 import (
+	"archive/zip"
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -48,6 +50,7 @@ func TestRoadOfAFile(t *testing.T) {
 	files := t.TempDir()
 	list := keep(t, files, "納税者一覧.csv", sjis)
 	other := keep(t, files, "案内.txt", "住民説明会のご案内\r\n")
+	notice := keep(t, files, "防災訓練のお知らせ.docm", string(document(t)))
 	program := keep(t, files, "請求書.pdf", "MZ\x90\x00"+strings.Repeat("x", 400))
 
 	clerk := browsertest.Sit(t, browser, lg)
@@ -55,11 +58,11 @@ func TestRoadOfAFile(t *testing.T) {
 	clerk.Open("/send")
 	clerk.Click(`input[name=to][value=internet]`)
 	clerk.Fill("#note", "県への報告に添付します")
-	clerk.Choose("#file", list, other, program)
+	clerk.Choose("#file", list, other, notice, program)
 	clerk.Click("#send button.primary")
 	clerk.Await("#after a.primary")
 	clerk.Click("#after a.primary")
-	clerk.Until(`document.querySelectorAll(".badge.awaiting-approval").length === 2 && document.querySelectorAll(".badge.blocked").length === 1`)
+	clerk.Until(`document.querySelectorAll(".badge.awaiting-approval").length === 3 && document.querySelectorAll(".badge.blocked").length === 1`)
 	clerk.Look("road-home")
 	clerk.Follow("請求書.pdf")
 	clerk.See("このファイルは送れません")
@@ -73,6 +76,16 @@ func TestRoadOfAFile(t *testing.T) {
 	head.Fill("#reason", "日付が古いので直してください")
 	head.Click("form.reject button")
 	head.See("却下しました")
+	head.Open("/approvals")
+	head.Follow("防災訓練のお知らせ.docm")
+	head.See("マクロ")
+	head.Click("#approve")
+	head.Await("#passphrase")
+	head.Until(`document.querySelectorAll(".sheet-page").length === 4 || (window.again || (window.again = true, location.reload()), false)`) // they are drawn in the background
+	head.See("1ページ目")
+	head.See("見た目の変化なし")
+	head.See("違いがあります")
+	head.Look("road-pages")
 	head.Open("/approvals")
 	head.Follow("納税者一覧.csv")
 	head.See("髙橋 次郎")
@@ -122,6 +135,61 @@ func TestRoadOfAFile(t *testing.T) {
 	auditor.See("すべての記録が書かれたときのままです")
 	auditor.See("却下")
 	auditor.Look("road-audit")
+}
+
+// document is a notice of two pages with a macro, and with a picture on the first page that lies on somebody's server.
+func document(t *testing.T) []byte {
+	t.Helper()
+	const (
+		rels    = `<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">`
+		office  = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+		picture = `<w:p><w:r><w:drawing><wp:inline><wp:extent cx="2880000" cy="1440000"/><wp:docPr id="1" name="map"/><a:graphic><a:graphicData uri="http://schemas.openxmlformats.org/drawingml/2006/picture">` +
+			`<pic:pic><pic:nvPicPr><pic:cNvPr id="1" name="map"/><pic:cNvPicPr/></pic:nvPicPr><pic:blipFill><a:blip r:link="rId2"/><a:stretch><a:fillRect/></a:stretch></pic:blipFill>` +
+			`<pic:spPr><a:xfrm><a:off x="0" y="0"/><a:ext cx="2880000" cy="1440000"/></a:xfrm><a:prstGeom prst="rect"><a:avLst/></a:prstGeom><a:ln w="25400"><a:solidFill><a:srgbClr val="336699"/></a:solidFill></a:ln></pic:spPr></pic:pic></a:graphicData></a:graphic></wp:inline></w:drawing></w:r></w:p>`
+	)
+	say := func(text, run string) string {
+		return `<w:p><w:r><w:rPr>` + run + `</w:rPr><w:t>` + text + `</w:t></w:r></w:p>`
+	}
+	rows := ""
+	for _, r := range [][3]string{{"時刻", "内容", "担当"}, {"9:00", "避難の放送", "総務課"}, {"9:15", "避難所への移動", "各課"}, {"10:30", "人数の確認", "税務課 髙橋"}} {
+		rows += `<w:tr>`
+		for _, c := range r {
+			rows += `<w:tc><w:tcPr><w:tcW w="2800" w:type="dxa"/></w:tcPr>` + say(c, "") + `</w:tc>`
+		}
+		rows += `</w:tr>`
+	}
+	border := ""
+	for _, side := range []string{"top", "left", "bottom", "right", "insideH", "insideV"} {
+		border += `<w:` + side + ` w:val="single" w:sz="4" w:space="0" w:color="000000"/>`
+	}
+	body := say("防災訓練のお知らせ", `<w:b/><w:sz w:val="40"/>`) + say("職員各位", "") +
+		strings.Repeat(say("下記のとおり防災訓練を行います。訓練の間、窓口の業務は通常どおり続けます。参加する職員は、動きやすい服装で集合してください。", ""), 3) + picture +
+		`<w:tbl><w:tblPr><w:tblW w:w="8400" w:type="dxa"/><w:tblBorders>` + border + `</w:tblBorders></w:tblPr><w:tblGrid><w:gridCol w:w="2800"/><w:gridCol w:w="2800"/><w:gridCol w:w="2800"/></w:tblGrid>` + rows + `</w:tbl>` +
+		`<w:p><w:r><w:br w:type="page"/></w:r></w:p>` + say("持ち物", `<w:b/><w:sz w:val="32"/>`) + strings.Repeat(say("・ヘルメット、手袋、飲み水", ""), 12)
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for _, part := range [][2]string{
+		{"[Content_Types].xml", `<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>` +
+			`<Default Extension="bin" ContentType="application/vnd.ms-office.vbaProject"/><Override PartName="/word/document.xml" ContentType="application/vnd.ms-word.document.macroEnabled.main+xml"/></Types>`},
+		{"_rels/.rels", rels + `<Relationship Id="rId1" Type="` + office + `/officeDocument" Target="word/document.xml"/></Relationships>`},
+		{"word/document.xml", `<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main" xmlns:r="` + office + `" xmlns:wp="http://schemas.openxmlformats.org/drawingml/2006/wordprocessingDrawing" ` +
+			`xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main" xmlns:pic="http://schemas.openxmlformats.org/drawingml/2006/picture"><w:body>` + body + `</w:body></w:document>`},
+		{"word/_rels/document.xml.rels", rels + `<Relationship Id="rId1" Type="http://schemas.microsoft.com/office/2006/relationships/vbaProject" Target="vbaProject.bin"/>` +
+			`<Relationship Id="rId2" Type="` + office + `/image" Target="http://elsewhere.example/map.png" TargetMode="External"/></Relationships>`},
+		{"word/vbaProject.bin", "\xd0\xcf\x11\xe0 AutoOpen"},
+	} {
+		w, err := z.Create(part[0])
+		if err == nil {
+			_, err = io.WriteString(w, part[1])
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
 
 // firstSignIn changes the one-time password on the way in.

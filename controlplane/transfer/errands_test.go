@@ -54,6 +54,7 @@ func (b *slowBroker) Run(ctx context.Context, o broker.Order) (broker.Outcome, e
 	}
 }
 
+func (b *slowBroker) Draw(context.Context, broker.Order) error { return nil }
 func (b *slowBroker) At(context.Context) (verdict.Work, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

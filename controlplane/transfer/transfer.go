@@ -66,6 +66,8 @@ type Desk struct {
 	errands *errands      // transfers to sanitize
 	due     chan struct{} // something is to be erased
 
+	drawing sync.Map // id -> chan struct{}, closed when its pages are drawn
+
 	writing sync.Mutex // of sheets that people write to
 }
 

@@ -85,6 +85,10 @@ func (p *puppetRelease) Erase(_ context.Context, id string) error {
 type puppetBroker func(broker.Order) (broker.Outcome, error)
 
 func (p puppetBroker) Run(_ context.Context, o broker.Order) (broker.Outcome, error) { return p(o) }
+func (p puppetBroker) Draw(_ context.Context, o broker.Order) error {
+	_, err := p(o)
+	return err
+}
 
 func (p puppetBroker) At(context.Context) (verdict.Work, error) {
 	return verdict.Work{}, errors.New("connection refused")
@@ -559,5 +563,51 @@ func TestOneSickTransferKeepsNoOtherFromItsTurn(t *testing.T) {
 		if err := o.Tend(ctx); err != nil || len(o.release.erased) != 3 {
 			t.Errorf("%d: at last: %v, erased %v", sick, err, o.release.erased)
 		}
+	}
+}
+
+// TestPagesAreDrawnForWhoDecides: once for however many ask, for the head of the section alone, and as long as there is something to decide.
+func TestPagesAreDrawnForWhoDecides(t *testing.T) {
+	o := newOffice(t)
+	ctx, stop := context.WithCancel(context.Background())
+	id := o.work(o.send("a.txt").ID).ID
+	hold, drawn := make(chan struct{}), make(chan broker.Order, 9)
+	o.broker = func(b broker.Order) (broker.Outcome, error) {
+		drawn <- b
+		<-hold
+		return broker.Outcome{}, nil
+	}
+	one, err := o.Draw(ctx, o.tanaka, anchors.LGWAN, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	two, err := o.Draw(ctx, o.tanaka, anchors.LGWAN, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop() // the browser that asked first is gone
+	if b := <-drawn; b.Transfer != id || b.From != anchors.LGWAN || b.To != anchors.Internet {
+		t.Errorf("ordered %+v", b)
+	}
+	close(hold)
+	<-one
+	<-two
+	if len(drawn) > 0 {
+		t.Error("drawn twice at a time")
+	}
+	for name, c := range map[string]struct {
+		who  web.Person
+		zone anchors.Zone
+		want string
+	}{"the requester": {o.suzuki, anchors.LGWAN, web.CodeOwn}, "another zone": {o.tanaka, anchors.Internet, web.CodeNotFound}} {
+		if _, err := o.Draw(context.Background(), c.who, c.zone, id); why(err) != c.want {
+			t.Errorf("%s: %v, want %s", name, err, c.want)
+		}
+	}
+	if err := o.Reject(context.Background(), o.tanaka, anchors.LGWAN, id, "x"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := o.Draw(context.Background(), o.tanaka, anchors.LGWAN, id); why(err) != web.CodeState {
+		t.Errorf("rejected: %v", err)
 	}
 }

@@ -20,6 +20,7 @@ import (
 type Broker interface {
 	Run(ctx context.Context, o broker.Order) (broker.Outcome, error)
 	At(ctx context.Context) (verdict.Work, error)
+	Draw(ctx context.Context, o broker.Order) error
 }
 
 const (

@@ -49,6 +49,20 @@ func (s *site) apiMayDownload(w http.ResponseWriter, r *http.Request, p Person) 
 	writeJSON(w, http.StatusOK, clearance(t))
 }
 
+// apiDraw answers when the pages of a file are drawn, or cannot be: release has them then, or says why.
+func (s *site) apiDraw(w http.ResponseWriter, r *http.Request, p Person) {
+	done, err := s.Transfers.Draw(r.Context(), p, s.zone, r.PathValue("id"))
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	select {
+	case <-done:
+	case <-r.Context().Done():
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
 // apiReceipt takes release's signed word that the person approved.
 func (s *site) apiReceipt(w http.ResponseWriter, r *http.Request, p Person) {
 	var receipt verdict.Signed

@@ -331,6 +331,13 @@ func (h *hall) MayInspect(ctx context.Context, p web.Person, zone anchors.Zone, 
 	return t, err
 }
 
+func (h *hall) Draw(ctx context.Context, p web.Person, zone anchors.Zone, id string) (<-chan struct{}, error) {
+	done := make(chan struct{})
+	close(done)
+	_, err := h.MayInspect(ctx, p, zone, id)
+	return done, err
+}
+
 func (h *hall) Status(context.Context) (web.Status, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -386,6 +393,24 @@ func (d desk) Statement(_ context.Context, id string) (release.Statement, error)
 		}
 	}
 	return release.Statement{}, &release.Refusal{Code: release.CodeUnknown, Status: 404, Text: "unknown"}
+}
+
+func (d desk) Report(_ context.Context, id string) (verdict.Report, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, x := range d.transfers {
+		if x.ID == id && x.From == d.zone && x.Report != nil {
+			return *x.Report, nil
+		}
+	}
+	return verdict.Report{}, &release.Refusal{Code: release.CodeNotShown, Status: 404, Text: "none"}
+}
+
+func (d desk) Pages(_ context.Context, id string) (verdict.Pages, error) {
+	if _, err := d.Report(context.Background(), id); err != nil {
+		return verdict.Pages{}, err
+	}
+	return verdict.Pages{Version: 1, Before: verdict.Drawing{Failed: "draw.kind"}, After: verdict.Drawing{Failed: "draw.kind"}}, nil
 }
 
 func (d desk) Approve(_ context.Context, a release.ApprovalRequest) (verdict.Signed, error) {

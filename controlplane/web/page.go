@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/sekisho/sekisho/controlplane/web/account"
 	"github.com/sekisho/sekisho/controlplane/web/text"
 	"github.com/sekisho/sekisho/dataplane/anchors"
 )
@@ -190,7 +191,10 @@ var (
 var pageNames = []string{"sign-in", "password", "error", "home", "send", "sent", "received", "approvals", "detail", "console", "emergency", "revisions", "revision", "designated", "one-designated", "change", "proposals", "proposal", "review", "fault", "evidence", "audit"}
 
 func parse(l text.Lang) (map[string]*template.Template, error) {
-	shared, err := template.New("").Funcs(functions(l)).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html")
+	shared, err := template.New("").Funcs(functions(l)).Parse(account.Part)
+	if err == nil {
+		shared, err = shared.ParseFS(templateFiles, "templates/layout.html", "templates/parts.html")
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -172,6 +172,10 @@ type Transfers interface {
 	Receipt(ctx context.Context, p Person, zone anchors.Zone, id string, approval verdict.Signed) error // release's signed word that p approved
 	MayDownload(ctx context.Context, p Person, zone anchors.Zone, id string) (Transfer, error)          // asked by the portal before each download; record it
 	MayInspect(ctx context.Context, p Person, zone anchors.Zone, id string) (Transfer, error)           // asked by the portal before an approver gets the sanitized file, and before an approval
+
+	// Draw has the first pages of a file drawn for whoever decides about it now. They lie with release, for the portal; done is closed when
+	// they do, or cannot.
+	Draw(ctx context.Context, p Person, zone anchors.Zone, id string) (done <-chan struct{}, err error)
 }
 
 // Monitor is what the console shows.

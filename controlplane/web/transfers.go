@@ -1,13 +1,11 @@
 package web
 
 import (
-	"bytes"
-	"image"
-	"image/png"
 	"net/http"
 	"strconv"
 	"strings"
 
+	"github.com/sekisho/sekisho/controlplane/web/account"
 	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
@@ -94,8 +92,8 @@ func (s *site) approvals(w http.ResponseWriter, r *http.Request, p Person) {
 // sheet is what the page of one transfer shows.
 type sheet struct {
 	T         Transfer
-	Findings  []group
-	Compare   *comparison
+	Findings  []account.Group
+	Compare   *account.Comparison
 	Stage     string // what is being done now, in words
 	MayDecide bool
 	MayFetch  bool
@@ -108,8 +106,8 @@ func (s *site) sheet(r *http.Request, p Person, t Transfer) sheet {
 	d.MayCancel = p.ID == t.Requester.ID && s.zone == t.From && (steps(t).Busy || t.State == Awaiting)
 	d.MayDecide = t.State == Awaiting && p.Role == SectionHead && p.ID != t.Requester.ID && s.zone == t.From
 	if t.Report != nil {
-		d.Findings = groups(t.Report.Findings)
-		d.Compare = compare(t.Report)
+		d.Findings = account.Groups(t.Report.Findings)
+		d.Compare = account.Compare(t.Report)
 	}
 	return d
 }
@@ -124,7 +122,13 @@ func (s *site) detail(w http.ResponseWriter, r *http.Request, p Person) {
 		writeJSON(w, http.StatusOK, t.bare())
 		return
 	}
-	s.showTransfer(w, r, http.StatusOK, p, s.sheet(r, p, t), "")
+	d := s.sheet(r, p, t)
+	if d.MayDecide { // so that the pages are drawn by the time that the approval's own page is opened
+		if _, err := s.Transfers.Draw(r.Context(), p, s.zone, t.ID); err != nil {
+			s.Log.Warn("have pages drawn", "transfer", t.ID, "err", err)
+		}
+	}
+	s.showTransfer(w, r, http.StatusOK, p, d, "")
 }
 
 func (s *site) showTransfer(w http.ResponseWriter, r *http.Request, status int, p Person, d sheet, errCode string) {
@@ -176,9 +180,6 @@ func (s *site) reject(w http.ResponseWriter, r *http.Request, p Person) {
 	s.showTransfer(w, r, status(code), p, d, code)
 }
 
-// maxPreview bounds a picture that came out of a sandbox, in pixels.
-const maxPreview = 4 << 20
-
 // preview encodes a side's raw pixels: the sandbox may have been taken over, so what it sends is never a file.
 func (s *site) preview(w http.ResponseWriter, r *http.Request, p Person) {
 	t, err := s.Transfers.Get(r.Context(), p, s.zone, r.PathValue("id"))
@@ -192,7 +193,7 @@ func (s *site) preview(w http.ResponseWriter, r *http.Request, p Person) {
 	} else if t.Report != nil && r.PathValue("side") == "after" {
 		pv = t.Report.Result
 	}
-	b, ok := encode(pv)
+	b, ok := account.PNG(pv)
 	if !ok {
 		s.fail(w, r, Refuse(CodeNotFound, nil))
 		return
@@ -200,24 +201,6 @@ func (s *site) preview(w http.ResponseWriter, r *http.Request, p Person) {
 	w.Header().Set("Content-Type", "image/png")
 	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
 	w.Write(b)
-}
-
-// pictured tells whether a preview holds a picture that is what it says.
-func pictured(p *verdict.Preview) bool {
-	return p != nil && p.Width > 0 && p.Height > 0 && p.Width <= maxPreview && p.Height <= maxPreview/p.Width &&
-		len(p.RGBA) == 4*p.Width*p.Height
-}
-
-func encode(p *verdict.Preview) ([]byte, bool) {
-	if !pictured(p) {
-		return nil, false
-	}
-	var b bytes.Buffer
-	img := &image.NRGBA{Pix: p.RGBA, Stride: 4 * p.Width, Rect: image.Rect(0, 0, p.Width, p.Height)}
-	if err := (&png.Encoder{CompressionLevel: png.BestSpeed}).Encode(&b, img); err != nil {
-		return nil, false
-	}
-	return b.Bytes(), true
 }
 
 // bare leaves out the previews, which programs do not need.

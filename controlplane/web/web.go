@@ -81,6 +81,7 @@ func New(zone anchors.Zone, s Services, o Options) http.Handler {
 		mux.HandleFunc("POST /transfers/{id}/reject", st.role(st.reject, SectionHead))
 		mux.HandleFunc("POST /transfers/{id}/cancel", st.role(st.cancel, Staff, SectionHead))
 		mux.HandleFunc("POST /api/transfers/{id}/receipt", st.role(st.apiReceipt, SectionHead))
+		mux.HandleFunc("POST /api/transfers/{id}/drawing", st.role(st.apiDraw, SectionHead))
 		mux.HandleFunc("GET /api/transfers/{id}/may-inspect", st.role(st.apiMayInspect, SectionHead))
 		mux.HandleFunc("GET /api/transfers/{id}/may-download", st.role(st.apiMayDownload, Staff, SectionHead))
 	}

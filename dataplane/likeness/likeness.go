@@ -53,24 +53,17 @@ func Differences(a, b image.Image) (same bool, where []image.Rectangle) {
 	return same, merged(where)
 }
 
-// merged joins squares that lie beside each other to rows, and rows of one width to blocks.
+// merged draws one rectangle around all that touch each other: a person looks at places, not at squares.
 func merged(rs []image.Rectangle) []image.Rectangle {
-	var rows []image.Rectangle
-	for _, r := range rs {
-		if n := len(rows); n > 0 && rows[n-1].Max.X == r.Min.X && rows[n-1].Min.Y == r.Min.Y {
-			rows[n-1].Max.X = r.Max.X
-			continue
-		}
-		rows = append(rows, r)
-	}
 	var out []image.Rectangle
-	for _, r := range rows {
-		above := slices.IndexFunc(out, func(o image.Rectangle) bool {
-			return o.Max.Y == r.Min.Y && o.Min.X == r.Min.X && o.Max.X == r.Max.X
-		})
-		if above >= 0 {
-			out[above].Max.Y = r.Max.Y
-			continue
+	for _, r := range rs {
+		for {
+			at := slices.IndexFunc(out, func(o image.Rectangle) bool { return o.Inset(-1).Overlaps(r) })
+			if at < 0 {
+				break
+			}
+			r = r.Union(out[at]) // which may touch others now
+			out = slices.Delete(out, at, at+1)
 		}
 		out = append(out, r)
 	}

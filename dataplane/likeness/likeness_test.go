@@ -35,6 +35,7 @@ func TestWhereAPersonSeesADifference(t *testing.T) {
 		{"a line lost", page(320, 320), false, []image.Rectangle{image.Rect(0, 32, 320, 64)}},
 		{"a word more", page(320, 320, line, other), false, []image.Rectangle{image.Rect(32, 192, 64, 224)}},
 		{"a block more", page(320, 320, line, image.Rect(64, 192, 128, 256)), false, []image.Rectangle{image.Rect(64, 192, 128, 256)}},
+		{"two that touch at a corner", page(320, 320, line, image.Rect(64, 192, 96, 224), image.Rect(96, 224, 128, 256)), false, []image.Rectangle{image.Rect(64, 192, 128, 256)}},
 		{"an edge smoothed otherwise", paler, false, nil},
 		{"a colour that is as light", coloured, false, nil},
 		{"another size", page(100, 320, line), false, []image.Rectangle{image.Rect(0, 0, 100, 320)}},

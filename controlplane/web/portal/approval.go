@@ -8,10 +8,12 @@ import (
 	"net/url"
 	"strconv"
 
+	"github.com/sekisho/sekisho/controlplane/web/account"
 	"github.com/sekisho/sekisho/controlplane/web/assets"
 	"github.com/sekisho/sekisho/controlplane/web/text"
 	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/release"
+	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
 //go:embed approve.html
@@ -21,10 +23,22 @@ var approvalPages = map[text.Lang]*template.Template{text.JA: approvalTemplate(t
 
 func approvalTemplate(l text.Lang) *template.Template {
 	return template.Must(template.New("approve").Funcs(template.FuncMap{
-		"t":     l.T,
-		"zone":  func(z anchors.Zone) string { return l.T("zone." + z.String()) },
-		"asset": assets.URL,
-	}).Parse(approvalHTML))
+		"t":       l.T,
+		"zone":    func(z anchors.Zone) string { return l.T("zone." + z.String()) },
+		"asset":   assets.URL,
+		"finding": l.Finding,
+		"pair": func(page, side string, number int, s *verdict.Sheet, marks [][4]int) shownSheet {
+			return shownSheet{page, side, number, s, marks}
+		},
+	}).Parse(approvalHTML + account.Part))
+}
+
+// shownSheet is what the template of one picture needs.
+type shownSheet struct {
+	Page, Side string
+	Number     int
+	Sheet      *verdict.Sheet
+	Marks      [][4]int
 }
 
 // approvalPolicy: the page of an approval runs no script at all.
@@ -39,35 +53,14 @@ func (p *portal) approvalPage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	id := r.PathValue("id")
-	var person struct {
-		Person string `json:"person"`
-		Role   string `json:"role"`
-	}
-	if err := p.ask(r, http.MethodGet, "/api/session", nil, &person); err != nil {
+	s, err := p.asApprover(r, id)
+	if err != nil {
 		p.refuse(w, r, err)
 		return
 	}
-	var t struct {
-		State string `json:"state"`
-	}
-	if err := p.ask(r, http.MethodGet, "/transfers/"+url.PathEscape(id), nil, &t); err != nil {
+	seen, err := p.look(r, id)
+	if err != nil {
 		p.refuse(w, r, err)
-		return
-	}
-	if t.State != "awaiting-approval" {
-		p.refuse(w, r, refusal{http.StatusConflict, "state"})
-		return
-	}
-	s, err := p.Release.Statement(r.Context(), id)
-	switch {
-	case err != nil:
-		p.refuse(w, r, err)
-		return
-	case s.Requester == person.Person:
-		p.refuse(w, r, refusal{http.StatusForbidden, "own-request"})
-		return
-	case person.Role != "section-head":
-		p.refuse(w, r, refusal{http.StatusForbidden, "forbidden"})
 		return
 	}
 	l := lang(r)
@@ -83,7 +76,8 @@ func (p *portal) approvalPage(w http.ResponseWriter, r *http.Request) {
 		release.Statement
 		Lang               text.Lang
 		Page, Error, Bytes string
-	}{s, l, "/transfers/" + url.PathEscape(id), said, thousands(s.Size)})
+		Look               look
+	}{s, l, "/transfers/" + url.PathEscape(id), said, thousands(s.Size), seen})
 	if err != nil {
 		p.refuse(w, r, err)
 		return
@@ -94,6 +88,36 @@ func (p *portal) approvalPage(w http.ResponseWriter, r *http.Request) {
 	if _, err := w.Write(b.Bytes()); err != nil {
 		p.Log.Debug("answer the approval page", "err", err)
 	}
+}
+
+// asApprover gives what release states of a file to a person who may decide about it now; control says who that is.
+func (p *portal) asApprover(r *http.Request, id string) (release.Statement, error) {
+	var person struct {
+		Person string `json:"person"`
+		Role   string `json:"role"`
+	}
+	if err := p.ask(r, http.MethodGet, "/api/session", nil, &person); err != nil {
+		return release.Statement{}, err
+	}
+	var t struct {
+		State string `json:"state"`
+	}
+	if err := p.ask(r, http.MethodGet, "/transfers/"+url.PathEscape(id), nil, &t); err != nil {
+		return release.Statement{}, err
+	}
+	if t.State != "awaiting-approval" {
+		return release.Statement{}, refusal{http.StatusConflict, "state"}
+	}
+	s, err := p.Release.Statement(r.Context(), id)
+	switch {
+	case err != nil:
+		return release.Statement{}, err
+	case s.Requester == person.Person:
+		return release.Statement{}, refusal{http.StatusForbidden, "own-request"}
+	case person.Role != "section-head":
+		return release.Statement{}, refusal{http.StatusForbidden, "forbidden"}
+	}
+	return s, nil
 }
 
 // fromItsPage tells whether a browser sent an approval from the page that this process made, so that no page of control's can

@@ -4,8 +4,8 @@
 // no way to another zone. And control, which draws the pages, may be taken over too: then it would show an approver one file
 // and have another one approved. Mechanism: HTTPS in front of control's Unix socket of this zone. Pages are handed on, but with
 // only those headers, kinds of content and places to go on to that control needs, and under this process's own policy; scripts
-// and style sheets are this process's own. Three acts never touch control: an approval (its page shows what release states, the
-// passphrase goes to release, and a browser can send it from that page only), the download of a released file and the
+// and style sheets are this process's own. Three acts never touch control: an approval (its page shows what release states and
+// what the broker left there: report and pages; the passphrase goes to release, and a browser can send it from that page only), the download of a released file and the
 // approver's look at it (the bytes come from release). Life cycle: started in the zone's own network namespace as the zone's
 // own user, without any state. Invariant: it opens no connection but to the two sockets; what a browser says about itself in
 // headers is taken away before anyone believes it; no script that control sends runs.
@@ -37,6 +37,8 @@ const PeerHeader = "X-Sekisho-Peer"
 // Release is what a portal may ask of the release daemon.
 type Release interface {
 	Statement(ctx context.Context, transfer string) (release.Statement, error)
+	Report(ctx context.Context, transfer string) (verdict.Report, error)
+	Pages(ctx context.Context, transfer string) (verdict.Pages, error)
 	Approve(ctx context.Context, a release.ApprovalRequest) (verdict.Signed, error)
 	Sanitized(ctx context.Context, transfer string) (release.File, error)
 	Released(ctx context.Context, transfer string) (release.File, error)
@@ -62,6 +64,7 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("/assets/", p.lost)
 	mux.HandleFunc("GET /transfers/{id}/approve", p.approvalPage)
 	mux.HandleFunc("POST /transfers/{id}/approve", p.approve)
+	mux.HandleFunc("GET /transfers/{id}/pages/{side}/{number}", p.page)
 	mux.HandleFunc("/transfers/{id}/approve", p.lost)
 	mux.HandleFunc("GET /transfers/{id}/download", p.download)
 	mux.HandleFunc("GET /transfers/{id}/inspect", p.inspect)

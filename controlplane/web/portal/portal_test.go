@@ -50,6 +50,29 @@ type vault struct {
 	size  int64
 	err   error
 	asked []release.ApprovalRequest
+
+	report *verdict.Report
+	pages  []*verdict.Pages // of one question after the other; nil: not drawn
+}
+
+func (v *vault) Report(context.Context, string) (verdict.Report, error) {
+	if v.report == nil {
+		return verdict.Report{}, &release.Refusal{Code: release.CodeNotShown, Status: http.StatusNotFound}
+	}
+	return *v.report, v.err
+}
+func (v *vault) Pages(context.Context, string) (verdict.Pages, error) {
+	if len(v.pages) == 0 {
+		return verdict.Pages{}, &release.Refusal{Code: release.CodeNotShown, Status: http.StatusNotFound}
+	}
+	p := v.pages[0]
+	if len(v.pages) > 1 {
+		v.pages = v.pages[1:]
+	}
+	if p == nil {
+		return verdict.Pages{}, &release.Refusal{Code: release.CodeNotShown, Status: http.StatusNotFound}
+	}
+	return *p, v.err
 }
 
 func (v *vault) Statement(_ context.Context, id string) (release.Statement, error) {

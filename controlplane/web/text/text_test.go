@@ -55,7 +55,7 @@ func TestSameKeys(t *testing.T) {
 // together at run time ("state." and a state) must have at least one, and no text may be left that nothing shows.
 func TestEveryKeyIsUsedAndEveryUseHasAKey(t *testing.T) {
 	var source strings.Builder
-	for _, pattern := range []string{"../templates/*.html", "../*.go", "../portal/*.go", "../portal/*.html", "*.go", "../../monitor/report/*.go"} {
+	for _, pattern := range []string{"../templates/*.html", "../*.go", "../portal/*.go", "../portal/*.html", "../account/*.html", "*.go", "../../monitor/report/*.go"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
