@@ -11,7 +11,7 @@ import (
 
 // filter writes one XML part again, token by token: what the rules name passes as it was written, the rest stays behind.
 func (o *office) filter(p *part, b []byte) ([]byte, error) {
-	f := &partFilter{office: o, part: p, known: knownElements()}
+	f := &partFilter{office: o, part: p, known: knownElements(), slidesGone: map[string]bool{}}
 	f.out.Grow(len(b))
 	plan, err := fieldPlan(b)
 	if err != nil {
@@ -61,6 +61,7 @@ type partFilter struct {
 	fields fieldWalk
 
 	sharedGone map[string]bool // shared formulas of this sheet whose text was removed
+	slidesGone map[string]bool // numbers of slides that were left out, which sections name
 	ole        []oleFrame
 	heard      *hearing
 	kept       []markup.Attr // of the element that is being written
@@ -157,6 +158,16 @@ func (f *partFilter) reported(t *markup.Token) bool {
 	return false
 }
 
+// lost tells whether the element stands for a part that is gone.
+func (f *partFilter) lost(t *markup.Token) bool {
+	for _, a := range t.Attrs {
+		if ns, local, err := f.x.AttrName(a); err == nil && ns == "r" && string(local) == "id" {
+			return !f.part.byID[string(markup.Unescape(a.Value))].kept()
+		}
+	}
+	return false
+}
+
 func (f *partFilter) start(t *markup.Token) error {
 	e := element{t.NS, t.Local}
 	vmlRoot := t.NS == "" && t.Local == "xml" && f.part.contentType == ctVML && len(f.frames) == 0 // the root of a VML drawing
@@ -193,6 +204,9 @@ func (f *partFilter) start(t *markup.Token) error {
 	if f.noComments() && (commentMarks[e] || e == element{"v", "shape"} && f.isNote()) {
 		return f.drop(t, "", "")
 	}
+	if f.hidden(t, e) {
+		return f.drop(t, "", "")
+	}
 	switch e.ns {
 	case "mc":
 		return f.alternateContent(t)
@@ -208,7 +222,14 @@ func (f *partFilter) start(t *markup.Token) error {
 		if t.Local == "ClientData" && attr(t, "ObjectType") == "Movie" {
 			return f.drop(t, "ooxml.media", "")
 		}
+	case "ms:powerpoint/2010/main":
+		if t.Local == "sldId" && f.slidesGone[attr(t, "id")] {
+			return f.drop(t, "", "")
+		}
 	case "p":
+		if t.Local == "sldId" && f.lost(t) {
+			f.slidesGone[attr(t, "id")] = true
+		}
 		if t.Local == "cmd" && !harmlessCommand(attr(t, "type"), attr(t, "cmd")) {
 			return f.drop(t, "ooxml.macro-call", attr(t, "cmd"))
 		}

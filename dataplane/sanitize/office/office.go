@@ -283,6 +283,12 @@ func (o *office) decide(from *part, r rel) (link, string, error) {
 	if ct == ctVML && !o.wellFormed(key) {
 		return l, "ooxml.unknown-part", nil // Excel writes <br> into it
 	}
+	if short == "slide" && o.hiddenSlide(key) {
+		if o.noHidden() {
+			return l, "ooxml.hidden-gone", nil
+		}
+		o.Found.First("ooxml.hidden-slide", path.Base(o.Members[key].Name), verdict.Reported, "")
+	}
 	l.to = o.add(key, ct)
 	return l, "", nil
 }

@@ -43,7 +43,7 @@ func (o *office) readWorkbook(main *part) error {
 			return nil
 		}
 		to := main.byID[id].to
-		if s := attr(t, "state"); o.Policy.Hidden == "remove" && s != "" && s != "visible" && to != nil {
+		if s := attr(t, "state"); o.noHidden() && s != "" && s != "visible" && to != nil {
 			o.forget(to)
 			main.byID[id].to = nil
 			w.index = append(w.index, -1)

@@ -57,6 +57,9 @@ func (d *document) checkActive(p *part, n container.Node, t *traits) error {
 	if !t.known {
 		return rule.Refuse(container.CodeMarkup, place, "element %s is in no standard", n.Name)
 	}
+	if err := d.checkChoices(place, n); err != nil {
+		return err
+	}
 	switch n.Name {
 	case "x:definedName":
 		for _, a := range []string{"xlm", "vbProcedure", "function"} {
@@ -65,11 +68,11 @@ func (d *document) checkActive(p *part, n container.Node, t *traits) error {
 			}
 		}
 	case "x:cfvo", "x14:cfvo":
-		if err := checkFormula(place, n.Get("val")); err != nil {
+		if err := d.checkFormula(place, n.Get("val")); err != nil {
 			return err
 		}
 	case "x:cacheField", "x:calculatedItem":
-		if err := checkFormula(place, n.Get("formula")); err != nil {
+		if err := d.checkFormula(place, n.Get("formula")); err != nil {
 			return err
 		}
 	case "p:cmd":
@@ -85,7 +88,7 @@ func (d *document) checkActive(p *part, n container.Node, t *traits) error {
 			return rule.Refuse(container.CodeLink, place, "a pivot table fed by %q", t)
 		}
 	case "w:fldSimple":
-		if err := checkField(place, n.Get("w:instr"), -1); err != nil {
+		if err := checkField(place, n.Get("w:instr"), -1, d.noLinks()); err != nil {
 			return err
 		}
 	case "xv:ClientData":
@@ -95,7 +98,7 @@ func (d *document) checkActive(p *part, n container.Node, t *traits) error {
 	}
 	for _, a := range n.Attrs {
 		if t.drawing {
-			if err := checkDrawn(place, n.Name, t, a); err != nil {
+			if err := d.checkDrawn(place, n.Name, t, a); err != nil {
 				return err
 			}
 		}
@@ -109,7 +112,7 @@ func (d *document) checkActive(p *part, n container.Node, t *traits) error {
 				return no("action %q", a.Value)
 			}
 		case formulaText:
-			if err := checkFormula(place, a.Value); err != nil {
+			if err := d.checkFormula(place, a.Value); err != nil {
 				return err
 			}
 		case relations:
@@ -128,14 +131,14 @@ var formObjects = words(`Note Pict Shape Rect Group Label GBox Drop Checkbox Rad
 var vmlSpaces = words("none v o w10 xv pv")
 
 // checkDrawn judges an attribute of a drawing in VML.
-func checkDrawn(place, element string, t *traits, a container.Attribute) error {
+func (d *document) checkDrawn(place, element string, t *traits, a container.Attribute) error {
 	_, low, prefixed := strings.Cut(strings.ToLower(a.Name), ":")
 	if !prefixed {
 		low = strings.ToLower(a.Name)
 	}
 	switch low {
 	case "href":
-		if shape := vmlShapes[t.local]; a.Value != "" && (!shape || !container.SafeAddress(a.Value)) { // elsewhere it is where a picture comes from
+		if shape := vmlShapes[t.local]; a.Value != "" && (!shape || !container.SafeAddress(a.Value) || d.noLinks() && out(a.Value)) { // elsewhere it is where a picture comes from
 			return rule.Refuse(container.CodeLink, place, "%s links to %q", element, a.Value)
 		}
 	case "src", "althref":

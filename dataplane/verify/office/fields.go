@@ -29,7 +29,7 @@ var fieldName = regexp.MustCompile(`^\s*(=|[A-Za-z]+)`)
 
 // checkField judges an instruction. before is what stands before the first nested field: the name must be whole in there, since
 // a nested field could compute it.
-func checkField(place, code string, before int) error {
+func checkField(place, code string, before int, noLinks bool) error {
 	m := fieldName.FindStringSubmatchIndex(code)
 	if strings.TrimSpace(code) == "" && before < 0 {
 		return nil // an empty field shows nothing
@@ -51,7 +51,7 @@ func checkField(place, code string, before int) error {
 		if before >= 0 {
 			return rule.Refuse(container.CodeActive, place, "a hyperlink field with a computed address")
 		}
-		return checkHyperlinkField(place, code[m[3]:])
+		return checkHyperlinkField(place, code[m[3]:], noLinks)
 	}
 	return nil
 }
@@ -62,7 +62,7 @@ var bookmarkOnly = regexp.MustCompile(`^\s*[\p{Han}\p{Hiragana}\p{Katakana}_0-9]
 var quoted = regexp.MustCompile(`^\s*(?:"((?:[^"\\]|\\.)*)"|([^\s"\\]\S*))`)
 
 // checkHyperlinkField wants a safe address, or no address and switches only (\l names a bookmark).
-func checkHyperlinkField(place, rest string) error {
+func checkHyperlinkField(place, rest string, noLinks bool) error {
 	m := quoted.FindStringSubmatch(rest)
 	if m == nil {
 		if strings.HasPrefix(strings.TrimSpace(rest), `\`) || strings.TrimSpace(rest) == "" {
@@ -71,6 +71,9 @@ func checkHyperlinkField(place, rest string) error {
 		return rule.Refuse(container.CodeLink, place, "hyperlink field %q", rest)
 	}
 	url := m[1] + m[2]
+	if noLinks && out(url) {
+		return rule.Refuse(container.CodeLink, place, "hyperlink to %q, which the route does not let pass", url)
+	}
 	if url == "" || container.SafeAddress(strings.ReplaceAll(url, `\\`, `\`)) {
 		return nil
 	}
@@ -81,9 +84,10 @@ func checkHyperlinkField(place, rest string) error {
 // is separated from its result or ends. Of alternatives each reader takes another one, so a field lies wholly inside of one or
 // wholly outside of all: otherwise an instruction would read harmless here and not there.
 type fieldReader struct {
-	place string
-	open  []*field
-	outer []int // of each alternative around, how many fields were open before it
+	place   string
+	noLinks bool // the route lets no address pass
+	open    []*field
+	outer   []int // of each alternative around, how many fields were open before it
 }
 
 type field struct {
@@ -152,7 +156,7 @@ func (f *fieldReader) judge() error {
 	}
 	top := f.open[n-1]
 	top.done = true
-	return checkField(f.place, top.code.String(), top.nested)
+	return checkField(f.place, top.code.String(), top.nested, f.noLinks)
 }
 
 func (f *fieldReader) instruction(s string) error {
@@ -164,7 +168,7 @@ func (f *fieldReader) instruction(s string) error {
 		if strings.TrimSpace(s) == "" {
 			return nil
 		}
-		return checkField(f.place, s, -1)
+		return checkField(f.place, s, -1, f.noLinks)
 	case top.done:
 		return rule.Refuse(container.CodeActive, f.place, "an instruction behind its field's separator")
 	}

@@ -15,7 +15,7 @@ var forbiddenFunctions = words(`CALL REGISTER REGISTER.ID UNREGISTER EXEC EXECUT
 
 // checkFormula reads a formula of a workbook (ECMA-376 part 1, 18.17) just well enough to see what reaches outside: DDE (a bar
 // outside quotes), another workbook (brackets that open a reference), forbidden functions, and addresses in HYPERLINK.
-func checkFormula(place, f string) error {
+func (d *document) checkFormula(place, f string) error {
 	depth := 0
 	for i := 0; i < len(f); {
 		switch c := f[i]; {
@@ -47,7 +47,7 @@ func checkFormula(place, f string) error {
 				return rule.Refuse(container.CodeActive, place, "function %s, handed to another", name)
 			}
 			if after := strings.TrimLeft(f[end:], " \t\r\n"); strings.HasPrefix(after, "(") {
-				if err := checkFunction(place, f[i:end], after[1:]); err != nil {
+				if err := d.checkFunction(place, f[i:end], after[1:]); err != nil {
 					return err
 				}
 			}
@@ -78,7 +78,7 @@ func identifier(c byte) bool {
 	return c == '_' || c == '.' || c == '\\' || c >= 0x80 || '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
 }
 
-func checkFunction(place, name, args string) error {
+func (d *document) checkFunction(place, name, args string) error {
 	name = strings.ToUpper(name)
 	if strings.HasPrefix(name, "_XLL.") {
 		return rule.Refuse(container.CodeActive, place, "function %s of a program", name)
@@ -99,6 +99,9 @@ func checkFunction(place, name, args string) error {
 	end := closing(args, 0, '"')
 	url := strings.ReplaceAll(strings.TrimSuffix(args[1:end], `"`), `""`, `"`)
 	after := strings.TrimLeft(args[end:], " \t\r\n")
+	if d.noLinks() && out(url) {
+		return rule.Refuse(container.CodeLink, place, "HYPERLINK to %q, which the route does not let pass", url)
+	}
 	if container.SafeAddress(url) || url == "" && !strings.HasPrefix(after, "&") { // what is joined on behind a host stays there
 		return nil
 	}

@@ -184,7 +184,7 @@ func (d *document) readRels(ctx context.Context, rels, owner *part) error {
 			if owner != nil {
 				owner.out[id] = true
 			}
-			if owner == nil || !container.SafeAddress(target) || mode != "External" && !strings.HasPrefix(target, "#") {
+			if owner == nil || !container.SafeAddress(target) || mode != "External" && !strings.HasPrefix(target, "#") || d.noLinks() && out(target) {
 				return rule.Refuse(container.CodeLink, rels.Name, "hyperlink to %q", target)
 			}
 			return nil
@@ -258,7 +258,7 @@ func (d *document) checkPart(ctx context.Context, p *part) error {
 	if err != nil {
 		return err
 	}
-	fields := &fieldReader{place: p.Name}
+	fields := &fieldReader{place: p.Name, noLinks: d.noLinks()}
 	var text strings.Builder // of the formula that is being read
 	var open []*traits
 	err = container.Walk(ctx, p.Name, body, spaces, container.Visitor{
@@ -305,7 +305,7 @@ func (d *document) checkPart(ctx context.Context, p *part) error {
 			case t.formula:
 				f := text.String()
 				text.Reset()
-				return checkFormula(p.Name, f)
+				return d.checkFormula(p.Name, f)
 			}
 			return nil
 		},

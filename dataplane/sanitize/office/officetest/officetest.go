@@ -143,3 +143,25 @@ func Pptx(t testing.TB, slide string, slideRels []string, files map[string]strin
 	maps.Copy(all, files)
 	return Zip(t, all)
 }
+
+// Parts unpacks a package.
+func Parts(t testing.TB, b []byte) map[string]string {
+	t.Helper()
+	z, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := map[string]string{}
+	for _, f := range z.File {
+		r, err := f.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatalf("%s: %v", f.Name, err)
+		}
+		parts[f.Name] = string(body)
+	}
+	return parts
+}
