@@ -67,6 +67,7 @@ var blind = map[string]string{
 	"FindMyNumber": "what is found is told by the rebuilder alone: the verifier reads no words",
 	"Comments":     "of office documents: tested beside their verifier",
 	"Attachments":  "of PDF: tested beside its verifier",
+	"Antivirus":    "is asked by whoever starts the verifier, not by it",
 }
 
 // TestVerifierKnowsTheRoute: what a rebuilder makes that ignores the route is refused, and what the right one makes passes.
