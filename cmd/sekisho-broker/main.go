@@ -95,9 +95,11 @@ func serve(ctx context.Context, i place.Instance, worker, clamd string, parallel
 	if err != nil {
 		return err
 	}
-	box := &sandbox.Worker{Box: &sandbox.Box{Group: group}, Binary: worker, Scanner: &antivirus.Daemon{Socket: clamd}, Pool: sandbox.Pooled(parallel)} // filled by the first old document
+	scanner := &antivirus.Daemon{Socket: clamd}
+	box := &sandbox.Worker{Box: &sandbox.Box{Group: group}, Binary: worker, Scanner: scanner, Pool: sandbox.Pooled(parallel)} // filled by the first old document
 	defer box.Close()
 	b := broker.New(box, release.NewClient(i.ReleaseSocket()), key, i.Routes(), parallel, log)
+	b.Scanner = scanner
 	l, err := socket.Listen(i.BrokerSocket())
 	if err != nil {
 		return err

@@ -10,10 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/antivirus"
 	"github.com/sekisho/sekisho/dataplane/antivirus/clamtest"
 	"github.com/sekisho/sekisho/dataplane/place"
 	"github.com/sekisho/sekisho/dataplane/release"
+	"github.com/sekisho/sekisho/dataplane/sandbox/broker"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
@@ -43,6 +45,17 @@ func TestNothingPassesTheAntivirusProgram(t *testing.T) {
 	if got := passes("s1"); !strings.HasPrefix(fmt.Sprint(got.Helpers), "[ClamAV 1.") || len(got.Findings) != 0 {
 		t.Errorf("%+v", got)
 	}
+	stands := func(level antivirus.Level, code string) {
+		t.Helper()
+		s, err := broker.Over(l.as(place.ControlUser, l.i.BrokerSocket())).Antivirus(t.Context())
+		if err != nil || s.Level != level || s.Code != code {
+			t.Errorf("it stands %+v, %v; want level %d %s", s, err, level, code)
+		}
+	}
+	stands(antivirus.Fresh, "")
+	if s, err := broker.Over(l.as(place.PortalUser(anchors.LGWAN), l.i.BrokerSocket())).Antivirus(t.Context()); err == nil {
+		t.Errorf("a portal is told how it stands: %+v", s)
+	}
 	var archive bytes.Buffer
 	z := zip.NewWriter(&archive)
 	w, err := z.Create("e.txt")
@@ -60,11 +73,13 @@ func TestNothingPassesTheAntivirusProgram(t *testing.T) {
 
 	l.kill("clamd")
 	blocked("s3", "a.txt", []byte("関所\n"), antivirus.Silent)
+	stands(antivirus.Blocking, antivirus.Silent)
 	if err := clamtest.Signatures(l.i.Signatures(), time.Now().Add(-31*24*time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	l.clamd()
 	blocked("s4", "a.txt", []byte("関所\n"), antivirus.Stale)
+	stands(antivirus.Blocking, antivirus.Stale)
 	b, err := os.ReadFile(l.i.Routes())
 	if err != nil {
 		t.Fatal(err)

@@ -66,6 +66,7 @@ func serve(ctx context.Context, i place.Instance, log *slog.Logger) (err error) 
 		Dataplane: i.DataplaneSocket(),
 		Daemons:   map[string]string{"dataplane": i.DataplaneSocket(), "broker": i.BrokerSocket(), "release": i.ReleaseSocket()},
 		Head:      o.Book.Head,
+		Antivirus: broker.NewClient(i.BrokerSocket()).Antivirus,
 		AuditSize: func() (int64, time.Time) { return o.Log.Size(), o.Log.Last().Time },
 		Store:     o.Store,
 		Evidence:  kept,

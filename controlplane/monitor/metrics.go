@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/sekisho/sekisho/controlplane/web"
+	"github.com/sekisho/sekisho/dataplane/antivirus"
 	"github.com/sekisho/sekisho/dataplane/isolation"
 	"github.com/sekisho/sekisho/dataplane/packet"
 )
@@ -66,6 +67,9 @@ var (
 	isolatedZone   = desc("zone_isolated", "1 when people have cut the zone off; of the uplink, every tunnel.", "zone")
 	isolatedSince  = desc("zone_isolated_since_timestamp_seconds", "Time at which the zone was cut off; only while it is.", "zone")
 	isolatedUntil  = desc("zone_isolated_until_timestamp_seconds", "Time at which the zone is given back by itself; only while that is planned.", "zone")
+	scannerUp      = desc("antivirus_up", "1 when the antivirus program answers the broker and its signatures are young enough: otherwise no file passes.")
+	scannerMade    = desc("antivirus_signatures_timestamp_seconds", "Time at which the virus signatures were made; only while the antivirus program answers.")
+	scannerLevel   = desc("antivirus_alarm_level", "1, 2 and 3 when the virus signatures are over 1, 3 and 7 days old, 4 when no file passes.")
 	auditEvents    = desc("audit_events_total", "Events recorded and sealed.")
 	auditSealed    = desc("audit_checkpoint_timestamp_seconds", "Time of the newest checkpoint.")
 )
@@ -113,6 +117,13 @@ func (m *Monitor) Collect(ch chan<- prometheus.Metric) {
 			at = float64(t.Handshake.UnixMilli()) / 1000
 		}
 		gauge(handshake, at, t.Device, t.Region, t.Peer)
+	}
+	if a := st.Antivirus; a != nil {
+		gauge(scannerUp, truth(a.Level != antivirus.Blocking))
+		gauge(scannerLevel, float64(a.Level))
+		if !a.Made.IsZero() {
+			gauge(scannerMade, float64(a.Made.Unix()))
+		}
 	}
 	if size, sealed := m.o.AuditSize(); !sealed.IsZero() {
 		count(auditEvents, uint64(size))

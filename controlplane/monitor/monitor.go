@@ -28,6 +28,7 @@ import (
 	"github.com/sekisho/sekisho/controlplane/store"
 	"github.com/sekisho/sekisho/controlplane/web"
 	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/antivirus"
 	"github.com/sekisho/sekisho/dataplane/gate"
 	"github.com/sekisho/sekisho/dataplane/packet"
 	"github.com/sekisho/sekisho/dataplane/socket"
@@ -44,13 +45,14 @@ type snapshot struct {
 
 // Options of a monitor.
 type Options struct {
-	Dataplane string                    // socket
-	Daemons   map[string]string         // name -> socket that shows whether it is up
-	Head      func() *revision.Head     // what should be in force
-	AuditSize func() (int64, time.Time) // sealed events and the time of the last checkpoint
-	Store     store.Store               // remembers what was used; nil: nobody does
-	Evidence  *evidence.Store           // keeps what lines and classes were given; nil: nobody does
-	Log       *slog.Logger              // nil: slog.Default()
+	Dataplane string                                            // socket
+	Daemons   map[string]string                                 // name -> socket that shows whether it is up
+	Head      func() *revision.Head                             // what should be in force
+	Antivirus func(context.Context) (antivirus.Standing, error) // how the antivirus program stands; nil: nobody asks
+	AuditSize func() (int64, time.Time)                         // sealed events and the time of the last checkpoint
+	Store     store.Store                                       // remembers what was used; nil: nobody does
+	Evidence  *evidence.Store                                   // keeps what lines and classes were given; nil: nobody does
+	Log       *slog.Logger                                      // nil: slog.Default()
 	Now       func() time.Time
 }
 
@@ -70,6 +72,7 @@ type Monitor struct {
 	last    snapshot // the last one that the dataplane answered
 	daemons []web.Daemon
 	samples []web.Sample
+	scanner *antivirus.Standing // nil: not asked yet
 }
 
 const (
@@ -92,6 +95,9 @@ func New(o Options) *Monitor {
 
 // Run polls until ctx ends.
 func (m *Monitor) Run(ctx context.Context) {
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	asking.Go(func() { m.askAntivirus(ctx) })
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	defer m.http.CloseIdleConnections()
@@ -211,6 +217,7 @@ func (m *Monitor) Status(context.Context) (web.Status, error) {
 	s := m.now
 	out := web.Status{Time: s.at, Revision: s.status.Revision, Hash: s.status.Hash, Epoch: uint64(s.status.Epoch), Daemons: slices.Clone(m.daemons)}
 	out.Unseen = s.counters.Unseen
+	out.Antivirus = m.scanner
 	for _, c := range m.last.status.Isolated { // it stays so while the dataplane is dead
 		out.Isolated = append(out.Isolated, web.Cut{Zone: c.Zone, Since: c.Since, Until: c.Until, By: c.By, Reason: c.Reason})
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -22,6 +23,7 @@ import (
 	"github.com/sekisho/sekisho/controlplane/config/revision"
 	"github.com/sekisho/sekisho/controlplane/monitor/evidence"
 	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/antivirus"
 	"github.com/sekisho/sekisho/dataplane/bandwidth"
 	"github.com/sekisho/sekisho/dataplane/gate"
 	"github.com/sekisho/sekisho/dataplane/isolation"
@@ -40,6 +42,9 @@ type puppet struct {
 	stations map[netip.Addr]time.Time
 	measured measure.Recorder
 	down     bool
+
+	scanner      antivirus.Standing
+	scannerFault error
 }
 
 func (p *puppet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -63,6 +68,45 @@ func (p *puppet) set(f func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f()
+}
+
+// antivirus is what the broker says of the antivirus program.
+func (p *puppet) antivirus(context.Context) (antivirus.Standing, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.scanner, p.scannerFault
+}
+
+// TestTheAntivirusProgramIsWatched: how it stands is in what people and machines see; a broker that is silent is as bad as a scanner that is.
+func TestTheAntivirusProgramIsWatched(t *testing.T) {
+	m, p, now := newEye(t)
+	ctx := t.Context()
+	m.poll(ctx)
+	if s, err := m.Status(ctx); err != nil || s.Antivirus != nil {
+		t.Errorf("before it was asked: %+v, %v", s.Antivirus, err)
+	}
+	for _, c := range []struct {
+		set  func()
+		want []string
+	}{
+		{func() {
+			p.scanner = antivirus.Standing{Version: "ClamAV 1.4.3", Made: now.Add(-80 * time.Hour), Level: antivirus.Days}
+		}, []string{"sekisho_antivirus_up 1", "sekisho_antivirus_alarm_level 2", "sekisho_antivirus_signatures_timestamp_seconds 1.7997121e+09"}},
+		{func() { p.scannerFault = errors.New("no broker") }, []string{"sekisho_antivirus_up 0", "sekisho_antivirus_alarm_level 4"}},
+	} {
+		p.set(c.set)
+		m.lookAtAntivirus(ctx)
+		w := httptest.NewRecorder()
+		m.Metrics().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		for _, want := range c.want {
+			if !strings.Contains(w.Body.String(), want+"\n") {
+				t.Errorf("no %s", want)
+			}
+		}
+	}
+	if s, err := m.Status(ctx); err != nil || s.Antivirus == nil || s.Antivirus.Code != antivirus.Silent {
+		t.Errorf("a broker that does not answer: %+v, %v", s.Antivirus, err)
+	}
 }
 
 func newEye(t *testing.T) (*Monitor, *puppet, *time.Time) {
@@ -95,7 +139,7 @@ func newEye(t *testing.T) (*Monitor, *puppet, *time.Time) {
 	go srv.Serve(l)
 	t.Cleanup(func() { srv.Close() })
 	now := time.Unix(1_800_000_100, 0)
-	m := New(Options{Dataplane: path, Daemons: map[string]string{"dataplane": path, "broker": path + ".none"},
+	m := New(Options{Antivirus: p.antivirus, Dataplane: path, Daemons: map[string]string{"dataplane": path, "broker": path + ".none"},
 		Head:      func() *revision.Head { return &revision.Head{Config: cfg, Revision: revision.Revision{Hash: "h"}} },
 		AuditSize: func() (int64, time.Time) { return 7, now }, Now: func() time.Time { return now }})
 	return m, p, &now

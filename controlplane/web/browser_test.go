@@ -18,6 +18,7 @@ import (
 	"github.com/sekisho/sekisho/controlplane/web"
 	"github.com/sekisho/sekisho/controlplane/web/browsertest"
 	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/antivirus"
 )
 
 // TestFileFromZoneToZone is the road of a file as people walk it: sent by a clerk, seen and approved by the section head,
@@ -249,7 +250,8 @@ func (h *hall) busy() {
 		Classes: []web.Class{{ID: 1, Name: web.Name{JA: "基幹業務", EN: "Core business"}, Line: "line1", Guarantee: 25e6, Ceiling: 50e6, Delivered: 24.6e6},
 			{ID: 2, Name: web.Name{JA: "一般", EN: "General"}, Line: "line1", Guarantee: 15e6, Ceiling: 50e6, Delivered: 6.1e6},
 			{ID: 3, Name: web.Name{JA: "バックアップ", EN: "Backup"}, Line: "line1", Guarantee: 5e6, Ceiling: 50e6, Delivered: 17.9e6, Drops: 1204}},
-		Daemons: []web.Daemon{{Name: "dataplane", Up: true}, {Name: "control", Up: true}, {Name: "broker", Up: true}, {Name: "release", Up: true}}}
+		Daemons:   []web.Daemon{{Name: "dataplane", Up: true}, {Name: "control", Up: true}, {Name: "broker", Up: true}, {Name: "release", Up: true}},
+		Antivirus: &antivirus.Standing{Version: "ClamAV 1.4.3", Signatures: 27823, Made: now.Add(-80 * time.Hour), Level: antivirus.Days}}
 	for i := range 60 {
 		e := web.Event{Index: int64(i + 1), Time: now.Add(time.Duration(i-60) * time.Minute), Actor: "sato", Action: "transfer.create", Object: fmt.Sprintf("t-%04d", i), Detail: map[string]string{"from": "lgwan", "to": "internet"}}
 		if i%3 == 0 {

@@ -113,6 +113,8 @@ func age(l text.Lang, d time.Duration) string {
 		return l.T("age.seconds", int(d.Seconds()))
 	case d < 2*time.Hour:
 		return l.T("age.minutes", int(d.Minutes()))
+	case d >= 48*time.Hour:
+		return l.T("age.days", int(d.Hours())/24)
 	}
 	return l.T("age.hours", int(d.Hours()))
 }

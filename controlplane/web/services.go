@@ -7,6 +7,7 @@ import (
 
 	"github.com/sekisho/sekisho/controlplane/policy"
 	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/antivirus"
 	"github.com/sekisho/sekisho/dataplane/packet/stones"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
@@ -198,8 +199,10 @@ type Status struct {
 	Tunnels  []Tunnel  `json:"tunnels"`
 	Classes  []Class   `json:"classes"`
 	Daemons  []Daemon  `json:"daemons"`
-	Isolated []Cut     `json:"isolated"`         // zones that people have cut off
-	Unseen   string    `json:"unseen,omitempty"` // why frames that come to nothing after they were allowed are not counted
+
+	Antivirus *antivirus.Standing `json:"antivirus,omitempty"` // nil: not asked yet
+	Isolated  []Cut               `json:"isolated"`            // zones that people have cut off
+	Unseen    string              `json:"unseen,omitempty"`    // why frames that come to nothing after they were allowed are not counted
 }
 
 // Cut is a zone that people have cut off in an emergency; of the uplink, every tunnel is.

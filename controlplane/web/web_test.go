@@ -18,6 +18,7 @@ import (
 
 	"github.com/sekisho/sekisho/controlplane/web"
 	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/antivirus"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
@@ -459,6 +460,35 @@ func TestUnknownRateIsNotShownAsZero(t *testing.T) {
 	h.samples[1].Allowed = &rate
 	if _, body := v.get("/console"); strings.Contains(body, "不明") {
 		t.Error("a rate that is known to be zero is shown as unknown")
+	}
+}
+
+// Whoever looks at the console sees how old the signatures are before they are too old, and why nothing passes when they are.
+func TestConsoleShowsTheAntivirusProgram(t *testing.T) {
+	h := newHall()
+	v := visit(t, stand(t, h, anchors.Management))
+	v.signIn("joho", "joho-no-password")
+	now := time.Now()
+	if _, body := v.get("/console"); strings.Contains(body, "ウイルス") {
+		t.Error("shown before it was asked")
+	}
+	for _, c := range []struct {
+		s    antivirus.Standing
+		want []string
+	}{
+		{antivirus.Standing{Version: "ClamAV 1.4.3", Signatures: 27823, Made: now.Add(-5 * time.Hour)}, []string{"ClamAV 1.4.3", "ウイルス定義 27823", "5時間前", "正常"}},
+		{antivirus.Standing{Version: "ClamAV 1.4.3", Made: now.Add(-25 * time.Hour), Level: antivirus.Day}, []string{"1日より古い", "今日届いたか"}},
+		{antivirus.Standing{Version: "ClamAV 1.4.3", Made: now.Add(-80 * time.Hour), Level: antivirus.Days}, []string{"3日前", "3日より古い", "配布元"}},
+		{antivirus.Standing{Version: "ClamAV 1.4.3", Made: now.Add(-200 * time.Hour), Level: antivirus.Week}, []string{"8日前", "7日より古い", "至急"}},
+		{antivirus.Standing{Level: antivirus.Blocking, Code: antivirus.Silent, Detail: "clamd: <x>"}, []string{"ファイルは通りません", "応答しない", "clamd: &lt;x&gt;"}},
+	} {
+		h.status = web.Status{Time: now, Antivirus: &c.s}
+		_, body := v.get("/console")
+		for _, want := range c.want {
+			if !strings.Contains(body, want) {
+				t.Errorf("%+v: the console does not say %q", c.s, want)
+			}
+		}
 	}
 }
 

@@ -175,3 +175,23 @@ func TestSilenceBlocks(t *testing.T) {
 		t.Errorf("no socket: got %v, want %s", err, antivirus.Silent)
 	}
 }
+
+func TestOldSignaturesAreToldBeforeTheyBlock(t *testing.T) {
+	const day = 24 * time.Hour
+	d, c := start(t, today.Add(-time.Hour), nil)
+	for _, want := range []struct {
+		later time.Duration
+		level antivirus.Level
+		code  string
+	}{{0, antivirus.Fresh, ""}, {day, antivirus.Day, ""}, {3 * day, antivirus.Days, ""}, {7 * day, antivirus.Week, ""}, {29 * day, antivirus.Week, ""}, {30 * day, antivirus.Blocking, antivirus.Stale}} {
+		d.Now = func() time.Time { return today.Add(want.later) }
+		got := d.Standing(t.Context())
+		if got.Level != want.level || got.Code != want.code || got.Signatures != clamtest.Version || !got.Made.Equal(today.Add(-time.Hour)) {
+			t.Errorf("%v later: got %+v, want level %d %s", want.later, got, want.level, want.code)
+		}
+	}
+	c.Kill()
+	if got := d.Standing(t.Context()); got.Level != antivirus.Blocking || got.Code != antivirus.Silent || got.Version != "" {
+		t.Errorf("a clamd that is dead: %+v", got)
+	}
+}

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/antivirus"
 	"github.com/sekisho/sekisho/dataplane/place"
 	"github.com/sekisho/sekisho/dataplane/release"
 	"github.com/sekisho/sekisho/dataplane/sandbox"
@@ -72,6 +73,8 @@ type Broker struct {
 	Key    ed25519.PrivateKey
 	Routes string // path of the root-owned routes file
 	Log    *slog.Logger
+	// Scanner is asked how it stands; the worker asks it about files. nil: there is none.
+	Scanner *antivirus.Daemon
 
 	places int
 	line   *line.Line
@@ -91,7 +94,21 @@ func (b *Broker) Handler() http.Handler {
 	mux.HandleFunc("POST /jobs", b.serveJob)
 	mux.HandleFunc("GET /jobs", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, b.At()) })
 	mux.HandleFunc("POST /drawings", b.serveDrawing)
+	mux.HandleFunc("GET /antivirus", b.serveAntivirus)
 	return socket.Admit(mux, place.ControlUser)
+}
+
+// standingTime bounds how long clamd is waited for when nobody's file depends on it.
+const standingTime = 5 * time.Second
+
+func (b *Broker) serveAntivirus(w http.ResponseWriter, r *http.Request) {
+	if b.Scanner == nil {
+		answer(w, http.StatusOK, antivirus.Standing{Level: antivirus.Blocking, Code: antivirus.Silent})
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), standingTime)
+	defer cancel()
+	answer(w, http.StatusOK, b.Scanner.Standing(ctx))
 }
 
 func (b *Broker) serveJob(w http.ResponseWriter, r *http.Request) {

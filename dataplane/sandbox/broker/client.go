@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 
+	"github.com/sekisho/sekisho/dataplane/antivirus"
 	"github.com/sekisho/sekisho/dataplane/release"
 	"github.com/sekisho/sekisho/dataplane/socket"
 	"github.com/sekisho/sekisho/dataplane/verdict"
@@ -70,22 +71,32 @@ func (c *Client) order(ctx context.Context, path string, o Order) (*http.Respons
 }
 
 // At asks what the broker is at. It is answered at once.
-func (c *Client) At(ctx context.Context) (verdict.Work, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://broker/jobs", nil)
+func (c *Client) At(ctx context.Context) (at verdict.Work, err error) {
+	err = c.get(ctx, "/jobs", &at)
+	return at, err
+}
+
+// Antivirus asks how the antivirus program stands, as the broker sees it.
+func (c *Client) Antivirus(ctx context.Context) (s antivirus.Standing, err error) {
+	err = c.get(ctx, "/antivirus", &s)
+	return s, err
+}
+
+func (c *Client) get(ctx context.Context, path string, into any) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://broker"+path, nil)
 	if err != nil {
-		return verdict.Work{}, err
+		return err
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return verdict.Work{}, fmt.Errorf("ask the broker: %w", err)
+		return fmt.Errorf("ask the broker: %w", err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return verdict.Work{}, fmt.Errorf("ask the broker: %s", resp.Status)
+		return fmt.Errorf("ask the broker: %s", resp.Status)
 	}
-	var at verdict.Work
-	if err := json.NewDecoder(io.LimitReader(resp.Body, 16<<20)).Decode(&at); err != nil {
-		return verdict.Work{}, fmt.Errorf("ask the broker: %w", err)
+	if err := json.NewDecoder(io.LimitReader(resp.Body, 16<<20)).Decode(into); err != nil {
+		return fmt.Errorf("ask the broker: %w", err)
 	}
-	return at, nil
+	return nil
 }
