@@ -105,7 +105,7 @@ func newLane(t *testing.T) *lane {
 	}
 	l.setting(l.i.Routes(), `version: 1
 routes:
-  - {from: lgwan, to: internet, approvals: [section-head], formats: [txt, csv, png, jpeg, docx, xlsx, pptx], max_size: 5000000, keep_days: 7}
+  - {from: lgwan, to: internet, approvals: [section-head], formats: [txt, csv, png, jpeg, docx, xlsx, pptx, zip], max_size: 5000000, keep_days: 7}
   - {from: my-number, to: lgwan, approvals: [section-head], formats: [txt], max_size: 5000000, keep_days: 7}
 `)
 	l.setting(l.i.Approvers(), fmt.Sprintf("version: 1\napprovers:\n  - {person: tanaka, section: zeimu, role: section-head, zones: [lgwan], hash: %q}\n", hash))

@@ -40,7 +40,7 @@ var commands = []command{
 	{"measures", "measures FILE   the checklist of the configuration's model; 1 when something required is missing", runMeasures},
 	{"anchors", anchorsUsage + "   print the anchors that a configuration needs; what they were, what changed; put others into force, at the box", runAnchors},
 	{"tunnel", tunnelUsage + "   lines, ends and their keys: what is configured, how it is, public keys to and from far ends, another pre-shared key", runTunnel},
-	{"sanitize", "sanitize FILE... --out DIR [--report FILE.json]   sanitize and verify files in their sandboxes", runSanitize},
+	{"sanitize", "sanitize FILE... --out DIR [--report FILE.json] [--passwords FILE]   sanitize and verify files in their sandboxes", runSanitize},
 	{"routes", "routes FILE   print the file routes of a configuration, for root to put into force", runRoutes},
 	{"commit", "commit --name N [--confirm 10m] [--comment TEXT] [--parent REV] [--merge] [--replace] [--as ID] FILE   prove a configuration and bring it into force", runCommit},
 	{"confirm", "confirm --name N [--as ID]   make the change on trial last", runConfirm},

@@ -32,9 +32,15 @@ func runSanitize(ctx context.Context, args []string, stdout, stderr io.Writer) i
 	report := flags.String("report", "", "file for the reports, JSON")
 	worker := flags.String("worker", "", "the worker; by default sekisho-sanitize beside this program")
 	clamd := flags.String("clamd", "", "socket of a clamd that looks at each file first; without it nobody does, and the report says so")
+	passwords := flags.String("passwords", "", "file with the passwords of the files, one a line; - is standard input")
 	files, err := interspersed(flags, args)
 	if err != nil || len(files) == 0 || *out == "" {
-		fmt.Fprintln(stderr, "usage: sekisho sanitize FILE... --out DIR [--report FILE.json] [--clamd SOCKET]")
+		fmt.Fprintln(stderr, "usage: sekisho sanitize FILE... --out DIR [--report FILE.json] [--clamd SOCKET] [--passwords FILE]")
+		return exitUsage
+	}
+	keys, err := readPasswords(*passwords, os.Stdin)
+	if err != nil {
+		fmt.Fprintln(stderr, "sekisho sanitize:", err)
 		return exitUsage
 	}
 	w, done, err := sanitizeWorker(*worker, stderr)
@@ -58,7 +64,9 @@ func runSanitize(ctx context.Context, args []string, stdout, stderr io.Writer) i
 	code := exitOK
 	results := make([]fileResult, 0, len(files))
 	for _, f := range files {
-		r, err := sanitizeFile(ctx, w, f, *out)
+		watching, done := watched(ctx, f, stderr)
+		r, err := sanitizeFile(watching, w, f, *out, keys)
+		done()
 		if err != nil {
 			fmt.Fprintf(stderr, "sekisho sanitize: %v\n", err)
 			code = exitFailed
@@ -110,7 +118,7 @@ type fileResult struct {
 	Verified *verdict.Report `json:"verified,omitempty"`
 }
 
-func sanitizeFile(ctx context.Context, w *sandbox.Worker, path, dir string) (fileResult, error) {
+func sanitizeFile(ctx context.Context, w *sandbox.Worker, path, dir string, keys []string) (fileResult, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return fileResult{}, err
@@ -123,7 +131,7 @@ func sanitizeFile(ctx context.Context, w *sandbox.Worker, path, dir string) (fil
 	if len(b) > sanitize.MaxIn {
 		return fileResult{}, fmt.Errorf("read %s: over %d bytes", path, sanitize.MaxIn)
 	}
-	p := w.Pass(ctx, verdict.Job{Name: filepath.Base(path)}, b)
+	p := w.Pass(ctx, verdict.Job{Name: filepath.Base(path), Keys: keys}, b)
 	r := fileResult{File: path, Report: p.Report, Verified: p.Verified}
 	if !p.Clean() {
 		return r, nil

@@ -19,7 +19,10 @@ type errands struct {
 	mu  sync.Mutex
 	ctx context.Context // of Run; nil before and after: then Tend finds the work
 	all map[string]*errand
-	wg  sync.WaitGroup // of those at work
+	// keys are the passwords that came with files, until the file has been read. They are nowhere else: a stop forgets them, and
+	// whoever sent the file gives them again.
+	keys map[string][]string
+	wg   sync.WaitGroup // of those at work
 }
 
 // errand is one file's.
@@ -34,7 +37,27 @@ type errand struct {
 }
 
 func newErrands() *errands {
-	return &errands{line: line.New(broker.Parallel), all: map[string]*errand{}}
+	return &errands{line: line.New(broker.Parallel), all: map[string]*errand{}, keys: map[string][]string{}}
+}
+
+func (s *errands) remember(id string, keys []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(keys) > 0 {
+		s.keys[id] = keys
+	}
+}
+
+func (s *errands) forget(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.keys, id)
+}
+
+func (s *errands) keysOf(id string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.keys[id]
 }
 
 // begin takes errands from now on, until end.
@@ -91,6 +114,7 @@ func (d *Desk) turn(e *errand) {
 	if e.atWork = false; err == nil || e.ctx.Err() != nil {
 		e.cancel()
 		delete(s.all, e.id)
+		delete(s.keys, e.id)
 		return
 	}
 	// Another may have the place meanwhile.
@@ -114,6 +138,7 @@ func (d *Desk) abandon(id string) {
 	s := d.errands
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	delete(s.keys, id)
 	e := s.all[id]
 	if e == nil {
 		return

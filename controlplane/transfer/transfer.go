@@ -92,7 +92,8 @@ type record struct {
 	Sanitized string           `json:"sanitized,omitempty"` // SHA-256
 	Approvals []string         `json:"approvals,omitempty"` // roles still demanded
 	Approved  []verdict.Signed `json:"approved,omitempty"`
-	Tries     int              `json:"tries,omitempty"` // jobs that the broker answered with an error
+	Tries     int              `json:"tries,omitempty"`  // jobs that the broker answered with an error
+	Locked    bool             `json:"locked,omitempty"` // passwords came with it; they are in memory only (errands.go)
 }
 
 type step struct {
@@ -144,7 +145,7 @@ func (d *Desk) Routes(_ context.Context, p web.Person, from anchors.Zone) ([]web
 }
 
 // Create takes a file in. When it returns, the file is with release and the record on disk.
-func (d *Desk) Create(ctx context.Context, p web.Person, from, to anchors.Zone, name, note string, r io.Reader) (web.Transfer, error) {
+func (d *Desk) Create(ctx context.Context, p web.Person, from, to anchors.Zone, name, note string, keys []string, r io.Reader) (web.Transfer, error) {
 	who, err := d.o.People.Lookup(ctx, p.ID)
 	if err != nil {
 		return web.Transfer{}, err
@@ -160,17 +161,22 @@ func (d *Desk) Create(ctx context.Context, p web.Person, from, to anchors.Zone, 
 	if name == "" || len(name) > maxName || len(note) > maxText || !utf8.ValidString(name) || !utf8.ValidString(note) {
 		return web.Transfer{}, fmt.Errorf("send a file: name of %d and note of %d bytes, want at most %d and %d of UTF-8", len(name), len(note), maxName, maxText)
 	}
+	if err := verdict.CheckKeys(keys); err != nil {
+		return web.Transfer{}, web.Refuse(web.CodePasswords, err)
+	}
 	now := d.o.Now().UTC().Truncate(time.Millisecond)
 	rec := record{ID: newID(now), From: from, To: to, Requester: who.ID, Section: who.Section, State: stateDraft, Created: now,
-		Expires: now.AddDate(0, 0, ways[at].KeepDays)}
+		Expires: now.AddDate(0, 0, ways[at].KeepDays), Locked: len(keys) > 0}
 	for _, a := range ways[at].Approvals {
 		rec.Approvals = append(rec.Approvals, string(a))
 	}
 	if _, err := d.o.Store.Commit(ctx, store.Txn{Put: []store.Put{{Key: draftKey + rec.ID}}}); err != nil {
 		return web.Transfer{}, err
 	}
+	d.errands.remember(rec.ID, keys)
 	t, err := d.take(ctx, rec, ways[at].MaxSize, name, note, r)
 	if err != nil {
+		d.errands.forget(rec.ID)
 		d.drop(context.WithoutCancel(ctx), rec.ID)
 		return web.Transfer{}, err
 	}

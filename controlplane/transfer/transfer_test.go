@@ -196,7 +196,7 @@ func (o *office) signed(key ed25519.PrivateKey, a verdict.Attestation) broker.Ou
 
 func (o *office) send(name string) web.Transfer {
 	o.t.Helper()
-	t, err := o.Create(context.Background(), o.suzuki, anchors.LGWAN, anchors.Internet, name, "メモ", strings.NewReader(content))
+	t, err := o.Create(context.Background(), o.suzuki, anchors.LGWAN, anchors.Internet, name, "メモ", nil, strings.NewReader(content))
 	if err != nil {
 		o.t.Fatal(err)
 	}
@@ -312,7 +312,7 @@ func TestCreateRefuses(t *testing.T) {
 	o := newOffice(t)
 	ctx := context.Background()
 	create := func(p web.Person, from, to anchors.Zone, name string, body io.Reader) error {
-		_, err := o.Create(ctx, p, from, to, name, "", body)
+		_, err := o.Create(ctx, p, from, to, name, "", nil, body)
 		return err
 	}
 	text := func() io.Reader { return strings.NewReader(content) }

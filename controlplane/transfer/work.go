@@ -93,7 +93,7 @@ func (d *Desk) round(ctx context.Context, r record, rev uint64) error {
 	if err != nil {
 		return err
 	}
-	j := broker.Order{Transfer: r.ID, Name: s.Name, From: r.From, To: r.To}
+	j := broker.Order{Transfer: r.ID, Name: s.Name, From: r.From, To: r.To, Keys: d.errands.keysOf(r.ID)}
 	for _, way := range routes.Routes {
 		if way.From == r.From && way.To == r.To {
 			j.Formats, j.MaxSize = way.Formats, way.MaxSize
@@ -117,6 +117,9 @@ func (d *Desk) round(ctx context.Context, r record, rev uint64) error {
 		return err
 	case err != nil:
 		return err
+	}
+	if r.Locked && len(j.Keys) == 0 && verdict.WantsKey(out.Report.Findings) {
+		out.Report.Findings = append(out.Report.Findings, verdict.Finding{Code: "gate.password-forgotten", Action: verdict.Refused})
 	}
 	return d.settle(ctx, r, rev, s, out)
 }
@@ -259,6 +262,7 @@ func (d *Desk) expire(ctx context.Context) error {
 			return err
 		}
 		// The key goes first: should a crash come in between, this is done again.
+		d.abandon(id)
 		if err := d.sheets.destroy(id); err != nil {
 			return err
 		}

@@ -176,7 +176,7 @@ func (h *hall) Routes(_ context.Context, _ web.Person, from anchors.Zone) ([]web
 	return rs, nil
 }
 
-func (h *hall) Create(ctx context.Context, p web.Person, from, to anchors.Zone, name, note string, r io.Reader) (web.Transfer, error) {
+func (h *hall) Create(ctx context.Context, p web.Person, from, to anchors.Zone, name, note string, keys []string, r io.Reader) (web.Transfer, error) {
 	b, err := io.ReadAll(r)
 	if err != nil {
 		return web.Transfer{}, err
@@ -188,14 +188,14 @@ func (h *hall) Create(ctx context.Context, p web.Person, from, to anchors.Zone, 
 	h.transfers = append([]*parcel{x}, h.transfers...)
 	t := x.Transfer
 	h.mu.Unlock()
-	go h.work(x, b)
+	go h.work(x, b, keys)
 	return t, nil
 }
 
 // work does what broker and sandboxes do.
-func (h *hall) work(x *parcel, b []byte) {
+func (h *hall) work(x *parcel, b []byte, keys []string) {
 	var out bytes.Buffer
-	rep, _ := sanitize.Rebuild(context.Background(), x.Name, b, &out, sanitize.Options{})
+	rep, _ := sanitize.Rebuild(context.Background(), x.Name, b, &out, sanitize.Options{Keys: keys})
 	time.Sleep(h.pace)
 	if rep.Outcome == verdict.Blocked {
 		h.advance(x, web.Blocked, nil, "", func() { x.Report = &rep })

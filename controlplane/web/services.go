@@ -51,6 +51,7 @@ const (
 	CodeTooLarge     = "too-large"      // over the route's max-size
 	CodeReason       = "reason-missing" // a rejection needs a reason
 	CodeEmpty        = "empty"          // a file without bytes
+	CodePasswords    = "passwords"      // of a file: too many, too long, or no text that can be typed
 	CodeUnavailable  = "unavailable"    // broker, release or dataplane does not answer: nothing was lost, try later
 )
 
@@ -165,9 +166,10 @@ type Transfer struct {
 // business is CodeNotFound.
 type Transfers interface {
 	Routes(ctx context.Context, p Person, from anchors.Zone) ([]Route, error)
-	Create(ctx context.Context, p Person, from, to anchors.Zone, name, note string, r io.Reader) (Transfer, error) // r is not buffered; CodeTooLarge when it goes on beyond the route's limit
-	List(ctx context.Context, p Person, zone anchors.Zone, box Box) ([]Transfer, error)                            // newest first, at most 200; Report may lack previews
-	Get(ctx context.Context, p Person, zone anchors.Zone, id string) (Transfer, error)                             // requester in both zones; approver in the from zone
+	// Create takes keys, passwords of the file, to hand them on and forget them when the file has been read.
+	Create(ctx context.Context, p Person, from, to anchors.Zone, name, note string, keys []string, r io.Reader) (Transfer, error) // r is not buffered; CodeTooLarge when it goes on beyond the route's limit
+	List(ctx context.Context, p Person, zone anchors.Zone, box Box) ([]Transfer, error)                                           // newest first, at most 200; Report may lack previews
+	Get(ctx context.Context, p Person, zone anchors.Zone, id string) (Transfer, error)                                            // requester in both zones; approver in the from zone
 	Reject(ctx context.Context, p Person, zone anchors.Zone, id, reason string) error
 	Cancel(ctx context.Context, p Person, zone anchors.Zone, id string) error                           // by its requester, before it is released
 	Receipt(ctx context.Context, p Person, zone anchors.Zone, id string, approval verdict.Signed) error // release's signed word that p approved

@@ -98,6 +98,7 @@ type sheet struct {
 	MayDecide bool
 	MayFetch  bool
 	MayCancel bool
+	Locked    bool   // blocked for want of a password, which this person may know
 	Reason    string // typed before, kept when the rejection failed
 }
 
@@ -106,6 +107,7 @@ func (s *site) sheet(r *http.Request, p Person, t Transfer) sheet {
 	d.MayCancel = p.ID == t.Requester.ID && s.zone == t.From && (steps(t).Busy || t.State == Awaiting)
 	d.MayDecide = t.State == Awaiting && p.Role == SectionHead && p.ID != t.Requester.ID && s.zone == t.From
 	if t.Report != nil {
+		d.Locked = p.ID == t.Requester.ID && s.zone == t.From && t.State == Blocked && verdict.WantsKey(t.Report.Findings)
 		d.Findings = account.Groups(t.Report.Findings)
 		d.Compare = account.Compare(t.Report)
 	}
@@ -241,6 +243,7 @@ type order struct {
 	Routes []Route
 	To     anchors.Zone
 	Note   string
+	keys   []string // never shown again
 }
 
 func (s *site) showSend(w http.ResponseWriter, r *http.Request, status int, p Person, code string, o order) {

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
 const (
@@ -33,7 +34,7 @@ type outcome struct {
 	Refused []refused  `json:"refused,omitempty"`
 }
 
-// upload takes a multipart form, in this order: to (zone), note, then one or more file. Each file becomes a transfer of its
+// upload takes a multipart form, in this order: to (zone), note, passwords of the files, one a line, then one or more file. Each file becomes a transfer of its
 // own and streams through; nothing is kept here.
 func (s *site) upload(w http.ResponseWriter, r *http.Request, p Person) {
 	routes, err := s.Transfers.Routes(r.Context(), p, s.zone)
@@ -58,6 +59,8 @@ func (s *site) upload(w http.ResponseWriter, r *http.Request, p Person) {
 			}
 		case "note":
 			o.Note, err = field(part)
+		case "passwords":
+			o.keys, err = passwords(part)
 		case "file":
 			if part.FileName() == "" {
 				continue // an empty file input
@@ -135,7 +138,7 @@ func (s *site) take(r *http.Request, p Person, routes []Route, o order, part *mu
 	if _, err := body.Peek(1); err == io.EOF {
 		return Transfer{}, Refuse(CodeEmpty, nil)
 	}
-	t, err := s.Transfers.Create(r.Context(), p, s.zone, o.To, name, o.Note, &limited{body, routes[route].MaxSize})
+	t, err := s.Transfers.Create(r.Context(), p, s.zone, o.To, name, o.Note, o.keys, &limited{body, routes[route].MaxSize})
 	return t.bare(), err
 }
 
@@ -179,6 +182,22 @@ func properName(name string) bool {
 		}
 	}
 	return true
+}
+
+// maxPasswords bounds the field, in bytes.
+const maxPasswords = verdict.MaxKeys * (verdict.MaxKey + 2)
+
+// passwords reads what opens the files. Spaces at the ends may belong to them.
+func passwords(part *multipart.Part) ([]string, error) {
+	b, err := io.ReadAll(io.LimitReader(part, maxPasswords+1))
+	if err != nil {
+		return nil, fmt.Errorf("read field %s: %w", part.FormName(), err)
+	}
+	keys, err := verdict.ParseKeys(string(b))
+	if err != nil || len(b) > maxPasswords {
+		return nil, Refuse(CodePasswords, err)
+	}
+	return keys, nil
 }
 
 // field reads a short text field.

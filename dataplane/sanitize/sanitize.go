@@ -137,14 +137,9 @@ func Rebuild(ctx context.Context, name string, in []byte, out io.Writer, opt Opt
 	return rep, nil
 }
 
-// maxKey bounds a password, in bytes: as much as a helper is told (verdict.Need).
-const maxKey = 256
-
 // likely leaves out the passwords that no program lets anybody type. They open nothing, and helpers do not take them.
 func likely(keys []string) []string {
-	return slices.DeleteFunc(slices.Clone(keys), func(k string) bool {
-		return k == "" || len(k) > maxKey || !utf8.ValidString(k) || strings.ContainsAny(k, "\r\n\x00")
-	})
+	return slices.DeleteFunc(slices.Clone(keys), func(k string) bool { return verdict.KeyError(k) != nil })
 }
 
 // forbidden holds what was found to what the route wants blocked rather than removed.

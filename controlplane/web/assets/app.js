@@ -97,6 +97,7 @@
       const data = new FormData();
       data.append("to", route().value);
       data.append("note", form.elements.note.value);
+      data.append("passwords", form.elements.passwords.value);
       data.append("file", entry.file, entry.file.name);
       const x = new XMLHttpRequest();
       x.open("POST", form.action);

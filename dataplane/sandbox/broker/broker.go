@@ -40,6 +40,8 @@ type Order struct {
 	To       anchors.Zone `json:"to"`
 	Formats  []string     `json:"formats,omitempty"`
 	MaxSize  int64        `json:"max_size,omitempty"`
+	// Keys are passwords that the sender gave with the file. They are passed on and written nowhere.
+	Keys []string `json:"keys,omitempty"`
 }
 
 // Outcome is the answer. Attestation is there only when both sandboxes called the file clean and release has taken it.
@@ -148,6 +150,9 @@ func (b *Broker) At() verdict.Work { return verdict.Work{Places: b.places, Files
 
 // Run does one order. An error means that there is no outcome (release does not answer or refuses), and nothing was released.
 func (b *Broker) Run(ctx context.Context, o Order) (Outcome, error) {
+	if err := verdict.CheckKeys(o.Keys); err != nil {
+		return Outcome{}, &release.Refusal{Code: "broker.request", Status: http.StatusBadRequest, Text: fmt.Sprintf("order for %s: %v", o.Transfer, err)}
+	}
 	j := b.work.begin(o.Transfer)
 	defer b.work.end(o.Transfer, j)
 	about, err := b.Files.About(ctx, o.Transfer) // whose turn it is depends on whose file it is, and that is not control's to say
@@ -173,7 +178,7 @@ func (b *Broker) Run(ctx context.Context, o Order) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	job := verdict.Job{Name: file.Name, Formats: file.Formats, MaxOut: file.MaxSize, Policy: file.Policy}
+	job := verdict.Job{Name: file.Name, Formats: file.Formats, MaxOut: file.MaxSize, Policy: file.Policy, Keys: o.Keys}
 	if len(o.Formats) > 0 {
 		job.Formats = both(file.Formats, o.Formats)
 		if len(job.Formats) == 0 { // an empty list would admit everything
