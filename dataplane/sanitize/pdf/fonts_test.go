@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/sekisho/sekisho/dataplane/sanitize"
+	"github.com/sekisho/sekisho/dataplane/sanitize/pdf"
 )
 
 // What letters mean is kept, however the table is written, and only that: no program stays in it.
@@ -20,6 +21,22 @@ func TestMeaningOfLetters(t *testing.T) {
 		_, out := clean(t, in, sanitize.Options{})
 		if got := words(t, []byte(out)); !strings.Contains(got, "関") || strings.Contains(out, "MARKER") {
 			t.Errorf("%s: got %q\n%s", head, got, out)
+		}
+	}
+}
+
+// Nothing that a font's programs do not reach comes through, and the page stays a page of text.
+func TestFontsHideNothing(t *testing.T) {
+	for what, c := range map[string]struct{ file, data string }{
+		"a compact font":   {"/FontFile3", "stream /Subtype /Type1C\n" + string(pdf.CompactOf())},
+		"a TrueType font":  {"/FontFile2", "stream \n" + string(pdf.TrueTypeOf())},
+		"an OpenType font": {"/FontFile3", "stream /Subtype /OpenType\n" + string(pdf.TrueTypeOf())},
+	} {
+		in := page("", "", "", hello, "<< /Type /FontDescriptor /FontName /X /Flags 32 "+c.file+" 7 0 R >>", c.data)
+		in = []byte(strings.Replace(string(in), "/BaseFont /Helvetica", "/BaseFont /X /FirstChar 65 /LastChar 65 /Widths [500] /FontDescriptor 6 0 R", 1))
+		rep, out := clean(t, in, sanitize.Options{})
+		if strings.Contains(out, "MARK") || reported(rep, "pdf.flattened", "p1") || !strings.Contains(out, c.file+" ") {
+			t.Errorf("%s: got %+v\n%.3000q", what, rep.Findings, out)
 		}
 	}
 }

@@ -9,8 +9,8 @@
 // and the decoders are asked and answer outside (rebuild.Tools). Invariant: no byte of the original reaches the result except as a
 // value, an operator, a font's table or a pixel that was understood as one.
 //
-// Of fonts, the tables and their bounds are looked at, not the programs of glyphs: hinting instructions, charstrings and the
-// PostScript of a Type 1 font stay as they are.
+// Fonts are written again from their parts: tables and glyphs of TrueType, dictionaries, glyphs and subroutines of CFF as far as a
+// program reaches. Of Type 1, only where its parts begin and end is looked at. Hinting instructions stay as they are.
 package pdf
 
 import (

@@ -91,6 +91,9 @@ func sfnt(in []byte) ([]byte, error) {
 func tagWord(tag string) string { return string(bytes.TrimRight([]byte(tag), " ")) }
 
 func writeSfnt(version []byte, tables map[string][]byte) ([]byte, error) {
+	if err := checkTables(tables); err != nil {
+		return nil, err
+	}
 	var tags []string
 	for t := range tables {
 		tags = append(tags, t)
@@ -98,9 +101,6 @@ func writeSfnt(version []byte, tables map[string][]byte) ([]byte, error) {
 	slices.Sort(tags)
 	if len(tags) == 0 || len(tables["CFF "]) > 0 && string(version) != "OTTO" {
 		return nil, fmt.Errorf("%w: tables", errFont)
-	}
-	if err := checkTables(tables); err != nil {
-		return nil, err
 	}
 	log := 0
 	for 2<<log <= len(tags) {
@@ -138,33 +138,18 @@ func sum(b []byte) (s uint32) {
 	return s + binary.BigEndian.Uint32(last[:])
 }
 
-// checkTables holds glyphs to the table that holds them.
+// checkTables writes the tables anew that hold glyphs, and ends the others where they end.
 func checkTables(t map[string][]byte) error {
-	head, maxp, loca, glyf := t["head"], t["maxp"], t["loca"], t["glyf"]
+	var err error
 	if t["CFF "] != nil {
-		_, err := cff(t["CFF "])
+		t["CFF "], err = cff(t["CFF "])
+	} else {
+		err = trim(t)
+	}
+	if err != nil {
 		return err
 	}
-	if len(head) < 54 || len(maxp) < 6 || glyf == nil {
-		return fmt.Errorf("%w: head, maxp or glyf is missing", errFont)
-	}
-	glyphs, width := int(binary.BigEndian.Uint16(maxp[4:])), 2
-	if binary.BigEndian.Uint16(head[50:]) != 0 {
-		width = 4
-	}
-	glyphs = min(glyphs, len(loca)/width-1)
-	for i, before := 0, int64(0); i <= glyphs; i++ {
-		at := int64(0)
-		if width == 2 {
-			at = 2 * int64(binary.BigEndian.Uint16(loca[2*i:]))
-		} else {
-			at = int64(binary.BigEndian.Uint32(loca[4*i:]))
-		}
-		if at < before || at > int64(len(glyf))+3 {
-			return fmt.Errorf("%w: glyph %d", errFont, i)
-		}
-		before = at
-	}
+	measure(t)
 	if h, m := t["hhea"], t["hmtx"]; h != nil && (len(h) < 36 || 4*int(binary.BigEndian.Uint16(h[34:])) > len(m)+3) {
 		return fmt.Errorf("%w: hmtx", errFont)
 	}
@@ -179,55 +164,6 @@ func compactProgram(in []byte, out dict) ([]byte, error) {
 		return sfnt(in)
 	}
 	return cff(in)
-}
-
-// cff checks the header and the four indexes at the beginning of a CFF font, and that its top dictionary points inside
-// (Adobe Technical Note 5176).
-func cff(in []byte) ([]byte, error) {
-	if len(in) < 8 || in[0] != 1 || in[2] < 4 || int(in[2]) > len(in) {
-		return nil, fmt.Errorf("%w: CFF header", errFont)
-	}
-	at := int(in[2])
-	for i := range 4 {
-		end, err := cffIndex(in, at)
-		if err != nil {
-			return nil, fmt.Errorf("%w: CFF index %d", errFont, i)
-		}
-		at = end
-	}
-	return in, nil
-}
-
-// cffIndex answers where an index ends.
-func cffIndex(in []byte, at int) (int, error) {
-	if at+2 > len(in) {
-		return 0, errFont
-	}
-	n := int(binary.BigEndian.Uint16(in[at:]))
-	if n == 0 {
-		return at + 2, nil
-	}
-	if at+3 > len(in) || in[at+2] < 1 || in[at+2] > 4 {
-		return 0, errFont
-	}
-	size := int(in[at+2])
-	offsets := at + 3
-	data := offsets + (n+1)*size - 1
-	if data > len(in) {
-		return 0, errFont
-	}
-	before := 1
-	for i := range n + 1 {
-		v := 0
-		for _, c := range in[offsets+i*size : offsets+(i+1)*size] {
-			v = v<<8 | int(c)
-		}
-		if v < before || data+v > len(in) {
-			return 0, errFont
-		}
-		before = v
-	}
-	return data + before, nil
 }
 
 // type1Program is a PostScript program in clear, one that is encrypted, and an end (Adobe Type 1 Font Format).

@@ -130,7 +130,7 @@ func TestWhatIsWrittenPasses(t *testing.T) {
 		"a shading":          page("", "", "/Shading << /S 6 0 R >>", "/S sh\n", "<< /ShadingType 2 /ColorSpace /DeviceRGB /Coords [0 0 1 1] /Function << /FunctionType 2 /Domain [0 1] /N 1 >> >>"),
 		"a calculator":       page("", "", "/ColorSpace << /C [/Separation /Gold /DeviceRGB 6 0 R] >>", "/C cs\n1 scn\n", "stream /FunctionType 4 /Domain [0 1] /Range [0 1 0 1 0 1]\n{ dup dup } "),
 		"meaning of letters": maker{objects: append(page("", "", "", hello).objects[:4:4], "<< /Type /Font /Subtype /TrueType /ToUnicode 6 0 R >>", "stream \n1 beginbfchar\n<01> <0041>\nendbfchar\n")},
-		"a font":             {objects: append(page("", "", "", hello).objects[:4:4], "<< /Type /Font /Subtype /TrueType /FontDescriptor << /Type /FontDescriptor /FontFile2 6 0 R >> >>", "stream /Length1 32\n"+sfntOf("glyf", "abcd"))},
+		"a font":             {objects: append(page("", "", "", hello).objects[:4:4], "<< /Type /Font /Subtype /TrueType /FontDescriptor << /Type /FontDescriptor /FontFile2 6 0 R >> >>", "stream /Length1 32\n"+sfntOf("cvt ", "abcd"))},
 	} {
 		if err := check(m.bytes()); err != nil {
 			t.Errorf("%s: %v", what, err)
@@ -236,7 +236,7 @@ func TestBrokenRebuilders(t *testing.T) {
 		"a program in a CMap":       font("/ToUnicode 6 0 R", "stream \n(x) run\n"),
 		"a font that is none":       font("/FontDescriptor << /Type /FontDescriptor /FontFile2 6 0 R >>", "stream /Length1 4\nabcd"),
 		"a table of a font":         font("/FontDescriptor << /Type /FontDescriptor /FontFile2 6 0 R >>", "stream /Length1 32\n"+sfntOf("SVG ", "abcd")),
-		"bytes behind a font":       font("/FontDescriptor << /Type /FontDescriptor /FontFile2 6 0 R >>", "stream /Length1 32\n"+sfntOf("glyf", "abcd")+"x"),
+		"bytes behind a font":       font("/FontDescriptor << /Type /FontDescriptor /FontFile2 6 0 R >>", "stream /Length1 32\n"+sfntOf("cvt ", "abcd")+"x"),
 		"a key of a font":           font("/Unheard 1"),
 		"a profile that is none":    page("", "", "/ColorSpace << /C [/ICCBased 6 0 R] >>", hello, "stream /N 3\nx"),
 	} {

@@ -40,9 +40,10 @@ func (g *graph) stream(o *object) error {
 	case "TrueTypeProgram":
 		ok = tables(b)
 	case "CompactProgram":
-		ok = len(b) > 4 && b[0] == 1 && b[1] <= 1 && b[2] >= 4
 		if o.v.key("Subtype").s == "OpenType" {
 			ok = tables(b)
+		} else {
+			ok = compact(b)
 		}
 	case "Type1Program":
 		ok = bytes.HasPrefix(b, []byte("%!")) && o.v.key("Length1").i+o.v.key("Length2").i+o.v.key("Length3").i == len(b) && o.v.key("Length1").i < len(b) &&
@@ -142,35 +143,6 @@ func (g *graph) words(b []byte, known map[string]bool) error {
 			return g.no("", "byte %d: %q", s.at, n.s)
 		}
 	}
-}
-
-// fontTables are the tables of fonts that are written.
-var fontTables = set("OS/2 cmap cvt fpgm glyf head hhea hmtx loca maxp post prep vhea vmtx VORG CFF")
-
-// tables holds a font's directory to its order, its bounds and the tables that are known; between tables lie zeros only.
-func tables(b []byte) bool {
-	if len(b) < 12 {
-		return false
-	}
-	n := int(binary.BigEndian.Uint16(b[4:]))
-	at, before := 12+16*n, ""
-	if n == 0 || at > len(b) {
-		return false
-	}
-	for i := range n {
-		e := b[12+16*i:]
-		tag, from, size := string(e[:4]), int(binary.BigEndian.Uint32(e[8:])), int(binary.BigEndian.Uint32(e[12:]))
-		if tag <= before || !fontTables[strings.TrimRight(tag, " ")] || from != at || size > len(b)-from {
-			return false
-		}
-		for at = from + size; at%4 != 0; at++ {
-			if at >= len(b) || b[at] != 0 {
-				return false
-			}
-		}
-		before = tag
-	}
-	return at == len(b)
 }
 
 var profileTags = set("A2B0 A2B1 A2B2 B2A0 B2A1 B2A2 rXYZ gXYZ bXYZ rTRC gTRC bTRC kTRC wtpt bkpt chad gamt")
