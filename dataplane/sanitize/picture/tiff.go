@@ -314,7 +314,11 @@ func (t *tiffReader) otherwise(pages []*page, why string) error {
 		p.img = nil
 		for len(all) > 0 && p.img == nil { // copies of reduced size are among them
 			if b := all[0].Bounds(); b.Dx() == p.w && b.Dy() == p.h {
-				p.img, p.orientation = plainest(all[0]), 1
+				p.img = plainest(all[0])
+				if t.j.AsIs {
+					p.img = turned(p.img, flipped[p.orientation])
+				}
+				p.orientation = unturned[p.orientation]
 			}
 			all = all[1:]
 		}
@@ -324,6 +328,13 @@ func (t *tiffReader) otherwise(pages []*page, why string) error {
 	}
 	return nil
 }
+
+// libtiff, which decodes for the helper, mirrors a picture as its orientation says, and does not swap its edges: flipped is what it has
+// done, which done again is undone, and unturned what is left to do.
+var (
+	flipped  = [9]int{1, 1, 2, 3, 4, 1, 2, 3, 4}
+	unturned = [9]int{1, 1, 1, 1, 1, 5, 7, 5, 7}
+)
 
 // plainest is the picture without color or transparency where it has none: the helper answers RGBA for all.
 func plainest(img image.Image) image.Image {

@@ -2,6 +2,7 @@ package picture_test
 
 import (
 	"bytes"
+	"compress/lzw"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -94,7 +95,7 @@ func TestBrokenRebuilders(t *testing.T) {
 		{"an old version", "a.gif", at(0, []byte("GIF87a")...)}, {"a frame beyond the screen", "a.gif", swap("\x2C\x00\x00\x00\x00", "\x2C\x01\x00\x00\x00")},
 		{"a frame that is larger than its pixels", "a.gif", swap("\x0D\x00\x09\x00", "\x0D\x00\x08\x00")}, {"a huge screen", "a.gif", at(6, 0xFF, 0xFF)},
 		{"waiting for a key", "a.gif", swap("\x21\xF9\x04\x00", "\x21\xF9\x04\x02")}, {"a very long pause", "a.gif", swap("\x21\xF9\x04\x00\x05\x00", "\x21\xF9\x04\x00\xFF\xFF")},
-		{"a wrong aspect", "a.gif", at(12, 9)}, {"interlaced", "a.gif", func(b []byte) []byte { i := bytes.LastIndex(b, []byte("\x0D\x00\x09\x00")); b[i+4] |= 0x40; return b }},
+		{"a pixel too few", "a.gif", pixels(13*9 - 1)}, {"a pixel too many", "a.gif", pixels(13*9 + 1)}, {"a wrong aspect", "a.gif", at(12, 9)}, {"interlaced", "a.gif", func(b []byte) []byte { i := bytes.LastIndex(b, []byte("\x0D\x00\x09\x00")); b[i+4] |= 0x40; return b }},
 
 		{"bytes behind the end", "a.bmp", tail}, {"no end", "a.bmp", cut}, {"a gap before the pixels", "a.bmp", func(b []byte) []byte {
 			le.PutUint32(b[10:], le.Uint32(b[10:])+4)
@@ -127,6 +128,33 @@ func TestBrokenRebuilders(t *testing.T) {
 		if err := checks[c.name](t.Context(), c.change(b), "p"); !errors.As(err, &no) || no.Code != picture.Code || no.Place != "p" {
 			t.Errorf("%s with %s: got %v, want a refusal", c.name, c.what, err)
 		}
+	}
+}
+
+// pixels packs so many of them into the last frame of a GIF of two colors.
+func pixels(n int) func([]byte) []byte {
+	return func(b []byte) []byte {
+		frame := bytes.LastIndex(b, []byte("\x2C\x00\x00\x00\x00\x0D\x00\x09\x00"))
+		data := frame + 10
+		if flags := b[frame+9]; flags&0x80 != 0 { // a palette of its own
+			data += 3 << (flags&7 + 1)
+		}
+		var packed bytes.Buffer
+		w := lzw.NewWriter(&packed, lzw.LSB, int(b[data]))
+		if _, err := w.Write(make([]byte, n)); err != nil {
+			panic(err) // to memory
+		}
+		if err := w.Close(); err != nil {
+			panic(err)
+		}
+		return slices.Concat(b[:data+1], []byte{byte(packed.Len())}, packed.Bytes(), []byte{0, 0x3B})
+	}
+}
+
+// What pixels makes of the right number is a file that passes: what is refused is the number.
+func TestPixelsOfAFrameAreCounted(t *testing.T) {
+	if err := picture.GIF(t.Context(), pixels(13*9)(bytes.Clone(written(t, "a.gif"))), ""); err != nil {
+		t.Error(err)
 	}
 }
 
