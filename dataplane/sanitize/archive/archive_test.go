@@ -12,6 +12,7 @@ import (
 	"golang.org/x/text/encoding/japanese"
 
 	"github.com/sekisho/sekisho/dataplane/sanitize"
+	"github.com/sekisho/sekisho/dataplane/sanitize/archive/archivetest"
 	"github.com/sekisho/sekisho/dataplane/sanitize/sanitizetest"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 	"github.com/sekisho/sekisho/dataplane/verify"
@@ -282,7 +283,7 @@ func TestMembersAreHeldToTheFormatsOfTheRoute(t *testing.T) {
 		"one in a compressed file":     {"a.svg.gz", gz(t, []byte(drawing)), []string{"gz", "txt"}, false},
 		"one in a tar":                 {"x.tar", tarOf(t, in("a.svg", drawing)), []string{"tar"}, false},
 		"a picture of a page":          {"x.zip", forge(t, zipEnd{}, forged{name: "a.html", body: picture}), []string{"zip", "html"}, true},
-		"what becomes an admitted one": {"x.7z", sevenZip(t, 0x20, []string{"a.txt"}, "1"), []string{"zip", "txt"}, true},
+		"what becomes an admitted one": {"x.7z", archivetest.SevenZip(0x20, []string{"a.txt"}, "1"), []string{"zip", "txt"}, true},
 	} {
 		rep, out, _ := sanitizetest.Ask(t, c.name, c.in, sanitize.Options{Formats: c.formats})
 		if (rep.Outcome == verdict.Clean) != c.clean || !c.clean && !sanitizetest.Has(rep, "type.member-not-admitted", verdict.Refused) || sanitizetest.Has(rep, "html.picture", verdict.Removed) {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/sekisho/sekisho/dataplane/sanitize"
+	"github.com/sekisho/sekisho/dataplane/sanitize/archive/archivetest"
 	"github.com/sekisho/sekisho/dataplane/sanitize/sanitizetest"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 	"github.com/sekisho/sekisho/dataplane/verify"
@@ -39,10 +40,10 @@ func FuzzZip(f *testing.F) {
 func FuzzTar(f *testing.F) { fuzz(f, "x.tar", tarOf(f, in("長い.txt", "1"), in("a.txt", "2"))) }
 
 func FuzzLZH(f *testing.F) {
-	fuzz(f, "x.lzh", lzh(0, "-lh5-", "", "a.txt", "aaaaaaaa", lh("-lh5-", "aaaaaaaa")), lzh(1, "-lh7-", "d\xFF", "a.txt", "ab", lh("-lh7-", "ab")), lzh(2, "-lh6-", "d\xFF", "a.txt", "ab", lh("-lh6-", "ab")))
+	fuzz(f, "x.lzh", archivetest.LZH(0, "-lh5-", "", "a.txt", "aaaaaaaa", lh("-lh5-", "aaaaaaaa")), archivetest.LZH(1, "-lh7-", "d\xFF", "a.txt", "ab", lh("-lh7-", "ab")), archivetest.LZH(2, "-lh6-", "d\xFF", "a.txt", "ab", lh("-lh6-", "ab")))
 }
 
-func Fuzz7z(f *testing.F) { fuzz(f, "x.7z", sevenZip(f, 0x20, []string{"d/", "a.txt"}, "1")) }
+func Fuzz7z(f *testing.F) { fuzz(f, "x.7z", archivetest.SevenZip(0x20, []string{"d/", "a.txt"}, "1")) }
 
 func FuzzSingle(f *testing.F) {
 	fuzz(f, "a.txt.gz", gz(f, []byte("1")), xzOf(f, []byte("1")), []byte(bzip2Hello))

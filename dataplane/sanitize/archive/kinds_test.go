@@ -4,8 +4,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
-	"encoding/binary"
-	"hash/crc32"
 	"io"
 	"slices"
 	"strings"
@@ -15,7 +13,7 @@ import (
 	"github.com/ulikunitz/xz"
 
 	"github.com/sekisho/sekisho/dataplane/sanitize"
-	"github.com/sekisho/sekisho/dataplane/sanitize/charset"
+	"github.com/sekisho/sekisho/dataplane/sanitize/archive/archivetest"
 	"github.com/sekisho/sekisho/dataplane/sanitize/sanitizetest"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
@@ -202,72 +200,23 @@ func TestHostileTarsAreRefused(t *testing.T) {
 	}
 }
 
-// sevenZip makes a 7z of stored members; a name that ends in / is a folder.
-func sevenZip(t testing.TB, attributes uint32, names []string, bodies ...string) []byte {
-	t.Helper()
-	le := binary.LittleEndian
-	num := func(n int) []byte {
-		if n < 0x80 {
-			return []byte{byte(n)}
-		}
-		return []byte{0x80 | byte(n>>8), byte(n)}
-	}
-	var data, sizes, sums, wide, attr []byte
-	files, empty := 0, byte(0)
-	for i, n := range names {
-		wide = append(charsetWide(wide, n), 0, 0)
-		a := attributes
-		if strings.HasSuffix(n, "/") {
-			a, empty = 0x10, empty|0x80>>i
-		} else {
-			if files > 0 {
-				sizes = append(sizes, num(len(bodies[files-1]))...)
-			}
-			data = append(data, bodies[files]...)
-			sums = le.AppendUint32(sums, crc32.ChecksumIEEE([]byte(bodies[files])))
-			files++
-		}
-		attr = le.AppendUint32(attr, a)
-	}
-	h := []byte{1, 4, 6, 0, 1, 9}
-	h = append(append(h, num(len(data))...), 0, 7, 11, 1, 0, 1, 1, 0, 12)
-	h = append(append(h, num(len(data))...), 0, 8, 13, byte(files))
-	if len(sizes) > 0 {
-		h = append(append(h, 9), sizes...)
-	}
-	h = append(append(append(h, 10, 1), sums...), 0, 0, 5, byte(len(names)))
-	if empty != 0 {
-		h = append(h, 14, 1, empty)
-	}
-	h = append(append(append(append(h, 17), num(len(wide)+1)...), 0), wide...)
-	h = append(append(append(append(h, 21), num(len(attr)+2)...), 1, 0), attr...)
-	h = append(h, 0, 0)
-	start := le.AppendUint32(le.AppendUint64(le.AppendUint64(nil, uint64(len(data))), uint64(len(h))), crc32.ChecksumIEEE(h))
-	out := le.AppendUint32([]byte("7z\xBC\xAF\x27\x1C\x00\x04"), crc32.ChecksumIEEE(start))
-	return append(append(append(out, start...), data...), h...)
-}
-
-func charsetWide(b []byte, s string) []byte {
-	return append(b, charset.ToUTF16([]byte(strings.TrimSuffix(s, "/")), binary.LittleEndian)...)
-}
-
 func Test7zBecomesZip(t *testing.T) {
-	rep, out := pass(t, "資料.7z", sevenZip(t, 0x20, []string{"空/", "d/表.txt", "b.csv"}, "1", "=cmd|x"), sanitize.Options{})
+	rep, out := pass(t, "資料.7z", archivetest.SevenZip(0x20, []string{"空/", "d/表.txt", "b.csv"}, "1", "=cmd|x"), sanitize.Options{})
 	if got, want := tree(t, out), []string{"空/=", "d/表.txt=1", "b.csv='=cmd|x"}; !slices.Equal(got, want) || rep.OutName != "資料.zip" || !sanitizetest.Has(rep, "name.kind", verdict.Changed) {
 		t.Errorf("got %s %q, %v, want %q", rep.OutName, got, rep.Findings, want)
 	}
 	contradiction := "7z\xbc\xaf'\x1c\x00\x04\xf5\x8f\xf1(\x01\x00\x00\x00\x00\x00\x00\x00C\x00\x00\x00\x00\x00\x00\x001\xe57\xc61\x01\x04\x06\x00\x01\t\x11\x00\a\v\x01\x00\x01\x01\x00\f\x01\x00\b\r\x01\n\x01\xb7\xef\u0703\x00\x00\x05@\x0e\x01\x80\x11\x01\x00d\x00\x15\x01\x00\x00.\x00\x10\x00x\x00t\x00\x00\x00\x15\n\x01\x00\x10\x00\x00\x00 \x00d\x00\x00\x00"
-	good := sevenZip(t, 0x20, []string{"a.txt"}, "1")
+	good := archivetest.SevenZip(0x20, []string{"a.txt"}, "1")
 	wrong := bytes.Clone(good)
 	wrong[32] ^= 1
 	for name, c := range map[string]struct {
 		in   []byte
 		code string
 	}{
-		"climbs out":      {sevenZip(t, 0x20, []string{"../a.txt"}, "1"), "archive.path"},
-		"a link":          {sevenZip(t, 0xA1FF<<16|0x8000, []string{"a.txt"}, "/etc"), "archive.link"},
-		"two of one name": {sevenZip(t, 0x20, []string{"a.txt", "A.txt"}, "1", "2"), "archive.twice"},
-		"a program":       {sevenZip(t, 0x20, []string{"a.exe"}, "MZ\x00"), "type.executable"},
+		"climbs out":      {archivetest.SevenZip(0x20, []string{"../a.txt"}, "1"), "archive.path"},
+		"a link":          {archivetest.SevenZip(0xA1FF<<16|0x8000, []string{"a.txt"}, "/etc"), "archive.link"},
+		"two of one name": {archivetest.SevenZip(0x20, []string{"a.txt", "A.txt"}, "1", "2"), "archive.twice"},
+		"a program":       {archivetest.SevenZip(0x20, []string{"a.exe"}, "MZ\x00"), "type.executable"},
 		"bytes behind":    {append(slices.Clip(good), 'x'), "archive.structure"},
 		"cut off":         {good[:len(good)-4], "archive.structure"},
 		"a contradiction": {[]byte(contradiction), "archive.broken"}, // found by fuzzing: more members than names

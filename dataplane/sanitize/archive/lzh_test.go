@@ -1,12 +1,12 @@
 package archive_test
 
 import (
-	"encoding/binary"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/sekisho/sekisho/dataplane/sanitize"
+	"github.com/sekisho/sekisho/dataplane/sanitize/archive/archivetest"
 	"github.com/sekisho/sekisho/dataplane/sanitize/sanitizetest"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
@@ -84,76 +84,15 @@ func lh(method, body string) []byte {
 	return w.out
 }
 
-func arc(b string) uint16 {
-	c := uint16(0)
-	for i := range len(b) {
-		c ^= uint16(b[i])
-		for range 8 {
-			c = c>>1 ^ 0xA001*(c&1)
-		}
-	}
-	return c
-}
-
-// lzh makes one member with a header of the level.
-func lzh(level int, method, folder, name, body string, packed []byte) []byte {
-	le := binary.LittleEndian
-	sizes := func(n int) []byte {
-		return le.AppendUint32(le.AppendUint32([]byte(method), uint32(n)), uint32(len(body)))
-	}
-	ext := func(kind byte, s string) []byte {
-		return append(append(le.AppendUint16(nil, uint16(len(s)+3)), kind), s...)
-	}
-	switch level {
-	case 0, 1:
-		if level == 0 {
-			name = folder + name
-		}
-		var chain []byte
-		if level == 1 {
-			if folder != "" {
-				chain = ext(2, folder)
-			}
-			chain = append(chain, 0, 0)
-		}
-		more := 0
-		if level == 1 {
-			more = len(chain) - 2
-		}
-		b := append(sizes(len(packed)+more), 0, 0, 0x21, 0x50, 0x20, byte(level), byte(len(name)))
-		b = le.AppendUint16(append(b, name...), arc(body))
-		if level == 1 {
-			b = append(append(b, 'M'), chain[:2]...)
-		}
-		sum := byte(0)
-		for _, c := range b {
-			sum += c
-		}
-		b = append([]byte{byte(len(b)), sum}, b...)
-		if level == 1 {
-			b = append(b, chain[2:]...)
-		}
-		return append(b, packed...)
-	}
-	b := le.AppendUint32(sizes(len(packed)), 1_790_000_000)
-	b = append(le.AppendUint16(append(b, 0x20, 2), arc(body)), 'M')
-	b = append(b, ext(1, name)...)
-	if folder != "" {
-		b = append(b, ext(2, folder)...)
-	}
-	b = append(b, 0, 0)
-	return append(append(le.AppendUint16(nil, uint16(len(b)+2)), b...), packed...)
-}
-
 func TestLZHBecomesZip(t *testing.T) {
 	long := "いろは" + strings.Repeat("a", 5000) + "end" + strings.Repeat("漢字\r\n", 300)
 	s := func(x string) string { return sjis(t, x) }
 	var in []byte
-	in = append(in, lzh(0, "-lh0-", "", "a.txt", "1", []byte("1"))...)
-	in = append(in, lzh(0, "-lh5-", s(`表\`), s("予算.txt"), long, lh("-lh5-", long))...)
-	in = append(in, lzh(1, "-lh6-", s("ソ")+"\xFF", "c.txt", long, lh("-lh6-", long))...)
-	in = append(in, lzh(2, "-lh7-", "d\xFFe\xFF", s("一覧.txt"), long, lh("-lh7-", long))...)
-	in = append(in, lzh(2, "-lhd-", s("空")+"\xFF", "", "", nil)...)
+	in = append(in, archivetest.LZH(0, "-lh0-", "", "a.txt", "1", []byte("1"))...)
+	in = append(in, archivetest.LZH(0, "-lh5-", s(`表\`), s("予算.txt"), long, lh("-lh5-", long))...)
+	in = append(in, archivetest.LZH(1, "-lh6-", s("ソ")+"\xFF", "c.txt", long, lh("-lh6-", long))...)
+	in = append(in, archivetest.LZH(2, "-lh7-", "d\xFFe\xFF", s("一覧.txt"), long, lh("-lh7-", long))...)
+	in = append(in, archivetest.LZH(2, "-lhd-", s("空")+"\xFF", "", "", nil)...)
 	rep, out := pass(t, "x.lzh", append(in, 0), sanitize.Options{})
 	want := []string{"a.txt=1", "932:表/予算.txt=" + long, "932:ソ/c.txt=" + long, "932:d/e/一覧.txt=" + long, "932:空/="}
 	if got := tree(t, out); !slices.Equal(got, want) || rep.OutName != "x.zip" {
@@ -162,26 +101,26 @@ func TestLZHBecomesZip(t *testing.T) {
 }
 
 func TestHostileLZHsAreRefused(t *testing.T) {
-	one := lzh(0, "-lh0-", "", "a.txt", "1", []byte("1"))
+	one := archivetest.LZH(0, "-lh0-", "", "a.txt", "1", []byte("1"))
 	long := strings.Repeat("a", 1000)
 	packed := lh("-lh5-", long)
 	for name, c := range map[string]struct {
 		in   []byte
 		code string
 	}{
-		"climbs out":                 {lzh(2, "-lh0-", "..\xFF", "a.txt", "1", []byte("1")), "archive.path"},
-		"absolute":                   {lzh(1, "-lh0-", "\xFF", "a.txt", "1", []byte("1")), "archive.path"},
-		"a drive":                    {lzh(0, "-lh0-", `C:\`, "a.txt", "1", []byte("1")), "archive.path"},
+		"climbs out":                 {archivetest.LZH(2, "-lh0-", "..\xFF", "a.txt", "1", []byte("1")), "archive.path"},
+		"absolute":                   {archivetest.LZH(1, "-lh0-", "\xFF", "a.txt", "1", []byte("1")), "archive.path"},
+		"a drive":                    {archivetest.LZH(0, "-lh0-", `C:\`, "a.txt", "1", []byte("1")), "archive.path"},
 		"two of one name":            {append(slices.Clip(one), one...), "archive.twice"},
-		"a symbolic link":            {lzh(2, "-lhd-", "", "a|/etc", "", nil), "archive.link"},
-		"a method of no decoder":     {lzh(2, "-lh1-", "", "a.txt", "1", []byte("1")), "archive.method"},
-		"a header of no description": {append(slices.Clip(one), lzh(2, "-lh0-", "", "b.txt", "1", []byte("1"))[:20]...), "archive.broken"},
+		"a symbolic link":            {archivetest.LZH(2, "-lhd-", "", "a|/etc", "", nil), "archive.link"},
+		"a method of no decoder":     {archivetest.LZH(2, "-lh1-", "", "a.txt", "1", []byte("1")), "archive.method"},
+		"a header of no description": {append(slices.Clip(one), archivetest.LZH(2, "-lh0-", "", "b.txt", "1", []byte("1"))[:20]...), "archive.broken"},
 		"bytes behind":               {append(slices.Clip(one), 0, 'M', 'Z'), "archive.structure"},
 		"bytes between":              {append(slices.Clip(one), strings.Repeat("x", 40)...), "archive.structure"},
-		"data cut off":               {lzh(0, "-lh5-", "", "a.txt", long, packed[:len(packed)-3]), "archive.broken"},
-		"data behind":                {lzh(0, "-lh5-", "", "a.txt", long, append(slices.Clip(packed), 0, 0, 0)), "archive.structure"},
-		"another checksum":           {lzh(0, "-lh5-", "", "a.txt", strings.Repeat("b", 1000), packed), "archive.broken"},
-		"a program":                  {lzh(0, "-lh0-", "", "a.exe", "MZ\x00", []byte("MZ\x00")), "type.executable"},
+		"data cut off":               {archivetest.LZH(0, "-lh5-", "", "a.txt", long, packed[:len(packed)-3]), "archive.broken"},
+		"data behind":                {archivetest.LZH(0, "-lh5-", "", "a.txt", long, append(slices.Clip(packed), 0, 0, 0)), "archive.structure"},
+		"another checksum":           {archivetest.LZH(0, "-lh5-", "", "a.txt", strings.Repeat("b", 1000), packed), "archive.broken"},
+		"a program":                  {archivetest.LZH(0, "-lh0-", "", "a.exe", "MZ\x00", []byte("MZ\x00")), "type.executable"},
 	} {
 		rep, _ := sanitizetest.Run(t, "x.lzh", c.in)
 		if rep.Outcome != verdict.Blocked || !sanitizetest.Has(rep, c.code, verdict.Refused) {
