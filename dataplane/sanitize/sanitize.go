@@ -39,6 +39,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -188,6 +189,9 @@ var families = map[string]func(*rebuild.Job) (rebuild.Result, error){
 	"ods":  odf.Rebuild,
 	"odp":  odf.Rebuild,
 }
+
+// Families are the names of what is rebuilt, in order.
+func Families() []string { return slices.Sorted(maps.Keys(families)) }
 
 // begin tells what the file is and has its family rebuild it. Formats are the families that may be; empty: all. Another is refused
 // by the code.

@@ -181,6 +181,7 @@ func TestHostileTarsAreRefused(t *testing.T) {
 		in   []byte
 		code string
 	}{
+		"cut off":          {tarOf(t, in("a.txt", "12345"))[:514], "archive.broken"},
 		"climbs out":       {tarOf(t, in("../a.txt", "1")), "archive.path"},
 		"absolute":         {tarOf(t, in("/a.txt", "1")), "archive.path"},
 		"a symbolic link":  {tarOf(t, odd(tar.Header{Name: "a.txt", Typeflag: tar.TypeSymlink, Linkname: "/etc"})), "archive.link"},

@@ -69,7 +69,10 @@ func readTar(j *rebuild.Job) (listing, error) {
 		switch h.Typeflag {
 		case tar.TypeReg, '\x00', tar.TypeCont:
 			at := in.Size() - int64(in.Len())
-			if h.Size < 0 || sparse(h) || at+h.Size > in.Size() {
+			if h.Size < 0 || at+h.Size > in.Size() {
+				return listing{}, rebuild.At(bad("cut off"), rebuild.Printable(name, 100))
+			}
+			if sparse(h) {
 				return listing{}, rebuild.At(rebuild.Refuse("archive.method", "", "sparse"), rebuild.Printable(name, 100))
 			}
 			body := j.In[at : at+h.Size]

@@ -1,6 +1,7 @@
 package picture
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"image"
@@ -138,6 +139,9 @@ func readBMP(j *rebuild.Job, in []byte) (*bitmap, error) {
 		return nil, rebuild.Refuse("image.unsupported", "", fmt.Sprintf("BMP of %d bits, method %d", m.bits, m.method))
 	}
 	if from := int64(le.Uint32(in[10:])); from >= int64(14+size) && from < int64(len(in)) {
+		if at < int(from) && len(bytes.Trim(in[at:from], "\x00")) > 0 {
+			j.Found.Add("image.metadata", "", verdict.Removed, "bytes in front of the pixels")
+		}
 		at = int(from)
 	}
 	if at >= len(in) {

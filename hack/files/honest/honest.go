@@ -29,7 +29,7 @@ func Make(ctx context.Context, small bool) ([]File, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := slices.Concat(office, workbooks(small), texts(small), pictures(small))
+	all := slices.Concat(office, workbooks(small), texts(small), pictures(small), rare())
 	all = append(all, mails(all)...)
 	return append(all, archives(all)...), nil
 }

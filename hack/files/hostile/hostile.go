@@ -38,7 +38,7 @@ func (f File) String() string { return f.Technique + " in " + path.Ext(f.Name) +
 
 // All are all files, in a fixed order.
 func All() []File {
-	bare := slices.Concat(word(), excel(), powerpoint(), openDocument(), pdf(), web(), tables(), pictures(), mails(), archives(), disguised())
+	bare := slices.Concat(word(), excel(), powerpoint(), openDocument(), pdf(), web(), tables(), pictures(), mails(), archives(), disguised(), others())
 	out := slices.Clone(bare)
 	for i, f := range bare {
 		// Each technique bare and in one container, every fourth in all: what a container does is the same for all of them.
