@@ -21,6 +21,9 @@ type part struct {
 	frames     []frame
 	paragraphs int // open paragraphs
 	heard      *hearing
+
+	style        string          // that is being read, with its family in front
+	hiddenStyles map[string]bool // those that hid
 }
 
 // frame is an open element.
@@ -38,6 +41,7 @@ func (p *part) filter(b []byte) ([]byte, error) {
 	if p.Heard != nil && strings.HasSuffix(p.name, "content.xml") {
 		p.heard = &hearing{p: p}
 	}
+	p.hiddenStyles = map[string]bool{}
 	p.out.Grow(len(b))
 	p.out.WriteString(xmlHead)
 	var t markup.Token
@@ -133,13 +137,14 @@ func (p *part) start(t *markup.Token) error {
 		}
 		return p.drop("odf.unknown", t.Local)
 	}
+	if p.hidden(t, name) {
+		return p.drop("odf.hidden-gone", "")
+	}
 	switch name {
 	case "config:config-item":
 		if !p.settingStays(t) {
 			return p.drop("odf.settings", "")
 		}
-	case "text:hidden-text", "text:hidden-paragraph":
-		p.Found.First("odf.hidden", p.name, verdict.Reported, "")
 	case "presentation:event-listener":
 		if !actions[p.attr(t, "presentation:action")] {
 			return p.drop("odf.macros", p.attr(t, "presentation:action"))
@@ -282,14 +287,20 @@ func (p *part) attributeStays(t *markup.Token, element, ns, local string, a *mar
 	case name == "form:control-implementation":
 		return strings.HasPrefix(value, "ooo:com.sun.star.form.component.") || strings.HasPrefix(value, "com.sun.star.form.component.")
 	case name == "text:url":
-		return rebuild.SafeURL(value)
-	case formulas[name] && dangerous(value):
+		return rebuild.SafeURL(value) && (p.Policy.Links != "remove" || strings.HasPrefix(value, "#"))
+	case formulas[name] && (dangerous(value) || p.Policy.Links == "remove" && linksOut(value)):
 		p.note("odf.formula", "")
 		return false
-	case name == "table:display" && value == "false", name == "text:display" && value == "none":
-		p.Found.First("odf.hidden", p.name, verdict.Reported, "")
+	case hides[name] != "" && value == hides[name]:
+		return p.hidingStays(element)
 	}
 	return true
+}
+
+// linksOut tells a formula that holds an address.
+func linksOut(formula string) bool {
+	upper := strings.ToUpper(formula)
+	return strings.Contains(upper, "HYPERLINK") && (strings.Contains(upper, "://") || strings.Contains(upper, "MAILTO:"))
 }
 
 func (p *part) begin(t *markup.Token, tag []byte, attrs []markup.Attr) {

@@ -79,6 +79,14 @@ var active = words(`office:scripts office:script office:dde-source office:binary
 	presentation:sound anim:audio anim:command svg:font-face-src svg:definition-src form:properties form:property form:list-property form:connection-resource
 	form:image-frame form:file form:frame math:annotation-xml math:maction math:mglyph office:document`)
 
+// remarks are what people wrote beside the document, and what it was before; unseen and hiding are elements and values that keep
+// something from its reader's eyes. A route may not want them.
+var (
+	remarks = words("office:annotation office:annotation-end text:tracked-changes table:tracked-changes text:change text:change-start text:change-end")
+	unseen  = words("text:hidden-text text:hidden-paragraph")
+	hiding  = map[string]string{"table:display": "false", "text:display": "none", "presentation:visibility": "hidden"}
+)
+
 // follows are elements whose reference a person follows; shows are those that show a picture.
 var (
 	follows = words("text:a draw:a draw:area-rectangle draw:area-circle draw:area-polygon presentation:event-listener")
@@ -102,7 +110,7 @@ var callsOut = words(`DDE WEBSERVICE COM.MICROSOFT.WEBSERVICE ORG.LIBREOFFICE.WE
 
 // checkFormula reads a formula (ODF part 4) just well enough to see what reaches outside: another document before '#', functions that
 // call out, and addresses of HYPERLINK. Text in quotes is text.
-func checkFormula(place, f string) error {
+func (d *document) checkFormula(place, f string) error {
 	if strings.HasPrefix(f, "msoxl:") {
 		return rule.Refuse(container.CodeLink, place, "formula in Excel's grammar")
 	}
@@ -157,7 +165,7 @@ func checkFormula(place, f string) error {
 			return rule.Refuse(container.CodeActive, place, "function %s", name)
 		case name == "HYPERLINK":
 			args := strings.TrimLeft(s[i+1:], " \t\r\n")
-			if !strings.HasPrefix(args, "\x01") || texts >= len(first) || !container.SafeAddress(first[texts]) {
+			if !strings.HasPrefix(args, "\x01") || texts >= len(first) || !d.mayLink(first[texts]) {
 				return rule.Refuse(container.CodeLink, place, "HYPERLINK to an address that may not be followed")
 			}
 		}

@@ -141,6 +141,10 @@ func (d *document) checkXML(ctx context.Context, name string) error {
 			return rule.Refuse(container.CodeActive, name, "element %s", n.Name)
 		case !known()[n.Name]:
 			return rule.Refuse(container.CodeMarkup, name, "element %s is in no standard", n.Name)
+		case d.file.Policy.Comments == "remove" && remarks[n.Name]:
+			return rule.Refuse(container.CodePart, name, "%s, which the route does not let pass", n.Name)
+		case d.file.Policy.Hidden == "remove" && unseen[n.Name]:
+			return rule.Refuse(container.CodePart, name, "%s, which the route does not let pass", n.Name)
 		case n.Name == "presentation:event-listener" && !actions[n.Get("presentation:action")]:
 			return rule.Refuse(container.CodeActive, name, "action %q", n.Get("presentation:action"))
 		case n.Name == "config:config-item" && !plainSetting(n):
@@ -175,13 +179,20 @@ func (d *document) checkAttribute(place, dir string, n container.Node, a contain
 			return rule.Refuse(container.CodeActive, place, "control %q", a.Value)
 		}
 	case a.Name == "text:url":
-		if !container.SafeAddress(a.Value) {
+		if !d.mayLink(a.Value) {
 			return rule.Refuse(container.CodeLink, place, "address %q", a.Value)
 		}
 	case calculated[a.Name]:
-		return checkFormula(place, a.Value)
+		return d.checkFormula(place, a.Value)
+	case d.file.Policy.Hidden == "remove" && hiding[a.Name] != "" && hiding[a.Name] == a.Value:
+		return rule.Refuse(container.CodePart, place, "%s hides, which the route does not let pass", a.Name)
 	}
 	return nil
+}
+
+// mayLink tells an address that a person may follow, on this route.
+func (d *document) mayLink(address string) bool {
+	return container.SafeAddress(address) && (d.file.Policy.Links != "remove" || strings.HasPrefix(address, "#"))
 }
 
 // checkReference holds a reference to what its element may point at, and marks what is used.
@@ -193,7 +204,7 @@ func (d *document) checkReference(place, dir, element, href string) error {
 	}
 	switch {
 	case follows[element]:
-		if !container.SafeAddress(href) {
+		if !d.mayLink(href) {
 			return no()
 		}
 	case shows[element]:

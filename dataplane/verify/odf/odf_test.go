@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sekisho/sekisho/dataplane/sanitize"
 	"github.com/sekisho/sekisho/dataplane/sanitize/container"
 	"github.com/sekisho/sekisho/dataplane/sanitize/odf/odftest"
 	"github.com/sekisho/sekisho/dataplane/sanitize/sanitizetest"
@@ -124,5 +125,52 @@ func TestBrokenRebuilders(t *testing.T) {
 	}
 	if strings.Count(string(good), "PK\x03\x04") < 5 {
 		t.Error("the good one has lost its parts")
+	}
+}
+
+// A rebuilder that forgets what the route chose is caught; one that heeds it passes.
+func TestRoutesAreKnown(t *testing.T) {
+	links, comments, hidden := verdict.Policy{Links: "remove"}, verdict.Policy{Comments: "remove"}, verdict.Policy{Hidden: "remove"}
+	styled := func(family, properties, body string) map[string]string {
+		return map[string]string{"content.xml": strings.Replace(odftest.Content(body), "<office:body>", `<office:automatic-styles><style:style style:name="h" style:family="`+family+`">`+properties+`</style:style></office:automatic-styles><office:body>`, 1)}
+	}
+	const secret = "秘密"
+	for name, c := range map[string]struct {
+		file   string
+		in     []byte
+		policy verdict.Policy
+	}{
+		"a link":          {"a.odt", odftest.Text(t, `<text:p><text:a xlink:href="https://www.example.jp/">頁</text:a></text:p>`, nil), links},
+		"a formula":       {"a.ods", odftest.Sheet(t, `<table:table><table:table-row><table:table-cell table:formula="of:=HYPERLINK(&quot;https://www.example.jp/&quot;)"/></table:table-row></table:table>`, nil), links},
+		"a comment":       {"a.odt", odftest.Text(t, `<text:p><office:annotation><text:p>注</text:p></office:annotation></text:p>`, nil), comments},
+		"changes":         {"a.odt", odftest.Text(t, `<text:tracked-changes/><text:p/>`, nil), comments},
+		"hidden text":     {"a.odt", odftest.Text(t, `<text:p>x<text:hidden-text>秘密</text:hidden-text></text:p>`, nil), hidden},
+		"a hidden part":   {"a.odt", odftest.Text(t, `<text:section text:display="none"><text:p>秘密</text:p></text:section><text:p/>`, nil), hidden},
+		"a hidden sheet":  {"a.ods", odftest.Sheet(t, "", styled("table", `<style:table-properties table:display="false"/>`, `<office:spreadsheet><table:table table:style-name="h"><table:table-row><table:table-cell><text:p>秘密</text:p></table:table-cell></table:table-row></table:table><table:table table:style-name="o"/></office:spreadsheet>`)), hidden},
+		"a hidden slide":  {"a.odp", odftest.Show(t, "", styled("drawing-page", `<style:drawing-page-properties presentation:visibility="hidden"/>`, `<office:presentation><draw:page draw:style-name="h"><draw:frame><draw:text-box><text:p>秘密</text:p></draw:text-box></draw:frame></draw:page><draw:page/></office:presentation>`)), hidden},
+		"text of a style": {"a.odt", odftest.Text(t, "", styled("text", `<style:text-properties text:display="none"/>`, `<office:text><text:p>x<text:span text:style-name="h">秘密</text:span></text:p></office:text>`)), hidden},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rep, forgot, _ := sanitizetest.Ask(t, c.file, c.in, sanitize.Options{})
+			if rep.Outcome != verdict.Clean {
+				t.Fatalf("not rebuilt: %v", rep.Findings)
+			}
+			if r := verify.Check(t.Context(), c.file, forgot); r.Outcome != verdict.Clean {
+				t.Fatalf("refused on a route without the choice: %v", r.Findings)
+			}
+			if r := verify.CheckFor(t.Context(), c.policy, c.file, forgot); r.Outcome == verdict.Clean {
+				t.Error("passes on a route that wants it out")
+			}
+			if c.policy.Hidden != "" && !sanitizetest.Has(rep, "odf.hidden", verdict.Reported) {
+				t.Errorf("not told: %v", rep.Findings)
+			}
+			rep, heeded, _ := sanitizetest.Ask(t, c.file, c.in, sanitize.Options{Policy: c.policy})
+			if r := verify.CheckFor(t.Context(), c.policy, c.file, heeded); r.Outcome != verdict.Clean {
+				t.Errorf("refused although it went: %v %v", rep.Findings, r.Findings)
+			}
+			if content := odftest.Parts(t, heeded)["content.xml"]; strings.Contains(content, secret) || c.policy.Hidden != "" && !sanitizetest.Has(rep, "odf.hidden-gone", verdict.Removed) {
+				t.Errorf("left: %v %s", rep.Findings, content)
+			}
+		})
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/sekisho/sekisho/dataplane/sanitize/office/officetest"
 )
 
 // names declares all namespaces that tests use.
@@ -95,3 +97,6 @@ func Zip(t testing.TB, files map[string]string) []byte {
 	}
 	return b.Bytes()
 }
+
+// Parts unpacks a package.
+func Parts(t testing.TB, b []byte) map[string]string { return officetest.Parts(t, b) }
