@@ -18,6 +18,8 @@ import (
 
 	"github.com/sekisho/sekisho/controlplane/web"
 	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/antivirus"
+	"github.com/sekisho/sekisho/dataplane/antivirus/clamtest"
 )
 
 // The people of step 4.
@@ -35,7 +37,7 @@ type paper struct {
 
 // papers are the files of step 4.
 type papers struct {
-	letter, table, photo, program, refused, own paper
+	letter, table, photo, program, virus, refused, own paper
 }
 
 const letterText = "住民説明会のご案内（令和8年）"
@@ -56,10 +58,11 @@ func (j *job) files(ctx context.Context) error {
 		return err
 	}
 	p.program.original = program()
+	p.virus.original = clamtest.EICAR()
 	p.refused.original = []byte("個人情報を含む一覧\r\n")
 	p.own.original = []byte("所属長のメモ\r\n")
-	p.letter.name, p.table.name, p.photo.name, p.program.name, p.refused.name, p.own.name =
-		"案内状.docm", "名簿.csv", "庁舎.jpg", "見積書.pdf", "下書き.txt", "メモ.txt"
+	p.letter.name, p.table.name, p.photo.name, p.program.name, p.virus.name, p.refused.name, p.own.name =
+		"案内状.docm", "名簿.csv", "庁舎.jpg", "見積書.pdf", "お知らせ.txt", "下書き.txt", "メモ.txt"
 
 	var sender, boss, receiver *desk
 	if err := j.must(ctx, "clerk and section head sign in at the LGWAN portal, the clerk at the internet portal", "signed in", func() (string, bool, error) {
@@ -85,6 +88,7 @@ func (j *job) files(ctx context.Context) error {
 		{&p.photo, "with GPS data", web.Awaiting, []string{"gps"}},
 		{&p.refused, "that should not leave", web.Awaiting, nil},
 		{&p.program, "that is a Windows program", web.Blocked, []string{"mismatch"}},
+		{&p.virus, "that ClamAV knows (EICAR)", web.Blocked, []string{"scan.found refused Eicar.Test"}},
 	} {
 		j.check("send "+c.paper.name+" "+c.what, string(c.want), func() (string, bool, error) {
 			var err error
@@ -161,12 +165,12 @@ func (j *job) arrivals(ctx context.Context, receiver *desk) error {
 			return c.examine(c.paper.original, c.paper.arrived)
 		})
 	}
-	for _, pp := range []*paper{&p.refused, &p.program} {
+	for _, pp := range []*paper{&p.refused, &p.program, &p.virus} {
 		j.check(pp.name+" at in-pc1", "never arrives", func() (string, bool, error) {
 			return refusedFetch(receiver.fetch(ctx, pp.id, "download"))
 		})
 	}
-	j.check("what the clerk finds in the internet zone", "three files, not five", func() (string, bool, error) {
+	j.check("what the clerk finds in the internet zone", "three files, not six", func() (string, bool, error) {
 		names, err := receiver.box(ctx)
 		return strings.Join(names, ", "), len(names) == 3, err
 	})
@@ -230,7 +234,11 @@ func findings(t web.Transfer) string {
 	}
 	var words []string
 	for _, f := range t.Report.Findings {
-		words = append(words, fmt.Sprintf("%s %s", f.Code, f.Action))
+		word := fmt.Sprintf("%s %s", f.Code, f.Action)
+		if f.Code == antivirus.Found {
+			word += " " + f.Detail // the name of the signature
+		}
+		words = append(words, word)
 	}
 	if len(words) == 0 {
 		return "nothing found"
