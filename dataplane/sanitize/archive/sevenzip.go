@@ -1,11 +1,11 @@
 package archive
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io/fs"
+	"strings"
 
 	"github.com/bodgit/sevenzip"
 
@@ -17,11 +17,10 @@ const magic7z = "7z\xBC\xAF\x27\x1C"
 // read7z lists the members with the first password that opens the archive; none is tried first.
 func read7z(j *rebuild.Job) (list listing, err error) {
 	defer broken7z(&err)
-	const head = 32 // 7zFormat.txt, "SignatureHeader"
-	if len(j.In) < head {
+	if len(j.In) < head7z {
 		return listing{}, bad("7z header")
 	}
-	if at, size := le64(j.In[12:]), le64(j.In[20:]); at < 0 || size < 0 || at > int64(len(j.In)) || size != int64(len(j.In))-head-at {
+	if at, size := le64(j.In[12:]), le64(j.In[20:]); at < 0 || size < 0 || at > int64(len(j.In)) || size != int64(len(j.In))-head7z-at {
 		return listing{}, no("bytes behind the 7z headers")
 	}
 	var first error
@@ -29,14 +28,11 @@ func read7z(j *rebuild.Job) (list listing, err error) {
 		if err := j.Ctx.Err(); err != nil {
 			return listing{}, err
 		}
-		r, err := sevenzip.NewReaderWithPassword(bytes.NewReader(j.In), int64(len(j.In)), key)
+		list, sealed, err := open7zWith(j, key)
 		if err == nil {
-			var list listing
-			if list, err = list7z(j, r, key); err == nil {
-				return list, nil
-			}
+			return list, nil
 		}
-		if encrypted := new(sevenzip.ReadError); errors.As(err, &encrypted) && encrypted.Encrypted {
+		if sealed && !limits(err) {
 			err = rebuild.Refuse("archive.password", "", "")
 		} else if !rebuild.Refused(err) {
 			err = bad(err.Error())
@@ -44,8 +40,55 @@ func read7z(j *rebuild.Job) (list listing, err error) {
 		if first == nil {
 			first = err
 		}
+		if !sealed {
+			break
+		}
 	}
 	return listing{}, first
+}
+
+// limits tells whether an error is about an archive that asks too much, whatever its password is.
+func limits(err error) bool {
+	var r *rebuild.Refusal
+	return errors.As(err, &r) && strings.HasPrefix(r.Code, "limit.")
+}
+
+// open7zWith lists the members when the password opens all of them. What tried the password is thrown away: where the library makes a
+// key it writes over the coder's other properties, and the next one to open the same stream reads nonsense.
+func open7zWith(j *rebuild.Job, key string) (list listing, sealed bool, err error) {
+	in, sealed, err := plain7z(j, key)
+	if err != nil {
+		return listing{}, sealed, err
+	}
+	r, err := sevenzip.NewReaderWithPassword(in, in.size(), key)
+	if err == nil {
+		err = try7z(j, r)
+	}
+	if err == nil && sealed {
+		r, err = sevenzip.NewReaderWithPassword(in, in.size(), key)
+	}
+	if err != nil {
+		return listing{}, sealed, err
+	}
+	return list7z(j, r, key), sealed, nil
+}
+
+// try7z reads the first member of each stream.
+func try7z(j *rebuild.Job, r *sevenzip.Reader) error {
+	if len(r.File) > j.Budget.Files {
+		return rebuild.Refuse("limit.members", "", "")
+	}
+	tried := map[int]bool{}
+	for _, f := range r.File {
+		if f.Mode().IsDir() || f.UncompressedSize == 0 || tried[f.Stream] || f.UncompressedSize > uint64(j.Budget.Bytes) {
+			continue
+		}
+		tried[f.Stream] = true
+		if _, err := open7z(j, f); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // broken7z makes a refusal of the library's panic over headers that contradict themselves.
@@ -55,13 +98,7 @@ func broken7z(err *error) {
 	}
 }
 
-// list7z tries the password on the first member that has one.
-func list7z(j *rebuild.Job, r *sevenzip.Reader, key string) (listing, error) {
-	var list listing
-	tried := map[int]bool{}
-	if len(r.File) > j.Budget.Files {
-		return list, rebuild.Refuse("limit.members", "", "")
-	}
+func list7z(j *rebuild.Job, r *sevenzip.Reader, key string) (list listing) {
 	for _, f := range r.File {
 		m := member{path: f.Name, time: f.Modified, size: int64(f.UncompressedSize)}
 		switch mode := f.Mode(); {
@@ -72,12 +109,6 @@ func list7z(j *rebuild.Job, r *sevenzip.Reader, key string) (listing, error) {
 		case !mode.IsRegular():
 			m.odd = "archive.device"
 		}
-		if !m.dir && m.size != 0 && !tried[f.Stream] && m.size <= j.Budget.Bytes {
-			tried[f.Stream] = true
-			if _, err := open7z(j, f); err != nil {
-				return list, err
-			}
-		}
 		m.open = func() ([]byte, string, error) {
 			b, err := open7z(j, f)
 			if err != nil && !rebuild.Refused(err) && j.Ctx.Err() == nil {
@@ -87,7 +118,7 @@ func list7z(j *rebuild.Job, r *sevenzip.Reader, key string) (listing, error) {
 		}
 		list.members = append(list.members, m)
 	}
-	return list, nil
+	return list
 }
 
 func open7z(j *rebuild.Job, f *sevenzip.File) (body []byte, err error) {
@@ -102,7 +133,7 @@ func open7z(j *rebuild.Job, f *sevenzip.File) (body []byte, err error) {
 		return nil, err
 	}
 	if f.CRC32 != 0 && crc32.ChecksumIEEE(b) != f.CRC32 { // 0: the archive has none
-		return nil, &sevenzip.ReadError{Encrypted: true, Err: errors.New("checksum")}
+		return nil, bad("checksum")
 	}
 	return b, nil
 }
