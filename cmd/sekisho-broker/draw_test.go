@@ -26,7 +26,7 @@ func TestAnApproverSeesPagesBeforeAndAfter(t *testing.T) {
 	}
 	portal := l.portal(anchors.LGWAN)
 	report, err := portal.Report(t.Context(), "d")
-	if err != nil || len(report.Findings) == 0 || report.Result == nil {
+	if err != nil || len(report.Findings) == 0 || report.Result == nil || report.Policy != l.revision() {
 		t.Errorf("the report as the broker left it: %+v %v", report, err)
 	}
 	for range 2 {

@@ -20,7 +20,6 @@ import (
 	"github.com/sekisho/sekisho/dataplane/sandbox"
 	"github.com/sekisho/sekisho/dataplane/sanitize"
 	"github.com/sekisho/sekisho/dataplane/verdict"
-	"github.com/sekisho/sekisho/dataplane/verify"
 )
 
 // runSanitize sends files through sanitizer and verifier, each in its sandbox, and writes what both call clean. It is the file
@@ -33,9 +32,15 @@ func runSanitize(ctx context.Context, args []string, stdout, stderr io.Writer) i
 	worker := flags.String("worker", "", "the worker; by default sekisho-sanitize beside this program")
 	clamd := flags.String("clamd", "", "socket of a clamd that looks at each file first; without it nobody does, and the report says so")
 	passwords := flags.String("passwords", "", "file with the passwords of the files, one a line; - is standard input")
+	schema := flags.Bool("schema", false, "print the JSON Schema of the reports and end")
+	codes := flags.Bool("codes", false, "print what the codes of findings mean and end")
 	files, err := interspersed(flags, args)
+	if err == nil && (*schema || *codes) {
+		return document(stdout, stderr, *schema, *codes)
+	}
 	if err != nil || len(files) == 0 || *out == "" {
 		fmt.Fprintln(stderr, "usage: sekisho sanitize FILE... --out DIR [--report FILE.json] [--clamd SOCKET] [--passwords FILE]")
+		fmt.Fprintln(stderr, "       sekisho sanitize --schema | --codes")
 		return exitUsage
 	}
 	keys, err := readPasswords(*passwords, os.Stdin)
@@ -180,16 +185,6 @@ func (r fileResult) print(w io.Writer, lang string) {
 		}
 		fmt.Fprintf(w, "    %-8s %s%s\n", f.Action, sentence(f.Code, lang), where)
 	}
-}
-
-// sentence asks each package for its own codes.
-func sentence(code, lang string) string {
-	for _, of := range []func(code, lang string) string{sanitize.Sentence, verify.Sentences.Sentence, sandbox.Sentences.Sentence, antivirus.Sentences.Sentence} {
-		if s := of(code, lang); s != code {
-			return s
-		}
-	}
-	return code
 }
 
 func language() string {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
@@ -99,6 +100,9 @@ func TestWorkerAnswers(t *testing.T) {
 	r := w.Pass(t.Context(), verdict.Job{Name: "a.txt"}, text)
 	if !r.Clean() || string(r.Bytes) != string(text) || r.Verified.Before != Digest(text) {
 		t.Errorf("%+v", r)
+	}
+	if got := r.Report; got.Kind != "text" || got.Verifier != r.Verified.Engine || got.Verifier == "" || time.Since(got.Began) > time.Minute || got.Took <= 0 {
+		t.Errorf("who did it, and when: %+v", got)
 	}
 	r = w.Pass(t.Context(), verdict.Job{Name: "a.txt", Formats: []string{"png"}}, text)
 	if r.Clean() || r.Report.Outcome != verdict.Blocked {
@@ -200,12 +204,16 @@ func readSanitized(raw, body []byte) error {
 func TestReportTextIsMadeFit(t *testing.T) {
 	body := []byte("body")
 	r := verdict.Report{Version: 1, Outcome: verdict.Blocked, Before: Digest(body), Engine: "e\x1b[31m" + strings.Repeat("x", 500),
+		Kind: strings.Repeat("k", 500), Verifier: "me", Policy: "mine", Began: time.Now(), Took: 1, Helpers: []string{"me"},
 		Findings: make([]verdict.Finding, 5000), Original: &verdict.Preview{Text: "a\u202Eb\x1b"}}
 	for i := range r.Findings {
 		r.Findings[i] = verdict.Finding{Code: "c\n", Place: strings.Repeat("p", 1000), Detail: "\x1b]0;\a", Action: verdict.Removed}
 	}
 	if err := tidy(&r, "name.txt", body); err != nil {
 		t.Fatal(err)
+	}
+	if r.Verifier != "" || r.Policy != "" || !r.Began.IsZero() || r.Took != 0 || r.Helpers != nil || len(r.Kind) > 24 {
+		t.Errorf("it says of itself what it cannot know: %+v", r)
 	}
 	all := fmt.Sprintf("%+v %q", r, r.Original.Text)
 	if r.Name != "name.txt" || len(r.Findings) != maxFindings+1 || strings.ContainsAny(all, "\x1b\a\u202E") || len(r.Findings[0].Place) > 210 || len(r.Engine) > 100 {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -57,6 +58,16 @@ const DefaultMaxOut = 256 << 20
 
 // Pass sends a file through both. It always answers: what goes wrong is a block with the reason as a finding (F4).
 func (w *Worker) Pass(ctx context.Context, j verdict.Job, body []byte) Result {
+	began := time.Now()
+	r := w.pass(ctx, j, body)
+	r.Report.Began, r.Report.Took = began.UTC().Truncate(time.Millisecond), time.Since(began).Milliseconds()
+	if r.Verified != nil {
+		r.Report.Verifier = r.Verified.Engine
+	}
+	return r
+}
+
+func (w *Worker) pass(ctx context.Context, j verdict.Job, body []byte) Result {
 	if j.MaxOut <= 0 {
 		j.MaxOut = DefaultMaxOut
 	}
@@ -201,8 +212,9 @@ func tidy(r *verdict.Report, name string, body []byte) error {
 	if r.Before != Digest(body) {
 		return fail(Answer, "the report is about other bytes than were sent")
 	}
-	r.Helpers = nil // said here, not inside
+	r.Helpers, r.Verifier, r.Policy, r.Began, r.Took = nil, "", "", time.Time{}, 0 // said here, not inside
 	r.Name, r.Engine, r.Family = name, escape(r.Engine, 80), escape(r.Family, 20)
+	r.Kind = escape(r.Kind, 20)
 	if r.OutName != "" && !plainName(r.OutName) {
 		return fail(Answer, "out name %q", r.OutName)
 	}

@@ -30,3 +30,6 @@ var sentences = verdict.NewCatalogue(codesJSON, rebuild.Codes, markup.Codes, pdf
 // Sentence tells in the language (ja or en, ja for any other) what a finding's code means to a clerk and what to do. An
 // unknown code answers itself.
 func Sentence(code, lang string) string { return sentences.Sentence(code, lang) }
+
+// AllCodes lists what Sentence knows, sorted.
+func AllCodes() []string { return sentences.Codes() }

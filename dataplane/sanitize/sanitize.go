@@ -111,7 +111,7 @@ func Rebuild(ctx context.Context, name string, in []byte, out io.Writer, opt Opt
 	if errors.Is(err, rebuild.ErrAsked) {
 		return rep, job.Tools.Asked()
 	}
-	rep.Family, rep.OutName = res.Family, res.Name
+	rep.Kind, rep.Family, rep.OutName = res.Kind, res.Family, res.Name
 	rep.Original, rep.Result = res.Original, res.Result
 	if err == nil {
 		err = heard()
@@ -209,6 +209,7 @@ func begin(j *rebuild.Job, name string, formats []string, foreign string) (res r
 	}
 	k, ext, err := identify(name, j.In)
 	res.Family = k.family()
+	res.Kind = res.Family
 	if err != nil {
 		return res, err
 	}
@@ -224,6 +225,7 @@ func begin(j *rebuild.Job, name string, formats []string, foreign string) (res r
 		return res, rebuild.Refuse("type.unsupported", "", string(k))
 	}
 	r, err := family(j)
+	r.Kind = res.Kind
 	if r.Name == "" {
 		r.Name = outName(name, ext, r.Ext, j.Found)
 	} else {

@@ -4,6 +4,7 @@ package verdict
 
 import (
 	"crypto/ed25519"
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -54,12 +55,14 @@ type Preview struct {
 	RGBA   []byte `json:"rgba,omitempty"`
 }
 
-// Report is a worker's answer. Version 1.
+// Report is a worker's answer. Version 1; report.schema.json tells what a reader may rely on, and within a version only optional
+// fields come. What a worker cannot know of itself is filled in outside of its sandbox.
 type Report struct {
 	Version  int       `json:"version"`
 	Name     string    `json:"name"`               // as sent
 	OutName  string    `json:"out_name,omitempty"` // a macro kind becomes its plain kind
-	Family   string    `json:"family,omitempty"`   // text, csv, png, jpeg, docx, xlsx, pptx …
+	Kind     string    `json:"kind,omitempty"`     // family of the original: doc, docx, pdf …
+	Family   string    `json:"family,omitempty"`   // of the result: text, csv, png, jpeg, docx, xlsx, pptx …
 	Outcome  Outcome   `json:"outcome"`
 	Findings []Finding `json:"findings"`
 	Before   Digest    `json:"before"`
@@ -69,7 +72,17 @@ type Report struct {
 	Engine   string    `json:"engine"`
 	Helpers  []string  `json:"helpers,omitempty"` // programs that worked on the file, with their versions, and the tree that they come from
 	Needs    []Need    `json:"needs,omitempty"`
+
+	Verifier string    `json:"verifier,omitempty"`        // engine and version of the second opinion, when it was asked
+	Policy   string    `json:"policy_revision,omitempty"` // SHA-256 of the routes file that the file was held to
+	Began    time.Time `json:"began,omitzero"`            // UTC
+	Took     int64     `json:"took_ms,omitempty"`         // milliseconds, of all sandboxes together with waiting for them
 }
+
+// ReportSchema is the JSON Schema (draft 2020-12) of what `sekisho sanitize --report` writes.
+//
+//go:embed report.schema.json
+var ReportSchema []byte
 
 // Attestation is what the verifier vouches for: these bytes, rebuilt from that original, passed for that route.
 type Attestation struct {

@@ -31,6 +31,7 @@ func TestHonestFilesPass(t *testing.T) {
 			t.Errorf("%s by %s: %v", f.Name, f.Writer, err)
 			continue
 		}
+		conforms(t, f.Name, o)
 		if !o.Clean() {
 			r, side := o.Refusal()
 			t.Errorf("%s by %s: %s refuses: %+v", f.Name, f.Writer, side, r)

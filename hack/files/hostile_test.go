@@ -37,6 +37,7 @@ func TestNothingHostileSurvives(t *testing.T) {
 		}
 		kind := path.Ext(f.Name)
 		came[kind]++
+		conforms(t, f.String(), o)
 		if !o.Clean() {
 			if r, side := o.Refusal(); side == "verifier" || strings.HasPrefix(r.Code, "internal") || r.Code == "" {
 				t.Errorf("%s: %s refuses: %+v", f, side, r)

@@ -192,6 +192,7 @@ func (b *Broker) Run(ctx context.Context, o Order) (Outcome, error) {
 	if ctx.Err() != nil { // what a worker said that was ended says nothing about the file
 		return Outcome{}, fmt.Errorf("sanitize %s: given up: %w", o.Transfer, ctx.Err())
 	}
+	result.Report.Policy = routes.Revision
 	out := Outcome{Report: result.Report, Verified: result.Verified}
 	b.Log.Info("sanitized", "transfer", o.Transfer, "outcome", result.Report.Outcome, "clean", result.Clean(), "took", time.Since(began))
 	if !result.Clean() {

@@ -80,6 +80,7 @@ func (j *Job) Opened(in []byte) error {
 
 // Result is what a family's rebuilder hands back.
 type Result struct {
+	Kind             string // family of the original
 	Family           string
 	Name             string // to release under
 	Ext              string // of the name to release under, where it is not the original's and Name is empty
