@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Command starts clamd in a place of its own (bubblewrap): no network, no processes but its own, no files but its programs, its
@@ -26,9 +24,6 @@ func (s Settings) Command() []string {
 		"--remount-ro", "/", "--chdir", "/", "--", "/usr/sbin/clamd", "--config-file", s.File}
 }
 
-// behindPackets is clamd's niceness: packets and tunnels come first.
-const behindPackets = 10
-
 // Run runs clamd until ctx ends. Who reads strangers' files is never root.
 func (s Settings) Run(ctx context.Context, log io.Writer) error {
 	if os.Geteuid() == 0 {
@@ -36,10 +31,7 @@ func (s Settings) Run(ctx context.Context, log io.Writer) error {
 	}
 	runtime.LockOSThread() // clamd ends with the thread that started it
 	defer runtime.UnlockOSThread()
-	if err := unix.Setpriority(unix.PRIO_PROCESS, 0, behindPackets); err != nil {
-		return fmt.Errorf("start clamd: %w", err)
-	}
-	command := s.Command()
+	command := append([]string{"nice", "-n", "10"}, s.Command()...) // packets and tunnels come first
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Env = []string{"PATH=/usr/bin:/bin"}
