@@ -71,7 +71,7 @@ func Rebuild(j *rebuild.Job) (rebuild.Result, error) {
 		list, err = read7z(j)
 	case bytes.HasPrefix(j.In, []byte("\x1F\x8B")), bytes.HasPrefix(j.In, []byte("BZh")), bytes.HasPrefix(j.In, []byte("\xFD7zXZ\x00")):
 		return single(j)
-	case IsTar(j.In):
+	case IsTar(j.In), j.Ext == ".tar": // detection knows one also by the word in its first header
 		list, err = readTar(j)
 		if err != nil {
 			return rebuild.Result{}, err

@@ -16,7 +16,7 @@ const tarBlock = 512
 
 // IsTar tells a tar by the checksum of its first header (POSIX.1-2017, pax, "ustar Interchange Format"), which the oldest have too.
 func IsTar(in []byte) bool {
-	if len(in) < 2*tarBlock || in[0] == 0 {
+	if len(in) < tarBlock || in[0] == 0 {
 		return false
 	}
 	sum, want := 0, 0
