@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/sekisho/sekisho/dataplane/sanitize"
+	"github.com/sekisho/sekisho/dataplane/sanitize/archive/archivetest"
 	"github.com/sekisho/sekisho/dataplane/sanitize/sanitizetest"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 	"github.com/sekisho/sekisho/dataplane/verify"
@@ -99,5 +100,25 @@ func TestInfoZipsEncryption(t *testing.T) {
 	_, out := pass(t, "x.zip", in, sanitize.Options{Keys: []string{"secret"}})
 	if got := tree(t, out); !slices.Equal(got, []string{"a.txt=" + strings.Repeat("abc\n", 100)}) {
 		t.Errorf("got %.80q", got)
+	}
+}
+
+// A 7z is opened with the first password that fits, whether it hides its names or not, and is a ZIP after that, open or under the same one.
+func TestEncrypted7z(t *testing.T) {
+	for _, headers := range []bool{false, true} {
+		in := archivetest.Sealed7z("ひみつ", headers, "資料.txt", "個人番号ではない\r\n")
+		for _, keys := range [][]string{nil, {"違う"}, {"違う", "x"}} {
+			if rep, _, _ := sanitizetest.Ask(t, "x.7z", in, sanitize.Options{Keys: keys}); rep.Outcome != verdict.Blocked || !sanitizetest.Has(rep, "archive.password", verdict.Refused) {
+				t.Errorf("headers %v, passwords %q: got %s %v", headers, keys, rep.Outcome, rep.Findings)
+			}
+		}
+		rep, out := pass(t, "x.7z", in, sanitize.Options{Keys: []string{"違う", "ひみつ"}})
+		if got := tree(t, out); !slices.Equal(got, []string{"資料.txt=個人番号ではない\r\n"}) || !sanitizetest.Has(rep, "archive.opened", verdict.Changed) {
+			t.Errorf("headers %v: got %q, %v", headers, got, rep.Findings)
+		}
+		rep, out = pass(t, "x.7z", in, sanitize.Options{Keys: []string{"違う", "ひみつ"}, Policy: verdict.Policy{Passwords: "again"}})
+		if bytes.Contains(out, []byte("個人番号")) || !sanitizetest.Has(rep, "archive.again", verdict.Reported) {
+			t.Errorf("headers %v: got %v", headers, rep.Findings)
+		}
 	}
 }

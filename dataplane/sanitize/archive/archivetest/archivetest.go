@@ -6,6 +6,9 @@
 package archivetest
 
 import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/sha256"
 	"encoding/binary"
 	"hash/crc32"
 	"strings"
@@ -120,4 +123,52 @@ func LZH(level int, method, folder, name, body string, packed []byte) []byte {
 	}
 	b = append(b, 0, 0)
 	return append(append(le.AppendUint16(nil, uint16(len(b)+2)), b...), packed...)
+}
+
+// Sealed7z makes a 7z of one stored member under a password, with its headers encrypted or not (7zFormat.txt; AES-256 by 7-Zip's
+// 7zAES: the key is a sum over 2^power rounds of the password in UTF-16 and a counter).
+func Sealed7z(password string, headers bool, name, body string) []byte {
+	const power = 5
+	le := binary.LittleEndian
+	h := sha256.New()
+	for n := range uint64(1) << power {
+		h.Write(charset.ToUTF16([]byte(password), binary.LittleEndian))
+		h.Write(le.AppendUint64(nil, n))
+	}
+	block, err := aes.NewCipher(h.Sum(nil))
+	if err != nil {
+		panic(err) // a key of 32 bytes
+	}
+	seal := func(b []byte) []byte {
+		out := make([]byte, (len(b)+15)/16*16)
+		copy(out, b)
+		cipher.NewCBCEncrypter(block, make([]byte, 16)).CryptBlocks(out, out)
+		return out
+	}
+	num := func(n int) []byte {
+		if n < 0x80 {
+			return []byte{byte(n)}
+		}
+		return []byte{0x80 | byte(n>>8), byte(n)}
+	}
+	// streams describes one packed stream of a folder of one coder, and its sum.
+	streams := func(at, packed, size int, sum uint32) []byte {
+		b := append(append(append([]byte{6}, num(at)...), 1, 9), num(packed)...)
+		b = append(b, 0, 7, 11, 1, 0, 1, 0x24, 0x06, 0xF1, 0x07, 0x01, 3, 0x40|power, 0, 0, 12) // one byte of the first block, a zero
+		b = append(append(b, num(size)...), 10, 1)
+		return append(le.AppendUint32(b, sum), 0)
+	}
+	data := seal([]byte(body))
+	head := append([]byte{1, 4}, streams(0, len(data), len(body), crc32.ChecksumIEEE([]byte(body)))...)
+	wideName := append(wideName(nil, name), 0, 0)
+	head = append(append(append(head, 0, 5, 1, 17), num(len(wideName)+1)...), 0)
+	head = append(append(head, wideName...), 0, 0)
+	if headers {
+		sealed := seal(head)
+		outer := append([]byte{0x17}, streams(len(data), len(sealed), len(head), crc32.ChecksumIEEE(head))...)
+		data, head = append(data, sealed...), append(outer, 0)
+	}
+	start := le.AppendUint32(le.AppendUint64(le.AppendUint64(nil, uint64(len(data))), uint64(len(head))), crc32.ChecksumIEEE(head))
+	out := le.AppendUint32([]byte("7z\xBC\xAF\x27\x1C\x00\x04"), crc32.ChecksumIEEE(start))
+	return append(append(append(out, start...), data...), head...)
 }
