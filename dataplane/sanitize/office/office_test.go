@@ -403,6 +403,29 @@ func TestWorkbookLosesLinksMacroSheetsAndDDE(t *testing.T) {
 	}
 }
 
+// Findings name what a reader knows: the sheet by its tab, with the cell, and the slide by its number.
+func TestFindingsNameSheetCellAndSlide(t *testing.T) {
+	at := func(rep verdict.Report, code string) (places []string) {
+		for _, f := range rep.Findings {
+			if f.Code == code {
+				places = append(places, f.Place)
+			}
+		}
+		return places
+	}
+	rep, _ := clean(t, "a.xlsm", officetest.Xlsx(t, []string{"worksheet", "worksheet"}, map[string]string{"xl/worksheets/sheet2.xml": `<worksheet ` + officetest.X + `><sheetData><row r="7"><c r="B7"><f>WEBSERVICE("http://198.51.100.9/")</f><v>1</v></c><c r="C7"><v>1</v></c></row></sheetData><controls/></worksheet>`}, "SHEETS"))
+	if got := at(rep, "ooxml.formula"); !slices.Equal(got, []string{"S2!B7"}) {
+		t.Errorf("formula at %v", got)
+	}
+	if got := at(rep, "ooxml.activex"); !slices.Equal(got, []string{"S2"}) {
+		t.Errorf("control at %v", got)
+	}
+	rep, _ = clean(t, "a.pptm", officetest.Pptx(t, `<p:cSld><p:spTree/><p:controls/></p:cSld>`, nil, nil))
+	if got := at(rep, "ooxml.activex"); !slices.Equal(got, []string{"p1"}) {
+		t.Errorf("control at %v", got)
+	}
+}
+
 func TestWorkbookOfMacroSheetsOnlyIsRefused(t *testing.T) {
 	blocked(t, "a.xlsm", xlsx(t, []string{"macro"}, nil, "SHEETS"), "ooxml.macro-sheet")
 	_, out := clean(t, "a.xlsm", xlsx(t, []string{"macro", "hidden"}, nil, "SHEETS"))

@@ -1,6 +1,7 @@
 package office
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,7 +27,6 @@ func (o *office) readWorkbook(main *part) error {
 		return err
 	}
 	w := &workbook{}
-	hiddenSheets := 0
 	err = eachElement(b, main.name, func(x *markup.Reader, t *markup.Token) error {
 		if t.NS != "x" || t.Local != "sheet" || x.Depth() != 3 {
 			return nil
@@ -59,7 +59,7 @@ func (o *office) readWorkbook(main *part) error {
 		if s := attr(t, "state"); s == "" || s == "visible" {
 			w.visible++
 		} else {
-			hiddenSheets++
+			o.Found.Add("ooxml.hidden-sheet", attr(t, "name"), verdict.Reported, "")
 		}
 		return nil
 	})
@@ -72,11 +72,34 @@ func (o *office) readWorkbook(main *part) error {
 		}
 		return brokenPart("workbook without sheets")
 	}
-	for range hiddenSheets {
-		o.Found.First("ooxml.hidden-sheet", main.name, verdict.Reported, "")
-	}
 	o.books = w
 	return nil
+}
+
+// countSlides gives each slide the number that its viewer sees.
+func (o *office) countSlides(main *part) error {
+	b, err := o.Unpack(o.Members[main.key])
+	if err != nil {
+		return err
+	}
+	n := 0
+	return eachElement(b, main.name, func(x *markup.Reader, t *markup.Token) error {
+		if t.NS != "p" || t.Local != "sldId" {
+			return nil
+		}
+		n++
+		for _, a := range t.Attrs {
+			if ns, local, err := x.AttrName(a); err == nil && ns == "r" && string(local) == "id" {
+				if l := main.byID[string(markup.Unescape(a.Value))]; l != nil && l.to != nil {
+					l.to.title = fmt.Sprintf("p%d", n)
+					if o.hiddenSlide(l.to.key) {
+						o.Found.Add("ooxml.hidden-slide", l.to.title, verdict.Reported, "")
+					}
+				}
+			}
+		}
+		return nil
+	})
 }
 
 // forget takes a part that nothing else leads to yet out of the result again.
