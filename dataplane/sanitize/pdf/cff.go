@@ -403,7 +403,7 @@ func (f *cffFont) readFonts() error {
 // trim cuts glyphs and subroutines where they end, empties those that nothing calls, and keeps the strings that name glyphs.
 func (f *cffFont) trim() error {
 	global := newSubrs(f.gsubrs)
-	steps := 0
+	steps := min(maxSteps, 200_000+50*len(f.in))
 	locals := make([]*subrs, len(f.privates))
 	for i, p := range f.privates {
 		locals[i] = newSubrs(p.subrs)

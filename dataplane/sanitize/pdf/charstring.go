@@ -45,13 +45,13 @@ type charstring struct {
 	global, local *subrs
 	stack         []int
 	stems         int
-	steps         *int // of the whole font
+	steps         *int // that are left to the whole font
 	done          bool
 }
 
 // Bounds of a font's programs.
 const (
-	maxSteps = 40_000_000
+	maxSteps = 20_000_000 // fewer in a small font: see trim
 	maxCalls = 10
 	maxStack = 513 // of OpenType; the note says 48
 )
@@ -68,7 +68,7 @@ func (c *charstring) run(code []byte, depth int) (int, error) {
 		return 0, fmt.Errorf("%w: calls in calls", errFont)
 	}
 	for at := 0; at < len(code); {
-		if *c.steps++; *c.steps > maxSteps || len(c.stack) > maxStack {
+		if *c.steps--; *c.steps < 0 || len(c.stack) > maxStack {
 			return 0, fmt.Errorf("%w: a program without bounds", errFont)
 		}
 		b := code[at]

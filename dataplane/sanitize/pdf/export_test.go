@@ -4,4 +4,6 @@ package pdf
 var (
 	CompactOf  = compactOf
 	TrueTypeOf = trueTypeOf
+	Type1Of    = type1Of
+	Type1Hex   = type1Hex
 )

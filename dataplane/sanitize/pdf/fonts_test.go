@@ -28,9 +28,11 @@ func TestMeaningOfLetters(t *testing.T) {
 // Nothing that a font's programs do not reach comes through, and the page stays a page of text.
 func TestFontsHideNothing(t *testing.T) {
 	for what, c := range map[string]struct{ file, data string }{
-		"a compact font":   {"/FontFile3", "stream /Subtype /Type1C\n" + string(pdf.CompactOf())},
-		"a TrueType font":  {"/FontFile2", "stream \n" + string(pdf.TrueTypeOf())},
-		"an OpenType font": {"/FontFile3", "stream /Subtype /OpenType\n" + string(pdf.TrueTypeOf())},
+		"a compact font":     {"/FontFile3", "stream /Subtype /Type1C\n" + string(pdf.CompactOf())},
+		"a TrueType font":    {"/FontFile2", "stream \n" + string(pdf.TrueTypeOf())},
+		"an OpenType font":   {"/FontFile3", "stream /Subtype /OpenType\n" + string(pdf.TrueTypeOf())},
+		"a font of Type 1":   {"/FontFile", "stream \n" + string(pdf.Type1Of())},
+		"one in hexadecimal": {"/FontFile", "stream \n" + string(pdf.Type1Hex())},
 	} {
 		in := page("", "", "", hello, "<< /Type /FontDescriptor /FontName /X /Flags 32 "+c.file+" 7 0 R >>", c.data)
 		in = []byte(strings.Replace(string(in), "/BaseFont /Helvetica", "/BaseFont /X /FirstChar 65 /LastChar 65 /Widths [500] /FontDescriptor 6 0 R", 1))

@@ -1,6 +1,7 @@
 package pdf
 
 import (
+	"bytes"
 	"context"
 	"testing"
 )
@@ -40,10 +41,20 @@ func FuzzPrograms(f *testing.F) {
 	f.Add([]byte("\x00\x01\x00\x00\x00\x01\x00\x10\x00\x00\x00\x00glyf\x00\x00\x00\x00\x00\x00\x00\x1c\x00\x00\x00\x04abcd"))
 	f.Add([]byte("\x01\x00\x04\x01\x00\x01\x01\x01\x02A\x00\x00\x00\x00\x00\x00"))
 	f.Add([]byte("%!PS-AdobeFont-1.0\neexec\nabc"))
+	f.Add(compactOf())
+	f.Add(trueTypeOf())
+	f.Add(type1Of())
+	f.Add(type1Hex())
 	f.Add([]byte("1 begincodespacerange <00> <FF> endcodespacerange 1 beginbfchar <01> <0041> endbfchar"))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		for _, p := range []func([]byte, dict) ([]byte, error){trueTypeProgram, compactProgram, type1Program} {
-			_, _ = p(in, dict{})
+			once, err := p(in, dict{})
+			if err != nil {
+				continue
+			}
+			if twice, err := p(once, dict{}); err != nil || !bytes.Equal(once, twice) {
+				t.Errorf("a font is not settled: %q, then %q, %v", once, twice, err)
+			}
 		}
 		_, _ = profile(in)
 		_, _ = calculator(in)

@@ -10,7 +10,7 @@
 // value, an operator, a font's table or a pixel that was understood as one.
 //
 // Fonts are written again from their parts: tables and glyphs of TrueType, dictionaries, glyphs and subroutines of CFF as far as a
-// program reaches. Of Type 1, only where its parts begin and end is looked at. Hinting instructions stay as they are.
+// program reaches, glyphs and numbers of Type 1 without its PostScript. Hinting instructions of TrueType stay as they are.
 package pdf
 
 import (

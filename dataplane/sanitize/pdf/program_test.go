@@ -3,6 +3,8 @@ package pdf
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -85,7 +87,7 @@ func TestProgramsOfGlyphsHaveBounds(t *testing.T) {
 		"what was added": {[]byte("\x8B\x8B\x0C\x0A\x0A")},
 		"a mask":         {[]byte("\x8B\x8B\x01\x13")},
 	} {
-		steps := 0
+		steps := 1_000_000
 		c := &charstring{global: newSubrs(nil), local: newSubrs(subrs), steps: &steps}
 		if _, err := c.run([]byte("\x20\x0A"), 0); err == nil {
 			t.Errorf("%s: passes", what)
@@ -142,5 +144,47 @@ func TestTrueTypeFontsHideNothing(t *testing.T) {
 	again, err := trueTypeProgram(bytes.Clone(out), dict{})
 	if err != nil || !bytes.Equal(again, out) {
 		t.Errorf("not settled: %v\n%x\n%x", err, out, again)
+	}
+}
+
+// type1Of is a font of Type 1 with bytes hidden in both programs, and behind its glyphs and subroutines.
+func type1Of() []byte { return type1From(func(b []byte) []byte { return b }) }
+
+// type1Hex has its second program in hexadecimal digits.
+func type1Hex() []byte {
+	return type1From(func(b []byte) []byte { return []byte(strings.ToUpper(hex.EncodeToString(b))) })
+}
+
+func type1From(spell func([]byte) []byte) []byte {
+	code := func(s string) string { return string(encipher([]byte(s+hiding), 4330)) }
+	glyph, subr := code("\x8B\xEF\x0D\x8B\x0A\x0E"), code("\x8B\x8B\x15\x0B")
+	head := "%!PS-AdobeFont-1.0: X\n% MARKER\n/FontInfo 2 dict dup begin /Notice (MARKER) def end def /FontName /MARKER def /FontMatrix [0.001 0 0 0.001 0 0] def /PaintType 0 def (MARKER) run\n" +
+		"/Encoding 256 array 0 1 255 {1 index exch /.notdef put} for dup 65 /A put readonly def /FontBBox {0 0 100 100} def currentfile eexec\n"
+	body := "dup /Private 9 dict dup begin /RD {string currentfile exch readstring pop} def /BlueValues [-10 0] def /UniqueID 4711 def /MARKER (MARKER) def /OtherSubrs [{(MARKER) run} {} {} {}] def " +
+		fmt.Sprintf("/Subrs 2 array dup 0 %d RD %s NP dup 1 %d RD %s NP ND ", len(subr), subr, len(subr), subr) +
+		fmt.Sprintf("2 index /CharStrings 2 dict dup begin /.notdef %d RD %s ND /A %d RD %s ND end end (MARKER) run", len(glyph), glyph, len(glyph), glyph)
+	return append([]byte(head), append(spell(encipher([]byte(body), 55665)), "\n0000000000000000000000000000000000000000000000000000000000000000\ncleartomark MARKER"...)...)
+}
+
+func TestType1FontsHideNothing(t *testing.T) {
+	for _, in := range [][]byte{type1Of(), type1Hex()} {
+		d := dict{}
+		out, err := type1Program(bytes.Clone(in), d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, _ := integer(d["Length1"])
+		secret := decipher(out[n:], 55665, 4)
+		if strings.Contains(string(out)+string(secret), "MARK") || !strings.Contains(string(out), "dup 65 /A put") || !strings.Contains(string(secret), "/BlueValues [-10 0] def") {
+			t.Errorf("got %q and %q", out[:n], secret)
+		}
+		f := &type1{numbers: map[string][]number{}}
+		if err := f.secret(secret); err != nil || len(f.subrs) != 2 || len(f.glyphs) != 2 || string(f.glyphs[1].code) != "\x8B\xEF\x0D\x8B\x0A\x0E" || string(f.subrs[0]) != "\x8B\x8B\x15\x0B" {
+			t.Errorf("read again: %v, %+v", err, f)
+		}
+		again, err := type1Program(bytes.Clone(out), dict{})
+		if err != nil || !bytes.Equal(again, out) {
+			t.Errorf("not settled: %v", err)
+		}
 	}
 }

@@ -3,6 +3,8 @@ package pdf
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -138,6 +140,50 @@ func TestGlyphsAreTiled(t *testing.T) {
 	}
 }
 
+func TestTypeOneSaysNothingElse(t *testing.T) {
+	locked := func(s string, key uint16) string {
+		out := []byte("\x00\x00\x00\x00" + s)
+		for i := range out {
+			out[i] ^= byte(key >> 8)
+			key = (key+uint16(out[i]))*52845 + 22719
+		}
+		return string(out)
+	}
+	const matrix = "/FontMatrix [0.001 0 0 0.001 0 0] readonly def\n"
+	head := "%!PS-AdobeFont-1.0: Font\n11 dict begin\n/FontName /Font def\n/PaintType 0 def\n/FontType 1 def\n" + matrix + "/Encoding 256 array\n0 1 255 {1 index exch /.notdef put} for\ndup 65 /A put\nreadonly def\n" +
+		"/FontBBox {0 0 100 100} readonly def\ncurrentdict end\ncurrentfile eexec\n"
+	begin := "dup /Private 24 dict dup begin\n/RD {string currentfile exch readstring pop} executeonly def\n/ND {noaccess def} executeonly def\n/NP {noaccess put} executeonly def\n" +
+		"/MinFeature {16 16} def\n/password 5839 def\n/OtherSubrs [{} {} {} {}] def\n/BlueValues [-10 0] def\n/Subrs 1 array\n"
+	body := func(begin, subr, glyph, end string) string {
+		subr, glyph = locked(subr, 4330), locked(glyph, 4330)
+		return fmt.Sprintf("%sdup 0 %d RD %s NP\nND\n2 index /CharStrings 1 dict dup begin\n/.notdef %d RD %s ND\n%s", begin, len(subr), subr, len(glyph), glyph, end)
+	}
+	const subr, glyph = "\x8B\x8B\x15\x0B", "\x8B\xEF\x0D\x8B\x0A\x0E"
+	for what, c := range map[string]struct {
+		head, body string
+		rest       int
+		want       bool
+	}{
+		"as written":               {head, body(begin, subr, glyph, typeOneEnd), 0, true},
+		"a notice":                 {strings.Replace(head, matrix, matrix+"/Notice (x) def\n", 1), body(begin, subr, glyph, typeOneEnd), 0, false},
+		"another name":             {strings.Replace(head, "/FontName /Font", "/FontName /Other", 1), body(begin, subr, glyph, typeOneEnd), 0, false},
+		"a comment":                {"%!PS-AdobeFont-1.0: Font\n%x" + head[24:], body(begin, subr, glyph, typeOneEnd), 0, false},
+		"a program of PostScript":  {head, body(strings.Replace(begin, "[{} ", "[{run} ", 1), subr, glyph, typeOneEnd), 0, false},
+		"a key that is not known":  {head, body(strings.Replace(begin, "/Subrs", "/UniqueID 1 def\n/Subrs", 1), subr, glyph, typeOneEnd), 0, false},
+		"bytes behind a glyph":     {head, body(begin, subr, glyph+"x", typeOneEnd), 0, false},
+		"bytes behind a subr":      {head, body(begin, subr+"x", glyph, typeOneEnd), 0, false},
+		"an unknown operator":      {head, body(begin, subr, "\x0F\x0E", typeOneEnd), 0, false},
+		"an unknown long operator": {head, body(begin, subr, "\x0C\x20\x0E", typeOneEnd), 0, false},
+		"a program behind the end": {head, body(begin, subr, glyph, typeOneEnd+"(x) run\n"), 0, false},
+		"a third part":             {head, body(begin, subr, glyph, typeOneEnd), 1, false},
+	} {
+		secret := locked(c.body, 55665)
+		if got := typeOne([]byte(c.head+secret), len(c.head), len(secret)-c.rest, c.rest); got != c.want {
+			t.Errorf("%s: got %t", what, got)
+		}
+	}
+}
+
 func FuzzFont(f *testing.F) {
 	f.Add([]byte(sfntOf("cvt ", "abcd")))
 	f.Add(compactParts{head: "\x01\x00\x04\x04", private: "\x8B\x14", glyphs: []string{"\x0E"}}.bytes())
@@ -145,6 +191,8 @@ func FuzzFont(f *testing.F) {
 	f.Fuzz(func(_ *testing.T, in []byte) {
 		_ = tables(in)
 		_ = compact(in)
+		_ = typeOne(in, len(in)/2, len(in)-len(in)/2, 0)
+		_ = strokes(in)
 		for _, tag := range []string{"cmap", "post", "glyf"} {
 			_ = sized(map[string][]byte{tag: in, "loca": in[:len(in)/2], "maxp": in, "head": in}, tag)
 		}

@@ -46,8 +46,7 @@ func (g *graph) stream(o *object) error {
 			ok = compact(b)
 		}
 	case "Type1Program":
-		ok = bytes.HasPrefix(b, []byte("%!")) && o.v.key("Length1").i+o.v.key("Length2").i+o.v.key("Length3").i == len(b) && o.v.key("Length1").i < len(b) &&
-			bytes.HasSuffix(bytes.TrimRight(b[:max(0, o.v.key("Length1").i)], " \r\n\t"), []byte("eexec"))
+		ok = typeOne(b, o.v.key("Length1").i, o.v.key("Length2").i, o.v.key("Length3").i)
 	case "Profile":
 		ok = profile(b)
 	case "Lookup", "GlyphMap":
