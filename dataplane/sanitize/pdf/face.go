@@ -203,13 +203,15 @@ func (w *walk) composite(f *face, d dict) {
 	f.widths = map[int]float64{}
 	v, _ := w.built(kid["W"])
 	list, _ := v.(array)
-	for i := 0; i+1 < len(list) && len(f.widths) < 1<<16; {
+	left := maxMeanings
+	for i := 0; i+1 < len(list) && left > 0; {
 		from, _ := integer(list[i])
 		if each, ok := list[i+1].(array); ok {
-			for k, v := range each {
+			for k, v := range each[:min(len(each), left)] {
 				n, _ := real(v)
 				f.widths[from+k] = n / 1000
 			}
+			left -= len(each) + 1
 			i += 2
 			continue
 		}
@@ -218,9 +220,10 @@ func (w *walk) composite(f *face, d dict) {
 		}
 		to, _ := integer(list[i+1])
 		n, _ := real(list[i+2])
-		for k := from; k <= min(to, from+1<<16); k++ {
+		for k := from; k <= min(to, from+left); k++ {
 			f.widths[k] = n / 1000
 		}
+		left -= max(0, to-from) + 1
 		i += 3
 	}
 }
@@ -239,14 +242,18 @@ func japan1(c code) string {
 	return unread
 }
 
-// maxMeanings bounds what a CMap maps.
+// maxMeanings bounds what is read of a CMap, or of a table of widths, however often it says the same.
 const maxMeanings = 1 << 17
 
 // meanings of codes (9.10.3).
 func (m *cmap) meanings() map[code]string {
 	out := map[code]string{}
+	left := maxMeanings
 	put := func(c code, v value) {
-		if t, ok := v.(text); ok && len(out) < maxMeanings {
+		if left--; left < 0 {
+			return
+		}
+		if t, ok := v.(text); ok {
 			out[c] = decodeText("\xFE\xFF" + t)
 		}
 	}
@@ -268,12 +275,14 @@ func (m *cmap) meanings() map[code]string {
 				from, to := codeOf(low), codeOf(high).n
 				each, many := s.v[i+2].(array)
 				first, _ := s.v[i+2].(text)
-				for k := 0; from.n+k <= to && k < 1<<16; k++ {
+				for k := 0; from.n+k <= to && left > 0; k++ {
 					c := code{from.bytes, from.n + k}
 					switch {
 					case many && k < len(each):
 						put(c, each[k])
-					case !many && len(first) > 1:
+					case many || len(first) < 2:
+						to = 0
+					default:
 						last := len(first) - 2
 						u := int(first[last])<<8 | int(first[last+1]) + k
 						put(c, first[:last]+text([]byte{byte(u >> 8), byte(u)}))

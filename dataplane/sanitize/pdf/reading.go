@@ -28,8 +28,8 @@ type piece struct {
 
 // Bounds of what one page says.
 const (
-	maxPieces = 2_000_000
-	maxForms  = 12 // in each other
+	maxPieces = 2_000_000 // strings and forms, and what strings are longer than eight bytes
+	maxForms  = 12        // in each other
 )
 
 // tell has what a page of the new graph says heard (rebuild.Job.Heard). It is told once, when all of it is there.
@@ -167,6 +167,9 @@ func (r *reading) say(x shown, f *face, at matrix) matrix {
 			continue
 		}
 		t, _ := v.(text)
+		if r.visits += len(t) / 8; r.visits > maxPieces {
+			break
+		}
 		for len(t) > 0 {
 			n := min(f.split(t), len(t))
 			c := codeOf(t[:n])
