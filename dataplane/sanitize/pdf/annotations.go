@@ -62,6 +62,10 @@ func makeAnnotation(w *walk, o *object, _ kind) (value, bool) {
 	if !ok || o.stream {
 		return nil, false
 	}
+	if w.unseenLayer(d["OC"]) {
+		w.removed("pdf.layer", "")
+		return nil, false
+	}
 	s, _ := w.get(d["Subtype"])
 	n, _ := s.(name)
 	if n == "Link" {

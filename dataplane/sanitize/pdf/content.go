@@ -36,6 +36,9 @@ type content struct {
 	dropped int
 	image   func(d dict, l *lexer) ([]byte, error) // writes an inline image that begins behind ID
 	props   func(d dict) dict                      // what is kept of a marked content's properties
+	unseen  func(kind, n name) bool                // what a name stands for is not shown, and goes
+	gone    int                                    // level of marked content that goes, 0: none
+	went    int                                    // operators that painted there
 	heard   func(word string, args []value)        // what is written, operator by operator
 }
 
@@ -108,6 +111,10 @@ func (c *content) inline(l *lexer) error {
 		return err
 	}
 	b, err := c.image(d, l)
+	if c.gone > 0 {
+		c.went++
+		return err
+	}
 	c.out = append(c.out, b...)
 	return err
 }
@@ -146,7 +153,9 @@ func (c *content) operator(word string, operands []value) {
 		if c.marked == 0 {
 			return
 		}
-		c.marked--
+		if c.marked--; c.marked < c.gone {
+			c.gone = 0
+		}
 	}
 	args, ok := c.fit(want, operands)
 	if !ok {
@@ -156,6 +165,16 @@ func (c *content) operator(word string, operands []value) {
 	switch word {
 	case "BMC", "BDC":
 		c.marked++
+		if n, ok := args[len(args)-1].(name); ok && word == "BDC" && args[0] == name("OC") && c.gone == 0 && c.unseen != nil && c.unseen("Properties", n) {
+			c.gone = c.marked
+		}
+	}
+	if instead, paints := unpainted(word); paints && (c.gone > 0 || word == "Do" && c.unseen != nil && c.unseen("XObject", args[0].(name))) {
+		c.went++
+		if instead == "" {
+			return
+		}
+		word, args = instead, nil
 	}
 	if c.heard != nil {
 		c.heard(word, args)

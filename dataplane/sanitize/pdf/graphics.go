@@ -363,6 +363,17 @@ func makeContent(w *walk, o *object, k kind) (value, bool) {
 func (w *walk) rewrite(data []byte, resources dict) []byte {
 	c := &content{ctx: w.Ctx, props: properties, out: make([]byte, 0, len(data)+len(data)/8)}
 	c.image = func(d dict, l *lexer) ([]byte, error) { return w.inline(d, l, resources) }
+	if w.bare() && len(w.off) > 0 {
+		c.unseen = func(kind, n name) bool {
+			named, _ := first2(w.get(resources[kind])).(dict)
+			if v := named[n]; kind == "Properties" {
+				return w.unseenLayer(v)
+			} else if _, o := w.get(v); o != nil {
+				return w.unseenLayer(o.dict()["OC"])
+			}
+			return false
+		}
+	}
 	if w.at.says = nil; w.Heard != nil && w.at.kind != "Glyph" && w.at.kind != "TilingPattern" {
 		w.at.says = newScript()
 		c.heard = w.at.says.hear
@@ -373,6 +384,9 @@ func (w *walk) rewrite(data []byte, resources dict) []byte {
 	}
 	if c.dropped > 0 {
 		w.changed("pdf.operators", strconv.Itoa(c.dropped))
+	}
+	if c.went > 0 {
+		w.removed("pdf.layer", "")
 	}
 	return c.end()
 }

@@ -33,6 +33,9 @@ func makeXObject(w *walk, o *object, _ kind) (value, bool) {
 		return nil, false
 	}
 	w.at.stream = true
+	if w.unseenLayer(o.dict()["OC"]) {
+		return nil, false
+	}
 	switch s, _ := w.get(o.dict()["Subtype"]); s {
 	case name("Image"):
 		w.at.kind = "Image"

@@ -49,7 +49,7 @@ func table() map[string]kind {
 		"Membership":      {typ: "OCMD", keys: map[name]rule{"Type": trimmed, "OCGs": layersOf, "P": oneOf("AllOn AnyOn AnyOff AllOff"), "VE": expression(8)}},
 		"LayerProperties": {keys: map[name]rule{"OCGs": some(reach("Layer")), "D": reach("LayerConfig")}, need: []name{"D"}},
 		"LayerConfig": {keys: map[name]rule{
-			"Name": aText, "Creator": trimmed, "BaseState": oneOf("ON OFF Unchanged"), "ON": some(reach("Layer")), "OFF": some(reach("Layer")), "Intent": either(aName, each(aName)),
+			"Name": aText, "Creator": trimmed, "BaseState": unlessBare(oneOf("ON OFF Unchanged")), "ON": some(reach("Layer")), "OFF": unlessBare(some(reach("Layer"))), "Intent": either(aName, each(aName)),
 			"Order": order(8), "ListMode": aName, "RBGroups": some(some(reach("Layer"))), "Locked": some(reach("Layer")), "AS": trimmed,
 		}},
 		// 12.2, 12.4.2

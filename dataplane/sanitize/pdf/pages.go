@@ -254,6 +254,7 @@ func (w *walk) catalog(old dict) (ref, error) {
 	nodes.v = dict{"Type": name("Pages"), "Kids": kids, "Count": whole(len(kids))}
 	w.outlines, _ = w.last(old["Outlines"])
 	w.findDestinations(old)
+	w.findLayers(old)
 	v, ok := w.shape(&object{v: old}, kind{typ: "Catalog", keys: catalogKeys})
 	if !ok {
 		return 0, rebuild.Refuse("pdf.broken", "", "catalog")

@@ -44,7 +44,7 @@ func Rebuild(j *rebuild.Job) (rebuild.Result, error) {
 	case err != nil:
 		return rebuild.Result{}, fmt.Errorf("read qpdf's answer: %w", err)
 	}
-	w := &walk{Job: j, doc: doc, kinds: table(), new: map[as]ref{}, pageOf: map[ref]ref{}, key: key, faces: map[ref]*face{}}
+	w := &walk{Job: j, doc: doc, kinds: table(), new: map[as]ref{}, pageOf: map[ref]ref{}, key: key, faces: map[ref]*face{}, off: map[ref]bool{}}
 	history(j)
 	objects, root, err := w.document()
 	if err != nil {

@@ -30,6 +30,7 @@ type walk struct {
 	stale    bool // what fields show is not what is filled in
 	outlines ref
 	faces    map[ref]*face
+	off      map[ref]bool // layers that are not shown when the document is opened
 }
 
 type as struct {

@@ -204,6 +204,10 @@ func (g *graph) wanted(d *node, kind string) error {
 		if d.key("S").s == "URI" && g.Policy.Links == "remove" {
 			no = "link"
 		}
+	case "LayerView":
+		if g.Policy.Hidden == "remove" && (d.key("BaseState").s == "OFF" || d.keys["OFF"] != nil) {
+			no = "hidden layer"
+		}
 	case "Markup":
 		if g.Policy.Comments == "remove" {
 			no = "comment"
