@@ -39,6 +39,7 @@ func functions(l text.Lang) template.FuncMap {
 		"upper":   strings.ToUpper,
 		"steps":   steps,
 		"finding": l.Finding,
+		"where":   l.Place,
 		"seen":    l.Seen,
 		"remedy":  l.Remedy,
 		"problem": func(code string) string { s, _ := l.Error(code); return s },

@@ -17,7 +17,7 @@ import (
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
-// Part is a template "account", called with what Groups gives. It needs the functions t and finding.
+// Part is a template "account", called with what Groups gives. It needs the functions t, finding and where.
 //
 //go:embed account.html
 var Part string

@@ -27,6 +27,7 @@ func approvalTemplate(l text.Lang) *template.Template {
 		"zone":    func(z anchors.Zone) string { return l.T("zone." + z.String()) },
 		"asset":   assets.URL,
 		"finding": l.Finding,
+		"where":   l.Place,
 		"pair": func(page, side string, number int, s *verdict.Sheet, marks [][4]int) shownSheet {
 			return shownSheet{page, side, number, s, marks}
 		},

@@ -68,7 +68,7 @@ func TestAnApproverComparesPages(t *testing.T) {
 
 	status, page, _ := fetch(t, s.URL+"/transfers/t-1/approve", "Cookie", "__Host-lang=en")
 	for _, want := range []string{"Page 1", "No visible change", "Differs; places: 1", `<rect class="mark" x="1" y="2" width="33" height="44"/>`, `href="/transfers/t-1/pages/after/2"`, "There is no such page",
-		"Only the first pages", "&lt;b&gt;", "2 places more", "vbaProject.bin", `name="passphrase"`} {
+		"Only the first pages", "&lt;b&gt;", "2 places more", `title="word/vbaProject.bin"`, `name="passphrase"`} {
 		if !strings.Contains(page, want) {
 			t.Errorf("%d: the page does not show %q", status, want)
 		}
