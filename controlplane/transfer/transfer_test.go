@@ -85,9 +85,15 @@ func (p *puppetRelease) Erase(_ context.Context, id string) error {
 type puppetBroker func(broker.Order) (broker.Outcome, error)
 
 func (p puppetBroker) Run(_ context.Context, o broker.Order) (broker.Outcome, error) { return p(o) }
-func (p puppetBroker) Draw(_ context.Context, o broker.Order) error {
-	_, err := p(o)
-	return err
+func (p puppetBroker) Draw(ctx context.Context, o broker.Order) error {
+	if _, err := p(o); err != nil {
+		return err
+	}
+	if ctx.Err() != nil { // what a browser that left must not do
+		_, err := p(broker.Order{Transfer: "stopped"})
+		return err
+	}
+	return nil
 }
 
 func (p puppetBroker) At(context.Context) (verdict.Work, error) {
@@ -593,7 +599,7 @@ func TestPagesAreDrawnForWhoDecides(t *testing.T) {
 	<-one
 	<-two
 	if len(drawn) > 0 {
-		t.Error("drawn twice at a time")
+		t.Errorf("drawn twice at a time, or stopped: %+v", <-drawn)
 	}
 	for name, c := range map[string]struct {
 		who  web.Person

@@ -47,6 +47,19 @@ func TestWhereAPersonSeesADifference(t *testing.T) {
 	}
 }
 
+// Colours of one lightness are told apart: a person sees them, too.
+func TestColoursOfOneLightnessAreNotTheSame(t *testing.T) {
+	a, b := page(40, 40), page(40, 40)
+	a.SetNRGBA(5, 5, color.NRGBA{128, 128, 128, 255})
+	b.SetNRGBA(5, 5, color.NRGBA{119, 132, 131, 255})
+	if x, y := luma(a)[5*40+5], luma(b)[5*40+5]; x != y {
+		t.Fatalf("%f is not as light as %f", x, y)
+	}
+	if same, _ := Differences(a, b); same {
+		t.Error("called the same")
+	}
+}
+
 func TestThePageIsAsGoodAsItsWorstTile(t *testing.T) {
 	a := page(640, 640, image.Rect(20, 40, 600, 50))
 	if got := Least([]image.Image{a}, []image.Image{page(640, 640, image.Rect(20, 40, 600, 50))}); got != 1 {
