@@ -12,6 +12,7 @@ import (
 	"github.com/sekisho/sekisho/controlplane/web"
 	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/release"
+	"github.com/sekisho/sekisho/dataplane/sandbox"
 	"github.com/sekisho/sekisho/dataplane/sandbox/broker"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
@@ -24,8 +25,8 @@ type Broker interface {
 }
 
 const (
-	jobTime   = 20 * time.Minute // beyond every budget of the broker
-	maxTries  = 3                // failures until a file is blocked (F4)
+	spare     = 2 * time.Minute // for the broker, beyond what a file may take in sandboxes
+	maxTries  = 3               // failures until a file is blocked (F4)
 	firstWait = 500 * time.Millisecond
 	maxWait   = 30 * time.Second
 	tendEvery = 30 * time.Second
@@ -102,7 +103,7 @@ func (d *Desk) round(ctx context.Context, r record, rev uint64) error {
 	if j.MaxSize == 0 {
 		return d.block(ctx, r, rev, s, failed(s.Name, "gate.route-gone"))
 	}
-	work, cancel := context.WithTimeout(ctx, jobTime)
+	work, cancel := context.WithTimeout(ctx, sandbox.Longest(r.Size, j.MaxSize)+spare)
 	defer cancel()
 	out, err := d.o.Broker.Run(work, j)
 	switch {

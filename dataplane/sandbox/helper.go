@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sekisho/sekisho/dataplane/antivirus"
 	"github.com/sekisho/sekisho/dataplane/sandbox/tool"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
@@ -18,7 +19,7 @@ const (
 	maxNeeds   = 1000             // questions
 	maxAsked   = 512 << 20        // bytes of questions
 	maxCarried = 512 << 20        // bytes of the file and all answers, as much as a worker reads
-	maxHelping = 20 * time.Minute // for all of them
+	maxHelping = 10 * time.Minute // for the small parts of a file, beside what its size gives
 	side       = 2                // sandboxes for helpers at a time, over all files
 )
 
@@ -136,6 +137,18 @@ func (w *Worker) tree() string {
 		return tool.Tree
 	}
 	return w.Tree
+}
+
+// Longest is the most wall time that Pass takes for so many bytes, of which at most output come out: whoever waits for it waits no
+// longer. Few files need a tenth of it.
+func Longest(size, output int64) time.Duration {
+	return rebuilding(size) + Scaled(output, 0).Time + antivirus.Scaled(size) + antivirus.Scaled(output)
+}
+
+// rebuilding bounds all rounds of one file with all that helpers do for it. The worker begins anew in each round, and the helper that
+// takes longest is the one for the whole.
+func rebuilding(size int64) time.Duration {
+	return maxHelping + 2*Scaled(size, 0).Time + Helping("convert", size).Time + antivirus.Scaled(size)
 }
 
 // Helping is the budget of a helper of the kind on so many bytes.

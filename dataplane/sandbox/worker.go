@@ -106,7 +106,7 @@ func (w *Worker) pass(ctx context.Context, j verdict.Job, body []byte) Result {
 
 // rebuild calls the worker, has its questions answered, and calls it again, until it says what becomes of the file.
 func (w *Worker) rebuild(ctx context.Context, j verdict.Job, body []byte, seen *scan) (verdict.Report, []byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, maxHelping)
+	ctx, cancel := context.WithTimeout(ctx, rebuilding(int64(len(body))))
 	defer cancel()
 	asked := &asking{answers: map[string]bool{}, kinds: map[string]bool{}}
 	carried := int64(len(body))

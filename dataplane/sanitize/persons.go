@@ -13,10 +13,10 @@ import (
 // refuses the file where the route wants that; likely ones count as well there, since a number that passes unseen cannot be
 // called back.
 func listen(j *rebuild.Job) (heard func() error) {
-	var s mynumber.Scanner
-	j.Heard = s.Feed
+	var s scanner
+	s.attach(j)
 	return func() error {
-		places := s.Found()
+		places := s.found()
 		for _, p := range places {
 			if p.Sure > 0 {
 				j.Found.Counted("mynumber.found", p.Where, verdict.Reported, "", p.Sure)
@@ -29,6 +29,44 @@ func listen(j *rebuild.Job) (heard func() error) {
 			return rebuild.Refuse("mynumber.blocked", places[0].Where, "")
 		}
 		return nil
+	}
+}
+
+// scanner is one file's, with what those that lie in it have.
+type scanner struct {
+	mynumber.Scanner
+	inner []mynumber.Place
+}
+
+// maxInner bounds the places in inner files that are told apart.
+const maxInner = 10_000
+
+func (s *scanner) attach(j *rebuild.Job) {
+	j.Heard = s.Feed
+	j.Numbers = func(place string, sure, likely int) {
+		if n := len(s.inner); n >= maxInner {
+			s.inner[n-1].Sure += sure
+			s.inner[n-1].Likely += likely
+			return
+		}
+		s.inner = append(s.inner, mynumber.Place{Where: place, Sure: sure, Likely: likely})
+	}
+}
+
+func (s *scanner) found() []mynumber.Place { return append(s.Found(), s.inner...) }
+
+// overhear has a file in another listened to by itself. What it says counts for the outer one when take is called: of a member that is
+// left out, nothing crosses.
+func overhear(outer, inner *rebuild.Job, place string) (take func()) {
+	if outer.Heard == nil {
+		return func() {}
+	}
+	var s scanner
+	s.attach(inner)
+	return func() {
+		for _, p := range s.found() {
+			outer.Numbers(rebuild.Printable(place, 100)+"/"+p.Where, p.Sure, p.Likely)
+		}
 	}
 }
 

@@ -56,3 +56,22 @@ func TestBoxesOfAFormAreNotShown(t *testing.T) {
 		}
 	}
 }
+
+// What is left out of a mail crosses no zone: the numbers in it neither count nor block, and those beside it do.
+func TestNumbersInWhatIsLeftOutDoNotCount(t *testing.T) {
+	numbers := "個人番号 123456789018\n"
+	left := letterWith("x.zip", zipped(t, "n.txt", numbers, "evil.exe", "MZ\x90\x00"))
+	rep, _ := clean(t, "a.eml", left)
+	if has(rep, "mynumber.found", verdict.Reported) || has(rep, "mynumber.likely", verdict.Reported) || !has(rep, "mail.attachment", verdict.Removed) {
+		t.Errorf("left out: got %+v", rep.Findings)
+	}
+	rep, _ = clean(t, "a.eml", letterWith("x.zip", zipped(t, "n.txt", numbers)))
+	if !has(rep, "mynumber.found", verdict.Reported) {
+		t.Errorf("not left out: got %+v", rep.Findings)
+	}
+	for _, f := range rep.Findings {
+		if f.Code == "mynumber.found" && f.Place != "x.zip/n.txt/L1" {
+			t.Errorf("at %q", f.Place)
+		}
+	}
+}

@@ -270,10 +270,7 @@ func within(outer *rebuild.Job, place, name string, in []byte, asIs bool) (rebui
 			}
 		}
 	}
-	inner.Heard = nil
-	if outer.Heard != nil {
-		inner.Heard = func(at string, cells []string) { outer.Heard(rebuild.Printable(place, 100)+"/"+at, cells) }
-	}
+	take := overhear(outer, &inner, place)
 	inner.Budget.Depth--
 	defer func() { inner.Budget.Depth++ }()
 	formats := outer.Formats
@@ -281,6 +278,9 @@ func within(outer *rebuild.Job, place, name string, in []byte, asIs bool) (rebui
 		formats = nil
 	}
 	res, err := begin(&inner, name, formats, "type.member-not-admitted")
+	if err == nil {
+		take()
+	}
 	var r *rebuild.Refusal
 	if errors.As(err, &r) {
 		err = rebuild.Refuse(r.Code, strings.TrimSuffix(rebuild.Printable(place, 100)+"/"+r.Place, "/"), r.Detail)

@@ -9,6 +9,7 @@ import (
 	"crypto/subtle"
 	"encoding/binary"
 	"hash/crc32"
+	"slices"
 
 	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
 )
@@ -37,7 +38,8 @@ func readAESField(f []byte) (aesField, error) {
 	return a, nil
 }
 
-// decrypt tries the passwords that the sender gave, as UTF-8 and as CP932, which older programs write.
+// decrypt tries the passwords that the sender gave, as UTF-8 and as CP932, which older programs write. The one that fits is tried
+// first on the next member: members mostly share it, and trying one takes milliseconds.
 func (e *entry) decrypt(j *rebuild.Job) ([]byte, string, error) {
 	for _, key := range j.Keys {
 		tries := [][]byte{[]byte(key)}
@@ -49,6 +51,9 @@ func (e *entry) decrypt(j *rebuild.Job) ([]byte, string, error) {
 				return nil, "", err
 			}
 			body, ok, err := e.try(j, try)
+			if ok {
+				j.Keys = append([]string{key}, slices.DeleteFunc(slices.Clone(j.Keys), func(k string) bool { return k == key })...)
+			}
 			if ok || err != nil {
 				return body, key, err
 			}

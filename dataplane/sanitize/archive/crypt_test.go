@@ -2,6 +2,7 @@ package archive_test
 
 import (
 	"bytes"
+	"fmt"
 	"hash/crc32"
 	"os"
 	"os/exec"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sekisho/sekisho/dataplane/sanitize"
 	"github.com/sekisho/sekisho/dataplane/sanitize/archive/archivetest"
@@ -80,6 +82,37 @@ func TestEncryptedZips(t *testing.T) {
 }
 
 // Info-ZIP's own program makes one.
+// TestManyMembersUnderOneOfManyPasswords: a password is tried on each member only until one fits; all of them on all of them would take
+// longer than an honest archive is given.
+func TestManyMembersUnderOneOfManyPasswords(t *testing.T) {
+	var members []forged
+	for i := range 150 {
+		body := strings.Repeat("x", i+1)
+		packed := deflate(t, []byte(body))
+		members = append(members, forged{name: fmt.Sprintf("%d.txt", i), body: body, method: 8, flags: 1, packed: pkware("right", string(packed), byte(crc32.ChecksumIEEE([]byte(body))>>24))})
+	}
+	opt := sanitize.Options{Keys: []string{"right"}, Policy: verdict.Policy{Passwords: "again"}}
+	_, sealed := pass(t, "x.zip", forge(t, zipEnd{}, members...), opt)
+	took := func(keys ...string) (rebuilt, verified time.Duration) {
+		opt.Keys = keys
+		began := time.Now()
+		rep, out, _ := sanitizetest.Ask(t, "x.zip", sealed, opt)
+		rebuilt = time.Since(began)
+		began = time.Now()
+		v := verify.CheckFor(t.Context(), opt.Policy, "x.zip", out, keys...)
+		if verified = time.Since(began); rep.Outcome != verdict.Clean || v.Outcome != verdict.Clean {
+			t.Fatalf("%v %v", rep.Findings, v.Findings)
+		}
+		return rebuilt, verified
+	}
+	r1, v1 := took("right")
+	wrong := strings.Split("abcdefghijklmno", "")
+	r16, v16 := took(append(wrong, "right")...)
+	if r16 > 6*r1 || v16 > 6*v1 {
+		t.Errorf("rebuilt in %s and verified in %s with one password, in %s and %s with 16", r1, v1, r16, v16)
+	}
+}
+
 func TestInfoZipsEncryption(t *testing.T) {
 	if _, err := exec.LookPath("zip"); err != nil {
 		t.Fatal("no zip program: run hack/bootstrap")

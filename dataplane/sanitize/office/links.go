@@ -149,7 +149,7 @@ func (o *office) unreached() {
 			count++
 		}
 	}
-	if count > 0 && o.Found.Mark() == 0 {
+	if count > 0 && !o.Found.Any() {
 		o.Found.Add("ooxml.unknown-part", "", verdict.Removed, fmt.Sprint(count))
 	}
 }

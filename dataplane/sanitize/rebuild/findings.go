@@ -88,16 +88,25 @@ func (f *Findings) Reported(code string) bool {
 	return slices.ContainsFunc(top.List, func(x verdict.Finding) bool { return x.Code == code })
 }
 
+// Mark is what was noted up to a moment.
+type Mark []verdict.Finding
+
 // Mark and Back take back what was noted since: a part that could not be rebuilt is replaced, and says nothing.
-func (f *Findings) Mark() int {
+func (f *Findings) Mark() Mark {
 	top, _ := f.root()
-	return len(top.List)
+	return slices.Clone(top.List)
 }
 
-// Back forgets what was noted after the mark.
-func (f *Findings) Back(mark int) {
+// Back forgets what was noted after the mark, also what was counted to a finding of before.
+func (f *Findings) Back(m Mark) {
 	top, _ := f.root()
-	top.List = top.List[:min(mark, len(top.List))]
+	top.List = append(top.List[:0], m...)
+}
+
+// Any tells whether anything was noted.
+func (f *Findings) Any() bool {
+	top, _ := f.root()
+	return len(top.List) > 0
 }
 
 // Block records the reason of a block. An error that is no refusal is ours.

@@ -48,6 +48,8 @@ type Job struct {
 
 	// Heard, when it is there, is told what the result says (Text).
 	Heard func(place string, cells []string)
+	// Numbers goes with Heard: it is told how many numbers of persons the result of a file in this one has at a place.
+	Numbers func(place string, sure, likely int)
 }
 
 // Admits tells whether the route lets a rebuilt file of that name pass.

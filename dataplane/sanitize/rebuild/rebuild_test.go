@@ -16,6 +16,9 @@ func TestFindingsOfInnerFilesSayWhereTheyLie(t *testing.T) {
 	inner.Add("a.b", "p", verdict.Removed, "")
 	mark := inner.Mark()
 	inner.Add("a.c", "q", verdict.Removed, "")
+	inner.Add("a.b", "p", verdict.Removed, "") // counted to the one before
+	inner.First("a.b", "p", verdict.Removed, "")
+	inner.Back(mark)
 	inner.Back(mark)
 	inner.First("a.b", "r", verdict.Removed, "")
 	want := []verdict.Finding{{Code: "a.b", Place: "p", Action: verdict.Removed, Count: 2}, {Code: "a.b", Place: "x.zip/y.docx/p", Action: verdict.Removed, Count: 1}}

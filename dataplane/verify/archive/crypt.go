@@ -10,14 +10,15 @@ import (
 	"github.com/sekisho/sekisho/dataplane/verify/rule"
 )
 
-// unseal opens what is encrypted as AE-2 with 256 bits under one of the passwords that came with the original.
+// unseal opens what is encrypted as AE-2 with 256 bits under one of the passwords that came with the original. The one that fits comes to
+// stand first: the next member most likely has the same, and trying one takes milliseconds.
 func unseal(b []byte, keys []string) ([]byte, error) {
 	const salt, key, check, sum = 16, 32, 2, 10
 	if len(b) < salt+check+sum {
 		return nil, rule.Refuse(codeLayout, "", "encrypted data of %d bytes", len(b))
 	}
 	sealed, mac := b[salt+check:len(b)-sum], b[len(b)-sum:]
-	for _, password := range keys {
+	for i, password := range keys {
 		k, err := pbkdf2.Key(sha1.New, password, b[:salt], 1000, 2*key+check)
 		if err != nil {
 			return nil, err
@@ -34,6 +35,8 @@ func unseal(b []byte, keys []string) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
+		copy(keys[1:i+1], keys[:i])
+		keys[0] = password
 		out := make([]byte, len(sealed))
 		var counter, stream [16]byte
 		for i := range sealed {

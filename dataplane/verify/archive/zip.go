@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"io"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/klauspost/compress/flate"
@@ -45,6 +46,7 @@ func checkZip(f *rule.File) error {
 			return rule.Refuse(codeLimit, m.name, "unpacks to %d bytes", total)
 		}
 	}
+	keys := slices.Clone(f.Keys) // their order changes
 	for _, m := range members {
 		if m.name[len(m.name)-1] == '/' {
 			if m.size != 0 || len(m.packed) != 0 || m.method != 0 || m.sealed || m.crc != 0 {
@@ -55,7 +57,7 @@ func checkZip(f *rule.File) error {
 		if m.sealed && f.Policy.Passwords != "again" {
 			return rule.Refuse(codeMember, m.name, "encrypted, on a route that wants archives open")
 		}
-		body, err := m.unpack(f.Ctx, f.Keys)
+		body, err := m.unpack(f.Ctx, keys)
 		if err != nil {
 			return err
 		}

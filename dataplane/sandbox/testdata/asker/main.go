@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/sekisho/sekisho/dataplane/sandbox/tool"
 	"github.com/sekisho/sekisho/dataplane/verdict"
@@ -31,6 +32,9 @@ func main() {
 	job, in, err := verdict.ReadJob(os.Stdin, 1<<30)
 	if err != nil {
 		os.Exit(1)
+	}
+	if job.Name == "slow" {
+		time.Sleep(time.Hour)
 	}
 	sum := sha256.Sum256(in)
 	rep := verdict.Report{Version: 1, Name: job.Name, OutName: job.Name, Engine: "asker", Before: verdict.Digest{SHA256: hex.EncodeToString(sum[:]), Size: int64(len(in))}}
