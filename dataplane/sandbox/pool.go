@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sekisho/sekisho/dataplane/sandbox/tool"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
@@ -103,8 +104,8 @@ func (p *pool) take() *standby {
 	return nil
 }
 
-// convert answers a need in a sandbox of the pool; false when there is none for it. One that ends without an answer may have died
-// while it waited, and not of the document, so the document then gets a sandbox of its own, like any that found none.
+// convert answers a need in a sandbox of the pool; false when there is none for it. One that ends without an answer, or says that LibreOffice did, may have
+// died while it waited, and not of the document, so the document then gets a sandbox of its own, like any that found none.
 func (w *Worker) convert(ctx context.Context, n verdict.Need, in []byte) (out []byte, err error, done bool) {
 	if w.Pool <= 0 || n.Kind != "convert" || len(n.Body) > largePooled {
 		return nil, nil, false
@@ -124,7 +125,7 @@ func (w *Worker) convert(ctx context.Context, n verdict.Need, in []byte) (out []
 		s.in.Close()
 	}()
 	<-s.over
-	if s.err != nil && ctx.Err() == nil {
+	if ctx.Err() == nil && (s.err != nil || tool.Ended(s.out)) {
 		return nil, nil, false
 	}
 	return s.out, s.err, true

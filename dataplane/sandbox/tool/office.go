@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf16"
+
+	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
 // officePath is LibreOffice's own program. The script of that name in bin would need a shell.
@@ -36,6 +38,12 @@ const settings = `<?xml version="1.0" encoding="UTF-8"?>
 
 // errEnded: LibreOffice ended by itself, most likely by an exception that nobody caught.
 var errEnded = errors.New("LibreOffice ended")
+
+// Ended tells whether a framed answer is that LibreOffice ended by itself.
+func Ended(framed []byte) bool {
+	a, err := verdict.ReadAnswer(bytes.NewReader(framed), MaxAnswer)
+	return err == nil && a.Failed == Failed && strings.HasPrefix(a.Detail, errEnded.Error())
+}
 
 // office is LibreOffice, started and waiting for its one order.
 type office struct {
