@@ -37,8 +37,11 @@ const DefaultOldest = 30 * 24 * time.Hour
 // MaxStream is the longest file that is sent, in bytes: clamd itself takes nothing over 2 GB.
 const MaxStream = 1 << 30
 
-// Scaled is how long a file of so many bytes may take.
-func Scaled(size int64) time.Duration { return 30*time.Second + time.Duration(size>>20)*2*time.Second }
+// Scaled is how long a file of so many bytes may take: always longer than clamd takes to give up by itself (maxScan), which it does not
+// when its caller has gone, and long enough for it to load new signatures in between.
+func Scaled(size int64) time.Duration {
+	return maxScan + 30*time.Second + time.Duration(size>>20)*time.Second
+}
 
 // Engine is what clamd says of itself.
 type Engine struct {
@@ -140,6 +143,9 @@ func (d *Daemon) young(e Engine) error {
 	}
 	if e.Made.IsZero() {
 		return refuse(Stale, "%s has no daily signatures", e.Version)
+	}
+	if d.Age(e) < -24*time.Hour {
+		return refuse(Stale, "%s: that day has not come; look at the clock", e)
 	}
 	if age := d.Age(e); age > oldest {
 		return refuse(Stale, "%s: %d days old, at most %d", e, int(age/(24*time.Hour)), int(oldest/(24*time.Hour)))

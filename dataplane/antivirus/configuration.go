@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/sekisho/sekisho/dataplane/place"
 	"github.com/sekisho/sekisho/dataplane/verdict"
@@ -17,6 +18,9 @@ var Sentences = verdict.NewCatalogue(codesJSON)
 
 // User is whom clamd runs as.
 const User = place.ClamdUser
+
+// maxScan is when clamd gives up a file, which is an alarm.
+const maxScan = 2 * time.Minute
 
 // Settings of a clamd.
 type Settings struct {
@@ -49,10 +53,10 @@ func (s Settings) Configuration() string {
 		line(key, MaxStream) // what is cut off at one of these is no alarm: nothing that is sent reaches it
 	}
 	line("MaxScanSize", 2*MaxStream-1)
-	line("MaxScanTime", 600_000) // milliseconds; the caller's patience is shorter
+	line("MaxScanTime", maxScan.Milliseconds())
 	line("MaxRecursion", 17)
 	line("MaxFiles", 10_000)
-	line("MaxThreads", 4)
+	line("MaxThreads", 12)                 // more than there are sandboxes: a scan whose caller has gone keeps one for maxScan
 	line("ConcurrentDatabaseReload", "no") // half the memory
 	line("SelfCheck", 600)
 	line("ReadTimeout", 60)

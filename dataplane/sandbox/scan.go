@@ -50,7 +50,7 @@ func (s *scan) look(ctx context.Context, place string, body []byte) error {
 	}
 	engine, err := s.clamd.Scan(ctx, body)
 	if err != nil {
-		return &infected{place: escape(place, 200), engine: engine, why: err}
+		return &infected{place: told(place), engine: engine, why: err}
 	}
 	s.seen[sum], s.by = true, engine
 	return nil
@@ -94,10 +94,10 @@ func (e *infected) Error() string { return e.why.Error() }
 
 // refusal is the finding that blocks the file.
 func (e *infected) refusal() verdict.Finding {
-	f := verdict.Finding{Code: antivirus.Silent, Place: e.place, Action: verdict.Refused, Detail: escape(e.why.Error(), 200)}
+	f := verdict.Finding{Code: antivirus.Silent, Place: e.place, Action: verdict.Refused, Detail: told(e.why.Error())}
 	var r *antivirus.Refusal
 	if errors.As(e.why, &r) {
-		f.Code, f.Detail = r.Code, escape(r.Detail, 200)
+		f.Code, f.Detail = r.Code, told(r.Detail)
 	}
 	return f
 }

@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/sekisho/sekisho/dataplane/antivirus"
+	"github.com/sekisho/sekisho/dataplane/sanitize/mynumber"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
@@ -223,7 +224,7 @@ func tidy(r *verdict.Report, name string, body []byte) error {
 	}
 	for i := range r.Findings {
 		f := &r.Findings[i]
-		f.Code, f.Place, f.Detail = escape(f.Code, 60), escape(f.Place, 200), escape(f.Detail, 200)
+		f.Code, f.Place, f.Detail = escape(f.Code, 60), told(f.Place), told(f.Detail)
 		switch f.Action {
 		case verdict.Removed, verdict.Changed, verdict.Reported, verdict.Refused:
 		default:
@@ -267,6 +268,9 @@ func plainName(s string) bool {
 	})
 }
 
+// told is what a report says of a file's own words: bounded, printable, and without the digits of an Individual Number.
+func told(s string) string { return escape(mynumber.Mask(s), 200) }
+
 // blocked is the report of a job that has none of its own.
 func blocked(name string, body []byte, place string, err error) verdict.Report {
 	var virus *infected
@@ -282,7 +286,7 @@ func blocked(name string, body []byte, place string, err error) verdict.Report {
 		f = fail(Crash, "%v", err)
 	}
 	return verdict.Report{Version: 1, Name: name, Outcome: verdict.Blocked, Before: Digest(body), Engine: "sandbox",
-		Findings: []verdict.Finding{{Code: string(f.Kind), Place: place, Action: verdict.Refused, Detail: escape(f.Detail, 200)}}}
+		Findings: []verdict.Finding{{Code: string(f.Kind), Place: place, Action: verdict.Refused, Detail: told(f.Detail)}}}
 }
 
 // Digest names bytes.

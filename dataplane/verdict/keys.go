@@ -60,9 +60,12 @@ func CheckKeys(keys []string) error {
 	return nil
 }
 
+// opened are the codes of files that a password opens; those of old Office files and of OpenDocument are not read under one.
+var opened = []string{"archive.password", "pdf.password", "type.encrypted"}
+
 // WantsKey tells whether a file was refused because no password opened it, and the right one would.
 func WantsKey(fs []Finding) bool {
 	return slices.ContainsFunc(fs, func(f Finding) bool {
-		return f.Action == Refused && (strings.HasSuffix(f.Code, ".password") || f.Code == "type.encrypted")
+		return f.Action == Refused && slices.Contains(opened, f.Code)
 	})
 }

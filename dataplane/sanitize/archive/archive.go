@@ -163,8 +163,7 @@ func rebuilt(j *rebuild.Job, list listing, pack func(body []byte) (packed, error
 // leaves tells whether a member that was refused is left out, by policy, instead of blocking the archive. What one archive may
 // cost is no question of one member.
 func leaves(j *rebuild.Job, err error) bool {
-	var r *rebuild.Refusal
-	return j.Policy.Members == "remove" && errors.As(err, &r) && !strings.HasPrefix(r.Code, "limit.") && !strings.HasPrefix(r.Code, "internal")
+	return j.Policy.Members == "remove" && rebuild.Refused(err) && !rebuild.Limits(err)
 }
 
 func leftOut(j *rebuild.Job, place string, err error) {

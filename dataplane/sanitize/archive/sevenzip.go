@@ -1,11 +1,9 @@
 package archive
 
 import (
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"io/fs"
-	"strings"
 
 	"github.com/bodgit/sevenzip"
 
@@ -32,7 +30,7 @@ func read7z(j *rebuild.Job) (list listing, err error) {
 		if err == nil {
 			return list, nil
 		}
-		if sealed && !limits(err) {
+		if sealed && !rebuild.Limits(err) {
 			err = rebuild.Refuse("archive.password", "", "")
 		} else if !rebuild.Refused(err) {
 			err = bad(err.Error())
@@ -45,12 +43,6 @@ func read7z(j *rebuild.Job) (list listing, err error) {
 		}
 	}
 	return listing{}, first
-}
-
-// limits tells whether an error is about an archive that asks too much, whatever its password is.
-func limits(err error) bool {
-	var r *rebuild.Refusal
-	return errors.As(err, &r) && strings.HasPrefix(r.Code, "limit.")
 }
 
 // open7zWith lists the members when the password opens all of them. What tried the password is thrown away: where the library makes a

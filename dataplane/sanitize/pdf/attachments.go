@@ -38,7 +38,7 @@ func (w *walk) attachments(root value) (array, error) {
 		case errors.Is(err, rebuild.ErrAsked):
 			w.asked = true
 			return
-		case rebuild.Refused(err):
+		case rebuild.Refused(err) && !rebuild.Limits(err):
 			w.removed("pdf.attachment", called)
 			return
 		case err != nil:

@@ -112,6 +112,13 @@ func Refused(err error) bool {
 	return errors.As(err, &r)
 }
 
+// Limits tells whether an error is about what a whole file may cost, or a fault of ours: no policy leaves out the part where it
+// happened and goes on.
+func Limits(err error) bool {
+	var r *Refusal
+	return errors.As(err, &r) && (strings.HasPrefix(r.Code, "limit.") || strings.HasPrefix(r.Code, "internal"))
+}
+
 // Budget is what a file and all that lies in it may cost together.
 type Budget struct {
 	Bytes int64 // that may still be unpacked
