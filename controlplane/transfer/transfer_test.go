@@ -9,13 +9,16 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -275,8 +278,10 @@ func TestOnlyASignedCleanFileGoesOn(t *testing.T) {
 		"broker answers errors": {func(broker.Order) (broker.Outcome, error) {
 			return broker.Outcome{}, &release.Refusal{Code: "broker.error"}
 		}, web.Blocked},
-		"broker is not there":           {func(broker.Order) (broker.Outcome, error) { return broker.Outcome{}, errors.New("connection refused") }, web.Received},
-		"broker dies in the middle":     {func(broker.Order) (broker.Outcome, error) { return broker.Outcome{}, io.ErrUnexpectedEOF }, web.Received},
+		"broker is not there": {func(broker.Order) (broker.Outcome, error) {
+			return broker.Outcome{}, fmt.Errorf("ask the broker: %w", &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED})
+		}, web.Received},
+		"broker dies in the middle":     {func(broker.Order) (broker.Outcome, error) { return broker.Outcome{}, io.ErrUnexpectedEOF }, web.Blocked},
 		"kind of statement is approval": {cut(func(x *broker.Outcome) { x.Attestation.Kind = verdict.KindApproval }), web.Blocked},
 	} {
 		t.Run(name, func(t *testing.T) {

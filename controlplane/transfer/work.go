@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -128,10 +129,16 @@ func (d *Desk) round(ctx context.Context, r record, rev uint64) error {
 // counts tells whether an error is the file's, as against a broker or release that is down: then the file waits.
 func (d *Desk) counts(ctx context.Context, id string, err error) bool {
 	if !errors.As(err, new(*release.Refusal)) {
-		return false // the broker was not reached
+		return !unreached(err) // it broke off with this file in its hands: that may be this file's doing, again and again
 	}
 	_, err = d.o.Release.State(ctx, id)
 	return err == nil || errors.As(err, new(*release.Refusal))
+}
+
+// unreached tells that the broker never had the order.
+func unreached(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
 }
 
 // settle records what the broker found. Anything short of a clean report with the verifier's signature is a block.

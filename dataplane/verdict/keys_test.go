@@ -39,3 +39,15 @@ func TestParseKeys(t *testing.T) {
 		t.Errorf("%d passwords: %v %v", MaxKeys, got, err)
 	}
 }
+
+// A page offers to send a file again with its password only where that would help.
+func TestWantsKey(t *testing.T) {
+	for code, want := range map[string]bool{"archive.password": true, "pdf.password": true, "type.encrypted": true, "legacy.password": false, "odf.encrypted": false, "type.executable": false} {
+		if got := WantsKey([]Finding{{Code: code, Action: Refused}}); got != want {
+			t.Errorf("%s: got %t", code, got)
+		}
+	}
+	if WantsKey([]Finding{{Code: "pdf.password", Action: Removed}}) {
+		t.Error("one that was opened wants a password")
+	}
+}
