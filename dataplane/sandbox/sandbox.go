@@ -14,6 +14,7 @@
 package sandbox
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -47,6 +48,8 @@ type Job struct {
 	Args   []string
 	Stdin  io.Reader
 	Budget Budget
+	// Front reads what comes before the output proper, while it comes; its error ends the job and is what Run answers.
+	Front func(*bufio.Reader) error
 }
 
 // Box says how sandboxes are made here.
@@ -176,8 +179,16 @@ func (b *Box) Run(ctx context.Context, j Job) (out []byte, err error) {
 		}
 		pipes.in.w.Close()
 	}()
-	out, readErr := io.ReadAll(io.LimitReader(pipes.out.r, j.Budget.Output+1))
-	tooMuch := int64(len(out)) > j.Budget.Output
+	bounded := &io.LimitedReader{R: pipes.out.r, N: j.Budget.Output + 1}
+	written := bufio.NewReader(bounded)
+	var frontErr error
+	if j.Front != nil {
+		if frontErr = j.Front(written); frontErr != nil {
+			kill()
+		}
+	}
+	out, readErr := io.ReadAll(written)
+	tooMuch := bounded.N == 0
 	if tooMuch {
 		kill()
 	}
@@ -196,6 +207,8 @@ func (b *Box) Run(ctx context.Context, j Job) (out []byte, err error) {
 		return nil, fail(Output, "over %d bytes of output", j.Budget.Output)
 	case started != nil:
 		return nil, fail(Start, "%v; %s", started, stderr.text())
+	case frontErr != nil:
+		return nil, frontErr
 	case waitErr != nil:
 		return nil, ended(waitErr, j.Budget, stderr.text())
 	case readErr != nil:

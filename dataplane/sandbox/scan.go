@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"bufio"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -13,7 +14,7 @@ import (
 // Bounds of the members that a worker hands over for one file in one call.
 const (
 	maxMembers     = 10_000
-	maxMemberBytes = 512 << 20
+	maxMemberBytes = 2 << 30
 )
 
 // scan is what the antivirus program said about one file: about its bytes as they came, about every file in it, and about the bytes
@@ -56,21 +57,18 @@ func (s *scan) look(ctx context.Context, place string, body []byte) error {
 	return nil
 }
 
-// members looks at those that came before a worker's report, and gives what follows them.
-func (s *scan) members(ctx context.Context, raw []byte) (report []byte, err error) {
+// members looks at those that come before a worker's report, while they come: only one is held at a time.
+func (s *scan) members(ctx context.Context) func(*bufio.Reader) error {
 	if s.clamd == nil {
-		return raw, nil
+		return nil
 	}
-	members, report, err := verdict.CutMembers(raw, maxMembers)
-	if err != nil {
-		return nil, fail(Answer, "%v", err)
-	}
-	for _, m := range members {
-		if err := s.look(ctx, m.Place, m.Body); err != nil {
-			return nil, err
+	return func(r *bufio.Reader) error {
+		err := verdict.ReadMembers(r, maxMembers, maxMemberBytes, func(m verdict.Member) error { return s.look(ctx, m.Place, m.Body) })
+		if errors.Is(err, verdict.ErrFrame) {
+			return fail(Answer, "%v", err)
 		}
+		return err
 	}
-	return report, nil
 }
 
 // note says in a report who looked, or that nobody did.

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -141,11 +142,8 @@ func (w *Worker) sanitize(ctx context.Context, j verdict.Job, body []byte, seen 
 	if j.Scan {
 		output += maxMemberBytes + maxMembers*verdict.MaxMemberLine
 	}
-	raw, err := w.run(ctx, "sanitize", j, body, output)
+	raw, err := w.run(ctx, "sanitize", j, body, output, seen.members(ctx))
 	if err != nil {
-		return verdict.Report{}, nil, err
-	}
-	if raw, err = seen.members(ctx, raw); err != nil {
 		return verdict.Report{}, nil, err
 	}
 	return sanitized(raw, j, body)
@@ -170,7 +168,7 @@ func sanitized(raw []byte, j verdict.Job, body []byte) (verdict.Report, []byte, 
 }
 
 func (w *Worker) verify(ctx context.Context, j verdict.Job, body []byte) (verdict.Report, error) {
-	raw, err := w.run(ctx, "verify", j, body, verdict.MaxReportLine)
+	raw, err := w.run(ctx, "verify", j, body, verdict.MaxReportLine, nil)
 	if err != nil {
 		return verdict.Report{}, err
 	}
@@ -181,13 +179,14 @@ func (w *Worker) verify(ctx context.Context, j verdict.Job, body []byte) (verdic
 	return r, tidy(&r, j.Name, body)
 }
 
-func (w *Worker) run(ctx context.Context, verb string, j verdict.Job, body []byte, output int64) ([]byte, error) {
+func (w *Worker) run(ctx context.Context, verb string, j verdict.Job, body []byte, output int64, front func(*bufio.Reader) error) ([]byte, error) {
 	var head bytes.Buffer
 	j.Size = int64(len(body))
 	size := j.Size
 	for _, a := range j.Answers {
 		size += int64(len(a.Body))
 	}
+	head.Grow(int(size) + 64<<10) // it is written once, and not doubled again and again
 	if err := verdict.WriteJob(&head, j, body); err != nil {
 		return nil, fail(Start, "%v", err)
 	}
@@ -195,8 +194,15 @@ func (w *Worker) run(ctx context.Context, verb string, j verdict.Job, body []byt
 	if limit == nil {
 		limit = Scaled
 	}
-	return w.Box.Run(ctx, Job{Binary: w.Binary, Args: []string{verb}, Stdin: &head, Budget: limit(size, output)})
+	budget := limit(size, output)
+	if front != nil {
+		budget.Time += looking
+	}
+	return w.Box.Run(ctx, Job{Binary: w.Binary, Args: []string{verb}, Stdin: &head, Budget: budget, Front: front})
 }
+
+// looking is how long a worker may wait while the antivirus program looks at what it hands over.
+const looking = 3 * time.Minute
 
 // Bounds of a report from inside a sandbox.
 const (

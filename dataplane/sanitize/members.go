@@ -7,8 +7,9 @@ import (
 	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
 )
 
-// MaxMembers bounds how many bytes of members are shown in one call.
-const MaxMembers = 512 << 20
+// MaxMembers bounds how many bytes of members are shown in one call: as much as a file may unpack to. One member is at most as long as a
+// file.
+const MaxMembers = maxUnpackedAll
 
 // shown shows each member once, however often it lies in the file, within bounds.
 func shown(show func(place string, in []byte) error) func(string, []byte) error {
@@ -22,7 +23,7 @@ func shown(show func(place string, in []byte) error) func(string, []byte) error 
 			return nil
 		}
 		place = rebuild.Printable(place, 200)
-		if left -= int64(len(in)); left < 0 {
+		if left -= int64(len(in)); left < 0 || len(in) > MaxIn {
 			return rebuild.Refuse("limit.scan", place, fmt.Sprintf("limit %d bytes", MaxMembers))
 		}
 		seen[sum] = true

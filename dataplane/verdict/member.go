@@ -1,7 +1,7 @@
 package verdict
 
 import (
-	"bytes"
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -21,6 +21,9 @@ const memberMark = "member "
 // MaxMemberLine bounds that line, in bytes.
 const MaxMemberLine = 4 << 10
 
+// MaxMember bounds one member, in bytes: the reader holds it.
+const MaxMember = 512 << 20
+
 // WriteMember sends a member; any number of them come before the report, so that the worker need not keep them.
 func WriteMember(w io.Writer, place string, body []byte) error {
 	line, err := json.Marshal(Member{Place: place, Size: int64(len(body))})
@@ -39,26 +42,36 @@ func WriteMember(w io.Writer, place string, body []byte) error {
 	return nil
 }
 
-// CutMembers takes at most max members from the front of what a worker wrote; rest is its report. The members' bytes are those of raw.
-func CutMembers(raw []byte, max int) (members []Member, rest []byte, err error) {
-	for bytes.HasPrefix(raw, []byte(memberMark)) {
-		if len(members) == max {
-			return nil, nil, fmt.Errorf("read members: over %d: %w", max, ErrFrame)
+// ReadMembers gives each member that comes before a report to whoever looks at it, one at a time, and leaves the report unread. More
+// than so many, or than so many bytes together, are an error, as is whatever see answers.
+func ReadMembers(r *bufio.Reader, max int, bytes int64, see func(Member) error) error {
+	for n := 0; ; n++ {
+		if mark, _ := r.Peek(len(memberMark)); string(mark) != memberMark {
+			return nil
 		}
-		end := bytes.IndexByte(raw[:min(len(raw), MaxMemberLine)], '\n')
-		if end < 0 {
-			return nil, nil, fmt.Errorf("read member %d: no end of its line: %w", len(members), ErrFrame)
+		if n == max {
+			return fmt.Errorf("read members: over %d: %w", max, ErrFrame)
+		}
+		line, err := r.ReadSlice('\n')
+		if err != nil || len(line) > MaxMemberLine {
+			return fmt.Errorf("read member %d: no end of its line: %w", n, ErrFrame)
 		}
 		var m Member
-		if err := json.Unmarshal(raw[len(memberMark):end], &m); err != nil {
-			return nil, nil, fmt.Errorf("read member %d: %w: %w", len(members), ErrFrame, err)
+		if err := json.Unmarshal(line[len(memberMark):], &m); err != nil {
+			return fmt.Errorf("read member %d: %w: %w", n, ErrFrame, err)
 		}
-		raw = raw[end+1:]
-		if m.Size < 0 || m.Size > int64(len(raw)) {
-			return nil, nil, fmt.Errorf("read member %d: %d of %d bytes: %w", len(members), len(raw), m.Size, ErrFrame)
+		if m.Size < 0 || m.Size > min(bytes, MaxMember) {
+			return fmt.Errorf("read member %d: %d bytes, %d left: %w", n, m.Size, bytes, ErrFrame)
 		}
-		m.Body, raw = raw[:m.Size:m.Size], raw[m.Size:]
-		members = append(members, m)
+		bytes -= m.Size
+		if m.Body, err = io.ReadAll(io.LimitReader(r, m.Size)); err != nil {
+			return fmt.Errorf("read member %d: %w", n, err)
+		}
+		if int64(len(m.Body)) != m.Size {
+			return fmt.Errorf("read member %d: %d of %d bytes: %w", n, len(m.Body), m.Size, ErrFrame)
+		}
+		if err := see(m); err != nil {
+			return err
+		}
 	}
-	return members, raw, nil
 }

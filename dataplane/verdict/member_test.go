@@ -1,8 +1,10 @@
 package verdict
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 
@@ -18,7 +20,7 @@ func TestMembersComeBackAsSent(t *testing.T) {
 		}
 	}
 	members := b.String()
-	got, rest, err := CutMembers([]byte(members+"{}"), 2)
+	got, rest, err := readAll(members+"{}", 2, 9)
 	if d := cmp.Diff(want, got); err != nil || d != "" || string(rest) != "{}" {
 		t.Fatalf("%v, rest %q, members differ (-want +got):\n%s", err, rest, d)
 	}
@@ -30,20 +32,38 @@ func TestMembersComeBackAsSent(t *testing.T) {
 		"a long line":    "member {" + strings.Repeat(" ", MaxMemberLine) + "}\n",
 		"less than none": `member {"size":-1}` + "\n",
 	} {
-		if _, _, err := CutMembers([]byte(bad), 2); !errors.Is(err, ErrFrame) {
+		if _, _, err := readAll(bad, 2, 9); !errors.Is(err, ErrFrame) {
 			t.Errorf("%s: got %v, want %v", name, err, ErrFrame)
 		}
+	}
+	if _, _, err := readAll(members, 2, 8); !errors.Is(err, ErrFrame) {
+		t.Errorf("more bytes than may be: %v", err)
+	}
+	stop := errors.New("infected")
+	if err := ReadMembers(bufio.NewReader(strings.NewReader(members)), 2, 9, func(Member) error { return stop }); !errors.Is(err, stop) {
+		t.Errorf("what looks says stop: %v", err)
 	}
 	if err := WriteMember(&b, strings.Repeat("x", MaxMemberLine), nil); !errors.Is(err, ErrFrame) {
 		t.Errorf("a long place: got %v, want %v", err, ErrFrame)
 	}
 }
 
-func FuzzCutMembers(f *testing.F) {
-	f.Add([]byte("member {\"place\":\"a\",\"size\":1}\nx{}"))
-	f.Add([]byte("member {\"size\":9223372036854775807}\n"))
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		members, rest, err := CutMembers(raw, 100)
+// readAll is ReadMembers of bytes, and what it leaves.
+func readAll(raw string, most int, bytes int64) (members []Member, rest []byte, err error) {
+	r := bufio.NewReader(strings.NewReader(raw))
+	err = ReadMembers(r, most, bytes, func(m Member) error {
+		members = append(members, m)
+		return nil
+	})
+	rest, _ = io.ReadAll(r) // of a string
+	return members, rest, err
+}
+
+func FuzzReadMembers(f *testing.F) {
+	f.Add("member {\"place\":\"a\",\"size\":1}\nx{}")
+	f.Add("member {\"size\":9223372036854775807}\n")
+	f.Fuzz(func(t *testing.T, raw string) {
+		members, rest, err := readAll(raw, 100, 1<<20)
 		size := len(rest)
 		for _, m := range members {
 			size += len(m.Body)
