@@ -47,7 +47,7 @@ test: bootstrap build ## sets up what is missing, then everything: Go, BPF, name
 test-qemu: bootstrap ## the packet core on Debian 13's kernel, under emulation
 	$(SUDO) hack/test-qemu $(TEST_QEMU)
 
-bench: bootstrap build ## measures the packet core and tunnels beside their peers; prints tables, writes out/bench.json, bench.svg and flood.svg
+bench: bootstrap build ## measures the packet core, tunnels and the sanitizer beside their peers; prints tables, writes out/bench.json, bench.svg and flood.svg
 	@$(SUDO) out/bin/bench
 
 fuzz: bootstrap ## every fuzz target of the file lane for a minute, or FUZZ_EACH; adds to hack/fuzz/executions.json
