@@ -111,12 +111,19 @@ func (b *Broker) sanitized(ctx context.Context, o Order) (name string, body []by
 	return params["filename"], body, nil
 }
 
+// sideTime bounds one side, well within what control waits for both: that it took too long is kept as an answer, and not tried again.
+const sideTime = 4 * time.Minute
+
 // side draws one side. Each side has half of the bytes that pages may have; pages that do not fit are more pages.
 func (b *Broker) side(ctx context.Context, d *verdict.Drawing, name string, body []byte) []image.Image {
+	ctx, cancel := context.WithTimeout(ctx, sideTime)
+	defer cancel()
 	frames, err := b.Worker.Draw(ctx, name, body, verdict.MaxPages)
 	if err != nil {
 		f := &sandbox.Failure{Kind: sandbox.Crash}
-		errors.As(err, &f)
+		if errors.As(err, &f); ctx.Err() != nil {
+			f = &sandbox.Failure{Kind: sandbox.Time}
+		}
 		d.Failed = string(f.Kind)
 		return nil
 	}
