@@ -32,6 +32,10 @@ var textParts = map[string]struct{ parts, elements *regexp.Regexp }{
 	".odp":  {regexp.MustCompile(`^content\.xml$`), regexp.MustCompile(`>([^<]+)<`)},
 }
 
+// shared are cells that hold the number of a shared string: how strings are numbered, and whether an empty one is, is nothing that a
+// reader sees.
+var shared = regexp.MustCompile(`<(?:x:)?c [^>]*t="s"[^>]*><(?:x:)?v>\d+</(?:x:)?v>`)
+
 // Text is what a reader finds in a file, for comparison with that of another: read from the file's own parts or by poppler, not
 // by sanitizer or verifier.
 func Text(ctx context.Context, name string, body []byte) (string, error) {
@@ -64,6 +68,7 @@ func Text(ctx context.Context, name string, body []byte) (string, error) {
 			if err := errors.Join(err, r.Close()); err != nil {
 				return "", err
 			}
+			b = shared.ReplaceAll(b, nil)
 			for _, m := range p.elements.FindAllSubmatch(b, -1) {
 				if t := strings.TrimSpace(html.UnescapeString(string(m[1]))); t != "" {
 					out.WriteString(t + "\n")
