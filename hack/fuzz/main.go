@@ -93,12 +93,16 @@ func list(ctx context.Context) ([]string, error) {
 	return all, nil
 }
 
+// shorten is how often Go runs an input that reached something new while it looks for a shorter one. By default it does so for a minute
+// each, in which nothing else runs.
+const shorten = "100x"
+
 var executions = regexp.MustCompile(`execs: (\d+)`)
 
 // fuzz runs one target and answers how often Go says that it ran.
 func fuzz(ctx context.Context, target string, d time.Duration, parallel int) (int64, error) {
 	i := strings.LastIndexByte(target, '.')
-	args := []string{"test", "-run", "^$", "-fuzz", "^" + target[i+1:] + "$", "-fuzztime", d.String()}
+	args := []string{"test", "-run", "^$", "-fuzz", "^" + target[i+1:] + "$", "-fuzztime", d.String(), "-fuzzminimizetime", shorten}
 	if parallel > 0 {
 		args = append(args, "-parallel", strconv.Itoa(parallel))
 	}
