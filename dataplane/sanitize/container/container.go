@@ -19,6 +19,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/sekisho/sekisho/dataplane/sanitize/charset"
 	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
@@ -141,7 +142,16 @@ type Part struct {
 const (
 	largePart  = 512 << 10
 	largeLevel = 4
+	usualLevel = 6
 )
+
+// A packer's writer takes 800 KiB, and clearing them takes longer than a small part: it serves the next part of its level.
+type packer struct {
+	w   *flate.Writer
+	out bytes.Buffer
+}
+
+var packers [flate.BestCompression + 1]sync.Pool // of *packer, by level
 
 // Pack compresses a part. A picture is stored, it is compressed already; and mimetype, where readers look for it in clear (ODF part 2, 3.3).
 func Pack(name string, b []byte) (Part, error) {
@@ -149,23 +159,30 @@ func Pack(name string, b []byte) (Part, error) {
 	if ext := path.Ext(name); ext == ".png" || ext == ".jpeg" || name == "mimetype" {
 		return p, nil
 	}
-	level := flate.DefaultCompression
+	level := usualLevel
 	if len(b) > largePart {
 		level = largeLevel
 	}
-	var buf bytes.Buffer
-	buf.Grow(len(b) / 8)
-	w, err := flate.NewWriter(&buf, level)
-	if err != nil {
+	z, ok := packers[level].Get().(*packer)
+	if !ok {
+		z = &packer{}
+		var err error
+		if z.w, err = flate.NewWriter(&z.out, level); err != nil {
+			return p, err
+		}
+	}
+	z.out = bytes.Buffer{} // the last part has its own
+	z.out.Grow(len(b) / 8)
+	z.w.Reset(&z.out)
+	if _, err := z.w.Write(b); err != nil {
 		return p, err
 	}
-	if _, err := w.Write(b); err != nil {
+	if err := z.w.Close(); err != nil {
 		return p, err
 	}
-	if err := w.Close(); err != nil {
-		return p, err
-	}
-	p.method, p.packed = zip.Deflate, buf.Bytes()
+	p.method, p.packed = zip.Deflate, z.out.Bytes()
+	z.out = bytes.Buffer{}
+	packers[level].Put(z)
 	return p, nil
 }
 
