@@ -9,29 +9,25 @@ package crypt
 import (
 	"bytes"
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hmac"
-	"crypto/sha1"
-	"crypto/sha256"
-	"crypto/sha512"
-	"encoding/base64"
 	"encoding/binary"
 	"hash"
 	"strconv"
-	"strings"
 
 	"github.com/sekisho/sekisho/dataplane/sanitize/charset"
 	"github.com/sekisho/sekisho/dataplane/sanitize/compound"
-	"github.com/sekisho/sekisho/dataplane/sanitize/markup"
 	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
 )
 
-// Bounds of what a file may ask of us.
-const (
-	maxKeys = 20
-	maxSpin = 1_000_000 // rounds of the password's hash; Office takes 100,000
-)
+// maxKeys is how many passwords are tried.
+const maxKeys = 20
+
+// rounds of the password's hash, which are what a wrong password costs.
+type rounds struct {
+	most     int // that a file with agile encryption may ask for; Office asks for 100,000
+	standard int // of standard encryption, where the file has no say ([MS-OFFCRYPTO] 2.3.4.7)
+}
+
+var usual = rounds{most: 1_000_000, standard: 50_000}
 
 var errPassword = rebuild.Refuse("type.encrypted", "", "")
 
@@ -49,6 +45,10 @@ func Open(ctx context.Context, in []byte, keys []string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return unlock(ctx, info, body, keys, usual)
+}
+
+func unlock(ctx context.Context, info, body []byte, keys []string, n rounds) ([]byte, error) {
 	if len(info) < 8 || len(body) < 8 || len(body)-8 < 16 {
 		return nil, broken("no encrypted package")
 	}
@@ -57,25 +57,25 @@ func Open(ctx context.Context, in []byte, keys []string) ([]byte, error) {
 		return nil, broken("size of the package")
 	}
 	major, minor := binary.LittleEndian.Uint16(info), binary.LittleEndian.Uint16(info[2:])
-	var open func(key []byte) ([]byte, error)
+	var by func(key []byte) ([]byte, error)
 	switch {
 	case major == 4 && minor == 4:
-		a, err := readAgile(info[8:])
+		a, err := readAgile(info[8:], n.most)
 		if err != nil {
 			return nil, err
 		}
-		open = func(key []byte) ([]byte, error) { return a.open(ctx, key, body) }
+		by = func(key []byte) ([]byte, error) { return a.open(ctx, key, body) }
 	case minor == 2 && major >= 2 && major <= 4:
-		s, err := readStandard(info[4:])
+		s, err := readStandard(info[4:], n.standard)
 		if err != nil {
 			return nil, err
 		}
-		open = func(key []byte) ([]byte, error) { return s.open(ctx, key, body[8:]) }
+		by = func(key []byte) ([]byte, error) { return s.open(ctx, key, body[8:]) }
 	default:
 		return nil, rebuild.Refuse("legacy.encryption", "", "version "+strconv.Itoa(int(major))+"."+strconv.Itoa(int(minor)))
 	}
 	for _, k := range keys[:min(len(keys), maxKeys)] {
-		plain, err := open(charset.ToUTF16([]byte(k), binary.LittleEndian))
+		plain, err := by(charset.ToUTF16([]byte(k), binary.LittleEndian))
 		if err == errPassword {
 			continue
 		}
@@ -127,246 +127,4 @@ func fit(b []byte, n int) []byte {
 		b = append(b, 0x36)
 	}
 	return b[:n]
-}
-
-// standard is ECMA-376 standard encryption: AES in ECB with a key from SHA-1.
-type standard struct {
-	salt, verifier, sum []byte
-	keyLen              int
-}
-
-func readStandard(b []byte) (*standard, error) {
-	if len(b) < 8 {
-		return nil, broken("encryption header")
-	}
-	n := int(binary.LittleEndian.Uint32(b[4:]))
-	if n < 32 || n > len(b)-8 || len(b)-8-n < 4+16+16+4+32 {
-		return nil, broken("encryption header")
-	}
-	h, v := b[8:8+n], b[8+n:]
-	bits := map[uint32]int{0x660E: 128, 0x660F: 192, 0x6610: 256}[binary.LittleEndian.Uint32(h[8:])]
-	if bits == 0 || binary.LittleEndian.Uint32(h[12:]) != 0x8004 || binary.LittleEndian.Uint32(h[16:]) != uint32(bits) || binary.LittleEndian.Uint32(v) != 16 {
-		return nil, rebuild.Refuse("legacy.encryption", "", "algorithm")
-	}
-	return &standard{salt: v[4:20], verifier: v[20:36], sum: v[40:72], keyLen: bits / 8}, nil
-}
-
-func (s *standard) open(ctx context.Context, key, body []byte) ([]byte, error) {
-	sum, err := spun(ctx, sha1.New, s.salt, key, 50_000)
-	if err != nil {
-		return nil, err
-	}
-	sum = digest(sha1.New, sum, make([]byte, 4))
-	var derived []byte
-	for _, pad := range []byte{0x36, 0x5C} {
-		x := bytes.Repeat([]byte{pad}, 64)
-		for i, c := range sum {
-			x[i] ^= c
-		}
-		derived = append(derived, digest(sha1.New, x)...)
-	}
-	block, err := aes.NewCipher(derived[:s.keyLen])
-	if err != nil {
-		return nil, err
-	}
-	if !hmac.Equal(digest(sha1.New, blocks(block, s.verifier)), blocks(block, s.sum)[:sha1.Size]) {
-		return nil, errPassword
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	return blocks(block, body), nil
-}
-
-// blocks decrypts whole blocks, each by itself.
-func blocks(c cipher.Block, in []byte) []byte {
-	out := make([]byte, len(in)/16*16)
-	for i := 0; i+16 <= len(in); i += 16 {
-		c.Decrypt(out[i:], in[i:])
-	}
-	return out
-}
-
-// agile is ECMA-376 agile encryption: AES in CBC by segments, under a random key that the password opens.
-type agile struct {
-	data, pass                           algorithm
-	spin                                 int
-	hmacKey, hmacValue                   []byte
-	verifierInput, verifierSum, keyValue []byte
-}
-
-type algorithm struct {
-	salt   []byte
-	hash   func() hash.Hash
-	keyLen int
-}
-
-// What is hashed behind the password for each purpose (2.3.4.13, 2.3.4.14).
-var (
-	forInput     = []byte("\xFE\xA7\xD2\x76\x3B\x4B\x9E\x79")
-	forSum       = []byte("\xD7\xAA\x0F\x6D\x30\x61\x34\x4E")
-	forKey       = []byte("\x14\x6E\x0B\xE7\xAB\xAC\xD0\xD6")
-	forHMACKey   = []byte("\x5F\xB2\xAD\x01\x0C\xB9\xE1\xF6")
-	forHMACValue = []byte("\xA0\x67\x7F\x02\xB2\x2C\x84\x33")
-)
-
-var spaces = map[string]string{
-	"http://schemas.microsoft.com/office/2006/encryption":                        "e",
-	"http://schemas.microsoft.com/office/2006/keyEncryptor/password":             "p",
-	"http://schemas.microsoft.com/office/2006/keyEncryptor/certificate":          "c",
-	"http://schemas.microsoft.com/office/2006/encryption/dataIntegrity/password": "i",
-}
-
-func readAgile(b []byte) (*agile, error) {
-	b = bytes.TrimRight(b, "\x00")
-	x, err := markup.New(b, spaces)
-	if err != nil {
-		return nil, err
-	}
-	a := &agile{}
-	var t markup.Token
-	for {
-		if err := x.Next(&t); err != nil {
-			return nil, err
-		}
-		if t.Kind == markup.EOF {
-			break
-		}
-		if t.Kind != markup.Start {
-			continue
-		}
-		at := map[string]string{}
-		for _, v := range t.Attrs {
-			at[string(v.Name)] = string(markup.Unescape(v.Value))
-		}
-		raw := func(name string) []byte {
-			v, err := base64.StdEncoding.DecodeString(at[name])
-			if err != nil {
-				return nil
-			}
-			return v
-		}
-		switch t.NS + " " + t.Local {
-		case "e keyData":
-			if a.data, err = readAlgorithm(at, raw("saltValue")); err != nil {
-				return nil, err
-			}
-		case "e dataIntegrity":
-			a.hmacKey, a.hmacValue = raw("encryptedHmacKey"), raw("encryptedHmacValue")
-		case "p encryptedKey":
-			if a.pass, err = readAlgorithm(at, raw("saltValue")); err != nil {
-				return nil, err
-			}
-			a.spin, err = strconv.Atoi(at["spinCount"])
-			if err != nil || a.spin < 0 || a.spin > maxSpin {
-				return nil, rebuild.Refuse("legacy.encryption", "", "rounds "+at["spinCount"])
-			}
-			a.verifierInput, a.verifierSum, a.keyValue = raw("encryptedVerifierHashInput"), raw("encryptedVerifierHashValue"), raw("encryptedKeyValue")
-		}
-	}
-	for _, v := range [][]byte{a.hmacKey, a.hmacValue, a.verifierInput, a.verifierSum, a.keyValue} {
-		if len(v) == 0 || len(v)%16 != 0 || len(v) > 1024 {
-			return nil, broken("encryption information")
-		}
-	}
-	if a.data.hash == nil || a.pass.hash == nil {
-		return nil, broken("encryption information")
-	}
-	return a, nil
-}
-
-func readAlgorithm(at map[string]string, salt []byte) (algorithm, error) {
-	hashes := map[string]func() hash.Hash{"SHA1": sha1.New, "SHA-1": sha1.New, "SHA256": sha256.New, "SHA384": sha512.New384, "SHA512": sha512.New}
-	a := algorithm{salt: salt, hash: hashes[strings.ToUpper(at["hashAlgorithm"])], keyLen: map[string]int{"128": 16, "192": 24, "256": 32}[at["keyBits"]]}
-	if at["cipherAlgorithm"] != "AES" || at["cipherChaining"] != "ChainingModeCBC" || at["blockSize"] != "16" || a.hash == nil || a.keyLen == 0 {
-		return a, rebuild.Refuse("legacy.encryption", "", at["cipherAlgorithm"]+" "+at["cipherChaining"]+" "+at["hashAlgorithm"])
-	}
-	if len(salt) == 0 || len(salt) > 64 {
-		return a, broken("salt")
-	}
-	return a, nil
-}
-
-func (a *agile) open(ctx context.Context, key, body []byte) ([]byte, error) {
-	sum, err := spun(ctx, a.pass.hash, a.pass.salt, key, a.spin)
-	if err != nil {
-		return nil, err
-	}
-	secret := func(purpose, in []byte) ([]byte, error) {
-		return chained(fit(digest(a.pass.hash, sum, purpose), a.pass.keyLen), fit(a.pass.salt, 16), in)
-	}
-	input, err := secret(forInput, a.verifierInput)
-	if err != nil {
-		return nil, err
-	}
-	want, err := secret(forSum, a.verifierSum)
-	if err != nil {
-		return nil, err
-	}
-	got := digest(a.pass.hash, input[:min(len(input), len(a.pass.salt))])
-	if len(want) < len(got) || !hmac.Equal(got, want[:len(got)]) {
-		return nil, errPassword
-	}
-	dataKey, err := secret(forKey, a.keyValue)
-	if err != nil {
-		return nil, err
-	}
-	if len(dataKey) < a.data.keyLen {
-		return nil, broken("key")
-	}
-	dataKey = dataKey[:a.data.keyLen]
-	if err := a.whole(dataKey, body); err != nil {
-		return nil, err
-	}
-	in := body[8:]
-	out := make([]byte, 0, len(in))
-	var n [4]byte
-	for i := 0; i*4096 < len(in); i++ {
-		if i&0xFF == 0 && ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		binary.LittleEndian.PutUint32(n[:], uint32(i))
-		segment := in[i*4096 : min(len(in), (i+1)*4096)]
-		plain, err := chained(dataKey, fit(digest(a.data.hash, a.data.salt, n[:]), 16), segment[:len(segment)/16*16])
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, plain...)
-	}
-	return out, nil
-}
-
-// whole holds the checksum over the encrypted package.
-func (a *agile) whole(key, body []byte) error {
-	open := func(purpose, in []byte) ([]byte, error) {
-		return chained(key, fit(digest(a.data.hash, a.data.salt, purpose), 16), in)
-	}
-	size := a.data.hash().Size()
-	salt, err := open(forHMACKey, a.hmacKey)
-	if err != nil {
-		return err
-	}
-	want, err := open(forHMACValue, a.hmacValue)
-	if err != nil {
-		return err
-	}
-	if len(salt) < size || len(want) < size {
-		return broken("checksum of the package")
-	}
-	m := hmac.New(a.data.hash, salt[:size])
-	m.Write(body)
-	if !hmac.Equal(m.Sum(nil), want[:size]) {
-		return broken("checksum of the package")
-	}
-	return nil
-}
-
-func chained(key, iv, in []byte) ([]byte, error) {
-	c, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]byte, len(in))
-	cipher.NewCBCDecrypter(c, iv).CryptBlocks(out, in)
-	return out, nil
 }
