@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -230,21 +231,26 @@ func TestPolicyConvertsEncodingsAndOnlyReportsFormulas(t *testing.T) {
 }
 
 func FuzzData(f *testing.F) {
-	for _, s := range []string{"<r a='b'>c</r>", "{\"a\":[1]}", "[a](b) <c>", laughs(2), "<svg><style>a{b:c}</style></svg>", "<p style='a:b'>"} {
-		f.Add([]byte(s))
-	}
-	f.Fuzz(func(t *testing.T, in []byte) {
-		for _, name := range []string{"a.xml", "a.svg", "a.json", "a.md", "a.html"} {
-			rep, out := run(t, name, in)
-			if has(rep, "internal", verdict.Refused) {
-				t.Fatalf("%s: %v", name, rep.Findings)
-			}
-			if rep.Outcome != verdict.Clean || bytes.Contains(out, []byte("base64")) || len(out) == 0 {
-				continue
-			}
-			if again, twice := run(t, name, out); again.Outcome != verdict.Clean || !bytes.Equal(out, twice) {
-				t.Fatalf("%s: not settled after one rebuild: %q, then %s %q %v", name, out, again.Outcome, twice, again.Findings)
-			}
+	names := []string{"a.xml", "a.svg", "a.json", "a.md", "a.html"}
+	for i := range names {
+		for _, s := range []string{"<r a='b'>c</r>", "{\"a\":[1]}", "[a](b) <c>", laughs(2), "<svg><style>a{b:c}</style></svg>", "<p style='a:b'>"} {
+			f.Add(byte(i), []byte(s))
 		}
-	})
+	}
+	f.Fuzz(func(t *testing.T, kind byte, in []byte) { settles(t, names[int(kind)%len(names)], in, "base64") })
+}
+
+// settles rebuilds whatever comes, and what came out once more, unless it holds that: no fault of ours, and nothing is left to change.
+func settles(t *testing.T, name string, in []byte, unless ...string) {
+	t.Helper()
+	rep, out := run(t, name, in)
+	if has(rep, "internal", verdict.Refused) {
+		t.Fatalf("%s: %v", name, rep.Findings)
+	}
+	if rep.Outcome != verdict.Clean || len(out) == 0 || slices.ContainsFunc(unless, func(s string) bool { return bytes.Contains(out, []byte(s)) }) {
+		return
+	}
+	if again, twice := run(t, name, out); again.Outcome != verdict.Clean || !bytes.Equal(out, twice) {
+		t.Fatalf("%s: not settled after one rebuild: %q, then %s %q %v", name, out, again.Outcome, twice, again.Findings)
+	}
 }

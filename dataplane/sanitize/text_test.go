@@ -218,21 +218,14 @@ func TestPreviewIsBounded(t *testing.T) {
 
 func FuzzText(f *testing.F) {
 	for _, s := range []string{"a,=1\r\n", "\x93\xFA\xF0\x40", "\xEF\xBB\xBF\"=1\"\"", "\xFF\xFEa\x00", "sep=;\n;=", "\u202E-1"} {
-		f.Add([]byte(s))
+		f.Add(false, []byte(s))
+		f.Add(true, []byte(s))
 	}
-	f.Fuzz(func(t *testing.T, in []byte) {
-		for _, name := range []string{"a.txt", "a.csv"} {
-			rep, out := run(t, name, in)
-			if rep.Outcome != verdict.Clean || len(out) == 0 {
-				continue
-			}
-			if has(rep, "internal", verdict.Refused) {
-				t.Fatalf("panic: %v", rep.Findings)
-			}
-			again, twice := run(t, name, out)
-			if again.Outcome != verdict.Clean || !bytes.Equal(out, twice) {
-				t.Fatalf("%s: not settled after one rebuild: %q, then %s %q %v", name, out, again.Outcome, twice, again.Findings)
-			}
+	f.Fuzz(func(t *testing.T, table bool, in []byte) {
+		if table {
+			settles(t, "a.csv", in)
+		} else {
+			settles(t, "a.txt", in)
 		}
 	})
 }
