@@ -15,9 +15,14 @@ import (
 	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/release"
 	"github.com/sekisho/sekisho/dataplane/sandbox/broker"
+	"github.com/sekisho/sekisho/dataplane/sandbox/tool/tooltest"
 	"github.com/sekisho/sekisho/dataplane/sanitize/crypt/crypttest"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
+
+// letter is what LibreOffice writes as a document of Word 97, under a password.
+const letter = `<?xml version="1.0" encoding="UTF-8"?><office:document xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0" xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0" ` +
+	`office:version="1.3" office:mimetype="application/vnd.oasis.opendocument.text"><office:body><office:text><text:p>海山町</text:p></office:text></office:body></office:document>`
 
 // TestPasswordsOpenFiles: they come with the order and reach the worker; without the right one the file is blocked by name, and what
 // is no password is refused before anything is read.
@@ -54,6 +59,7 @@ func TestPasswordsOpenFiles(t *testing.T) {
 	}{
 		"z": {"一覧.zip", locked, "himitsu", "archive.password"},
 		"x": {"一覧.xlsx", sheet, "ひみつ", "type.encrypted"},
+		"d": {"申請.doc", tooltest.Written(t, letter, "fodt", "MS Word 97", "himitsu"), "himitsu", "type.encrypted"},
 	} {
 		if out := order(id+"1", c.name, c.body, "chigau", c.key); out.Attestation == nil {
 			t.Errorf("%s with its password: %+v %+v", c.name, out.Report.Findings, out.Verified)

@@ -60,7 +60,7 @@ func CheckKeys(keys []string) error {
 	return nil
 }
 
-// opened are the codes of files that a password opens; those of old Office files and of OpenDocument are not read under one.
+// opened are the codes of files that a password opens.
 var opened = []string{"archive.password", "pdf.password", "type.encrypted"}
 
 // WantsKey tells whether a file was refused because no password opened it, and the right one would.

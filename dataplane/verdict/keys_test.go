@@ -42,7 +42,7 @@ func TestParseKeys(t *testing.T) {
 
 // A page offers to send a file again with its password only where that would help.
 func TestWantsKey(t *testing.T) {
-	for code, want := range map[string]bool{"archive.password": true, "pdf.password": true, "type.encrypted": true, "legacy.password": false, "odf.encrypted": false, "type.executable": false} {
+	for code, want := range map[string]bool{"archive.password": true, "pdf.password": true, "type.encrypted": true, "legacy.encryption": false, "type.executable": false} {
 		if got := WantsKey([]Finding{{Code: code, Action: Refused}}); got != want {
 			t.Errorf("%s: got %t", code, got)
 		}

@@ -2,7 +2,8 @@
 // documents and Outlook's messages are kept in.
 //
 // Problem: such a file is a file system of its own, with sizes and chains that a stranger wrote. Mechanism: a library walks it; here
-// counts and sizes are bounded by what the file itself can hold. Life cycle: Open lists, Read gives a stream. Invariant: nothing that a
+// counts and sizes are bounded by what the file itself can hold. Life cycle: Open lists, Read gives a stream, Change writes
+// streams in their places. Invariant: nothing that a
 // compound file holds leads to a panic or to more memory than the file's own size.
 package compound
 
@@ -84,6 +85,54 @@ func (f *File) Read(path string) (b []byte, err error) {
 		return nil, rebuild.Refuse("legacy.broken", path, err.Error())
 	}
 	return b, nil
+}
+
+// Change gives the file with other contents in some of its streams. Each keeps its length, and with it its place.
+func Change(in []byte, streams map[string][]byte) (out []byte, err error) {
+	defer broken(&err)
+	w := &writable{*bytes.NewReader(nil), bytes.Clone(in)}
+	w.Reset(w.b)
+	r, err := mscfb.New(w)
+	if err != nil {
+		return nil, rebuild.Refuse("legacy.broken", "", err.Error())
+	}
+	left := len(streams)
+	for _, e := range r.File[min(1, len(r.File)):] {
+		path := strings.Join(append(append([]string{}, e.Path...), name(e)), "/")
+		for of, b := range streams {
+			if !strings.EqualFold(of, path) {
+				continue
+			}
+			if int64(len(b)) != e.Size {
+				return nil, fmt.Errorf("change stream %q of %d bytes: got %d", path, e.Size, len(b))
+			}
+			if _, err := e.WriteAt(b, 0); err != nil {
+				return nil, rebuild.Refuse("legacy.broken", path, err.Error())
+			}
+			left--
+		}
+	}
+	if left != 0 {
+		return nil, fmt.Errorf("change %d streams: %d are not there", len(streams), left)
+	}
+	return w.b, nil
+}
+
+// writable is a file in memory that the library may write to, where it already has bytes.
+type writable struct {
+	bytes.Reader
+	b []byte
+}
+
+func (w *writable) WriteAt(p []byte, at int64) (int, error) {
+	if at < 0 || at > int64(len(w.b)) {
+		return 0, io.ErrShortWrite
+	}
+	n := copy(w.b[at:], p)
+	if n < len(p) {
+		return n, io.ErrShortWrite
+	}
+	return n, nil
 }
 
 func broken(err *error) {

@@ -1,9 +1,10 @@
-// Package crypt opens Office documents that a password protects ([MS-OFFCRYPTO] 2.3.4.5 and 2.3.4.10: standard and agile encryption).
+// Package crypt opens Office documents that a password protects ([MS-OFFCRYPTO]): standard and agile encryption of packages (2.3.4.5 and
+// 2.3.4.10), and the RC4 and XOR of Office 97 to 2003 (2.3.5 to 2.3.7).
 //
 // Problem: a document under a password cannot be looked into, and one that is let through unseen undoes all else. Mechanism: the
 // passwords that came with the file are tried; the key is derived as the standard says, with the sender's count of rounds bounded; the
-// checksum over the whole is held where there is one. Life cycle: one call of Open a file. Invariant: what comes out was opened by one of
-// the given passwords and, with agile encryption, is what its writer wrote.
+// checksum over the whole is held where there is one. Life cycle: one call of Open or Old a file. Invariant: what comes out was opened by
+// one of the given passwords, or by one that every such program knows, and, with agile encryption, is what its writer wrote.
 package crypt
 
 import (
@@ -11,6 +12,7 @@ import (
 	"context"
 	"encoding/binary"
 	"hash"
+	"slices"
 	"strconv"
 
 	"github.com/sekisho/sekisho/dataplane/sanitize/charset"
@@ -18,7 +20,7 @@ import (
 	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
 )
 
-// maxKeys is how many passwords are tried.
+// maxKeys is how many of the sender's passwords are tried.
 const maxKeys = 20
 
 // rounds of the password's hash, which are what a wrong password costs.
@@ -45,7 +47,7 @@ func Open(ctx context.Context, in []byte, keys []string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return unlock(ctx, info, body, keys, usual)
+	return unlock(ctx, info, body, tried(keys), usual)
 }
 
 func unlock(ctx context.Context, info, body []byte, keys []string, n rounds) ([]byte, error) {
@@ -74,7 +76,7 @@ func unlock(ctx context.Context, info, body []byte, keys []string, n rounds) ([]
 	default:
 		return nil, rebuild.Refuse("legacy.encryption", "", "version "+strconv.Itoa(int(major))+"."+strconv.Itoa(int(minor)))
 	}
-	for _, k := range keys[:min(len(keys), maxKeys)] {
+	for _, k := range keys {
 		plain, err := by(charset.ToUTF16([]byte(k), binary.LittleEndian))
 		if err == errPassword {
 			continue
@@ -88,6 +90,11 @@ func unlock(ctx context.Context, info, body []byte, keys []string, n rounds) ([]
 		return plain[:size], nil
 	}
 	return nil, errPassword
+}
+
+// tried are the passwords that may open a document: so many of the sender's, and those that nobody is asked for.
+func tried(keys []string) []string {
+	return slices.Concat(keys[:min(len(keys), maxKeys)], known)
 }
 
 func broken(detail string) error { return rebuild.Refuse("legacy.broken", "", detail) }

@@ -40,6 +40,17 @@ func TestAgileAndStandardDocumentsAreOpened(t *testing.T) {
 	}
 }
 
+// A workbook that is only protected against changes opens in Excel without a question.
+func TestThePasswordThatEveryExcelKnows(t *testing.T) {
+	plain := []byte("PK\x03\x04" + strings.Repeat("関所", 3000))
+	if got, err := Open(t.Context(), crypttest.File(plain, "VelvetSweatshop"), nil); err != nil || !bytes.Equal(got, plain) {
+		t.Errorf("got %d bytes, %v", len(got), err)
+	}
+	if _, err := Old(t.Context(), crypttest.Workbook(bookStream, "VelvetSweatshop", crypttest.RC4), nil); err != nil {
+		t.Errorf("of Office 97: %v", err)
+	}
+}
+
 func TestWhatWasChangedOrAsksTooMuchIsRefused(t *testing.T) {
 	good := crypttest.File([]byte(strings.Repeat("PK", 4000)), "k")
 	change := func(old, new string) []byte { return bytes.Replace(good, []byte(old), []byte(new), 1) }

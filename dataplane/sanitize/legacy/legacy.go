@@ -14,6 +14,7 @@ import (
 
 	"github.com/sekisho/sekisho/dataplane/sanitize/compound"
 	"github.com/sekisho/sekisho/dataplane/sanitize/container"
+	"github.com/sekisho/sekisho/dataplane/sanitize/crypt"
 	"github.com/sekisho/sekisho/dataplane/sanitize/office"
 	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
 	"github.com/sekisho/sekisho/dataplane/sanitize/text"
@@ -59,7 +60,7 @@ func Rebuild(j *rebuild.Job) (rebuild.Result, error) {
 		return r, err
 	case from != to: // a new format under an old name needs no conversion
 		if in, err = j.Tools.Ask("convert", map[string]string{"from": from, "to": to}, in); err != nil {
-			return rebuild.Result{}, failure(err)
+			return rebuild.Result{}, err
 		}
 		if err := j.Budget.Spend(int64(len(in))); err != nil {
 			return rebuild.Result{}, err
@@ -73,16 +74,6 @@ func Rebuild(j *rebuild.Job) (rebuild.Result, error) {
 	return r, err
 }
 
-// failure tells a clerk of a password what to do about it.
-func failure(err error) error {
-	if r, ok := err.(*rebuild.Refusal); ok {
-		if why, of := strings.CutPrefix(r.Code, "helper."); of && why == "password" {
-			return rebuild.Refuse("legacy.password", "", "")
-		}
-	}
-	return err
-}
-
 // content tells what the file is, whatever it is called, notes what will not come over, and gives the bytes to convert.
 func content(j *rebuild.Job) (from string, in []byte, err error) {
 	in = j.In
@@ -90,7 +81,7 @@ func content(j *rebuild.Job) (from string, in []byte, err error) {
 	lower := bytes.ToLower(head)
 	switch {
 	case bytes.HasPrefix(in, []byte(compound.Magic)):
-		from, err = lookIntoCompound(j)
+		from, in, err = openCompound(j)
 	case bytes.HasPrefix(in, []byte("PK\x03\x04")):
 		if from = targets[j.Ext]; j.Ext == ".xlsb" {
 			from, err = "xlsb", lookIntoBinaryWorkbook(j)
@@ -115,11 +106,34 @@ func content(j *rebuild.Job) (from string, in []byte, err error) {
 	return from, in, err
 }
 
-// lookIntoCompound tells doc, xls and ppt apart and notes what their programs keep beside the document.
-func lookIntoCompound(j *rebuild.Job) (from string, err error) {
-	f, err := compound.Open(j.In)
+// openCompound looks into a document, and into what a password opens where there is one.
+func openCompound(j *rebuild.Job) (from string, in []byte, err error) {
+	from, closed, err := lookIntoCompound(j, j.In)
+	if err != nil || !closed {
+		return from, j.In, err
+	}
+	if in, err = crypt.Old(j.Ctx, j.In, j.Keys); err != nil {
+		return "", nil, err
+	}
+	if err := j.Budget.Spend(int64(len(in))); err != nil {
+		return "", nil, err
+	}
+	if err := j.Opened(in); err != nil {
+		return "", nil, err
+	}
+	j.Found.Add("legacy.opened", "", verdict.Changed, "")
+	if from, closed, err = lookIntoCompound(j, in); err == nil && closed {
+		err = rebuild.Refuse("legacy.broken", "", "encrypted twice")
+	}
+	return from, in, err
+}
+
+// lookIntoCompound tells doc, xls and ppt apart and notes what their programs keep beside the document, unless it is closed by a
+// password.
+func lookIntoCompound(j *rebuild.Job, in []byte) (from string, closed bool, err error) {
+	f, err := compound.Open(in)
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
 	macros, objects := false, false
 	for _, p := range f.Paths {
@@ -139,13 +153,10 @@ func lookIntoCompound(j *rebuild.Job) (from string, err error) {
 		from = "ppt"
 		found, err = lookIntoShow(f)
 	default:
-		return "", rebuild.Refuse("legacy.broken", "", "no document in it")
+		return "", false, rebuild.Refuse("legacy.broken", "", "no document in it")
 	}
-	switch {
-	case err != nil:
-		return "", err
-	case found.password:
-		return "", rebuild.Refuse("legacy.password", "", "")
+	if err != nil || found.password {
+		return from, found.password, err
 	}
 	if macros || found.macros {
 		j.Found.Add("legacy.macros", "", verdict.Removed, "")
@@ -156,7 +167,7 @@ func lookIntoCompound(j *rebuild.Job) (from string, err error) {
 	if objects || found.objects {
 		j.Found.Add("legacy.ole", "", verdict.Removed, "")
 	}
-	return from, nil
+	return from, false, nil
 }
 
 // lookIntoBinaryWorkbook notes what an xlsb holds besides its sheets.

@@ -29,7 +29,7 @@ const (
 	sheetMacro       = 1      // dt of BoundSheet8
 )
 
-// lookIntoWorkbook walks the records of a workbook. A password that every Excel knows is left to the converter.
+// lookIntoWorkbook walks the records of a workbook.
 func lookIntoWorkbook(f *compound.File) (n notes, err error) {
 	name := "Workbook"
 	if !f.Has(name) {
@@ -43,7 +43,8 @@ func lookIntoWorkbook(f *compound.File) (n notes, err error) {
 		}
 		switch body := b[4 : 4+size]; {
 		case kind == recordFilePass:
-			return n, nil // the rest is not readable, and the converter tells whether it could open it
+			n.password = true // the rest is not readable
+			return n, nil
 		case kind == recordVBA:
 			n.macros = true
 		case kind == recordBoundSheet && len(body) >= 6 && body[5] == sheetMacro:
