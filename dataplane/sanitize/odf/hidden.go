@@ -36,13 +36,13 @@ func (p *part) hidden(t *markup.Token, name string) (goes bool) {
 		goes = p.attr(t, "text:display") == "none"
 	case "table:table-row", "table:table-column":
 		if v := p.attr(t, "table:visibility"); v == "collapse" || v == "filter" {
-			p.Found.First("odf.hidden", p.name, verdict.Reported, "")
+			p.Found.First("odf.hidden", p.where(), verdict.Reported, "")
 		}
 	default:
 		goes = p.hiddenStyles[p.styleOf(t, name)]
 	}
 	if goes && p.Policy.Hidden != "remove" {
-		p.Found.First("odf.hidden", p.name, verdict.Reported, "")
+		p.Found.First("odf.hidden", p.where(), verdict.Reported, "")
 		return false
 	}
 	return goes
@@ -51,7 +51,7 @@ func (p *part) hidden(t *markup.Token, name string) (goes bool) {
 // hidingStays judges an attribute that hides: it is told, or goes, and the style that it stands in is remembered.
 func (p *part) hidingStays(element string) bool {
 	if p.Policy.Hidden != "remove" {
-		p.Found.First("odf.hidden", p.name, verdict.Reported, "")
+		p.Found.First("odf.hidden", p.where(), verdict.Reported, "")
 		return true
 	}
 	if element != "text:section" {

@@ -38,6 +38,7 @@ func (o *office) filter(p *part, b []byte) ([]byte, error) {
 		}
 		switch t.Kind {
 		case markup.EOF:
+			f.payRest()
 			return f.out.Bytes(), harmlessStill(f.out.Bytes())
 		case markup.Start:
 			if err := f.start(&t); err != nil {
@@ -65,6 +66,7 @@ type partFilter struct {
 	slidesGone map[string]bool // numbers of slides that were left out, which sections name
 	ole        []oleFrame
 	heard      *hearing
+	spot       spot
 	kept       []markup.Attr // of the element that is being written
 	madeShown  bool          // a hidden sheet was shown because no other was left
 }
@@ -105,13 +107,21 @@ func (f *partFilter) top() *frame {
 }
 
 func (f *partFilter) note(code, detail string) {
-	if code != "" {
+	switch code {
+	case "":
+	case "ooxml.unknown-element": // a program of a later year writes one in every paragraph
+		f.Found.Add(code, f.cellOrPart(), verdict.Removed, detail)
+	default:
 		f.Found.Add(code, f.where(), verdict.Removed, detail)
 	}
 }
 
-// where is the place that is being read, as its reader knows it: of a sheet with the cell.
+// where is the place that is being read, as its reader knows it: of a sheet with the cell, of a text with the paragraph or the row.
 func (f *partFilter) where() string {
+	return f.cellOrPart() + f.spot.String()
+}
+
+func (f *partFilter) cellOrPart() string {
 	if f.cell == "" || f.part.title == "" {
 		return f.part.at()
 	}
@@ -127,6 +137,7 @@ func (f *partFilter) drop(t *markup.Token, code, detail string) error {
 	return f.x.Skip(func(t *markup.Token) {
 		switch t.Kind {
 		case markup.Start:
+			f.pay(t)
 			inText = textElement(element{t.NS, t.Local})
 			if t.NS == "w" && t.Local == "fldChar" {
 				f.fields.mark(attrW(f.x, t, "fldCharType"))
@@ -179,6 +190,7 @@ func (f *partFilter) lost(t *markup.Token) bool {
 
 func (f *partFilter) start(t *markup.Token) error {
 	e := element{t.NS, t.Local}
+	f.pay(t)
 	vmlRoot := t.NS == "" && t.Local == "xml" && f.part.contentType == ctVML && len(f.frames) == 0 // the root of a VML drawing
 	if strings.HasPrefix(t.NS, markup.Unknown) || t.NS == "" && !vmlRoot || t.NS == "rel" || t.NS == "ct" {
 		if len(f.frames) == 0 {
@@ -294,6 +306,7 @@ func (f *partFilter) begin(t *markup.Token, name []byte, attrs []markup.Attr) {
 	if f.heard != nil {
 		f.heard.begin(element{t.NS, t.Local}, t)
 	}
+	f.spot.begin(element{t.NS, t.Local})
 	f.frames = append(f.frames, frame{element: element{t.NS, t.Local}, silent: t.Empty, written: true, name: name, before: before, after: f.out.Len()})
 }
 
@@ -305,6 +318,7 @@ func (f *partFilter) open(t *markup.Token, silent bool) {
 			carry = append(carry[:len(carry):len(carry)], markup.Attr{Name: bytes.Clone(a.Name), Value: bytes.Clone(a.Value)})
 		}
 	}
+	f.spot.begin(element{t.NS, t.Local})
 	f.frames = append(f.frames, frame{element: element{t.NS, t.Local}, silent: silent, before: f.out.Len(), after: f.out.Len(), carry: carry})
 }
 
@@ -332,6 +346,7 @@ func declares(attrs []markup.Attr, name []byte) bool {
 func (f *partFilter) end() {
 	fr := f.frames[len(f.frames)-1]
 	f.frames = f.frames[:len(f.frames)-1]
+	f.spot.end(fr.element)
 	if n := len(f.ole); n > 0 && f.ole[n-1].depth == len(f.frames) {
 		f.ole = f.ole[:n-1]
 	}

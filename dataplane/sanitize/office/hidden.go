@@ -40,7 +40,7 @@ func (f *partFilter) hidden(t *markup.Token, e element) (goes bool) {
 			return false
 		}
 		if !f.noHidden() && e.local == "vanish" && len(f.frames) > 2 && f.frames[len(f.frames)-2].element == (element{"w", "r"}) {
-			f.Found.First("ooxml.hidden-text", f.part.at(), verdict.Reported, "")
+			f.Found.First("ooxml.hidden-text", f.where(), verdict.Reported, "")
 		}
 		return f.noHidden() // what it hid by a style is seen then
 	case element{"w", "r"}:
@@ -51,7 +51,7 @@ func (f *partFilter) hidden(t *markup.Token, e element) (goes bool) {
 		return true
 	case element{"x", "row"}, element{"x", "col"}:
 		if v := attr(t, "hidden"); v != "" && on(v) {
-			f.Found.First("ooxml.hidden-rows", f.part.at(), verdict.Reported, "")
+			f.Found.First("ooxml.hidden-rows", f.where(), verdict.Reported, "")
 		}
 	}
 	return false

@@ -16,7 +16,8 @@ type link struct {
 	rel
 	to         *part
 	keepTarget bool
-	blank      bool // an outside picture, now the placeholder
+	blank      bool   // an outside picture, now the placeholder
+	owed       string // code of the finding that it is gone
 }
 
 func (l *link) kept() bool { return l != nil && (l.to != nil || l.keepTarget) }
@@ -149,7 +150,7 @@ func (o *office) unreached() {
 			count++
 		}
 	}
-	if count > 0 && !o.Found.Any() {
+	if count > 0 && !o.Found.Any() && !o.owes {
 		o.Found.Add("ooxml.unknown-part", "", verdict.Removed, fmt.Sprint(count))
 	}
 }

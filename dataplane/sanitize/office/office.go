@@ -92,6 +92,7 @@ type office struct {
 	blank         *part     // placeholder picture, once it is needed
 	before, after *rebuild.Excerpt
 	asked         bool // a helper, about a picture: what is made in this call is thrown away
+	owes          bool // findings, of links out of the package
 	noPivots      bool // some pivot cache lives on outside data
 }
 
@@ -103,6 +104,7 @@ type part struct {
 	title       string // of a sheet, as its tab says; of a slide, which one it is
 	picture     bool
 	links       []link
+	owed        int // findings of links whose place is not known yet
 	byID        map[string]*link
 }
 
@@ -186,7 +188,12 @@ func (o *office) follow(main *part) error {
 			if err != nil {
 				return err
 			}
-			if code != "" {
+			switch {
+			case code != "" && r.external: // where it is named is told when that place is read
+				l.owed = code
+				p.owed++
+				o.owes = true
+			case code != "":
 				o.Found.Add(code, p.at(), verdict.Removed, detailOf(r))
 			}
 			p.links = append(p.links, l)
