@@ -1,10 +1,10 @@
 // Package crypt opens Office documents that a password protects ([MS-OFFCRYPTO]): standard and agile encryption of packages (2.3.4.5 and
-// 2.3.4.10), and the RC4 and XOR of Office 97 to 2003 (2.3.5 to 2.3.7).
+// 2.3.4.10), the RC4 and XOR of Office 97 to 2003 (2.3.5 to 2.3.7), and the packages of OpenDocument (ODF 1.3 part 2, 3.4).
 //
 // Problem: a document under a password cannot be looked into, and one that is let through unseen undoes all else. Mechanism: the
 // passwords that came with the file are tried; the key is derived as the standard says, with the sender's count of rounds bounded; the
-// checksum over the whole is held where there is one. Life cycle: one call of Open or Old a file. Invariant: what comes out was opened by
-// one of the given passwords, or by one that every such program knows, and, with agile encryption, is what its writer wrote.
+// checksum over the whole is held where there is one. Life cycle: one call of Open, Old or OpenDocument a file. Invariant: what comes out was
+// opened by one of the given passwords, or by one that every such program knows, and, where there is a checksum, is what its writer wrote.
 package crypt
 
 import (

@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/sekisho/sekisho/dataplane/sanitize/container"
+	"github.com/sekisho/sekisho/dataplane/sanitize/crypt"
 	"github.com/sekisho/sekisho/dataplane/sanitize/embedded"
 	"github.com/sekisho/sekisho/dataplane/sanitize/markup"
 	"github.com/sekisho/sekisho/dataplane/sanitize/rebuild"
@@ -51,7 +52,7 @@ type entry struct{ path, media, version string }
 
 // Rebuild rebuilds one document.
 func Rebuild(j *rebuild.Job) (rebuild.Result, error) {
-	z, err := container.Open(j.Ctx, j.In)
+	z, err := open(j)
 	if err != nil {
 		return rebuild.Result{}, err
 	}
@@ -91,6 +92,27 @@ func Rebuild(j *rebuild.Job) (rebuild.Result, error) {
 	return rebuild.Result{Body: out.Bytes(), Original: preview(d.before), Result: preview(d.after)}, nil
 }
 
+// open reads the directory of the package, and of the one that a password opens where there is one.
+func open(j *rebuild.Job) (*container.Archive, error) {
+	z, err := container.Open(j.Ctx, j.In)
+	if err != nil {
+		return nil, err
+	}
+	plain, opened, err := crypt.OpenDocument(j.Ctx, j.In, z, j.Keys)
+	if err != nil || !opened {
+		return z, err
+	}
+	if err := j.Budget.Spend(int64(len(plain))); err != nil {
+		return nil, err
+	}
+	if err := j.Opened(plain); err != nil {
+		return nil, err
+	}
+	j.Found.Add("legacy.opened", "", verdict.Changed, "")
+	j.In = plain
+	return container.Open(j.Ctx, plain)
+}
+
 // maxDepth is how deep objects may lie in objects.
 const maxDepth = 4
 
@@ -103,7 +125,7 @@ func (d *document) member(name string) ([]byte, error) {
 	return d.Unpack(f)
 }
 
-// readManifest takes the media types, and refuses what is encrypted.
+// readManifest takes the media types, and refuses what is encrypted still.
 func (d *document) readManifest() error {
 	b, err := d.member(manifestName)
 	if err != nil {
@@ -128,7 +150,7 @@ func (d *document) readManifest() error {
 			return nil
 		case t.Kind != markup.Start || t.NS != "manifest":
 		case t.Local == "encryption-data":
-			return rebuild.Refuse("odf.encrypted", "", "")
+			return rebuild.Refuse("type.encrypted", "", "") // in a package that was opened
 		case t.Local == "file-entry":
 			at := map[string]string{}
 			for _, a := range t.Attrs {

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/sekisho/sekisho/dataplane/sanitize"
+	"github.com/sekisho/sekisho/dataplane/sanitize/crypt/crypttest"
 	"github.com/sekisho/sekisho/dataplane/sanitize/odf/odftest"
 	"github.com/sekisho/sekisho/dataplane/sanitize/sanitizetest"
 	"github.com/sekisho/sekisho/dataplane/verdict"
@@ -204,14 +205,15 @@ func TestBrokenEncryptedAndMisnamedPackagesAreRefused(t *testing.T) {
 		in   []byte
 		code string
 	}{
-		"another kind":      {"a.ods", good(nil), "type.mismatch"},
-		"encrypted":         {"a.odt", good(map[string]string{"META-INF/manifest.xml": `<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"><manifest:file-entry manifest:full-path="content.xml"><manifest:encryption-data/></manifest:file-entry></manifest:manifest>`}), "odf.encrypted"},
-		"no content":        {"a.odt", odftest.Zip(t, map[string]string{"mimetype": "application/vnd.oasis.opendocument.text", "META-INF/manifest.xml": `<x/>`}), "odf.broken"},
-		"not well-formed":   {"a.odt", good(map[string]string{"content.xml": "<a"}), "xml.broken"},
-		"a document type":   {"a.odt", good(map[string]string{"content.xml": `<!DOCTYPE x [<!ENTITY a "b">]><x/>`}), "xml.dtd"},
-		"a foreign root":    {"a.odt", good(map[string]string{"content.xml": `<html/>`}), "odf.broken"},
-		"a flat document":   {"a.fodt", []byte("<office:document/>"), "type.unsupported"},
-		"a name that rises": {"a.odt", good(map[string]string{"../x": "x"}), "ooxml.member"},
+		"another kind":                 {"a.ods", good(nil), "type.mismatch"},
+		"encrypted":                    {"a.odt", good(map[string]string{"META-INF/manifest.xml": `<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"><manifest:file-entry manifest:full-path="content.xml"><manifest:encryption-data/></manifest:file-entry></manifest:manifest>`}), "type.encrypted"},
+		"encrypted without a password": {"a.odt", crypttest.OpenDocument(good(nil), "k", "text", nil), "type.encrypted"},
+		"no content":                   {"a.odt", odftest.Zip(t, map[string]string{"mimetype": "application/vnd.oasis.opendocument.text", "META-INF/manifest.xml": `<x/>`}), "odf.broken"},
+		"not well-formed":              {"a.odt", good(map[string]string{"content.xml": "<a"}), "xml.broken"},
+		"a document type":              {"a.odt", good(map[string]string{"content.xml": `<!DOCTYPE x [<!ENTITY a "b">]><x/>`}), "xml.dtd"},
+		"a foreign root":               {"a.odt", good(map[string]string{"content.xml": `<html/>`}), "odf.broken"},
+		"a flat document":              {"a.fodt", []byte("<office:document/>"), "type.unsupported"},
+		"a name that rises":            {"a.odt", good(map[string]string{"../x": "x"}), "ooxml.member"},
 	} {
 		rep, _ := sanitizetest.Run(t, c.file, c.in)
 		if rep.Outcome != verdict.Blocked || !has(rep, c.code, verdict.Refused) {

@@ -37,6 +37,12 @@ End Sub
 // Written is the document of a flat kind (fodt, fods, fodp) as the filter writes it, under the password when there is one.
 func Written(t testing.TB, in, from, filter, password string) []byte {
 	t.Helper()
+	return WrittenIn(t, in, from, filter, password, "3")
+}
+
+// WrittenIn is Written in a version of OpenDocument, by LibreOffice's number for it: 2 is 1.1, 4 is 1.2, 3 is the latest with extensions.
+func WrittenIn(t testing.TB, in, from, filter, password, version string) []byte {
+	t.Helper()
 	dir := t.TempDir()
 	if err := os.CopyFS(filepath.Join(dir, "profile"), os.DirFS(tool.Tree+"/usr/share/sekisho/profile")); err != nil {
 		t.Skipf("no runtime tree here: %v", err)
@@ -53,7 +59,7 @@ func Written(t testing.TB, in, from, filter, password string) []byte {
 		"profile/user/basic/Standard/script.xlb": library("library", `library:name="Standard" library:readonly="false" library:passwordprotected="false"><library:element library:name="Writer"/></library:library>`),
 		"profile/user/basic/Standard/dialog.xlb": library("library", `library:name="Standard" library:readonly="false" library:passwordprotected="false"></library:library>`),
 		"profile/user/basic/Standard/Writer.xba": fmt.Sprintf(doctype, "script:module", "module") + `<script:module xmlns:script="http://openoffice.org/2000/script" script:name="Writer" script:language="StarBasic">` + fmt.Sprintf(macro, filter, property, password, from) + `</script:module>`,
-		"profile/user/registrymodifications.xcu": `<?xml version="1.0" encoding="UTF-8"?><oor:items xmlns:oor="http://openoffice.org/2001/registry"><item oor:path="/org.openoffice.Setup/Office"><prop oor:name="ooSetupInstCompleted" oor:op="fuse"><value>true</value></prop></item></oor:items>`,
+		"profile/user/registrymodifications.xcu": `<?xml version="1.0" encoding="UTF-8"?><oor:items xmlns:oor="http://openoffice.org/2001/registry"><item oor:path="/org.openoffice.Setup/Office"><prop oor:name="ooSetupInstCompleted" oor:op="fuse"><value>true</value></prop></item><item oor:path="/org.openoffice.Office.Common/Save/ODF"><prop oor:name="DefaultVersion" oor:op="fuse"><value>` + version + `</value></prop></item></oor:items>`,
 	} {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
