@@ -114,7 +114,7 @@ routes:
 	}
 	l.clamd()
 	l.start("sekisho-release", place.ReleaseUser, l.i.ReleaseSocket())
-	l.start("sekisho-broker", place.BrokerUser, l.i.BrokerSocket())
+	l.start("sekisho-broker", place.BrokerUser, l.i.BrokerSocket(), "--clamd-start", "2s")
 	return l
 }
 

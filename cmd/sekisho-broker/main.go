@@ -1,7 +1,7 @@
 // Command sekisho-broker starts every sandbox and signs what the verifier passed; see package broker.
 //
 //	sekisho-broker prepare --name N              as root, before each start: key, directories, clamd's configuration, control group (--parallel as below)
-//	sekisho-broker --name N [--worker FILE] [--parallel P] [--clamd SOCKET]   as user sekisho-broker: serve
+//	sekisho-broker --name N [--worker FILE] [--parallel P] [--clamd SOCKET] [--clamd-start TIME]   as user sekisho-broker: serve
 //	sekisho-broker clamd --name N                as user clamav: run the gate's clamd, in a place of its own without network
 //	sekisho-broker forget --name N               as root: remove the control group
 package main
@@ -47,11 +47,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	worker := flags.String("worker", "", "the sanitize worker; by default sekisho-sanitize beside this program")
 	parallel := flags.Int("parallel", broker.Parallel, "files worked on at once; prepare gives all sandboxes together memory for so many")
 	clamd := flags.String("clamd", "", "socket of the clamd that looks at each file; by default the gate's own")
+	start := flags.Duration("clamd-start", antivirus.StartPatience, "how long files wait for a clamd that is being started; then they are blocked")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if flags.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if *start <= 0 || *start > antivirus.StartPatience {
+		return fmt.Errorf("--clamd-start %s: want more than 0 and at most %s, which whoever waits for a file allows for", *start, antivirus.StartPatience)
 	}
 	i := place.Instance(*name)
 	switch verb {
@@ -76,10 +80,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if *clamd == "" {
 		*clamd = i.ClamdSocket()
 	}
-	return serve(ctx, i, *worker, *clamd, *parallel, slog.New(slog.NewTextHandler(stderr, nil)))
+	return serve(ctx, i, *worker, &antivirus.Daemon{Socket: *clamd, Start: *start}, *parallel, slog.New(slog.NewTextHandler(stderr, nil)))
 }
 
-func serve(ctx context.Context, i place.Instance, worker, clamd string, parallel int, log *slog.Logger) error {
+func serve(ctx context.Context, i place.Instance, worker string, scanner *antivirus.Daemon, parallel int, log *slog.Logger) error {
 	worker, err := filepath.Abs(worker)
 	if err != nil {
 		return err
@@ -95,7 +99,6 @@ func serve(ctx context.Context, i place.Instance, worker, clamd string, parallel
 	if err != nil {
 		return err
 	}
-	scanner := &antivirus.Daemon{Socket: clamd}
 	box := &sandbox.Worker{Box: &sandbox.Box{Group: group}, Binary: worker, Scanner: scanner, Pool: sandbox.Pooled(parallel)} // filled by the first old document
 	defer box.Close()
 	b := broker.New(box, release.NewClient(i.ReleaseSocket()), key, i.Routes(), parallel, log)
@@ -108,7 +111,7 @@ func serve(ctx context.Context, i place.Instance, worker, clamd string, parallel
 	srv.ReadHeaderTimeout = 10 * time.Second
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(l) }()
-	log.Info("serving", "socket", i.BrokerSocket(), "worker", worker, "clamd", clamd, "parallel", parallel)
+	log.Info("serving", "socket", i.BrokerSocket(), "worker", worker, "clamd", scanner.Socket, "parallel", parallel)
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve: %w", err)

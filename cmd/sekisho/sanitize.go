@@ -59,7 +59,7 @@ func runSanitize(ctx context.Context, args []string, stdout, stderr io.Writer) i
 		w.Pool = 1
 	}
 	if *clamd != "" {
-		w.Scanner = &antivirus.Daemon{Socket: *clamd}
+		w.Scanner = &antivirus.Daemon{Socket: *clamd, Start: -1} // whoever named it sees at once that it is not there
 	}
 	if err := os.MkdirAll(*out, 0o700); err != nil {
 		fmt.Fprintln(stderr, "sekisho sanitize:", err)

@@ -27,6 +27,7 @@ type Daemon struct {
 	Oldest time.Duration    // signatures that are older block; 0 is DefaultOldest
 	Limit  int64            // bytes of one stream; 0 is MaxStream, what Configuration sets
 	Now    func() time.Time // nil is time.Now
+	Start  time.Duration    // how long files wait for it to listen (Absence); 0 is StartPatience, less is not at all
 	// Patience lets a caller change how long a file of so many bytes may take; nil is Scaled.
 	Patience func(size int64) time.Duration
 }
@@ -68,12 +69,17 @@ const (
 
 // Refusal is why a file may not go on. Detail is bounded and printable: names of signatures come from a database, other words
 // from a daemon that read a stranger's file.
-type Refusal struct{ Code, Detail string }
+type Refusal struct {
+	Code, Detail string
+	cause        error
+}
 
 func (r *Refusal) Error() string { return strings.TrimSpace(r.Code + " " + r.Detail) }
 
+func (r *Refusal) Unwrap() error { return r.cause }
+
 func refuse(code, format string, args ...any) error {
-	return &Refusal{code, printable(fmt.Sprintf(format, args...))}
+	return &Refusal{Code: code, Detail: printable(fmt.Sprintf(format, args...))}
 }
 
 // Scan has the bytes looked at. It answers the engine that did, or a *Refusal.
@@ -179,7 +185,11 @@ func (d *Daemon) ask(ctx context.Context, command string, stream []byte) (string
 	var dial net.Dialer
 	c, err := dial.DialContext(ctx, "unix", d.Socket)
 	if err != nil {
-		return "", refuse(Silent, "clamd: %v", err)
+		no := &Refusal{Code: Silent, Detail: printable(fmt.Sprintf("clamd: %v", err))}
+		if nobody(err) {
+			no.cause = errAway
+		}
+		return "", no
 	}
 	defer c.Close()
 	stop := context.AfterFunc(ctx, func() { c.Close() })

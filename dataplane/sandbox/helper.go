@@ -142,13 +142,13 @@ func (w *Worker) tree() string {
 // Longest is the most wall time that Pass takes for so many bytes, of which at most output come out: whoever waits for it waits no
 // longer. Few files need a tenth of it.
 func Longest(size, output int64) time.Duration {
-	return rebuilding(size) + Scaled(output, 0).Time + antivirus.Scaled(size) + antivirus.Scaled(output)
+	return rebuilding(size) + Scaled(output, 0).Time + antivirus.Scaled(size) + antivirus.Scaled(output) + 2*antivirus.StartPatience
 }
 
 // rebuilding bounds all rounds of one file with all that helpers do for it. The worker begins anew in each round, and the helper that
 // takes longest is the one for the whole.
 func rebuilding(size int64) time.Duration {
-	return maxHelping + 2*Scaled(size, 0).Time + Helping("convert", size).Time + antivirus.Scaled(size)
+	return maxHelping + 2*Scaled(size, 0).Time + Helping("convert", size).Time + antivirus.Scaled(size) + antivirus.StartPatience
 }
 
 // Helping is the budget of a helper of the kind on so many bytes.

@@ -22,13 +22,14 @@ const (
 // own. The result is looked at, too: a worker that was taken over hands over no members, and what it writes is what goes on.
 type scan struct {
 	clamd *antivirus.Daemon // nil: there is none
+	away  *antivirus.Absence
 	seen  map[[sha256.Size]byte]bool
 	by    antivirus.Engine
 }
 
 // newScan is for one file, by what its route wants.
 func (w *Worker) newScan(of verdict.Antivirus) *scan {
-	s := &scan{seen: map[[sha256.Size]byte]bool{}}
+	s := &scan{away: &w.absence, seen: map[[sha256.Size]byte]bool{}}
 	if w.Scanner == nil || of.Without != "" {
 		return s
 	}
@@ -49,7 +50,14 @@ func (s *scan) look(ctx context.Context, place string, body []byte) error {
 	if s.seen[sum] {
 		return nil
 	}
-	engine, err := s.clamd.Scan(ctx, body)
+	waited := false
+	engine, err := s.away.Scan(ctx, s.clamd, body, func() {
+		waited = true
+		Tell(ctx, verdict.Stage{Name: verdict.Starting})
+	})
+	if waited {
+		Tell(ctx, verdict.Stage{Name: verdict.Scanning})
+	}
 	if err != nil {
 		return &infected{place: told(place), engine: engine, why: err}
 	}

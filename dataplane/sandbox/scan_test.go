@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -128,6 +129,33 @@ func TestManyMembersInMembers(t *testing.T) {
 	t.Logf("1000 files in five ZIPs in each other: %v", time.Since(begin))
 }
 
+// A file that comes while clamd loads its signatures waits for it, and says so.
+func TestAFileWaitsForAnAntivirusProgramThatStarts(t *testing.T) {
+	w, clamd := scannedWorker(t, time.Now())
+	clamd.Kill() // and leaves its socket, at which nobody listens
+	var got []string
+	var once sync.Once
+	waits := make(chan struct{})
+	ctx := Watch(t.Context(), func(s verdict.Stage) {
+		got = append(got, s.Name)
+		if s.Name == verdict.Starting {
+			once.Do(func() { close(waits) })
+		}
+	})
+	ended := make(chan Result, 1)
+	go func() { ended <- w.Pass(ctx, verdict.Job{Name: "a.txt"}, []byte("関所\n")) }()
+	select {
+	case <-waits:
+	case r := <-ended:
+		t.Fatalf("it did not wait: %+v", r.Report)
+	}
+	clamd.Again()
+	r := <-ended
+	if want := []string{verdict.Scanning, verdict.Starting, verdict.Scanning, verdict.Reading, verdict.Verifying}; !r.Clean() || !slices.Equal(got, want) {
+		t.Errorf("%s, want %s; %+v", got, want, r.Report)
+	}
+}
+
 // A file on which the antivirus program said nothing, or nothing that counts, is blocked (F4).
 func TestNoWordOfTheAntivirusProgramBlocks(t *testing.T) {
 	w, clamd := scannedWorker(t, time.Now())
@@ -135,6 +163,7 @@ func TestNoWordOfTheAntivirusProgramBlocks(t *testing.T) {
 	if r := text(); !r.Clean() {
 		t.Fatalf("%+v", r.Report)
 	}
+	w.Scanner.Start = time.Second
 	clamd.Kill()
 	wantBlocked(t, "killed", text(), antivirus.Silent, "")
 	clamd.Again()

@@ -41,6 +41,8 @@ type Worker struct {
 	once   sync.Once
 	places chan struct{} // of helpers
 	pool   pool
+
+	absence antivirus.Absence // of the scanner
 }
 
 // Result of one file: Bytes only when sanitizer and verifier, in two sandboxes, both called it clean.
@@ -201,8 +203,9 @@ func (w *Worker) run(ctx context.Context, verb string, j verdict.Job, body []byt
 	return w.Box.Run(ctx, Job{Binary: w.Binary, Args: []string{verb}, Stdin: &head, Budget: budget, Front: front})
 }
 
-// looking is how long a worker may wait while the antivirus program looks at what it hands over.
-const looking = 3 * time.Minute
+// looking is how long a worker may wait while the antivirus program looks at what it hands over, and, should
+// that program be started anew meanwhile, is waited for.
+const looking = 3*time.Minute + antivirus.StartPatience
 
 // Bounds of a report from inside a sandbox.
 const (

@@ -8,9 +8,10 @@ type Stage struct {
 	Of    int    `json:"of,omitempty"`    // of Helping: parts that were asked for
 }
 
-// Names of stages, in their order. Helping and Reading may alternate.
+// Names of stages, in their order. Helping and Reading may alternate; Starting comes where it must.
 const (
 	Waiting   = "waiting"
+	Starting  = "starting"  // the antivirus program is being started, and waited for
 	Scanning  = "scanning"  // for known malware
 	Reading   = "reading"   // taken apart and rebuilt
 	Helping   = "helping"   // by programs for parts that the rebuilder does not read itself
