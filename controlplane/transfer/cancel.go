@@ -12,8 +12,9 @@ import (
 // maxCancel is how often a cancel is tried against steps that the gate takes at the same moment; each is one of few.
 const maxCancel = 8
 
-// Cancel takes back a request of one's own that nobody has agreed to: what is done for it ends with its sandbox, and release
-// erases the file. Once released, the file may have been fetched, and a cancel would only pretend.
+// Cancel takes back a request of one's own until it is released, even when one of several has agreed to it: what is done for it ends
+// with its sandbox, and release erases the file. Once released, the file may have been fetched, and a cancel would only pretend. Of a
+// cancel and the last approval at the same moment, the one that is recorded first counts; the other is refused.
 func (d *Desk) Cancel(ctx context.Context, p web.Person, zone anchors.Zone, id string) error {
 	who, err := d.o.People.Lookup(ctx, p.ID)
 	if err != nil {

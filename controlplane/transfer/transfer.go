@@ -40,7 +40,7 @@ import (
 type Release interface {
 	StoreOriginal(ctx context.Context, o release.NewOriginal, body io.Reader) (verdict.Digest, error)
 	State(ctx context.Context, transfer string) (release.State, error)
-	Erase(ctx context.Context, transfer string) error
+	Erase(ctx context.Context, transfer string, known int) error
 }
 
 // Options of the transfers of one gate.
@@ -78,22 +78,22 @@ func New(o Options) *Desk {
 
 // record is what the store holds of a transfer: nothing that a person typed.
 type record struct {
-	ID        string           `json:"id"`
-	From      anchors.Zone     `json:"from"`
-	To        anchors.Zone     `json:"to"`
-	Requester string           `json:"requester"`
-	Section   string           `json:"section"` // of the requester, when sent
-	State     web.State        `json:"state"`
-	Size      int64            `json:"size"`
-	SHA256    string           `json:"sha256"`
-	Created   time.Time        `json:"created"`
-	Expires   time.Time        `json:"expires"`
-	History   []step           `json:"history"`
-	Sanitized string           `json:"sanitized,omitempty"` // SHA-256
-	Approvals []string         `json:"approvals,omitempty"` // roles still demanded
-	Approved  []verdict.Signed `json:"approved,omitempty"`
-	Tries     int              `json:"tries,omitempty"`  // jobs that the broker answered with an error
-	Locked    bool             `json:"locked,omitempty"` // passwords came with it; they are in memory only (errands.go)
+	ID        string       `json:"id"`
+	From      anchors.Zone `json:"from"`
+	To        anchors.Zone `json:"to"`
+	Requester string       `json:"requester"`
+	Section   string       `json:"section"` // of the requester, when sent
+	State     web.State    `json:"state"`
+	Size      int64        `json:"size"`
+	SHA256    string       `json:"sha256"`
+	Created   time.Time    `json:"created"`
+	Expires   time.Time    `json:"expires"`
+	History   []step       `json:"history"`
+	Sanitized string       `json:"sanitized,omitempty"` // SHA-256
+	Approvals []string     `json:"approvals,omitempty"` // roles still demanded
+	Receipts  [][]byte     `json:"receipts,omitempty"`  // signatures of the approvals that are in the log; what they sign holds a person's words
+	Tries     int          `json:"tries,omitempty"`     // jobs that the broker answered with an error
+	Locked    bool         `json:"locked,omitempty"`    // passwords came with it; they are in memory only (errands.go)
 }
 
 type step struct {
@@ -228,7 +228,7 @@ func (d *Desk) drop(ctx context.Context, id string) {
 	if _, err := d.o.Store.Get(ctx, transferKey+id); !errors.Is(err, store.ErrNotFound) {
 		return
 	}
-	err := d.o.Release.Erase(ctx, id)
+	err := d.o.Release.Erase(ctx, id, 0)
 	if refusal := new(release.Refusal); errors.As(err, &refusal) && refusal.Code == release.CodeUnknown {
 		err = nil
 	}
@@ -343,71 +343,6 @@ func (d *Desk) Reject(ctx context.Context, p web.Person, zone anchors.Zone, id, 
 		d.event(r, zone, p.ID, "transfer.reject", map[string]string{"reason": word, "sanitized_sha256": r.Sanitized}))
 }
 
-// Receipt takes release's signed word that p approved. The approval itself lies with release; without it there are no bytes.
-func (d *Desk) Receipt(ctx context.Context, p web.Person, zone anchors.Zone, id string, signed verdict.Signed) error {
-	r, rev, err := d.forDecision(ctx, p, zone, id)
-	if err != nil {
-		return err
-	}
-	a, err := d.openApproval(r, signed)
-	if err != nil {
-		return err
-	}
-	if a.Person != p.ID {
-		return web.Refuse(web.CodeForbidden, fmt.Errorf("receipt of %s: approved by %s, brought by %s", id, a.Person, p.ID))
-	}
-	return d.approve(ctx, r, rev, zone, signed, a)
-}
-
-// openApproval checks that release vouches for an approval of exactly these bytes on this way.
-func (d *Desk) openApproval(r record, signed verdict.Signed) (verdict.Approval, error) {
-	key, err := publicKey(d.o.ReleaseKey)
-	if err != nil {
-		return verdict.Approval{}, err
-	}
-	var a verdict.Approval
-	if err := signed.Open(key, verdict.KindApproval, &a); err != nil {
-		return a, web.Refuse(web.CodeForbidden, fmt.Errorf("receipt of %s: %w", r.ID, err))
-	}
-	if a.Transfer != r.ID || a.SanitizedSHA256 != r.Sanitized || a.From != r.From.String() || a.To != r.To.String() || a.Person == r.Requester {
-		return a, web.Refuse(web.CodeForbidden, fmt.Errorf("receipt of %s: it is for another transfer, way or content", r.ID))
-	}
-	return a, nil
-}
-
-func (d *Desk) approve(ctx context.Context, r record, rev uint64, zone anchors.Zone, signed verdict.Signed, a verdict.Approval) error {
-	if r.approvedBy(a.Person) {
-		return nil // brought twice
-	}
-	at := slices.Index(r.Approvals, a.Role)
-	if at < 0 {
-		return web.Refuse(web.CodeForbidden, fmt.Errorf("receipt of %s: role %q is not demanded any more", r.ID, a.Role))
-	}
-	r.Approvals = slices.Delete(slices.Clone(r.Approvals), at, at+1)
-	r.Approved = append(r.Approved, signed)
-	next := web.Awaiting
-	if len(r.Approvals) == 0 {
-		next = web.Released
-	}
-	detail := map[string]string{"sanitized_sha256": a.SanitizedSHA256, "role": a.Role, "state": string(next),
-		"receipt": base64.StdEncoding.EncodeToString(signed.Signature)}
-	var words string
-	if a.Reason != "" {
-		var err error
-		if words, err = d.reason(r.ID, a.Reason); err != nil {
-			return err
-		}
-		word, err := d.sheets.word(r.ID, a.Reason)
-		if err != nil {
-			return err
-		}
-		detail["reason"] = word
-	}
-	r.advance(next, d.o.Now(), a.Person)
-	r.History[len(r.History)-1].Words = words
-	return d.save(ctx, r, rev, store.Txn{}, d.event(r, zone, a.Person, "transfer.approve", detail))
-}
-
 // MayDownload is asked before each download; yes is recorded.
 func (d *Desk) MayDownload(ctx context.Context, p web.Person, zone anchors.Zone, id string) (web.Transfer, error) {
 	who, err := d.o.People.Lookup(ctx, p.ID)
@@ -452,6 +387,21 @@ func (d *Desk) Plain(id, sealed string) (string, bool) { return d.sheets.plain(i
 
 // forDecision reads a transfer that p may decide about now.
 func (d *Desk) forDecision(ctx context.Context, p web.Person, zone anchors.Zone, id string) (record, uint64, error) {
+	r, rev, err := d.forDecider(ctx, p, zone, id)
+	if err != nil {
+		return record{}, 0, err
+	}
+	if !d.waits(r) {
+		return record{}, 0, web.Refuse(web.CodeState, nil)
+	}
+	return r, rev, nil
+}
+
+// waits tells whether a transfer can be decided about now.
+func (d *Desk) waits(r record) bool { return r.State == web.Awaiting && d.o.Now().Before(r.Expires) }
+
+// forDecider reads a transfer that it is p's business to decide about, whatever became of it.
+func (d *Desk) forDecider(ctx context.Context, p web.Person, zone anchors.Zone, id string) (record, uint64, error) {
 	who, err := d.o.People.Lookup(ctx, p.ID)
 	if err != nil {
 		return record{}, 0, err
@@ -465,8 +415,6 @@ func (d *Desk) forDecision(ctx context.Context, p web.Person, zone anchors.Zone,
 		return record{}, 0, web.Refuse(web.CodeOwn, nil)
 	case !decides(who, zone, r):
 		return record{}, 0, web.Refuse(web.CodeNotFound, nil)
-	case r.State != web.Awaiting || !d.o.Now().Before(r.Expires):
-		return record{}, 0, web.Refuse(web.CodeState, nil)
 	}
 	return r, rev, nil
 }

@@ -42,7 +42,9 @@ type puppetRelease struct {
 	erased []string
 	state  release.State
 	asked  []string
-	sick   string // this transfer always fails
+	sick   string                      // this transfer always fails
+	given  map[string][]verdict.Signed // approvals, by transfer
+	asking func(id string)             // runs behind the back of whoever asks for a state
 }
 
 var errSick = errors.New("the disk has a hole there")
@@ -65,10 +67,15 @@ func (p *puppetRelease) State(_ context.Context, id string) (release.State, erro
 		return release.State{}, errSick
 	}
 	p.asked = append(p.asked, id)
-	return p.state, p.fail
+	st := p.state
+	st.Approvals = append(st.Approvals, p.given[id]...)
+	if p.asking != nil {
+		p.asking(id)
+	}
+	return st, p.fail
 }
 
-func (p *puppetRelease) Erase(_ context.Context, id string) error {
+func (p *puppetRelease) Erase(_ context.Context, id string, known int) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.fail != nil {
@@ -79,6 +86,9 @@ func (p *puppetRelease) Erase(_ context.Context, id string) error {
 	}
 	if _, ok := p.files[id]; !ok {
 		return &release.Refusal{Code: release.CodeUnknown}
+	}
+	if known >= 0 && len(p.given[id]) > known {
+		return &release.Refusal{Code: release.CodeApproved}
 	}
 	delete(p.files, id)
 	p.erased = append(p.erased, id)
@@ -139,7 +149,7 @@ func newOffice(t *testing.T) *office {
 	if os.Geteuid() != 0 {
 		t.Fatal("routes are only read from a file of root: run this test as root")
 	}
-	o := &office{t: t, release: &puppetRelease{files: map[string]string{}}, dir: t.TempDir(), time: time.Now()}
+	o := &office{t: t, release: &puppetRelease{files: map[string]string{}, given: map[string][]verdict.Signed{}}, dir: t.TempDir(), time: time.Now()}
 	in := func(name string) string { return filepath.Join(o.dir, name) }
 	must := func(err error) {
 		t.Helper()

@@ -280,24 +280,6 @@ func (d *Desk) expire(ctx context.Context) error {
 	})
 }
 
-func (d *Desk) erase(ctx context.Context) error {
-	ids, err := d.under(ctx, eraseKey)
-	if err != nil {
-		return err
-	}
-	return each(ctx, ids, func(id string) error {
-		err := d.o.Release.Erase(ctx, id)
-		if refusal := new(release.Refusal); errors.As(err, &refusal) && (refusal.Code == release.CodeUnknown || refusal.Code == release.CodeErased) {
-			err = nil
-		}
-		if err != nil {
-			return err
-		}
-		_, err = d.o.Store.Commit(ctx, store.Txn{Delete: []string{eraseKey + id}})
-		return err
-	})
-}
-
 // collect asks release for approvals of waiting transfers whose receipt never came. The index by expiry names all that live.
 func (d *Desk) collect(ctx context.Context) error {
 	from, to := store.Under(byExpiry)

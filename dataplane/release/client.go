@@ -60,9 +60,10 @@ func (c *Client) State(ctx context.Context, transfer string) (State, error) {
 	return s, err
 }
 
-// Erase (control) destroys keys and bytes.
-func (c *Client) Erase(ctx context.Context, transfer string) error {
-	return c.call(ctx, http.MethodDelete, "/transfers/"+url.PathEscape(transfer), nil, nil, nil)
+// Erase (control) destroys keys and bytes. known is how many approvals control has recorded: when there are more, release refuses
+// (CodeApproved), so that none is forgotten that nobody wrote down. Less than 0: however many there are.
+func (c *Client) Erase(ctx context.Context, transfer string, known int) error {
+	return c.call(ctx, http.MethodDelete, "/transfers/"+url.PathEscape(transfer)+"?approvals="+strconv.Itoa(known), nil, nil, nil)
 }
 
 // Original (broker) fetches a received file.

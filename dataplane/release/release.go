@@ -65,6 +65,7 @@ const (
 	CodeThrottled        = "release.throttled"        // too many wrong passphrases
 	CodeHashMismatch     = "release.hash-mismatch"    // the approval names other bytes than the stored ones
 	CodeExpired          = "release.expired"          // kept long enough
+	CodeApproved         = "release.approved"         // not erased: an approval came that control has not recorded
 	CodeErased           = "release.erased"           // erased
 	CodeDamaged          = "release.damaged"          // stored bytes do not fit their hash or key
 	CodeNotSectionMember = "release.not-section-head" // approver of another section

@@ -562,7 +562,11 @@ func (s *Server) state(w http.ResponseWriter, r *http.Request, _ role) error {
 
 func (s *Server) erase(w http.ResponseWriter, r *http.Request, _ role) error {
 	id := r.PathValue("t")
-	if err := s.vault.erase(id, s.now()); err != nil {
+	known, err := strconv.Atoi(r.URL.Query().Get("approvals"))
+	if err != nil {
+		return refuse(http.StatusBadRequest, CodeRequest, "approvals: %v", err)
+	}
+	if err := s.vault.erase(id, known, s.now()); err != nil {
 		return err
 	}
 	s.log.Info("erased", "transfer", id)
@@ -612,7 +616,7 @@ func (s *Server) expire(ctx context.Context) error {
 		}
 		due, err := s.due(id, routes)
 		if err == nil && !due.IsZero() && !now.Before(due) {
-			if err = s.vault.erase(id, now); err == nil {
+			if err = s.vault.erase(id, -1, now); err == nil {
 				s.log.Info("expired and erased", "transfer", id)
 			}
 		}

@@ -258,7 +258,11 @@ func TestOneFileFromZoneToZone(t *testing.T) {
 	if err != nil || st.State != "releasable" || len(st.Approvals) != 1 {
 		t.Errorf("state %+v %v", st, err)
 	}
-	if err := h.control().Erase(t.Context(), "t1"); err != nil {
+	wantCode(t, h.control().Erase(t.Context(), "t1", 0), CodeApproved) // one approval that nobody has written down
+	if _, _, err := h.released(anchors.Internet, "t1"); err != nil {
+		t.Errorf("after it was not erased: %v", err)
+	}
+	if err := h.control().Erase(t.Context(), "t1", 1); err != nil {
 		t.Fatal(err)
 	}
 	_, _, err = h.released(anchors.Internet, "t1")
@@ -824,7 +828,7 @@ func TestAttachmentNames(t *testing.T) {
 
 func TestSentences(t *testing.T) {
 	for _, c := range []string{CodeRole, CodeRequest, CodeUnknown, CodeExists, CodeForbiddenPair, CodeNoRoute, CodeFormat, CodeTooLarge, CodeAttestation, CodeNotSanitized, CodeNotShown, CodeFixed,
-		CodeApprovalMissing, CodeOwnRequest, CodePassphrase, CodeThrottled, CodeHashMismatch, CodeExpired, CodeErased, CodeDamaged, CodeNotSectionMember, CodeSetting, CodeZone, CodeSection, CodeRevision, CodeError} {
+		CodeApprovalMissing, CodeOwnRequest, CodePassphrase, CodeThrottled, CodeHashMismatch, CodeExpired, CodeApproved, CodeErased, CodeDamaged, CodeNotSectionMember, CodeSetting, CodeZone, CodeSection, CodeRevision, CodeError} {
 		if ja, en := Sentences.Sentence(c, "ja"), Sentences.Sentence(c, "en"); ja == c || en == c || ja == en {
 			t.Errorf("%s: %q, %q", c, ja, en)
 		}

@@ -91,7 +91,7 @@ func TestWhatIsShownLivesAsLongAsTheBytes(t *testing.T) {
 	if err := h.broker().StorePages(t.Context(), "t", sum(other), drawnPages()); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.control().Erase(t.Context(), "t"); err != nil {
+	if err := h.control().Erase(t.Context(), "t", -1); err != nil {
 		t.Fatal(err)
 	}
 	_, err = h.portal(lg).Pages(t.Context(), "t")

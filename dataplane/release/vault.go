@@ -482,9 +482,9 @@ func (v *vault) details(rec record) (details, error) {
 	return d, nil
 }
 
-// erase destroys keys and bytes; a tombstone without any secret stays. It reads no secret, so that what is damaged can be erased
-// too; of a record that can't be read only the number is kept.
-func (v *vault) erase(id string, now time.Time) error {
+// erase destroys keys and bytes; a tombstone without any secret stays. What is damaged can be erased, too; of a record that can't be
+// read only the number is kept. It refuses where there are more approvals than are known; known < 0 is however many.
+func (v *vault) erase(id string, known int, now time.Time) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	rec, err := v.get(id)
@@ -497,6 +497,9 @@ func (v *vault) erase(id string, now time.Time) error {
 	}
 	if rec.Erased != nil {
 		return v.sweep(rec)
+	}
+	if d, derr := v.details(rec); known >= 0 && err == nil && derr == nil && len(d.Approvals) > known {
+		return refuse(http.StatusConflict, CodeApproved, "%s: %d approvals, of which %d are known", id, len(d.Approvals), known)
 	}
 	t := now.UTC()
 	return v.replace(record{Version: 1, Transfer: id, From: rec.From, To: rec.To, Created: rec.Created, Erased: &t}, true)

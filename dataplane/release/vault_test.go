@@ -165,7 +165,7 @@ func TestRotationDestroysTheOldKey(t *testing.T) {
 	}
 	defer oldRing.Close()
 
-	if err := v.erase("dead", time.Unix(1, 0)); err != nil {
+	if err := v.erase("dead", -1, time.Unix(1, 0)); err != nil {
 		t.Fatal(err)
 	}
 	if err := v.rotate(time.Unix(2, 0)); err != nil {
@@ -201,7 +201,7 @@ func TestErasedRecordIsOverwritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer old.Close()
-	if err := v.erase("t", time.Unix(1, 0)); err != nil {
+	if err := v.erase("t", -1, time.Unix(1, 0)); err != nil {
 		t.Fatal(err)
 	}
 	b, err := io.ReadAll(old)
@@ -247,7 +247,7 @@ func crash(dir, point, do string) error {
 	case "sanitize":
 		return putSanitized(v, "old", []byte("rebuilt"))
 	case "erase":
-		return v.erase("old", time.Unix(1, 0))
+		return v.erase("old", -1, time.Unix(1, 0))
 	case "rotate":
 		return v.rotate(time.Unix(1, 0))
 	}
@@ -417,7 +417,7 @@ func TestOneFlippedByteHarmsOnlyItsTransfer(t *testing.T) {
 		}
 		for _, id := range []string{b, a} {
 			if id == a {
-				if err := h.control().Erase(t.Context(), a); err != nil {
+				if err := h.control().Erase(t.Context(), a, -1); err != nil {
 					t.Errorf("byte %.2f: erase: %v", at, err)
 				}
 			}
