@@ -6,24 +6,31 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 
 	"github.com/sekisho/sekisho/dataplane/anchors"
 )
 
-// order lets those named join one after the other, then frees a place at a time, and tells in which order they were called. A name
-// is a letter of the zone and a person: "l:sato".
+// order lets those named join one after the other, then frees a place at a time, and tells in which order they were called. All ask
+// for their places all the time, which changes nothing. A name is a letter of the zone and a person: "l:sato".
 func order(t *testing.T, places int, names ...string) (called []string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		l := New(places)
 		var tickets []*Ticket
+		settle := func() {
+			synctest.Wait()
+			for _, t := range tickets {
+				t.Place()
+			}
+		}
 		for _, name := range names {
 			i := len(tickets)
 			tickets = append(tickets, nil)
 			tickets[i] = l.Join(who(name), func() { called = append(called, name+fmt.Sprint(i)) })
-			synctest.Wait()
+			settle()
 		}
 		if len(called) != min(places, len(names)) {
 			t.Fatalf("%d at work, want %d", len(called), places)
@@ -40,7 +47,7 @@ func order(t *testing.T, places int, names ...string) (called []string) {
 					break
 				}
 			}
-			synctest.Wait()
+			settle()
 		}
 		if l.turns.all != 0 || len(l.queue) != 0 || len(l.turns.last) != 0 || len(l.turns.atWork) != 0 {
 			t.Errorf("left at the end: %+v %v", l.turns, l.queue)
@@ -74,6 +81,50 @@ func TestNobodyWaitsForAnothersMany(t *testing.T) {
 			if got := order(t, c.places, strings.Fields(c.in)...); !slices.Equal(got, strings.Fields(c.want)) {
 				t.Errorf("got  %v\nwant %v", got, c.want)
 			}
+		})
+	}
+}
+
+// TestWhoHasFewestAtWorkIsNext: a place that comes free goes to the zone, and in it to the person, with the fewest at work, even to who
+// was called last.
+func TestWhoHasFewestAtWorkIsNext(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		places int
+		past   string // who came and went before
+		in     string
+		done   int // who of them gives the place back
+		want   int // who of them gets it
+	}{
+		{"a zone with none", 3, "", "i:a i:b l:x i:c l:y", 2, 4},
+		{"a zone with fewer", 5, "", "i:a i:b i:c l:x l:y i:d l:z", 4, 6},
+		{"a zone that had many", 2, "i:a i:a i:a", "l:x m:z l:y i:b", 1, 3},
+		{"a person with none", 3, "", "l:sato l:sato l:mori l:sato l:mori", 2, 4},
+		{"a person with fewer", 5, "", "l:sato l:sato l:sato l:mori l:mori l:sato l:mori", 4, 6},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := New(c.places)
+				for name := range strings.FieldsSeq(c.past) {
+					l.Join(who(name), func() {}).Leave()
+				}
+				var tickets []*Ticket
+				called := map[int]bool{}
+				var mu sync.Mutex
+				for name := range strings.FieldsSeq(c.in) {
+					i := len(tickets)
+					tickets = append(tickets, l.Join(who(name), func() { mu.Lock(); defer mu.Unlock(); called[i] = true }))
+				}
+				synctest.Wait()
+				if len(called) != c.places || called[c.want] {
+					t.Fatalf("before: at work %v", called)
+				}
+				tickets[c.done].Leave()
+				synctest.Wait()
+				if len(called) != c.places+1 || !called[c.want] {
+					t.Errorf("got %v, want %d", called, c.want)
+				}
+			})
 		})
 	}
 }
