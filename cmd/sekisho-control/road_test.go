@@ -15,6 +15,8 @@ import (
 	"github.com/sekisho/sekisho/dataplane/anchors"
 	"github.com/sekisho/sekisho/dataplane/place"
 	"github.com/sekisho/sekisho/dataplane/release"
+	"github.com/sekisho/sekisho/dataplane/sanitize/crypt/crypttest"
+	"github.com/sekisho/sekisho/dataplane/sanitize/office/officetest"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
@@ -220,5 +222,25 @@ func TestRoadOfAFile(t *testing.T) {
 		g.start("control")
 		clerk.until(sent.ID, web.Released)
 		g.audited(sent.ID)
+	})
+
+	t.Run("passwords are kept and logged by nobody", func(t *testing.T) {
+		const right, wrong = "planted-password-that-opens", "planted-password-that-does-not"
+		locked := crypttest.File(officetest.Docx(t, nil), right)
+		opened := clerk.send(anchors.Internet, "opened.docx", locked, wrong, right)
+		if tr := clerk.until(opened.ID, web.Awaiting, web.Blocked); tr.State != web.Awaiting {
+			t.Fatalf("%s: %+v", tr.State, tr.Report)
+		}
+		if tr := clerk.until(clerk.send(anchors.Internet, "shut.docx", locked, wrong).ID, web.Awaiting, web.Blocked); tr.State != web.Blocked {
+			t.Fatalf("%s: %+v", tr.State, tr.Report)
+		}
+		secrets := []string{right, wrong}
+		for _, p := range g.people { // and what people sign in and approve with, all of which was used above
+			secrets = append(secrets, p.Password)
+			if p.Passphrase != "" {
+				secrets = append(secrets, p.Passphrase)
+			}
+		}
+		g.nowhere(opened.ID, secrets...)
 	})
 }

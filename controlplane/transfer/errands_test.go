@@ -1,13 +1,9 @@
 package transfer
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"log/slog"
 	"slices"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,73 +14,6 @@ import (
 	"github.com/sekisho/sekisho/dataplane/sandbox/broker"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
-
-// slowBroker works on a file until the test lets it end or control gives it up.
-type slowBroker struct {
-	o      *office
-	places int
-	begun  chan string // ids, as they come
-	finish chan error  // one for each that ends
-
-	mu          sync.Mutex
-	now, most   int
-	gone        []string // given up
-	orders      map[string]broker.Order
-	stageOfAll  verdict.Stage
-	unreachable error
-}
-
-func (b *slowBroker) Run(ctx context.Context, o broker.Order) (broker.Outcome, error) {
-	b.mu.Lock()
-	b.now++
-	b.most = max(b.most, b.now)
-	b.orders[o.Transfer] = o
-	b.mu.Unlock()
-	defer func() {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		b.now--
-	}()
-	b.begun <- o.Transfer
-	select {
-	case err := <-b.finish:
-		return b.o.honest(o), err
-	case <-ctx.Done():
-		b.mu.Lock()
-		b.gone = append(b.gone, o.Transfer)
-		b.mu.Unlock()
-		return broker.Outcome{}, ctx.Err()
-	}
-}
-
-func (b *slowBroker) Draw(context.Context, broker.Order) error { return nil }
-func (b *slowBroker) At(context.Context) (verdict.Work, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	w := verdict.Work{Places: b.places, Files: map[string]verdict.Stage{}}
-	for id := range b.orders {
-		w.Files[id] = b.stageOfAll
-	}
-	return w, b.unreachable
-}
-
-// slow gives an office whose broker is one of those, and what runs it until the test ends.
-func slow(t *testing.T, places int) (*office, *slowBroker, func()) {
-	o := newOffice(t)
-	b := &slowBroker{o: o, places: places, begun: make(chan string, 100), finish: make(chan error), orders: map[string]broker.Order{}}
-	o.Desk.o.Broker = b
-	return o, b, func() {
-		ctx, stop := context.WithCancel(context.Background())
-		ended := make(chan error)
-		go func() { ended <- o.Run(ctx) }()
-		t.Cleanup(func() {
-			stop()
-			if err := <-ended; err != nil {
-				t.Error(err)
-			}
-		})
-	}
-}
 
 func (o *office) person(id string) web.Person {
 	o.t.Helper()
@@ -114,9 +43,9 @@ func TestASingleFileWaitsForOneOfMany(t *testing.T) {
 	run()
 	var got []int
 	for range ids {
-		id := <-b.begun
+		id := b.next(t)
 		got = append(got, slices.Index(ids, id))
-		b.finish <- nil
+		b.end(t, nil)
 	}
 	if want := []int{0, 5, 1, 2, 3, 4}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
@@ -133,14 +62,14 @@ func TestAsManyAreWithTheBrokerAsItHasPlaces(t *testing.T) {
 	}
 	run()
 	for range 3 {
-		<-b.begun
+		b.next(t)
 	}
 	for range 5 {
-		b.finish <- nil
-		<-b.begun
+		b.end(t, nil)
+		b.next(t)
 	}
 	for range 3 {
-		b.finish <- nil
+		b.end(t, nil)
 	}
 	if b.most != 3 {
 		t.Errorf("%d at once, want 3", b.most)
@@ -152,19 +81,19 @@ func TestAFileThatHasToBeTriedAgainKeepsNobodyWaiting(t *testing.T) {
 	o, b, run := slow(t, 1)
 	run()
 	first := o.send("a.txt").ID
-	if got := <-b.begun; got != first {
+	if got := b.next(t); got != first {
 		t.Fatal(got)
 	}
 	second := o.send("b.txt").ID
-	b.finish <- errors.New("connection refused")
-	if got := <-b.begun; got != second {
+	b.end(t, errors.New("connection refused"))
+	if got := b.next(t); got != second {
 		t.Errorf("%s while the other waits to be tried again", got)
 	}
-	b.finish <- nil
-	if got := <-b.begun; got != first {
+	b.end(t, nil)
+	if got := b.next(t); got != first {
 		t.Errorf("%s, want the first again", got)
 	}
-	b.finish <- nil
+	b.end(t, nil)
 }
 
 func TestThePageSaysHowFarAFileIs(t *testing.T) {
@@ -186,7 +115,7 @@ func TestThePageSaysHowFarAFileIs(t *testing.T) {
 	}
 	b.stageOfAll = verdict.Stage{Name: verdict.Helping, Done: 3, Of: 12}
 	at := o.send("a.txt").ID
-	<-b.begun
+	b.next(t)
 	next, last := o.send("b.txt").ID, o.send("c.txt").ID
 	for id, want := range map[string]verdict.Stage{at: b.stageOfAll, next: {Name: verdict.Waiting, Place: 1}, last: {Name: verdict.Waiting, Place: 2}} {
 		if got := stage(id); got == nil || *got != want {
@@ -200,7 +129,7 @@ func TestThePageSaysHowFarAFileIs(t *testing.T) {
 		t.Errorf("nobody knows, and it says %+v", got)
 	}
 	for range 3 {
-		b.finish <- nil
+		b.end(t, nil)
 	}
 }
 
@@ -233,17 +162,17 @@ func TestCancel(t *testing.T) {
 		o, b, run := slow(t, 1)
 		run()
 		at := o.send("a.txt").ID
-		<-b.begun
+		b.next(t)
 		waits, other := o.send("b.txt").ID, o.send("c.txt").ID
 		for _, id := range []string{waits, at, at} {
 			if err := o.Cancel(ctx, o.suzuki, anchors.LGWAN, id); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if got := <-b.begun; got != other {
+		if got := b.next(t); got != other {
 			t.Errorf("%s has the place of what was cancelled, want %s", got, other)
 		}
-		b.finish <- nil
+		b.end(t, nil)
 		if !slices.Equal(b.gone, []string{at}) {
 			t.Errorf("given up: %v, want %s", b.gone, at)
 		}
@@ -306,98 +235,6 @@ func TestCancel(t *testing.T) {
 		}{{o.tanaka, anchors.LGWAN}, {o.person("mori"), anchors.LGWAN}, {o.suzuki, anchors.Internet}} {
 			if err := o.Cancel(ctx, c.who, c.zone, id); why(err) != web.CodeNotFound || state(o, id) != web.Received {
 				t.Errorf("%s in %s: %v, %s", c.who.ID, c.zone, err, state(o, id))
-			}
-		}
-	})
-}
-
-// TestPasswordsAreHandedOnAndForgotten: the broker gets them, and nothing that control keeps or logs ever holds them.
-func TestPasswordsAreHandedOnAndForgotten(t *testing.T) {
-	ctx := context.Background()
-	const secret = "planted-password"
-	send := func(o *office, keys ...string) (web.Transfer, error) {
-		return o.Create(ctx, o.suzuki, anchors.LGWAN, anchors.Internet, "a.zip", "", keys, strings.NewReader(content))
-	}
-	locked := func(b broker.Order) (broker.Outcome, error) {
-		return broker.Outcome{Report: verdict.Report{Outcome: verdict.Blocked, Findings: []verdict.Finding{{Code: "archive.password", Action: verdict.Refused}}}}, nil
-	}
-	t.Run("handed on", func(t *testing.T) {
-		o, b, run := slow(t, 1)
-		var log bytes.Buffer
-		o.Desk.o.Log = slog.New(slog.NewTextHandler(&log, nil))
-		run()
-		sent, err := send(o, secret, "second")
-		if err != nil {
-			t.Fatal(err)
-		}
-		<-b.begun
-		b.finish <- errors.New("connection refused") // tried again
-		<-b.begun
-		if got := b.orders[sent.ID].Keys; !slices.Equal(got, []string{secret, "second"}) {
-			t.Errorf("the broker was given %q", got)
-		}
-		b.finish <- nil
-		other, err := send(o) // the one before is settled when this one's turn comes
-		if err != nil {
-			t.Fatal(err)
-		}
-		<-b.begun
-		b.finish <- nil
-		if got := b.orders[other.ID].Keys; got != nil {
-			t.Errorf("another file was given %q", got)
-		}
-		if err := o.Cancel(ctx, o.suzuki, anchors.LGWAN, other.ID); err != nil {
-			t.Fatal(err)
-		}
-		o.errands.mu.Lock()
-		defer o.errands.mu.Unlock()
-		if len(o.errands.keys) != 0 {
-			t.Errorf("kept: %q", o.errands.keys)
-		}
-		scan(t, o.dir, secret)
-		if strings.Contains(log.String(), secret) {
-			t.Errorf("logged: %s", log.String())
-		}
-	})
-	t.Run("forgotten by a stop", func(t *testing.T) {
-		o := newOffice(t)
-		o.broker = locked
-		sent, err := send(o, secret)
-		if err != nil {
-			t.Fatal(err)
-		}
-		o.Desk = New(o.Desk.o)
-		got := o.work(sent.ID)
-		if fs := got.Report.Findings; len(fs) != 2 || fs[1].Code != "gate.password-forgotten" {
-			t.Errorf("%+v", fs)
-		}
-	})
-	t.Run("wrong ones", func(t *testing.T) {
-		o := newOffice(t)
-		o.broker = locked
-		sent, err := send(o, secret)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if fs := o.work(sent.ID).Report.Findings; len(fs) != 1 {
-			t.Errorf("%+v", fs)
-		}
-	})
-	t.Run("cancelled", func(t *testing.T) {
-		o := newOffice(t)
-		sent, err := send(o, secret)
-		if err == nil {
-			err = o.Cancel(ctx, o.suzuki, anchors.LGWAN, sent.ID)
-		}
-		if err != nil || len(o.errands.keys) != 0 {
-			t.Errorf("%v, kept %q", err, o.errands.keys)
-		}
-	})
-	t.Run("odd ones", func(t *testing.T) {
-		o := newOffice(t)
-		for _, k := range []string{"", "a\nb", "a\x00b", strings.Repeat("x", verdict.MaxKey+1)} {
-			if _, err := send(o, k); why(err) != web.CodePasswords {
-				t.Errorf("%.20q: %v", k, err)
 			}
 		}
 	})
