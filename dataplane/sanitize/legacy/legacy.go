@@ -49,6 +49,7 @@ func Family(ext string) string {
 func Rebuild(j *rebuild.Job) (rebuild.Result, error) {
 	to := targets[j.Ext]
 	from, in, err := content(j)
+	old := in
 	switch {
 	case err != nil:
 		return rebuild.Result{}, err
@@ -71,6 +72,9 @@ func Rebuild(j *rebuild.Job) (rebuild.Result, error) {
 	sub.Ext, sub.In = "."+to, in
 	r, err := office.Rebuild(&sub)
 	r.Family, r.Ext = to, sub.Ext
+	if err == nil && from != to {
+		err = compare(j, old, r.Body)
+	}
 	return r, err
 }
 
