@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -73,4 +74,23 @@ func TestEveryCodeHasASentence(t *testing.T) {
 	if len(m) != 5 {
 		t.Errorf("%d codes, want 5", len(m))
 	}
+}
+
+// FuzzAnswer: whatever a daemon says, only "stream: OK" lets a file pass, and what is told of it is short and printable.
+func FuzzAnswer(f *testing.F) {
+	for _, s := range []string{"stream: OK", "stream: Win.Test FOUND", "stream: Heuristics.Limits.Exceeded.X FOUND", "ClamAV 1.4.3/27000/Sun Nov 22 09:00:00 2026", "ClamAV 1.4.3"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, answer string) {
+		err := understood(answer)
+		if (err == nil) != (answer == "stream: OK") {
+			t.Fatalf("%q: %v", answer, err)
+		}
+		e, no := engine(answer)
+		for _, s := range []string{fmt.Sprint(err), fmt.Sprint(no), e.String()} {
+			if len(s) > 1000 || strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) {
+				t.Fatalf("%q", s)
+			}
+		}
+	})
 }

@@ -117,6 +117,11 @@ func (d *Daemon) Engine(ctx context.Context) (Engine, error) {
 	if err != nil {
 		return Engine{}, err
 	}
+	return engine(answer)
+}
+
+// engine reads the answer to VERSION: "ClamAV 1.4.3/27000/Sun Nov 22 09:00:00 2026", or the program alone.
+func engine(answer string) (Engine, error) {
 	parts := strings.SplitN(answer, "/", 3)
 	e := Engine{Version: printable(parts[0])}
 	if !strings.HasPrefix(e.Version, "ClamAV ") {

@@ -3,7 +3,6 @@ package mail_test
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"mime"
@@ -34,7 +33,7 @@ func jis(t *testing.T, s string) string {
 	return b
 }
 
-func sjis(t *testing.T, s string) string {
+func sjis(t testing.TB, s string) string {
 	t.Helper()
 	b, err := japanese.ShiftJIS.NewEncoder().String(s)
 	if err != nil {
@@ -392,31 +391,6 @@ func TestStructureIsBounded(t *testing.T) {
 	in := "From: " + strings.Repeat("a@example.jp,", 100_000) + "\nSubject: " + strings.Repeat("=?UTF-8?B?44GC?= ", 20_000) + "\n\nx"
 	if rep, _ := sanitizetest.Run(t, "x.eml", []byte(in)); rep.Outcome != verdict.Clean {
 		t.Errorf("got %v", rep.Findings)
-	}
-}
-
-func TestWinmailIsOpened(t *testing.T) {
-	le := binary.LittleEndian
-	tnef := le.AppendUint16(le.AppendUint32(nil, 0x223E9F78), 1)
-	add := func(level byte, id uint32, data string) {
-		tnef = le.AppendUint32(le.AppendUint32(append(tnef, level), id), uint32(len(data)))
-		tnef = append(append(tnef, data...), 0, 0)
-	}
-	add(1, 0x0002800C, sjis(t, "本文")+"\x00")
-	add(2, 0x00069002, strings.Repeat("\x00", 14))
-	add(2, 0x00018010, "ICHIRA~1.TXT\x00")
-	add(2, 0x0006800F, "content")
-	wide := ""
-	for _, r := range "一覧.txt\x00" {
-		wide += string([]byte{byte(r), byte(r >> 8)})
-	}
-	props := le.AppendUint32(nil, 1)
-	props = append(props, 0x1F, 0, 0x07, 0x37, 1, 0, 0, 0)
-	props = append(le.AppendUint32(props, uint32(len(wide))), wide...)
-	add(2, 0x00069005, string(props))
-	rep, out := pass(t, "x.eml", mixed("Content-Type: application/ms-tnef; name=winmail.dat\nContent-Transfer-Encoding: base64\n\n"+base64.StdEncoding.EncodeToString(tnef)), sanitize.Options{})
-	if s := see(t, out); s.text != "本文" || !slices.Equal(s.files, []string{"一覧.txt=content"}) || !sanitizetest.Has(rep, "mail.tnef", verdict.Changed) {
-		t.Errorf("got %q %q %v", s.text, s.files, rep.Findings)
 	}
 }
 
