@@ -6,8 +6,9 @@ import (
 )
 
 // A CFF font (Adobe Technical Note 5176) is a few indexes and dictionaries that point at each other; between them there may lie
-// anything. It is read into its parts and written again without gaps: glyphs and subroutines end where their programs end (see
-// charstring.go), what no glyph calls is gone, names are those of glyphs only.
+// anything. It is read into its parts and written again without gaps: subroutines end where their programs end (see charstring.go),
+// what no glyph calls is gone, names are those of glyphs only. A font in which a glyph ends before its place does, or a part is cut
+// off, is damaged: readers show another font instead of it, and one that was mended would lack letters.
 
 // cffEntry is one operator of a dictionary with its operands.
 type cffEntry struct {
@@ -55,7 +56,6 @@ func (d cffDict) offset(op int) (int, bool) {
 	return v[0], true
 }
 
-// readCFFDict answers what it could read with an error, too.
 func readCFFDict(in []byte) (cffDict, error) {
 	var d cffDict
 	var ints []int
@@ -92,14 +92,14 @@ func readCFFDict(in []byte) (cffDict, error) {
 		case b >= 251 && b <= 254 && rest >= 1:
 			ints, at = append(ints, -(b-251)*256-int(in[at+1])-108), at+2
 		default:
-			return d, errFont
+			return nil, errFont
 		}
 		if len(ints) > 48 || at > len(in) {
-			return d, errFont
+			return nil, errFont
 		}
 	}
 	if from != len(in) {
-		return d, errFont
+		return nil, errFont
 	}
 	return d, nil
 }
@@ -334,11 +334,10 @@ func (f *cffFont) private(d cffDict) (p cffPrivate, err error) {
 	if !ok {
 		return p, nil
 	}
-	if len(v) != 2 || v[0] < 0 || v[1] < 0 || v[1] > len(f.in) {
+	if len(v) != 2 || v[0] < 0 || v[1] < 0 || v[1] > len(f.in)-v[0] {
 		return p, fmt.Errorf("%w: private", errFont)
 	}
-	end := min(v[1]+v[0], len(f.in)) // some programs write a byte too few: what is there counts
-	if p.d, err = readCFFDict(f.in[v[1]:end]); err != nil && end == v[1]+v[0] {
+	if p.d, err = readCFFDict(f.in[v[1] : v[1]+v[0]]); err != nil {
 		return p, fmt.Errorf("%w: private", errFont)
 	}
 	if at, ok := p.d.offset(opSubrs); ok && at != 0 {
@@ -400,7 +399,7 @@ func (f *cffFont) readFonts() error {
 	return err
 }
 
-// trim cuts glyphs and subroutines where they end, empties those that nothing calls, and keeps the strings that name glyphs.
+// trim cuts subroutines where they end, empties those that nothing calls, and keeps the strings that name glyphs.
 func (f *cffFont) trim() error {
 	global := newSubrs(f.gsubrs)
 	steps := min(maxSteps, 200_000+50*len(f.in))
@@ -418,8 +417,11 @@ func (f *cffFont) trim() error {
 		if err != nil {
 			return fmt.Errorf("%w: glyph %d", err, g)
 		}
-		if code = code[:end:end]; !c.done {
-			code = append(code, 14)
+		if end < len(code) && !(end == len(code)-1 && code[end] == 11) { // some return in the end
+			return fmt.Errorf("%w: glyph %d ends at %d of %d", errFont, g, end, len(code))
+		}
+		if !c.done {
+			code = append(code[:end:end], 14)
 		}
 		f.glyphs[g] = code
 	}
