@@ -6,8 +6,11 @@ import (
 	"strings"
 )
 
-// fields draws the form fields of a page into it: what they show stays, and nothing can be filled in, sent or calculated. The page's
-// resources, which others may share, become its own.
+// pictured are annotations that go, but whose appearance is a part of the page: a mark across it, the picture that stands for a film.
+var pictured = words("Watermark Screen Movie RichMedia 3D")
+
+// fields draws the form fields of a page into it: what they show stays, and nothing can be filled in, sent or calculated. The same
+// is done with what else is shown. The page's resources, which others may share, become its own.
 func (w *walk) fields(d dict, out dict) []byte {
 	annotations, _ := first2(w.get(d["Annots"])).(array)
 	var content []byte
@@ -15,15 +18,21 @@ func (w *walk) fields(d dict, out dict) []byte {
 	for _, e := range annotations {
 		field, o := w.get(e)
 		f, ok := field.(dict)
-		if !ok || o != nil && o.stream || first2(w.get(f["Subtype"])) != name("Widget") {
+		if !ok || o != nil && o.stream {
+			continue
+		}
+		subtype, _ := first2(w.get(f["Subtype"])).(name)
+		if subtype != "Widget" && !pictured[string(subtype)] {
 			continue
 		}
 		if len(drawn) >= 10_000 {
 			break
 		}
-		w.fieldFindings(f)
+		if subtype == "Widget" {
+			w.fieldFindings(f)
+		}
 		flags, _ := integer(first2(w.get(f["F"])))
-		if flags&(2|32) != 0 { // hidden, or not to be viewed
+		if flags&(2|32) != 0 || w.unseenLayer(f["OC"]) { // hidden, or not to be viewed
 			continue
 		}
 		form, matrix, ok := w.fieldForm(f)
@@ -101,13 +110,13 @@ func (w *walk) fieldForm(f dict) (value, string, bool) {
 	if !ok {
 		return nil, "", false
 	}
-	if w.stale {
+	if w.stale && w.redrawn(f) {
 		if form, ok := w.written(f, rect); ok {
 			return form, fmt.Sprintf("1 0 0 1 %s %s", decimal(cut(rect[0])), decimal(cut(rect[1]))), true
 		}
 	}
-	shown, _ := first2(w.get(f["AP"])).(dict)
-	normal := shown["N"]
+	looks, _ := first2(w.get(f["AP"])).(dict)
+	normal := looks["N"]
 	v, o := w.get(normal)
 	if o == nil || !o.stream {
 		states, _ := v.(dict)
@@ -142,6 +151,17 @@ func (w *walk) fieldForm(f dict) (value, string, bool) {
 	return form, fmt.Sprintf("%s 0 0 %s %s %s", fine(sx), fine(sy), fine(rect[0]-b[0]*sx), fine(rect[1]-b[1]*sy)), ok
 }
 
+// redrawn tells of a field whose value, or frame, is all that it shows: ticks and words on buttons are known from their appearance only.
+func (w *walk) redrawn(f dict) bool {
+	if w.inherited(f, "FT") != name("Btn") {
+		return true
+	}
+	kind, _ := integer(w.inherited(f, "Ff"))
+	looks, _ := first2(w.get(f["MK"])).(dict)
+	words, _ := first2(w.get(looks["CA"])).(text)
+	return kind&(1<<16) != 0 && words == ""
+}
+
 func fine(f float64) number { return decimal(math.Round(f*1e6) / 1e6) }
 
 // box is a rectangle with its lower left corner first.
@@ -158,61 +178,4 @@ func (w *walk) box(v value) (r [4]float64, ok bool) {
 		r[i] = f
 	}
 	return [4]float64{min(r[0], r[2]), min(r[1], r[3]), max(r[0], r[2]), max(r[1], r[3])}, true
-}
-
-// written is the value of a text or choice field that has no appearance, in one of the fonts that every reader has.
-func (w *walk) written(f dict, rect [4]float64) (value, bool) {
-	ft := w.inherited(f, "FT")
-	t, ok := w.inherited(f, "V").(text)
-	kind, _ := integer(w.inherited(f, "Ff"))
-	secret := kind&(1<<13) != 0
-	if !ok || secret || decodeText(t) == "" || ft != name("Tx") && ft != name("Ch") {
-		return nil, false
-	}
-	lines := strings.Split(strings.ReplaceAll(decodeText(t), "\r", "\n"), "\n")
-	lines = lines[:min(len(lines), 200)]
-	width, height := rect[2]-rect[0], rect[3]-rect[1]
-	size := min(12, max(4, height*0.7))
-	if len(lines) > 1 {
-		size = min(10, max(4, height/float64(len(lines))/1.2))
-	}
-	font := w.add("Font")
-	number1 := ref(len(w.out))
-	latin := true
-	for _, r := range decodeText(t) {
-		latin = latin && r < 0x7F
-	}
-	font.v = dict{"Type": name("Font"), "Subtype": name("Type1"), "BaseFont": name("Helvetica")}
-	if !latin {
-		cid := w.add("CIDFont")
-		cid.v = dict{
-			"Type": name("Font"), "Subtype": name("CIDFontType0"), "BaseFont": name("HeiseiKakuGo-W5"), "DW": number("1000"),
-			"W":             array{number("1"), number("632"), number("500")},
-			"CIDSystemInfo": dict{"Registry": text("Adobe"), "Ordering": text("Japan1"), "Supplement": number("2")},
-			"FontDescriptor": dict{"Type": name("FontDescriptor"), "FontName": name("HeiseiKakuGo-W5"), "Flags": number("4"), "FontBBox": array{number("-92"), number("-250"), number("1010"), number("922")},
-				"ItalicAngle": number("0"), "Ascent": number("752"), "Descent": number("-221"), "CapHeight": number("737"), "StemV": number("114")},
-		}
-		font.v = dict{"Type": name("Font"), "Subtype": name("Type0"), "BaseFont": name("HeiseiKakuGo-W5-UniJIS-UCS2-H"), "Encoding": name("UniJIS-UCS2-H"), "DescendantFonts": array{ref(len(w.out))}}
-	}
-	b := fmt.Appendf(nil, "q 0 0 %s %s re W n BT /V %s Tf %s TL 2 %s Td\n", decimal(cut(width)), decimal(cut(height)), decimal(cut(size)), decimal(cut(size*1.2)), decimal(cut(max(2, (height-size)/2+1))))
-	if len(lines) > 1 {
-		b = fmt.Appendf(nil, "q 0 0 %s %s re W n BT /V %s Tf %s TL 2 %s Td\n", decimal(cut(width)), decimal(cut(height)), decimal(cut(size)), decimal(cut(size*1.2)), decimal(cut(height-size)))
-	}
-	for _, l := range lines {
-		s := text(l)
-		if !latin {
-			s = unicodeText(l)[2:]
-		}
-		b = append(appendString(b, s), " Tj T*\n"...)
-	}
-	b = append(b, "ET Q"...)
-	form := w.add("Form")
-	form.stream = true
-	form.v = dict{"Type": name("XObject"), "Subtype": name("Form"), "BBox": array{number("0"), number("0"), decimal(cut(width)), decimal(cut(height))}, "Resources": dict{"Font": dict{"V": number1}}}
-	r := ref(len(w.out))
-	page := w.at
-	w.at = form
-	form.data = w.rewrite(b, nil)
-	w.at = page
-	return r, true
 }
