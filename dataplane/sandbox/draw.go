@@ -18,6 +18,7 @@ var drawn = map[string]string{
 	".xlsx": "xlsx", ".xlsm": "xlsx", ".xltx": "xlsx", ".xltm": "xlsx", ".xlsb": "xlsb",
 	".pptx": "pptx", ".pptm": "pptx", ".potx": "pptx", ".potm": "pptx", ".ppsx": "pptx", ".ppsm": "pptx",
 	".odt": "odt", ".ott": "odt", ".ods": "ods", ".ots": "ods", ".odp": "odp", ".otp": "odp",
+	".fodt": "fodt", ".fods": "fods", ".fodp": "fodp",
 	".doc": "doc", ".dot": "dot", ".xls": "xls", ".xlt": "xlt", ".ppt": "ppt", ".pot": "pot", ".pps": "pps", ".rtf": "rtf",
 }
 

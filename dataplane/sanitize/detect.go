@@ -100,6 +100,7 @@ var expected = map[string][]kind{
 	".dot": {kindDoc, kindOLE}, ".xlt": {kindXls, kindOLE}, ".pot": {kindPpt, kindOLE}, ".pps": {kindPpt, kindOLE}, ".msg": {kindOLE},
 	".xlsb": {kindXlsb}, ".xlam": {kindXPS}, ".ppam": {kindXPS}, ".vsdx": {kindXPS}, ".vsdm": {kindXPS},
 	".odt": {kindODF}, ".ods": {kindODF}, ".odp": {kindODF}, ".ott": {kindODF}, ".ots": {kindODF}, ".otp": {kindODF}, ".odg": {kindODF},
+	".fodt": {kindText}, ".fods": {kindText}, ".fodp": {kindText},
 	".jar": {kindZip}, ".apk": {kindZip}, ".rar": {kindRAR},
 	".rtf": {kindRTF}, ".htm": {kindHTML, kindText}, ".html": {kindHTML, kindText}, ".mht": {kindMail, kindText}, ".mhtml": {kindMail, kindText}, ".eml": {kindMail, kindText},
 	".svg": {kindText, kindHTML}, ".json": {kindText}, ".xml": {kindText, kindHTML}, ".md": {kindText, kindHTML, kindMail}, ".markdown": {kindText, kindHTML, kindMail}, ".yaml": {kindText}, ".yml": {kindText}, ".ini": {kindText},
@@ -147,7 +148,7 @@ func (k kind) family() string {
 		return "bz2"
 	case kindXZ:
 		return "xz"
-	case "csv", "html", "xml", "svg", "json", "md", "doc", "xls", "ppt", "rtf", "xlsb", "mht", "odt", "ods", "odp", "eml", "msg":
+	case "csv", "html", "xml", "svg", "json", "md", "doc", "xls", "ppt", "rtf", "xlsb", "mht", "odt", "ods", "odp", "fodt", "fods", "fodp", "eml", "msg":
 		return string(k)
 	}
 	return ""
@@ -155,7 +156,8 @@ func (k kind) family() string {
 
 // byName are the families that only a name tells apart.
 var byName = map[string]kind{".csv": "csv", ".tsv": "csv", ".htm": "html", ".html": "html", ".xml": "xml", ".svg": "svg", ".json": "json", ".md": "md", ".markdown": "md", ".eml": "eml", ".msg": "msg",
-	".odt": "odt", ".ott": "odt", ".ods": "ods", ".ots": "ods", ".odp": "odp", ".otp": "odp"}
+	".odt": "odt", ".ott": "odt", ".ods": "ods", ".ots": "ods", ".odp": "odp", ".otp": "odp",
+	".fodt": "fodt", ".fods": "fods", ".fodp": "fodp"}
 
 // rebuildable names, by extension.
 func rebuildable(ext string) bool {

@@ -26,6 +26,7 @@
 //	docx, xlsx, pptx   archive/zip, own tokenizer (markup)     own tokenizer, archive/zip
 //	pdf                qpdf (JSON), own lexer                  own writer, qpdf
 //	odt, ods, odp      archive/zip, own tokenizer (markup)     own tokenizer, archive/zip
+//	fodt, fods, fodp   LibreOffice, outside                    as odt, ods, odp
 //	zip                own directory walk, compress/flate      own layout (archive), compress/flate
 //	7z, lzh            bodgit/sevenzip; own decoder            zip, as above
 //	tar, gz, bz2, xz   archive/tar, compress/…, ulikunitz/xz   archive/tar, compress/gzip
@@ -188,6 +189,9 @@ var families = map[string]func(*rebuild.Job) (rebuild.Result, error){
 	"odt":  odf.Rebuild,
 	"ods":  odf.Rebuild,
 	"odp":  odf.Rebuild,
+	"fodt": odf.Flat,
+	"fods": odf.Flat,
+	"fodp": odf.Flat,
 }
 
 // Families are the names of what is rebuilt, in order.

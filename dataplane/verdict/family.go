@@ -46,6 +46,7 @@ func Formats() []string {
 // becomes names what the families are that are never passed in their own form.
 var becomes = map[string][]string{
 	"doc": {"docx"}, "rtf": {"docx"}, "mht": {"docx"}, "xls": {"xlsx", "csv"}, "xlsb": {"xlsx"}, "ppt": {"pptx"},
+	"fodt": {"odt"}, "fods": {"ods"}, "fodp": {"odp"},
 	"msg": {"eml"}, "heic": {"jpeg"}, "webp": {"jpeg", "png"}, "7z": {"zip"}, "lzh": {"zip"}, "bz2": {"gz"}, "xz": {"gz"},
 }
 

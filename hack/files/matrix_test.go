@@ -23,7 +23,7 @@ func familyOf(name string) string {
 // broken makes of an honest file one that no program could read to its end: most are cut off, text is no text any more.
 func broken(family string, body []byte) []byte {
 	switch family {
-	case "text", "csv", "md", "html", "svg", "xml", "json", "eml", "mht", "rtf":
+	case "text", "csv", "md", "html", "svg", "xml", "json", "eml", "mht", "rtf", "fodt", "fods", "fodp":
 		return []byte("\x81\x00\xFF\x00\x81 \xFD\xFE")
 	case "jpeg", "gif", "bmp", "tiff": // a picture that is cut off shows what is there
 		return body[:24]

@@ -12,10 +12,11 @@ import (
 )
 
 // exports are LibreOffice's filters by what is wanted; for pdf and png the macro picks the one of the document's kind.
-var exports = map[string]string{"docx": "MS Word 2007 XML", "xlsx": "Calc MS Excel 2007 XML", "pptx": "Impress MS PowerPoint 2007 XML", "pdf": "pdf", "png": "png"}
+var exports = map[string]string{"docx": "MS Word 2007 XML", "xlsx": "Calc MS Excel 2007 XML", "pptx": "Impress MS PowerPoint 2007 XML",
+	"odt": "writer8", "ods": "calc8", "odp": "impress8", "pdf": "pdf", "png": "png"}
 
-// mainParts tell that an Office Open XML package is what was wanted.
-var mainParts = map[string]string{"docx": "word/document.xml", "xlsx": "xl/workbook.xml", "pptx": "ppt/presentation.xml"}
+// mainParts tell that a package is what was wanted.
+var mainParts = map[string]string{"docx": "word/document.xml", "xlsx": "xl/workbook.xml", "pptx": "ppt/presentation.xml", "odt": "content.xml", "ods": "content.xml", "odp": "content.xml"}
 
 const ole = "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
@@ -44,6 +45,7 @@ var sources = map[string]source{
 	"xlsx": {"PK", "Calc MS Excel 2007 XML|Calc MS Excel 2007 VBA XML|Calc MS Excel 2007 XML Template|Calc Office Open XML", ""},
 	"pptx": {"PK", "Impress MS PowerPoint 2007 XML|Impress MS PowerPoint 2007 XML VBA|Impress MS PowerPoint 2007 XML Template|Impress MS PowerPoint 2007 XML AutoPlay|Impress Office Open XML", ""},
 	"odt":  {"PK", "writer8|writer8_template", ""}, "ods": {"PK", "calc8|calc8_template", ""}, "odp": {"PK", "impress8|impress8_template", ""},
+	"fodt": {"", "OpenDocument Text Flat XML", ""}, "fods": {"", "OpenDocument Spreadsheet Flat XML", ""}, "fodp": {"", "OpenDocument Presentation Flat XML", ""},
 	"emf": {"\x01\x00\x00\x00", "EMF - MS Windows Metafile", ""},
 	"wmf": {"", "WMF - MS Windows Metafile", ""},
 }

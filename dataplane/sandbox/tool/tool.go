@@ -11,7 +11,7 @@
 // makes. Answer is for the tests of rebuilders: the same run in the same tree without the rest of the sandbox.
 //
 //	kind       options                                  program           answer
-//	convert    from, to, password, last (page of a pdf) LibreOffice       docx, xlsx, pptx, pdf or png
+//	convert    from, to, password, last (page of a pdf) LibreOffice       docx, xlsx, pptx, odt, ods, odp, pdf or png
 //	pdf-read   password                                 qpdf              qpdf's JSON version 2, streams inline
 //	pdf-write  -                                        qpdf              PDF from such JSON
 //	decode     format, frames; for jbig2: globals;      see decode.go     PAM pictures (package pam)

@@ -212,7 +212,7 @@ func TestBrokenEncryptedAndMisnamedPackagesAreRefused(t *testing.T) {
 		"not well-formed":              {"a.odt", good(map[string]string{"content.xml": "<a"}), "xml.broken"},
 		"a document type":              {"a.odt", good(map[string]string{"content.xml": `<!DOCTYPE x [<!ENTITY a "b">]><x/>`}), "xml.dtd"},
 		"a foreign root":               {"a.odt", good(map[string]string{"content.xml": `<html/>`}), "odf.broken"},
-		"a flat document":              {"a.fodt", []byte("<office:document/>"), "type.unsupported"},
+		"a flat document":              {"a.fodt", []byte("<office:document/>"), "type.mismatch"},
 		"a name that rises":            {"a.odt", good(map[string]string{"../x": "x"}), "ooxml.member"},
 	} {
 		rep, _ := sanitizetest.Run(t, c.file, c.in)

@@ -49,6 +49,7 @@ func officeFiles(ctx context.Context, small bool) ([]File, error) {
 			return nil, err
 		}
 		out = append(out, made...)
+		out = append(out, File{shapes[0].name + "." + k.ext, "a program", shapes[0].ja, k.make(shapes[0])})
 	}
 	return out, nil
 }

@@ -16,6 +16,14 @@ func odf(kind, scripts, body string, more ...member) []byte {
 	return zipped(append(members, more...)...)
 }
 
+// flatODF is a document that is one XML, with Basic, a listener and a link to a macro.
+func flatODF(kind, body string) []byte {
+	return []byte(`<?xml version="1.0" encoding="UTF-8"?><office:document ` + odfNames + ` xmlns:ooo="http://openoffice.org/2004/office" office:mimetype="application/vnd.oasis.opendocument.` + kind + `"><office:scripts>` +
+		`<office:script script:language="ooo:Basic"><ooo:libraries><ooo:library-embedded ooo:name="Standard"><ooo:module ooo:name="M"><ooo:source-code>Sub Main ' ` + Marker + `</ooo:source-code></ooo:module></ooo:library-embedded></ooo:libraries></office:script>` +
+		`<office:event-listeners><script:event-listener script:language="ooo:script" script:event-name="dom:load" xlink:href="vnd.sun.star.script:` + Marker + `" xlink:type="simple"/></office:event-listeners></office:scripts>` +
+		`<office:body><office:` + kind + `>` + body + `</office:` + kind + `></office:body></office:document>`)
+}
+
 func openDocument() []File {
 	var out []File
 	paragraph := `<text:p>` + Kept + `</text:p>`
@@ -51,6 +59,10 @@ func openDocument() []File {
 	} {
 		out = append(out, File{Name: "文書.odt", Technique: name, Nesting: "bare", Body: odf("text", "", paragraph+inside)})
 	}
+	linked := `<text:p>` + Kept + `<text:a xlink:type="simple" xlink:href="vnd.sun.star.script:` + Marker + `">x</text:a></text:p>`
+	add("flat document with macros", "文書.fodt", flatODF("text", linked))
+	add("flat document with macros", "表.fods", flatODF("spreadsheet", `<table:table table:name="t"><table:table-row><table:table-cell office:value-type="string">`+linked+`</table:table-cell></table:table-row></table:table>`))
+	add("flat document with macros", "説明.fodp", flatODF("presentation", `<draw:page draw:name="p"><draw:frame><draw:text-box>`+linked+`</draw:text-box></draw:frame></draw:page>`))
 	cell := func(attributes string) string {
 		return `<table:table table:name="t"><table:table-row><table:table-cell>` + paragraph + `</table:table-cell><table:table-cell ` + attributes + ` office:value-type="float" office:value="1"><text:p>1</text:p></table:table-cell></table:table-row></table:table>`
 	}
