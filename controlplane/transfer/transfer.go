@@ -113,6 +113,7 @@ const (
 	draftKey    = "transfer-draft/"   // id: not answered yet
 	pendingKey  = "transfer-pending/" // id: to be sanitized
 	eraseKey    = "transfer-erase/"   // id: release has to erase it
+	lookedKey   = "transfer-looked/"  // id/person: the log says that this person looked at it
 )
 
 const (
@@ -313,6 +314,11 @@ func (d *Desk) Get(ctx context.Context, p web.Person, zone anchors.Zone, id stri
 	s, err := d.sheets.read(id)
 	if err != nil {
 		return web.Transfer{}, err
+	}
+	if !mine && s.Report != nil {
+		if err := d.looked(ctx, r, zone, who.ID); err != nil {
+			return web.Transfer{}, err
+		}
 	}
 	t := d.shown(ctx, r, s)
 	t.Stage = d.stager(ctx)(r)

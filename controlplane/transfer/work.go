@@ -274,8 +274,16 @@ func (d *Desk) expire(ctx context.Context) error {
 		if err := d.sheets.destroy(id); err != nil {
 			return err
 		}
+		looked, err := d.under(ctx, lookedKey+id+"/")
+		if err != nil {
+			return err
+		}
+		gone := []string{keys[id], pendingKey + id}
+		for _, person := range looked {
+			gone = append(gone, lookedKey+id+"/"+person)
+		}
 		r.advance(web.Expired, d.o.Now(), "")
-		return d.save(ctx, r, rev, store.Txn{Delete: []string{keys[id], pendingKey + id}, Put: []store.Put{{Key: eraseKey + id}}},
+		return d.save(ctx, r, rev, store.Txn{Delete: gone, Put: []store.Put{{Key: eraseKey + id}}},
 			d.event(r, anchors.None, "sekisho-control", "transfer.expire", nil))
 	})
 }
