@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/sekisho/sekisho/dataplane/antivirus"
 	"github.com/sekisho/sekisho/dataplane/place"
 )
 
@@ -91,19 +93,47 @@ func textOf(ctx context.Context, i place.Instance, what string) ([]byte, error) 
 	return []byte(r.Text), err
 }
 
-// runStatus prints what control sees, as JSON.
+// runStatus prints what control sees, as JSON, and on standard error how the antivirus program stands where that needs somebody.
 func runStatus(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags, name := instanceFlags("status", stderr)
+	flags.Bool("json", true, "it is always JSON")
 	if flags.Parse(args) != nil || *name == "" || flags.NArg() > 0 {
-		fmt.Fprintln(stderr, "usage: sekisho status --name N")
+		fmt.Fprintln(stderr, "usage: sekisho status --name N [--json]")
 		return exitUsage
 	}
-	var out map[string]any
-	if err := (control{place.Instance(*name)}).call(ctx, http.MethodGet, "/status", nil, &out); err != nil {
+	var raw json.RawMessage
+	var out struct {
+		Gate struct {
+			Antivirus *antivirus.Standing `json:"antivirus"`
+		} `json:"gate"`
+	}
+	err := (control{place.Instance(*name)}).call(ctx, http.MethodGet, "/status", nil, &raw)
+	if err == nil {
+		err = json.Unmarshal(raw, &out)
+	}
+	if err != nil {
 		fmt.Fprintln(stderr, "sekisho status:", err)
 		return exitFailed
 	}
-	return printJSON(stdout, stderr, out)
+	if line := antivirusLine(out.Gate.Antivirus); line != "" {
+		fmt.Fprintln(stderr, "sekisho status:", line)
+	}
+	return printJSON(stdout, stderr, raw)
+}
+
+// antivirusLine says what is wrong with the antivirus program; empty when nothing is.
+func antivirusLine(s *antivirus.Standing) string {
+	switch {
+	case s == nil:
+		return "how the antivirus program stands is not known yet"
+	case !s.Reachable:
+		return "the antivirus program does not answer: no file passes (" + s.Detail + ")"
+	case s.Level == antivirus.Blocking:
+		return fmt.Sprintf("no file passes: %s (%s)", antivirus.Sentences.Sentence(s.Code, "en"), s.Detail)
+	case s.Level != antivirus.Fresh:
+		return fmt.Sprintf("virus signatures %d are %d days old: bring new ones", s.Signatures, s.AgeHours/24)
+	}
+	return ""
 }
 
 func instanceFlags(verb string, stderr io.Writer) (*flag.FlagSet, *string) {

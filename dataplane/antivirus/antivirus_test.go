@@ -188,12 +188,13 @@ func TestOldSignaturesAreToldBeforeTheyBlock(t *testing.T) {
 	}{{0, antivirus.Fresh, ""}, {day, antivirus.Day, ""}, {3 * day, antivirus.Days, ""}, {7 * day, antivirus.Week, ""}, {29 * day, antivirus.Week, ""}, {30 * day, antivirus.Blocking, antivirus.Stale}} {
 		d.Now = func() time.Time { return today.Add(want.later) }
 		got := d.Standing(t.Context())
-		if got.Level != want.level || got.Code != want.code || got.Signatures != clamtest.Version || !got.Made.Equal(today.Add(-time.Hour)) {
+		if got.Level != want.level || got.Code != want.code || got.Signatures != clamtest.Version || !got.Made.Equal(today.Add(-time.Hour)) ||
+			!got.Reachable || got.AgeHours != int((want.later+time.Hour)/time.Hour) {
 			t.Errorf("%v later: got %+v, want level %d %s", want.later, got, want.level, want.code)
 		}
 	}
 	c.Kill()
-	if got := d.Standing(t.Context()); got.Level != antivirus.Blocking || got.Code != antivirus.Silent || got.Version != "" {
+	if got := d.Standing(t.Context()); got.Level != antivirus.Blocking || got.Code != antivirus.Silent || got.Version != "" || got.Reachable {
 		t.Errorf("a clamd that is dead: %+v", got)
 	}
 }

@@ -25,6 +25,8 @@ type Standing struct {
 	Version    string    `json:"version,omitempty"`
 	Signatures int       `json:"signatures,omitempty"`
 	Made       time.Time `json:"made,omitzero"`
+	AgeHours   int       `json:"age_hours,omitempty"` // of the signatures, when it was asked
+	Reachable  bool      `json:"reachable"`           // it answers, whatever it says
 	Level      Level     `json:"level"`
 	Code       string    `json:"code,omitempty"` // why nothing passes
 	Detail     string    `json:"detail,omitempty"`
@@ -37,6 +39,10 @@ func (d *Daemon) Standing(ctx context.Context) Standing {
 		err = d.young(e)
 	}
 	s := Standing{Version: e.Version, Signatures: e.Signatures, Made: e.Made}
+	s.Reachable = e.Version != ""
+	if !e.Made.IsZero() {
+		s.AgeHours = int(d.Age(e) / time.Hour)
+	}
 	var r *Refusal
 	switch age := d.Age(e); {
 	case errors.As(err, &r):
