@@ -22,6 +22,7 @@ var templateFiles embed.FS
 const (
 	codeInternal      = "internal"
 	codeForm          = "form"
+	codeForeign       = "foreign" // sent by a page of another site
 	codeMustChange    = "must-change"
 	codePasswordAgain = "password-again"
 	codeFileMissing   = "file-missing"
@@ -140,7 +141,7 @@ func status(code string) int {
 	switch code {
 	case CodeSession, CodeSignIn:
 		return http.StatusUnauthorized
-	case CodeForbidden, codeDenied, CodeOwn, codeMustChange, CodeRoute:
+	case CodeForbidden, codeForeign, codeDenied, CodeOwn, codeMustChange, CodeRoute:
 		return http.StatusForbidden
 	case CodeNotFound:
 		return http.StatusNotFound

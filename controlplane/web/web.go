@@ -86,7 +86,9 @@ func New(zone anchors.Zone, s Services, o Options) http.Handler {
 		mux.HandleFunc("GET /api/transfers/{id}/may-download", st.role(st.apiMayDownload, Staff, SectionHead))
 	}
 	mux.HandleFunc("/", st.lost)
-	return stamped(guard(http.NewCrossOriginProtection().Handler(mux)))
+	foreign := http.NewCrossOriginProtection()
+	foreign.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { st.fail(w, r, Refuse(codeForeign, nil)) }))
+	return stamped(guard(foreign.Handler(mux)))
 }
 
 // site is one zone's pages.

@@ -157,8 +157,8 @@ func TestOtherSitesCannotAct(t *testing.T) {
 		"old browser, opaque origin": {"Origin", "null"},
 	} {
 		for _, path := range []string{"/sign-out", "/password", "/transfers", "/language", "/transfers/x/reject", "/transfers/x/approve", "/emergency/lgwan/cut-off", "/revisions/confirm"} {
-			if resp, _ := v.post(path, nil, header...); resp.StatusCode != http.StatusForbidden {
-				t.Errorf("%s: POST %s answered %s, want 403", name, path, resp.Status)
+			if resp, body := v.post(path, nil, header...); resp.StatusCode != http.StatusForbidden || !strings.Contains(body, "ほかのサイト") {
+				t.Errorf("%s: POST %s answered %s, want 403 in words: %.300s", name, path, resp.Status, body)
 			}
 		}
 	}
@@ -167,7 +167,7 @@ func TestOtherSitesCannotAct(t *testing.T) {
 	r := httptest.NewRequest(http.MethodPost, "https://portal.example/sign-out", nil)
 	r.Header.Set("Sec-Fetch-Site", "cross-site")
 	w := httptest.NewRecorder()
-	if pages.ServeHTTP(w, r); w.Code != http.StatusForbidden {
+	if pages.ServeHTTP(w, r); w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "ほかのサイト") {
 		t.Errorf("the pages alone answer another site's request with %d", w.Code)
 	}
 	if resp, _ := v.get("/transfers"); resp.StatusCode != http.StatusOK {

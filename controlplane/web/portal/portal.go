@@ -69,7 +69,9 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("GET /transfers/{id}/download", p.download)
 	mux.HandleFunc("GET /transfers/{id}/inspect", p.inspect)
 	mux.HandleFunc("/api/", p.lost) // between portal and control only
-	return harden(http.NewCrossOriginProtection().Handler(mux))
+	foreign := http.NewCrossOriginProtection()
+	foreign.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.say(w, r, http.StatusForbidden, "foreign") }))
+	return harden(foreign.Handler(mux))
 }
 
 type portal struct {
