@@ -66,6 +66,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		}
 		return err
 	case "clamd":
+		if os.Geteuid() != 0 {
+			if err := sandbox.JoinScanner(*name); err != nil {
+				fmt.Fprintln(stderr, "sekisho-broker:", err)
+			}
+		}
 		return antivirus.At(i).Run(ctx, stderr)
 	case "forget":
 		return sandbox.Undelegate(*name)
@@ -96,6 +101,13 @@ func serve(ctx context.Context, i place.Instance, worker string, scanner *antivi
 		return err
 	}
 	group, err := sandbox.OpenGroup(string(i))
+	if err != nil {
+		return err
+	}
+	total, err := sandbox.Total(parallel)
+	if err == nil {
+		err = group.Bound(total)
+	}
 	if err != nil {
 		return err
 	}

@@ -42,6 +42,9 @@ func TestNothingPassesTheAntivirusProgram(t *testing.T) {
 		}
 		return out.Report
 	}
+	if in, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", l.daemons["clamd"].Process.Pid)); err != nil || !strings.Contains(string(in), string(l.i)+".clamd") && !strings.Contains(string(in), string(l.i)+"/clamd") {
+		t.Errorf("clamd runs without a bound: %v %s", err, in)
+	}
 	if got := passes("s1"); !strings.HasPrefix(fmt.Sprint(got.Helpers), "[ClamAV 1.") || len(got.Findings) != 0 {
 		t.Errorf("%+v", got)
 	}

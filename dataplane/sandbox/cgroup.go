@@ -18,7 +18,7 @@ import (
 // a memory controller (and pids, where there is one), version 2 with both in one tree.
 type Group struct {
 	version int
-	memory  string // v1: under the memory controller; v2: the whole
+	memory  string // v1: under the memory controller; v2: the group of all cells, beside the leaf of the daemon (leaves.go)
 	pids    string // v1 only; empty where there is no such controller
 	cpu     string // v1 only, without cells; empty where there is no such controller
 }
@@ -52,8 +52,8 @@ func OpenGroup(instance string) (*Group, error) {
 }
 
 // Delegate makes the group of an instance, bounds all of its cells together to total bytes of memory, and gives it to a user, who
-// can't lift that bound. Called by root before the broker starts. On version 2 the broker itself must be started inside the
-// group (systemd: Delegate=memory pids) and its own memory counts too; the path is answered.
+// can't lift that bound. Called by root before the broker starts. On version 2 the broker must be started in the leaf whose path is
+// answered, or in a group that a service manager delegates to it (systemd: Delegate=cpu memory pids), which it then divides itself.
 func Delegate(instance string, uid, gid int, total int64) (string, error) {
 	g, err := locate(instance)
 	if err != nil {
@@ -65,18 +65,24 @@ func Delegate(instance string, uid, gid int, total int64) (string, error) {
 	if err := g.limit(total); err != nil {
 		return "", err
 	}
+	var files []string
 	for _, dir := range append(g.dirs(), g.idle()...) {
-		files := []string{dir, filepath.Join(dir, "cgroup.procs")}
+		files = append(files, dir, filepath.Join(dir, "cgroup.procs"))
 		if g.version == 2 {
 			files = append(files, filepath.Join(dir, "cgroup.subtree_control"), filepath.Join(dir, "cgroup.threads"))
 		}
-		for _, f := range files {
-			if err := os.Chown(f, uid, gid); err != nil {
-				return "", fmt.Errorf("delegate the control group: %w", err)
-			}
+	}
+	start := g.memory
+	if g.version == 2 { // whoever moves a process writes to where it comes from, where it goes to, and what holds both
+		start = g.beside(daemonLeaf)
+		files = append(files, filepath.Join(start, "cgroup.procs"), g.beside("cgroup.procs"))
+	}
+	for _, f := range files {
+		if err := os.Chown(f, uid, gid); err != nil {
+			return "", fmt.Errorf("delegate the control group: %w", err)
 		}
 	}
-	return g.memory, nil
+	return start, nil
 }
 
 // Undelegate removes the group of an instance, with every cell in it.
@@ -87,7 +93,12 @@ func Undelegate(instance string) error {
 	}
 	g.clear()
 	var errs []error
-	for _, dir := range append(g.dirs(), g.idle()...) {
+	dirs := append(g.dirs(), g.idle()...)
+	dirs = append(dirs, g.scanner()...)
+	if g.version == 2 {
+		dirs = append(dirs, g.beside(daemonLeaf), filepath.Dir(g.memory))
+	}
+	for _, dir := range dirs {
 		if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, fmt.Errorf("remove the control group: %w", err))
 		}
@@ -120,13 +131,13 @@ func locate(instance string) (*Group, error) {
 		return nil, fmt.Errorf("look for control groups: %s has no memory controller (%v)", v2, err)
 	}
 	if os.Geteuid() != 0 {
-		own, err := ownGroup(v2)
+		cells, err := ownGroup(v2)
 		if err != nil {
 			return nil, err
 		}
-		return &Group{version: 2, memory: own}, nil
+		return &Group{version: 2, memory: cells}, nil
 	}
-	return &Group{version: 2, memory: filepath.Join(v2, groupName(instance))}, nil
+	return &Group{version: 2, memory: filepath.Join(v2, groupName(instance), cellsGroup)}, nil
 }
 
 // hierarchies maps controllers of version 1 to where they are mounted, and gives the mount point of version 2.
@@ -150,34 +161,6 @@ func hierarchies(mountinfo string) (v1 map[string]string, v2 string) {
 	return v1, v2
 }
 
-// ownGroup makes the group that this process was started in the parent of its cells: version 2 wants processes in leaves only,
-// so the daemon moves into a leaf of its own.
-func ownGroup(mount string) (string, error) {
-	b, err := os.ReadFile("/proc/self/cgroup")
-	if err != nil {
-		return "", fmt.Errorf("own control group: %w", err)
-	}
-	for line := range strings.Lines(string(b)) {
-		path, ok := strings.CutPrefix(strings.TrimSpace(line), "0::")
-		if !ok {
-			continue
-		}
-		dir := filepath.Join(mount, path)
-		if filepath.Base(dir) == "daemon" {
-			return filepath.Dir(dir), nil
-		}
-		leaf := filepath.Join(dir, "daemon")
-		if err := os.Mkdir(leaf, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-			return "", fmt.Errorf("own control group: not delegated (systemd: Delegate=memory pids): %w", err)
-		}
-		if err := write(leaf, "cgroup.procs", strconv.Itoa(os.Getpid())); err != nil {
-			return "", err
-		}
-		return dir, write(dir, "cgroup.subtree_control", "+memory +pids")
-	}
-	return "", errors.New("own control group: none in /proc/self/cgroup")
-}
-
 func (g *Group) make() error {
 	for _, dir := range append(g.dirs(), g.idle()...) {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -185,16 +168,17 @@ func (g *Group) make() error {
 		}
 	}
 	if g.version == 2 { // the controllers are handed down level by level
-		top := filepath.Dir(filepath.Dir(g.memory))
-		for _, dir := range []string{top, filepath.Dir(g.memory), g.memory} {
-			if err := write(dir, "cgroup.subtree_control", "+memory +pids"); err != nil {
+		all := filepath.Dir(g.memory)
+		if err := os.Mkdir(g.beside(daemonLeaf), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("make the control group: %w", err)
+		}
+		for _, dir := range []string{filepath.Dir(filepath.Dir(all)), filepath.Dir(all), all} {
+			if err := handDown(dir); err != nil {
 				return err
 			}
 		}
-		for _, dir := range []string{top, filepath.Dir(g.memory)} {
-			if err := write(dir, "cgroup.subtree_control", "+cpu"); err != nil {
-				return nil // no such controller here: the unit's CPUWeight is all there is
-			}
+		if err := write(g.memory, "cgroup.subtree_control", "+memory +pids"); err != nil {
+			return err
 		}
 	}
 	return g.yield()
@@ -202,11 +186,16 @@ func (g *Group) make() error {
 
 // yield lets all cells together have what is left of the processors' time: packets and tunnels come first, and wake without waiting for
 // a file. A niceness would not do, where the kernel groups tasks by session.
-func (g *Group) yield() error {
-	for _, dir := range append(g.idle(), g.memory) {
+func (g *Group) yield() error { return idle(append(g.idle(), g.memory)...) }
+
+func idle(dirs ...string) error {
+	for _, dir := range dirs {
 		err := write(dir, "cpu.idle", "1")
 		if errors.Is(err, fs.ErrNotExist) {
-			err = write(dir, "cpu.shares", "2") // before Linux 5.15
+			err = write(dir, "cpu.shares", "2") // version 1 before Linux 5.15
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			err = write(dir, "cpu.weight", "1") // version 2 before it
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -239,13 +228,15 @@ func wanted(parallel int) int64 {
 }
 
 // limit bounds what all cells take together. It can be called again with another bound.
-func (g *Group) limit(total int64) error {
+func (g *Group) limit(total int64) error { return limitMemory(g.version, g.memory, total) }
+
+func limitMemory(version int, dir string, total int64) error {
 	n := strconv.FormatInt(total, 10)
-	if g.version == 2 {
-		return write(g.memory, "memory.max", n)
+	if version == 2 {
+		return write(dir, "memory.max", n)
 	}
 	swap := func(v string) error { // absent where swap is not accounted; never below the other, so it is lifted in between
-		if err := write(g.memory, "memory.memsw.limit_in_bytes", v); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := write(dir, "memory.memsw.limit_in_bytes", v); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		return nil
@@ -253,7 +244,7 @@ func (g *Group) limit(total int64) error {
 	if err := swap("-1"); err != nil {
 		return err
 	}
-	if err := write(g.memory, "memory.limit_in_bytes", n); err != nil {
+	if err := write(dir, "memory.limit_in_bytes", n); err != nil {
 		return err
 	}
 	return swap(n)

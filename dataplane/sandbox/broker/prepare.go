@@ -76,7 +76,19 @@ func PrepareFor(i place.Instance, parallel int) (group string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("prepare the broker: %w", err)
 	}
-	return sandbox.Delegate(string(i), uid, gid, total)
+	if group, err = sandbox.Delegate(string(i), uid, gid, total); err != nil {
+		return "", err
+	}
+	c, err := user.Lookup(place.ClamdUser)
+	if err != nil {
+		return "", fmt.Errorf("prepare the broker: %w", err)
+	}
+	cuid, err1 := strconv.Atoi(c.Uid)
+	cgid, err2 := strconv.Atoi(c.Gid)
+	if err := errors.Join(err1, err2); err != nil {
+		return "", fmt.Errorf("prepare the broker: %w", err)
+	}
+	return group, sandbox.DelegateScanner(string(i), cuid, cgid, sandbox.ScannerMemory)
 }
 
 func directories(i place.Instance, uid, gid int) error {
