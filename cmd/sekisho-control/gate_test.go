@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -43,8 +44,30 @@ func TestMain(m *testing.M) {
 		ask(os.Stdin, os.Stdout)
 		return
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	os.RemoveAll(built)
+	os.Exit(code)
 }
+
+// built is where programs has put them, if it was asked.
+var built string
+
+// programs are built once for all tests of the package.
+var programs = sync.OnceValues(func() (dir string, err error) {
+	defer func() { built = dir }()
+	if dir, err = os.MkdirTemp("", "sekisho-control-programs"); err != nil { // where all users may read
+		return "", err
+	}
+	build := exec.Command("go", "build", "-o", dir+"/")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // they run where there is no C library
+	for _, p := range []string{"sekisho", "sekisho-control", "sekisho-release", "sekisho-broker", "sekisho-sanitize"} {
+		build.Args = append(build.Args, "github.com/sekisho/sekisho/cmd/"+p)
+	}
+	if out, err := build.CombinedOutput(); err != nil {
+		return dir, fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return dir, os.Chmod(dir, 0o755)
+})
 
 // ask is what the test's child does, as the user that it runs as.
 func ask(in io.Reader, out io.Writer) {
@@ -143,18 +166,14 @@ func newGate(t *testing.T) *gate {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	g := &gate{t: t, i: place.Instance(fmt.Sprintf("ct%d", os.Getpid())), bin: filepath.Join(dir, "bin"), logs: dir,
+	g := &gate{t: t, i: place.Instance(fmt.Sprintf("ct%d", os.Getpid())), logs: dir,
 		people: map[string]person{}, running: map[string]*exec.Cmd{}}
-	if err := errors.Join(os.Chmod(dir, 0o755), os.Mkdir(g.bin, 0o755)); err != nil {
+	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	lookAtSources(t)
-	build := exec.Command("go", "build", "-o", g.bin+"/")
-	for _, p := range []string{"sekisho", "sekisho-control", "sekisho-release", "sekisho-broker", "sekisho-sanitize"} {
-		build.Args = append(build.Args, "github.com/sekisho/sekisho/cmd/"+p)
-	}
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
+	if g.bin, err = programs(); err != nil {
+		t.Fatal(err)
 	}
 	t.Cleanup(g.remove)
 	write := func(name string, b []byte) string {

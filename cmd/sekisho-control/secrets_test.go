@@ -22,7 +22,7 @@ func (g *gate) nowhere(kept string, secrets ...string) {
 	dirs := []string{g.i.Etc(), g.i.State(), g.i.Run(), g.logs}
 	for _, dir := range dirs {
 		err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-			if errors.Is(err, fs.ErrNotExist) || err == nil && (!e.Type().IsRegular() || filepath.Dir(path) == g.bin) {
+			if errors.Is(err, fs.ErrNotExist) || err == nil && !e.Type().IsRegular() {
 				return nil
 			}
 			var b []byte

@@ -30,6 +30,7 @@ func TestCorpus(t *testing.T) {
 	}
 	for ext, least := range map[string]float64{"docx": 0.97, "xlsx": 0.97, "xlsm": 1, "pptx": 0.97, "png": 0.6, "jpg": 0.9, "jpeg": 0.9, "txt": 0.8, "csv": 0.8, "html": 0.9, "svg": 0.9} {
 		t.Run(ext, func(t *testing.T) {
+			t.Parallel()
 			files, err := filepath.Glob(filepath.Join(corpus, ext, "*"))
 			if err != nil {
 				t.Fatal(err)

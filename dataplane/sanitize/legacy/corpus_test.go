@@ -26,6 +26,7 @@ func TestCorpus(t *testing.T) {
 	}
 	for ext, least := range map[string]float64{"doc": 0.85, "xls": 0.95, "ppt": 0.8, "rtf": 0.9, "xlsb": 1, "mht": 1} {
 		t.Run(ext, func(t *testing.T) {
+			t.Parallel() // LibreOffice keeps one processor busy
 			files, err := filepath.Glob(filepath.Join(corpus, ext, "*"))
 			if err != nil {
 				t.Fatal(err)
