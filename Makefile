@@ -9,9 +9,10 @@ SHELL_SCRIPTS := hack/bootstrap hack/runtime hack/test-qemu .ci/run controlplane
 GO_FILES = $(shell git ls-files --cached --others --exclude-standard '*.go')
 C_FILES = $(wildcard bpf/*.c bpf/*.h hack/bench/bpf/*.c)
 
-# What tests measure needs cores: one package at a time, which runs tests side by side itself.
-TEST_FLAGS ?= -count=1 -p 1 -timeout 15m
+# What tests measure needs cores, and many set up the machine: one package at a time. Those of BESIDE do neither, and use one core each.
+TEST_FLAGS ?= -count=1 -timeout 15m
 TEST ?= ./...
+BESIDE := ./controlplane/config/... ./dataplane/sanitize/... ./dataplane/verdict/... ./dataplane/verify/... ./dataplane/likeness/...
 FUZZ_EACH ?= 1m
 
 .PHONY: help bootstrap build generate check-generated lint test test-qemu bench fuzz demo clean
@@ -42,7 +43,12 @@ lint: bootstrap ## go mod tidy, go vet, staticcheck, gofmt, clang-format, shellc
 	shellcheck $(SHELL_SCRIPTS)
 
 test: bootstrap build ## sets up what is missing, then everything: Go, BPF, namespaces, sandboxes, browser
-	$(SUDO) go test $(TEST_FLAGS) $(TEST)
+ifeq ($(TEST),./...)
+	$(SUDO) go test $(TEST_FLAGS) $(BESIDE)
+	$(SUDO) go test $(TEST_FLAGS) -p 1 $(filter-out $(shell go list $(BESIDE)),$(shell go list ./...))
+else
+	$(SUDO) go test $(TEST_FLAGS) -p 1 $(TEST)
+endif
 
 test-qemu: bootstrap ## the packet core on Debian 13's kernel, under emulation
 	$(SUDO) hack/test-qemu $(TEST_QEMU)

@@ -95,13 +95,16 @@ func TestManyMembersUnderOneOfManyPasswords(t *testing.T) {
 	_, sealed := pass(t, "x.zip", forge(t, zipEnd{}, members...), opt)
 	took := func(keys ...string) (rebuilt, verified time.Duration) {
 		opt.Keys = keys
-		began := time.Now()
-		rep, out, _ := sanitizetest.Ask(t, "x.zip", sealed, opt)
-		rebuilt = time.Since(began)
-		began = time.Now()
-		v := verify.CheckFor(t.Context(), opt.Policy, "x.zip", out, keys...)
-		if verified = time.Since(began); rep.Outcome != verdict.Clean || v.Outcome != verdict.Clean {
-			t.Fatalf("%v %v", rep.Findings, v.Findings)
+		rebuilt, verified = time.Hour, time.Hour
+		for range 3 { // the fastest counts: others may have the processor meanwhile
+			began := time.Now()
+			rep, out, _ := sanitizetest.Ask(t, "x.zip", sealed, opt)
+			rebuilt = min(rebuilt, time.Since(began))
+			began = time.Now()
+			v := verify.CheckFor(t.Context(), opt.Policy, "x.zip", out, keys...)
+			if verified = min(verified, time.Since(began)); rep.Outcome != verdict.Clean || v.Outcome != verdict.Clean {
+				t.Fatalf("%v %v", rep.Findings, v.Findings)
+			}
 		}
 		return rebuilt, verified
 	}
