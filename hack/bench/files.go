@@ -151,11 +151,14 @@ func (f *fileFigures) print(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, ext := range slices.Sorted(maps.Keys(f.Corpus)) {
 		c := f.Corpus[ext]
-		fmt.Fprintf(t, "real %s\t%d files\t%d passed\t%d crashed\t%d of %d texts the same\t%d of %d drawn alike\t", ext, c.Came, c.Passed, c.Crashed, c.Identical, c.Compared, c.Alike, c.Drawn)
+		fmt.Fprintf(t, "real %s\t%d files\t%d passed\t%d crashed\t%d of %d texts the same, %d set otherwise as told\t%d of %d drawn alike\t", ext, c.Came, c.Passed, c.Crashed, c.Identical, c.Compared, c.Told, c.Alike, c.Drawn)
 		for _, code := range slices.Sorted(maps.Keys(c.Refused)) {
 			fmt.Fprintf(t, "%s %d  ", code, c.Refused[code])
 		}
 		fmt.Fprintln(t)
+		for _, d := range c.Differ {
+			fmt.Fprintf(t, "real, text differs: %s\n", d)
+		}
 	}
 	for _, road := range slices.Sorted(maps.Keys(f.Pixels)) {
 		p := f.Pixels[road]

@@ -2,13 +2,16 @@ package files
 
 import (
 	"context"
+	"fmt"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/sekisho/sekisho/dataplane/sanitize"
+	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
 // Count of real files of one kind.
@@ -16,6 +19,8 @@ type Count struct {
 	Came, Passed, Crashed int
 	Refused               map[string]int // by code
 	Compared, Identical   int            // passed ones whose text can be compared
+	Told                  int            // of those: no character is missing, and the report tells why the text is set otherwise
+	Differ                []string       // the others
 	Drawn, Alike          int            // passed ones that were drawn before and after, and in which no tile differs much
 }
 
@@ -74,8 +79,13 @@ func (c *Count) pass(ctx context.Context, name string, in []byte) {
 	after, err2 := Text(ctx, o.Report.OutName, o.Body)
 	if err1 == nil {
 		c.Compared++
-		if err2 == nil && before == after {
+		switch {
+		case err2 == nil && before == after:
 			c.Identical++
+		case err2 == nil && told(o.Report, before, after):
+			c.Told++
+		default:
+			c.Differ = append(c.Differ, fmt.Sprintf("%s: %.4f of the characters", name, Shared(before, after)))
 		}
 	}
 	if !structural[strings.ToLower(path.Ext(name))] || c.Drawn == mostDrawn || len(in) > drawnBytes {
@@ -87,4 +97,13 @@ func (c *Count) pass(ctx context.Context, name string, in []byte) {
 			c.Alike++
 		}
 	}
+}
+
+// reset are findings of what sets text otherwise, and takes none of it away: a page that became a picture has its words over it, a
+// field is drawn, a formula begins with a sign more.
+var reset = map[string]bool{"pdf.flattened": true, "pdf.form": true, "csv.formula": true}
+
+// told tells of a text that lacks nothing, and of which the report says why it is not the same.
+func told(r verdict.Report, before, after string) bool {
+	return Shared(before, after) == 1 && slices.ContainsFunc(r.Findings, func(f verdict.Finding) bool { return f.Action == verdict.Changed && reset[f.Code] })
 }
