@@ -25,6 +25,10 @@ const jpegQuality = 92
 
 // JPEGFile rebuilds a JPEG from its coefficients, turned upright.
 func JPEGFile(j *rebuild.Job) (rebuild.Result, error) {
+	if j.AsIs { // the document has a preview of its own
+		body, _, err := rebuildJPEG(j, j.In, "", nil)
+		return rebuild.Result{Body: body}, err
+	}
 	show := make(chan *verdict.Preview, 1)
 	body, m, err := rebuildJPEG(j, j.In, "", show)
 	if err != nil {

@@ -43,6 +43,10 @@ func (h pngHeader) step() int { return max(1, h.bits()/8) }
 
 // PNGFile rebuilds a PNG from its pixels.
 func PNGFile(j *rebuild.Job) (rebuild.Result, error) {
+	if j.AsIs { // the document has a preview of its own
+		body, err := PNG(j, j.In, "")
+		return rebuild.Result{Body: body}, err
+	}
 	shown := new(*verdict.Preview)
 	body, err := rebuildPNG(j, j.In, "", shown)
 	return rebuild.Result{Body: body, Original: *shown, Result: *shown}, err
