@@ -30,7 +30,7 @@ func FuzzFrames(f *testing.F) {
 	f.Add(byte(4), frame(func(b *bytes.Buffer) error { return WriteAnswer(b, answer) }))
 	f.Fuzz(func(t *testing.T, kind byte, in []byte) {
 		// take reads a frame and answers how many bytes of bodies it had, and how it is sent on.
-		take := func(in []byte) (size int, err error, on func(*bytes.Buffer) error) {
+		take := func(in []byte) (size int, on func(*bytes.Buffer) error, err error) {
 			r := bytes.NewReader(in)
 			switch kind % 5 {
 			case 0:
@@ -38,27 +38,27 @@ func FuzzFrames(f *testing.F) {
 				for _, a := range j.Answers {
 					size += len(a.Body)
 				}
-				return size + len(body), err, func(b *bytes.Buffer) error { return WriteJob(b, j, body) }
+				return size + len(body), func(b *bytes.Buffer) error { return WriteJob(b, j, body) }, err
 			case 1, 2:
 				rep, body, err := ReadReport(r, most, kind%5 == 1)
 				for _, n := range rep.Needs {
 					size += len(n.Body)
 				}
-				return size + len(body), err, func(b *bytes.Buffer) error {
+				return size + len(body), func(b *bytes.Buffer) error {
 					if rep.Outcome == Asks {
 						return WriteNeeds(b, rep, rep.Needs)
 					}
 					return WriteReport(b, rep, body)
-				}
+				}, err
 			case 3:
 				n, err := ReadNeed(r, most)
-				return len(n.Body), err, func(b *bytes.Buffer) error { return WriteNeed(b, n) }
+				return len(n.Body), func(b *bytes.Buffer) error { return WriteNeed(b, n) }, err
 			default:
 				a, err := ReadAnswer(r, most)
-				return len(a.Body), err, func(b *bytes.Buffer) error { return WriteAnswer(b, a) }
+				return len(a.Body), func(b *bytes.Buffer) error { return WriteAnswer(b, a) }, err
 			}
 		}
-		size, err, on := take(in)
+		size, on, err := take(in)
 		if err != nil {
 			return
 		}
@@ -69,7 +69,7 @@ func FuzzFrames(f *testing.F) {
 		if err := on(&b); err != nil {
 			return // a line that got longer by escapes
 		}
-		if again, err, _ := take(b.Bytes()); err != nil || again != size {
+		if again, _, err := take(b.Bytes()); err != nil || again != size {
 			t.Fatalf("%q became %q: %d bytes, %v, want %d", in, b.Bytes(), again, err, size)
 		}
 	})
