@@ -95,7 +95,9 @@ func stillWebP(j *rebuild.Job, in []byte) (still []byte, lossless bool, err erro
 	if end += end & 1; end > int64(len(in))+1 {
 		return broken("cut off")
 	}
-	end = min(end, int64(len(in)))
+	if end = min(end, int64(len(in))); end < 20 {
+		return broken("it says to be too short to hold a picture")
+	}
 	if err := tail(j, in[end:], ""); err != nil {
 		return nil, false, err
 	}
