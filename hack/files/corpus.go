@@ -2,6 +2,7 @@ package files
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/sekisho/sekisho/dataplane/sanitize"
 	"github.com/sekisho/sekisho/dataplane/verdict"
+	"github.com/sekisho/sekisho/hack/files/validator"
 )
 
 // Count of real files of one kind.
@@ -21,20 +23,27 @@ type Count struct {
 	Compared, Identical   int            // passed ones whose text can be compared
 	Told                  int            // of those: no character is missing, and the report tells why the text is set otherwise
 	Differ                []string       // the others
-	Drawn, Alike          int            // passed ones that were drawn before and after, and in which no tile differs much
+	Looks                 Looks          // of a part of the passed ones
+	Valid                 Valid          // of the same
+
+	part []passed
 }
 
-// Of each extension so many real files are drawn, where they have at most so many bytes.
+// One real file in so many is drawn and validated, where it has at most so many bytes.
 const (
-	mostDrawn  = 4
-	drawnBytes = 500_000
+	drawnOf    = 5
+	drawnBytes = 2 << 20
 )
 
 // MeasureCorpus sends real files, where there are any beside the checkout. Texts of those that stay of their kind are compared; what a
 // reader misses there is what had to go, or a defect: the figure tells where to look.
-func (f *Figures) MeasureCorpus(ctx context.Context, dir string) error {
+func (f *Figures) MeasureCorpus(ctx context.Context, dir, programs string) error {
+	program, err := validator.Fetch(ctx, programs)
+	if err != nil {
+		return err
+	}
 	f.Corpus = map[string]*Count{}
-	return filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+	err = filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
@@ -54,6 +63,11 @@ func (f *Figures) MeasureCorpus(ctx context.Context, dir string) error {
 		c.pass(ctx, filepath.Base(p), b)
 		return nil
 	})
+	for _, c := range f.Corpus {
+		err = errors.Join(err, c.Looks.look(ctx, c.part), c.Valid.look(ctx, program, c.part))
+		c.part = nil
+	}
+	return err
 }
 
 func (c *Count) pass(ctx context.Context, name string, in []byte) {
@@ -72,9 +86,15 @@ func (c *Count) pass(ctx context.Context, name string, in []byte) {
 		return
 	}
 	c.Passed++
-	if !strings.EqualFold(path.Ext(name), path.Ext(o.Report.OutName)) {
-		return
+	if strings.EqualFold(path.Ext(name), path.Ext(o.Report.OutName)) {
+		c.compare(ctx, name, in, o)
 	}
+	if c.Passed%drawnOf == 1 && looked(name) && !legacy[strings.ToLower(path.Ext(name))] && len(in) <= drawnBytes {
+		c.part = append(c.part, passed{name, in, o})
+	}
+}
+
+func (c *Count) compare(ctx context.Context, name string, in []byte, o Outcome) {
 	before, err1 := Text(ctx, name, in)
 	after, err2 := Text(ctx, o.Report.OutName, o.Body)
 	if err1 == nil {
@@ -86,15 +106,6 @@ func (c *Count) pass(ctx context.Context, name string, in []byte) {
 			c.Told++
 		default:
 			c.Differ = append(c.Differ, fmt.Sprintf("%s: %.4f of the characters", name, Shared(before, after)))
-		}
-	}
-	if !structural[strings.ToLower(path.Ext(name))] || c.Drawn == mostDrawn || len(in) > drawnBytes {
-		return
-	}
-	if l, err := alike(ctx, name, in, o); err == nil {
-		c.Drawn++
-		if l >= 0.95 {
-			c.Alike++
 		}
 	}
 }

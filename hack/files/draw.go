@@ -5,30 +5,47 @@ import (
 	"context"
 	"fmt"
 	"image"
-	"image/color"
 	"image/jpeg"
 	"image/png"
+	"io"
 	"path"
 	"strings"
 
 	"golang.org/x/image/bmp"
-	"golang.org/x/image/tiff"
 
 	"github.com/sekisho/sekisho/dataplane/sandbox/tool"
 	"github.com/sekisho/sekisho/dataplane/sandbox/tool/pam"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
-// Pages draws a file as a reader sees it: pictures by Go's decoders, documents by LibreOffice and poppler, at most so many pages.
+// decoders draw pictures: Go's where the product has others read them, and the runtime's where Go has none.
+var decoders = map[string]func(ctx context.Context, b []byte, most int) ([]image.Image, error){
+	".png": one(png.Decode), ".jpg": one(jpeg.Decode), ".jpeg": one(jpeg.Decode), ".bmp": one(bmp.Decode),
+	".tif": decoded("tiff"), ".tiff": decoded("tiff"), ".gif": decoded("gif"), ".webp": decoded("webp"), ".heic": decoded("heic"),
+}
+
+func one(decode func(io.Reader) (image.Image, error)) func(context.Context, []byte, int) ([]image.Image, error) {
+	return func(_ context.Context, b []byte, _ int) ([]image.Image, error) {
+		img, err := decode(bytes.NewReader(b))
+		return []image.Image{img}, err
+	}
+}
+
+func decoded(format string) func(context.Context, []byte, int) ([]image.Image, error) {
+	return func(ctx context.Context, b []byte, most int) ([]image.Image, error) {
+		options := map[string]string{"format": format}
+		if format != "heic" {
+			options["frames"] = fmt.Sprint(most)
+		}
+		return answered(ctx, verdict.Need{Kind: "decode", Options: options, Body: b}, most)
+	}
+}
+
+// Pages draws a file as a reader sees it: pictures by their decoders, documents by LibreOffice and poppler, at most so many pages.
 func Pages(ctx context.Context, name string, body []byte, most int) ([]image.Image, error) {
 	ext := strings.ToLower(path.Ext(name))
-	decode := map[string]func([]byte) (image.Image, error){
-		".png": func(b []byte) (image.Image, error) { return png.Decode(bytes.NewReader(b)) }, ".jpg": func(b []byte) (image.Image, error) { return jpeg.Decode(bytes.NewReader(b)) },
-		".bmp": func(b []byte) (image.Image, error) { return bmp.Decode(bytes.NewReader(b)) }, ".tif": func(b []byte) (image.Image, error) { return tiff.Decode(bytes.NewReader(b)) }, ".tiff": func(b []byte) (image.Image, error) { return tiff.Decode(bytes.NewReader(b)) },
-	}[ext]
-	if decode != nil {
-		img, err := decode(body)
-		return []image.Image{img}, err
+	if decode := decoders[ext]; decode != nil {
+		return decode(ctx, body, most)
 	}
 	if ext != ".pdf" {
 		a := tool.Answer(ctx, verdict.Need{Kind: "convert", Options: map[string]string{"from": ext[1:], "to": "pdf"}, Body: body})
@@ -37,9 +54,14 @@ func Pages(ctx context.Context, name string, body []byte, most int) ([]image.Ima
 		}
 		body = a.Body
 	}
-	a := tool.Answer(ctx, verdict.Need{Kind: "render", Options: map[string]string{"from": "pdf", "dpi": "72", "first": "1", "last": fmt.Sprint(most)}, Body: body})
+	return answered(ctx, verdict.Need{Kind: "render", Options: map[string]string{"from": "pdf", "dpi": "72", "first": "1", "last": fmt.Sprint(most)}, Body: body}, most)
+}
+
+// answered are the pictures that a program of the runtime makes.
+func answered(ctx context.Context, n verdict.Need, most int) ([]image.Image, error) {
+	a := tool.Answer(ctx, n)
 	if a.Failed != "" {
-		return nil, fmt.Errorf("draw %s: %s %s", name, a.Failed, a.Detail)
+		return nil, fmt.Errorf("%s: %s %s", n.Kind, a.Failed, a.Detail)
 	}
 	frames, err := pam.Read(a.Body, most)
 	if err != nil {
@@ -49,12 +71,14 @@ func Pages(ctx context.Context, name string, body []byte, most int) ([]image.Ima
 	for _, f := range frames {
 		img := image.NewNRGBA(image.Rect(0, 0, f.Width, f.Height))
 		for i := range f.Width * f.Height {
-			p := f.Pix[i*f.Depth : (i+1)*f.Depth]
-			c := color.NRGBA{p[0], p[0], p[0], 255}
+			p, q := f.Pix[i*f.Depth:(i+1)*f.Depth], img.Pix[4*i:4*i+4]
+			q[0], q[1], q[2], q[3] = p[0], p[0], p[0], 255
 			if f.Depth >= 3 {
-				c.G, c.B = p[1], p[2]
+				q[1], q[2] = p[1], p[2]
 			}
-			img.SetNRGBA(i%f.Width, i/f.Width, c)
+			if f.Depth == 2 || f.Depth == 4 {
+				q[3] = p[f.Depth-1]
+			}
 		}
 		out = append(out, img)
 	}

@@ -9,10 +9,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/sekisho/sekisho/dataplane/likeness"
 	"github.com/sekisho/sekisho/dataplane/sanitize"
 	"github.com/sekisho/sekisho/hack/files/honest"
 	"github.com/sekisho/sekisho/hack/files/hostile"
+	"github.com/sekisho/sekisho/hack/files/validator"
 )
 
 // Figures of many files.
@@ -26,8 +26,8 @@ type Figures struct {
 	Differ               []string
 	Legacy, Converted    int
 	Growth               float64 // median of result to original, of structural rebuilds
-	TileMin              float64
-	TileWorst            string
+	Looks, LegacyLooks   Looks
+	Valid                Valid
 	Rates                map[string]float64 // MB/s of originals, two at a time, by kind
 
 	Corpus map[string]*Count  // by extension
@@ -60,16 +60,18 @@ func (f *Figures) MeasureHostile(ctx context.Context) error {
 	return nil
 }
 
-// MeasureHonest counts what readers of honest files would miss. Of each kind some are drawn before and after.
-func (f *Figures) MeasureHonest(ctx context.Context, all []honest.File) error {
-	f.TileMin = 1
+// MeasureHonest counts what readers of honest files would miss: all are drawn before and after, and those of OOXML validated.
+func (f *Figures) MeasureHonest(ctx context.Context, all []honest.File, dir string) error {
+	program, err := validator.Fetch(ctx, dir)
+	if err != nil {
+		return err
+	}
 	var growth []float64
-	drawn := map[string]int{}
+	var drawn, converted []passed
 	texts := map[string]string{} // of what LibreOffice wrote as docx, xlsx and pptx, to compare converted ones with
 	for _, h := range all {
-		ext := strings.ToLower(path.Ext(h.Name))
 		if t, err := Text(ctx, h.Name, h.Body); err == nil {
-			texts[strings.TrimSuffix(h.Name, ext)+ext] = t
+			texts[h.Name] = t
 		}
 	}
 	for _, h := range all {
@@ -94,19 +96,16 @@ func (f *Figures) MeasureHonest(ctx context.Context, all []honest.File) error {
 		if err := f.compare(ctx, h, o, texts); err != nil {
 			return err
 		}
-		if structural[ext] && ext != ".zip" && ext != ".gif" && drawn[ext] < 3 && len(h.Body) < 2<<20 {
-			drawn[ext]++
-			l, err := alike(ctx, h.Name, h.Body, o)
-			if err != nil {
-				return err
-			}
-			if l < f.TileMin {
-				f.TileMin, f.TileWorst = l, h.Name
-			}
+		switch p := (passed{h.Name, h.Body, o}); {
+		case !looked(h.Name):
+		case legacy[ext]:
+			converted = append(converted, p)
+		default:
+			drawn = append(drawn, p)
 		}
 	}
 	f.Growth = median(growth)
-	return nil
+	return errors.Join(f.Looks.look(ctx, drawn), f.LegacyLooks.look(ctx, converted), f.Valid.look(ctx, program, drawn))
 }
 
 // compare looks for text that is missing. A converted file is compared with what the same program wrote of the same source in the
@@ -141,22 +140,6 @@ func (f *Figures) compare(ctx context.Context, h honest.File, o Outcome, texts m
 		f.Differ = append(f.Differ, fmt.Sprintf("%s: %.4f of the characters", h.Name, Shared(want, got)))
 	}
 	return nil
-}
-
-// mostPages of a document are drawn.
-const mostPages = 4
-
-// alike draws a file before and after, and answers their likeness: 0 for a result that cannot be drawn.
-func alike(ctx context.Context, name string, in []byte, o Outcome) (float64, error) {
-	before, err := Pages(ctx, name, in, mostPages)
-	if err != nil {
-		return 0, err
-	}
-	after, err := Pages(ctx, o.Report.OutName, o.Body, mostPages)
-	if err != nil {
-		return 0, nil //nolint:nilerr // that is what it looks like
-	}
-	return likeness.Least(before, after), nil
 }
 
 func median(v []float64) float64 {
