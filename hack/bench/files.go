@@ -110,6 +110,8 @@ func (f *fileFigures) summary() []measurement {
 		{"honest files", plain("sanitize.text_identical", "of those compared", share(f.Identical, f.Compared), none, 0, atLeast(1))},
 		{"honest files", plain("sanitize.tile_ssim_min", "", f.Looks.Least, none, 0, atLeast(0.95))},
 		{"honest files", plain("sanitize.untold_pages", "pages that differ", float64(len(f.Looks.Untold)+len(f.LegacyLooks.Untold)), none, 0, atMost(0))},
+		{"honest files", plain("sanitize.files_drawn", "files", float64(f.Looks.Files), none, 0, atLeast(100))},
+		{"honest files", plain("sanitize.files_validated", "files", float64(f.Valid.Files), none, 0, atLeast(30))},
 		{"honest files", plain("sanitize.validator_errors_new", "files", float64(len(f.Valid.New)), none, 0, atMost(0))},
 		{"honest files", plain("sanitize.legacy_converted", "of them", share(f.Converted, f.Legacy), none, 0, atLeast(0.95))},
 		{"honest files", plain("sanitize.growth_median", "of the original", f.Growth, none, 0, atMost(1.05))},
@@ -194,7 +196,7 @@ func looksLine(l files.Looks) string {
 }
 
 func validLine(v files.Valid) string {
-	return fmt.Sprintf("%d validated, %d without an error, %d with new ones", v.Files, v.Sound, len(v.New))
+	return fmt.Sprintf("%d validated, %d without an error, %d with new ones, %d unread before", v.Files, v.Sound, len(v.New), v.Unread)
 }
 
 // speed is MB of originals a second, ours or theirs.

@@ -113,6 +113,10 @@ func looked(name string) bool {
 
 // add compares the pages of one file. A page that is missing, is new or has another size is one that differs in all its tiles.
 func (l *Looks) add(name string, before, after []image.Image, r verdict.Report) {
+	if len(before) == 0 {
+		l.Undrawn = append(l.Undrawn, name+": no page")
+		return
+	}
 	why := tells(r)
 	l.Files++
 	same := true

@@ -1,12 +1,14 @@
 package files
 
 import (
+	"errors"
 	"image"
 	"image/color"
 	"strings"
 	"testing"
 
 	"github.com/sekisho/sekisho/dataplane/verdict"
+	"github.com/sekisho/sekisho/hack/files/validator"
 )
 
 func sheet(dot ...image.Point) image.Image {
@@ -59,8 +61,37 @@ func TestLooks(t *testing.T) {
 			t.Errorf("%s: the worst tile is %.3f", name, l.Least)
 		}
 	}
+	var l Looks
+	if l.add("x", nil, nil, verdict.Report{}); l.Files != 0 || len(l.Undrawn) != 1 {
+		t.Errorf("a document without a page: %+v", l)
+	}
 	if least, all, equal := tiles(plain, other); all != 8 || equal != 7 && equal != 6 || least > 0.5 {
 		t.Errorf("of %d tiles %d are the same, the worst %.3f", all, equal, least)
+	}
+}
+
+// What the validator could not be asked is an error, and what it no longer opens is worse than before.
+func TestValid(t *testing.T) {
+	gone := errors.New("no such program")
+	for name, c := range map[string]struct {
+		before, after []string
+		err1, err2    error
+		failed        bool
+		worse, files  int
+	}{
+		"the same errors":             {before: []string{"a"}, after: []string{"a"}, files: 1},
+		"another error":               {before: []string{"a"}, after: []string{"b"}, files: 1, worse: 1},
+		"no program":                  {err1: gone, err2: gone, failed: true},
+		"no program after":            {err2: gone, failed: true},
+		"opened no more":              {err2: validator.ErrUnread, worse: 1},
+		"opened neither time":         {err1: validator.ErrUnread, err2: validator.ErrUnread},
+		"opened only what we made":    {err1: validator.ErrUnread, after: []string{"a"}, files: 1},
+		"the original without a look": {err1: gone, failed: true},
+	} {
+		var v Valid
+		if err := v.add("x", c.before, c.after, c.err1, c.err2); (err != nil) != c.failed || len(v.New) != c.worse || v.Files != c.files {
+			t.Errorf("%s: %+v, %v", name, v, err)
+		}
 	}
 }
 

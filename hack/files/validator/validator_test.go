@@ -3,6 +3,7 @@ package validator
 import (
 	"archive/zip"
 	"bytes"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -18,9 +19,9 @@ func TestKinds(t *testing.T) {
 			t.Errorf("%s: got %q, %v; want %q", answer, got, err, want)
 		}
 	}
-	for _, answer := range []string{``, `{"ok":false,"errors":[]}`, `{"ok":false,"errors":[{"description":"not a package","errorType":"Exception"}]}`} {
-		if got, err := kinds([]byte(answer)); err == nil {
-			t.Errorf("%q: got %q, want an error", answer, got)
+	for answer, unread := range map[string]bool{``: false, `{"ok":false,"errors":[]}`: false, `{"ok":false,"errors":[{"description":"not a package","errorType":"Exception"}]}`: true} {
+		if got, err := kinds([]byte(answer)); err == nil || errors.Is(err, ErrUnread) != unread {
+			t.Errorf("%q: got %q, %v", answer, got, err)
 		}
 	}
 	if got := New([]string{"a", "b"}, []string{"b", "c"}); !slices.Equal(got, []string{"c"}) {
@@ -42,8 +43,11 @@ func TestProgram(t *testing.T) {
 	if err != nil || len(broken) != 1 || !strings.Contains(broken[0], "nothing") {
 		t.Errorf("a document with an unknown element has %q, %v", broken, err)
 	}
-	if got, err := v.Kinds(t.Context(), ".docx", []byte("PK no package")); err == nil {
-		t.Errorf("what is no package has %q, want an error", got)
+	if got, err := v.Kinds(t.Context(), ".docx", []byte("PK no package")); !errors.Is(err, ErrUnread) {
+		t.Errorf("what is no package has %q, %v; want %v", got, err, ErrUnread)
+	}
+	if got, err := (v + "-missing").Kinds(t.Context(), ".docx", document(t, `<w:p/>`)); err == nil || errors.Is(err, ErrUnread) {
+		t.Errorf("a missing program says %q, %v; want an error about it", got, err)
 	}
 }
 
