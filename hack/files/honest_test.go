@@ -10,6 +10,7 @@ import (
 
 	"github.com/sekisho/sekisho/dataplane/likeness"
 	"github.com/sekisho/sekisho/dataplane/sanitize"
+	"github.com/sekisho/sekisho/dataplane/verdict"
 	"github.com/sekisho/sekisho/hack/files/honest"
 )
 
@@ -36,6 +37,9 @@ func TestHonestFilesPass(t *testing.T) {
 			r, side := o.Refusal()
 			t.Errorf("%s by %s: %s refuses: %+v", f.Name, f.Writer, side, r)
 			continue
+		}
+		if slices.ContainsFunc(o.Report.Findings, func(f verdict.Finding) bool { return f.Code == "mail.attachment" }) {
+			t.Errorf("%s by %s lost an attachment: %+v", f.Name, f.Writer, o.Report.Findings)
 		}
 		passed[kind]++
 		if result := path.Ext(o.Report.OutName); drawable[result] && passed[kind] == 1 {

@@ -48,7 +48,7 @@ func rare() []File {
 	must(w.Close())
 	message := compoundtest.File(map[string]string{
 		"__properties_version1.0": strings.Repeat("\x00", 32), "__substg1.0_0037001F": string(wide("資料の送付")), "__substg1.0_1000001F": string(wide("資料をお送りします。\r\n")), "__substg1.0_0C1A001F": string(wide("税務課")),
-		"__attach_version1.0_#00000000/__properties_version1.0": strings.Repeat("\x00", 8), "__attach_version1.0_#00000000/__substg1.0_3707001F": string(wide("資料.txt")), "__attach_version1.0_#00000000/__substg1.0_37010102": news,
+		"__attach_version1.0_#00000000/__properties_version1.0": strings.Repeat("\x00", 8), "__attach_version1.0_#00000000/__substg1.0_3707001F": string(wide("資料.txt")), "__attach_version1.0_#00000000/__substg1.0_37010102": strings.Repeat(news, 300), // not filled up
 	})
 	page := "MIME-Version: 1.0\r\nContent-Type: multipart/related; boundary=b\r\n\r\n--b\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n" + base64.StdEncoding.EncodeToString([]byte("<html><head><meta charset=utf-8></head><body><p>"+news+"</p></body></html>")) + "\r\n--b--\r\n"
 	return []File{
