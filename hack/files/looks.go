@@ -35,7 +35,7 @@ var shows = map[string]bool{
 	"image.converted":  true, "image.replaced": true, "image.encoded": true, "image.orientation": true, "image.profile": true,
 	"ooxml.activex": true, "ooxml.external": true, "ooxml.font": true, "ooxml.hidden-gone": true, "ooxml.import": true, "ooxml.ink": true, "ooxml.media": true, "ooxml.ole": true, "ooxml.template": true,
 	"odf.external": true, "odf.font": true, "odf.hidden-gone": true, "odf.media": true, "odf.object": true,
-	"pdf.annotation": true, "pdf.comment": true, "pdf.flattened": true, "pdf.form": true, "pdf.layer": true, "pdf.media": true, "pdf.picture": true, "pdf.xfa": true,
+	"pdf.annotation": true, "pdf.attachment": true, "pdf.comment": true, "pdf.flattened": true, "pdf.form": true, "pdf.layer": true, "pdf.media": true, "pdf.picture": true, "pdf.xfa": true,
 }
 
 // tells names the findings that explain why a file looks another way; "" when there is none.
