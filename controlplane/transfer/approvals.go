@@ -37,6 +37,9 @@ func (d *Desk) Receipt(ctx context.Context, p web.Person, zone anchors.Zone, id 
 	if d.waits(r) {
 		return d.approve(ctx, r, rev, zone, signed, a)
 	}
+	if r.State == web.Released && r.holds(signed) {
+		return nil // fetched from release before it was brought, or brought twice
+	}
 	if err := d.late(ctx, r, rev, zone, signed, a); err != nil {
 		return err
 	}
@@ -144,11 +147,16 @@ func (d *Desk) erase(ctx context.Context) error {
 // cannot tell, because what it keeps is damaged.
 func (d *Desk) recordLate(ctx context.Context, id string) (int, error) {
 	st, err := d.o.Release.State(ctx, id)
-	if errors.As(err, new(*release.Refusal)) {
-		return -1, nil
+	if refusal := new(release.Refusal); errors.As(err, &refusal) {
+		switch refusal.Code {
+		case release.CodeDamaged:
+			return -1, nil
+		case release.CodeUnknown, release.CodeErased:
+			return 0, nil
+		}
 	}
 	if err != nil {
-		return 0, err
+		return 0, err // of release itself, or of what it reads: asked again
 	}
 	for _, signed := range st.Approvals {
 		r, rev, err := d.load(ctx, id)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sekisho/sekisho/controlplane/web"
 	"github.com/sekisho/sekisho/dataplane/anchors"
+	"github.com/sekisho/sekisho/dataplane/release"
 	"github.com/sekisho/sekisho/dataplane/verdict"
 )
 
@@ -100,6 +101,24 @@ func TestACancelAndAnApprovalAtTheSameMoment(t *testing.T) {
 				t.Error("it was erased with an approval that nobody knew")
 			}
 		}, []string{"cancel suzuki", "approve tanaka cancelled"}},
+		"release reads its routes no more, for a while": {func(o *office, id string) {
+			o.approved(id, "tanaka", head)
+			cancel(o, id)
+			o.release.blind = &release.Refusal{Code: release.CodeSetting}
+			_ = o.Tend(ctx)
+			if o.release.blind = nil; len(o.release.erased) > 0 {
+				t.Error("it was erased while nobody could tell whether it was approved")
+			}
+		}, []string{"cancel suzuki", "approve tanaka cancelled"}},
+		"release has forgotten it": {func(o *office, id string) {
+			cancel(o, id)
+			o.release.blind = &release.Refusal{Code: release.CodeErased}
+			tend(o)
+			o.release.blind = nil
+			if left, err := o.under(ctx, eraseKey); err != nil || len(left) > 0 {
+				t.Errorf("it is asked again: %q, %v", left, err)
+			}
+		}, []string{"cancel suzuki"}},
 		"rejected by another": {func(o *office, id string) {
 			o.approved(id, "mori", head)
 			if err := o.Reject(ctx, o.tanaka, anchors.LGWAN, id, "氏名が残っています"); err != nil {
@@ -129,6 +148,21 @@ func TestACancelAndAnApprovalAtTheSameMoment(t *testing.T) {
 			scan(t, o.dir, "公開資料")
 		})
 	}
+	t.Run("fetched before it is brought", func(t *testing.T) {
+		o := newOffice(t)
+		id := o.send("a.txt").ID
+		o.work(id)
+		signed := o.approved(id, "tanaka", head)
+		tend(o)
+		for range 2 {
+			if err := o.Receipt(ctx, o.tanaka, anchors.LGWAN, id, signed); err != nil {
+				t.Errorf("the approver is told %v, of a file that is released", err)
+			}
+		}
+		if got, want := o.acts(id), []string{"approve tanaka released"}; !slices.Equal(got, want) {
+			t.Errorf("the log tells %q, want %q", got, want)
+		}
+	})
 	t.Run("after the first of two", func(t *testing.T) {
 		o := newOffice(t)
 		if err := os.WriteFile(filepath.Join(o.dir, "routes.yaml"), []byte(strings.Replace(routes, "[section-head]", "[section-head, it-admin]", 1)), 0o644); err != nil {

@@ -34,7 +34,9 @@ func (a *Absence) Scan(ctx context.Context, d *Daemon, body []byte, tell func())
 	for {
 		e, err := d.Scan(ctx, body)
 		if !away(err) {
-			a.back()
+			if ctx.Err() == nil { // whoever gave up has not seen whether it is there
+				a.back()
+			}
 			return e, err
 		}
 		if !a.wait(patience) || time.Since(began) >= patience {

@@ -73,6 +73,14 @@ func TestFilesDoNotWaitForEver(t *testing.T) {
 	if told, _ := waited(); told != 0 {
 		t.Error("the second waits, too")
 	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := a.Scan(gone, d, []byte("x"), func() {}); err == nil {
+		t.Error("a scan that nobody waits for finds nothing")
+	}
+	if told, _ := waited(); told != 0 {
+		t.Error("after one who gave up, the next waits again")
+	}
 	a.last, a.since = a.last.Add(-time.Hour), a.since.Add(-time.Hour)
 	if told, _ := waited(); told != 1 {
 		t.Error("after an hour in which nobody asked it is not waited for")

@@ -179,6 +179,9 @@ func identify(name string, in []byte) (kind, string, error) {
 	k := detect(in)
 	if k == kindEncrypted {
 		if k = kindBehind(ext); k == "" {
+			if legacy.Family(ext) != "" { // its rebuilder opens no package of the new kind
+				return "", ext, rebuild.Refuse("legacy.encryption", "", "")
+			}
 			return "", ext, rebuild.Refuse("type.encrypted", "", "")
 		}
 	}

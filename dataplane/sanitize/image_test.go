@@ -301,7 +301,7 @@ func TestContentAndNameMustAgree(t *testing.T) {
 		{"a.docx", officetest.Zip(t, map[string]string{"a.txt": "x"}), "type.mismatch"}, {"a.docx", []byte("hello"), "type.mismatch"}, {"a.xlsx", officetest.Docx(t, nil), "type.mismatch"},
 		{"a.odt", officetest.Zip(t, map[string]string{"mimetype": "application/vnd.oasis.opendocument.text"}), "odf.broken"},
 		{"a.doc", ole, "legacy.broken"}, {"a.xls", compoundtest.File(map[string]string{"WordDocument": "x"}), "type.mismatch"}, {"a.exe", []byte("L\x00\x00\x00\x01\x14\x02\x00"), "type.mismatch"},
-		{"a.docx", locked, "type.encrypted"}, {"a.doc", locked, "type.encrypted"}, {"a.zip", locked, "type.encrypted"}, {"a.jpg", pngOf(t, testPicture(2, 2)), "type.mismatch"},
+		{"a.docx", locked, "type.encrypted"}, {"a.doc", locked, "legacy.encryption"}, {"a.xlsb", locked, "legacy.encryption"}, {"a.zip", locked, "type.encrypted"}, {"a.jpg", pngOf(t, testPicture(2, 2)), "type.mismatch"},
 		{"readme", []byte("x"), "type.no-extension"}, {"a.txt", []byte("{\\rtf1}"), "type.mismatch"}, {"a.gif", []byte("GIF89a"), "image.broken"}, {"a.gif", []byte("BM\x00\x00"), "type.mismatch"}, {"a.tif", []byte("II+\x00"), "type.mismatch"}, {"a.xyz", []byte("x"), "type.unsupported"},
 	} {
 		blocked(t, c.name, c.in, c.code)

@@ -136,7 +136,7 @@ func (l *Looks) add(name string, before, after []image.Image, r verdict.Report) 
 			continue
 		}
 		same = false
-		if why == "" {
+		if why == "" || len(after) == 0 { // nothing tells of a result that cannot be drawn
 			l.Untold = append(l.Untold, fmt.Sprintf("%s: %d of %d tiles differ, the worst %.3f; of %d pages before, %d after", page, all-equal, all, least, len(before), len(after)))
 			continue
 		}

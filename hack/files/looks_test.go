@@ -46,6 +46,7 @@ func TestLooks(t *testing.T) {
 		"a page is missing":           {before: []image.Image{plain, plain}, after: []image.Image{plain}, same: 1, untold: 1},
 		"a page is new":               {before: []image.Image{plain}, after: []image.Image{plain, plain}, same: 1, untold: 1},
 		"nothing is drawn":            {before: []image.Image{plain}, untold: 1},
+		"told, but nothing is drawn":  {before: []image.Image{plain}, report: found("legacy.converted", verdict.Changed), untold: 1},
 		"another size":                {before: []image.Image{plain}, after: []image.Image{image.NewGray(image.Rect(0, 0, 100, 200))}, untold: 1},
 	} {
 		var l Looks

@@ -2,7 +2,6 @@ package legacy
 
 import (
 	"encoding/binary"
-	"slices"
 
 	"golang.org/x/text/encoding/charmap"
 
@@ -112,15 +111,21 @@ func wordText(f *compound.File) (must, may characters) {
 // shownWord is text without the instructions of fields.
 func shownWord(text []uint16) (out []uint16) {
 	var fields []bool // open ones: is this their instruction?
+	instructions := 0 // of them
 	for _, u := range text {
 		switch {
 		case u == fieldBegin:
 			fields = append(fields, true)
-		case u == fieldParts && len(fields) > 0:
-			fields[len(fields)-1] = false
-		case u == fieldEnd && len(fields) > 0:
-			fields = fields[:len(fields)-1]
-		case u >= 0x20 && !slices.Contains(fields, true):
+			instructions++
+		case (u == fieldParts || u == fieldEnd) && len(fields) > 0:
+			last := len(fields) - 1
+			if fields[last] {
+				instructions--
+			}
+			if fields[last] = false; u == fieldEnd {
+				fields = fields[:last]
+			}
+		case u >= 0x20 && instructions == 0:
 			out = append(out, u)
 		}
 	}

