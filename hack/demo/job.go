@@ -91,6 +91,15 @@ func (j *job) table() {
 	fmt.Fprintf(j.out, "\n%d of %d held, in %v\n", held, len(j.lines), time.Since(j.start).Round(time.Second))
 }
 
+// failures prints only what did not hold.
+func (j *job) failures() {
+	for _, l := range j.lines {
+		if !l.held {
+			fmt.Fprintf(j.out, "Not held, step %d: %s: expected %s, seen: %s\n", l.step, l.tried, l.expected, l.seen)
+		}
+	}
+}
+
 func mark(held bool) string {
 	if held {
 		return "yes"

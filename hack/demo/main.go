@@ -69,6 +69,7 @@ func run(ctx context.Context, name string, once bool, out io.Writer) (held bool,
 	held = err == nil && j.held()
 	if !held && ctx.Err() == nil {
 		n.TailLogs(out)
+		defer j.failures() // after the logs and the town's end, where a reader looks first
 	}
 	if once || ctx.Err() != nil {
 		return held, err
