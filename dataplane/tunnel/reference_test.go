@@ -88,24 +88,30 @@ func (r *reference) start(t *testing.T, psk string) {
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	netlab.Until(t, 10*time.Second, "the reference takes its keys", func() bool {
-		_, err := netlab.Try(r.region, "wg", "setconf", "ref0", conf)
-		return err == nil
-	})
+	var refused error
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		if _, refused = netlab.Try(r.region, "wg", "setconf", "ref0", conf); refused == nil {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the reference does not take its keys: %v", refused)
+		}
+	}
 	netlab.Run(t, r.region, "ip", "addr", "add", "198.51.100.1/26", "dev", "ref0")
 	netlab.Run(t, r.region, "ip", "link", "set", "ref0", "mtu", "1420", "up")
 	r.waitListening(t)
 }
 
+// stop ends the program. Its device goes some milliseconds before it gives up its socket, on which the next one would not start.
 func (r *reference) stop(t *testing.T) {
 	t.Helper()
 	if err := r.engine.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	netlab.Until(t, 5*time.Second, "the reference's device goes", func() bool {
-		_, err := netlab.Try(r.region, "ip", "link", "show", "dev", "ref0")
-		return err != nil
-	})
+	_ = r.engine.Wait() // says that it was killed
+	if out, err := netlab.Try(r.region, "ip", "link", "show", "dev", "ref0"); err == nil {
+		t.Fatalf("the reference ended, its device did not:\n%s", out)
+	}
 }
 
 // carry sends much there and back over TCP, and compares.
