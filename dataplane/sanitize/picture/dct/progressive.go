@@ -1,5 +1,7 @@
 package dct
 
+import "math/bits"
+
 // Progressive scans (T.81, annex G). A coefficient comes in several: its upper bits first, then one bit in each.
 
 func (s *scan) dcFirst(in *bitReader, k int, out *[64]int16, some *uint64) bool {
@@ -87,8 +89,8 @@ func (s *scan) acRefine(in *bitReader, out *[64]int16, some *uint64) bool {
 		}
 	}
 	if s.eobrun > 0 {
-		for ; i <= s.se; i++ {
-			if out[i] != 0 && !refine(in, &out[i], bit) {
+		for rest := *some >> i << i & (2<<s.se - 1); rest != 0; rest &= rest - 1 {
+			if !refine(in, &out[bits.TrailingZeros64(rest)&63], bit) {
 				return false
 			}
 		}
