@@ -62,7 +62,14 @@ type Reader struct {
 	pending  bool // an empty element still owes its end
 	rooted   bool // the document element was seen
 	names    map[string]string
+	known    map[string]resolved // names of elements as written, under the bindings that are in force
 }
+
+// resolved is what an element's name means.
+type resolved struct{ ns, local string }
+
+// maxKnown names are remembered: they are forgotten with each declaration, which has to be cheap.
+const maxKnown = 256
 
 type openTag struct {
 	name      []byte
@@ -112,7 +119,7 @@ func New(b []byte, spaces map[string]string) (*Reader, error) {
 	if bytes.Contains(b, []byte("\xEF\xBF\xBE")) || bytes.Contains(b, []byte("\xEF\xBF\xBF")) {
 		return nil, broken("character outside XML")
 	}
-	x := &Reader{b: b, spaces: spaces, names: map[string]string{}, bindings: []binding{{"xml", "xml"}}}
+	x := &Reader{b: b, spaces: spaces, names: map[string]string{}, known: map[string]resolved{}, bindings: []binding{{"xml", "xml"}}}
 	return x, x.declaration()
 }
 
@@ -220,6 +227,14 @@ func (x *Reader) Next(t *Token) error {
 }
 
 func (x *Reader) endTag(t *Token) error {
+	if n := len(x.open); n > 0 { // as nearly all are written
+		name := x.open[n-1].name
+		if rest := x.b[x.pos+2:]; len(rest) > len(name) && rest[len(name)] == '>' && string(rest[:len(name)]) == string(name) {
+			x.pos += 2 + len(name) + 1
+			x.end(t)
+			return nil
+		}
+	}
 	end := bytes.IndexByte(x.b[x.pos:], '>')
 	if end < 0 {
 		return broken("end tag without end")
@@ -236,7 +251,10 @@ func (x *Reader) endTag(t *Token) error {
 func (x *Reader) end(t *Token) {
 	o := x.open[len(x.open)-1]
 	x.open = x.open[:len(x.open)-1]
-	x.bindings = x.bindings[:o.bindings]
+	if len(x.bindings) > o.bindings {
+		x.bindings = x.bindings[:o.bindings]
+		clear(x.known)
+	}
 	t.Kind, t.Name, t.NS, t.Local = End, o.name, o.ns, o.local
 }
 
@@ -297,17 +315,24 @@ func (x *Reader) startTag(t *Token) error {
 			return broken("attribute value without quotes")
 		}
 		quote := b[p]
-		end := bytes.IndexByte(b[p+1:], quote)
-		if end < 0 {
+		from, refers := p+1, false
+		for p++; p < len(b) && b[p] != quote; p++ {
+			switch b[p] {
+			case '<':
+				return broken("< in an attribute value")
+			case '&':
+				refers = true
+			}
+		}
+		if p >= len(b) {
 			return broken("attribute value without end")
 		}
-		a.Value = b[p+1 : p+1+end]
-		p += end + 2
-		if bytes.IndexByte(a.Value, '<') >= 0 {
-			return broken("< in an attribute value")
-		}
-		if err := checkReferences(a.Value); err != nil {
-			return err
+		a.Value = b[from:p]
+		p++
+		if refers {
+			if err := checkReferences(a.Value); err != nil {
+				return err
+			}
 		}
 		if quote == '\'' && bytes.IndexByte(a.Value, '"') >= 0 {
 			a.Value = bytes.ReplaceAll(a.Value, []byte(`"`), []byte("&quot;"))
@@ -338,18 +363,35 @@ func (x *Reader) startTag(t *Token) error {
 				bind.uri = Unknown + bind.uri
 			}
 			x.bindings = append(x.bindings, bind)
+			clear(x.known)
 		}
 	}
-	prefix, local := Cut(o.name)
-	ns, ok := x.Lookup(prefix)
+	r, ok := x.known[string(o.name)]
 	if !ok {
-		return broken("prefix without namespace: " + string(prefix[:min(len(prefix), 40)]))
+		var err error
+		if r, err = x.resolve(o.name); err != nil {
+			return err
+		}
 	}
-	o.ns, o.local = ns, x.intern(local)
+	o.ns, o.local = r.ns, r.local
 	x.open = append(x.open, o)
 	x.pos = p
 	t.Kind, t.Name, t.NS, t.Local, t.Attrs = Start, o.name, o.ns, o.local, x.attrs
 	return nil
+}
+
+// resolve gives an element's name its meaning.
+func (x *Reader) resolve(name []byte) (resolved, error) {
+	prefix, local := Cut(name)
+	ns, ok := x.Lookup(prefix)
+	if !ok {
+		return resolved{}, broken("prefix without namespace: " + string(prefix[:min(len(prefix), 40)]))
+	}
+	r := resolved{ns, x.intern(local)}
+	if len(x.known) < maxKnown {
+		x.known[string(name)] = r
+	}
+	return r, nil
 }
 
 // Lookup answers the namespace of a prefix in force; of a nil prefix the default one.
@@ -400,7 +442,7 @@ func (x *Reader) Fork() *Reader {
 	ahead := *x
 	ahead.open = x.open[:len(x.open):len(x.open)]
 	ahead.bindings = x.bindings[:len(x.bindings):len(x.bindings)]
-	ahead.attrs = nil
+	ahead.attrs, ahead.known = nil, map[string]resolved{}
 	return &ahead
 }
 

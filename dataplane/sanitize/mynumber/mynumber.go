@@ -69,15 +69,15 @@ func (s *Scanner) Feed(place string, cells []string) {
 	s.rows[table]++
 	left := silent // what the cells before say
 	for i, c := range cells {
-		column := fmt.Sprintf("%sC%d", table, i+1)
 		found := numbers(c)
 		if len(found) == 0 {
 			if w := words(c); w != silent {
 				left = w
-				s.say(column, w)
+				s.say(fmt.Sprintf("%sC%d", table, i+1), w)
 			}
 			continue
 		}
+		column := fmt.Sprintf("%sC%d", table, i+1)
 		around := left
 		if around == silent {
 			around = s.named[column]

@@ -1,8 +1,8 @@
 package mynumber
 
 import (
-	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 var named = []string{"個人番号", "マイナンバー", "ﾏｲﾅﾝﾊﾞｰ", "まいなんばー", "mynumber", "individualnumber", "マイナンバ", "番号法"}
@@ -13,6 +13,24 @@ var others = []string{"法人番号", "電話", "tel", "fax", "ファクス", "�
 // closed takes out the space that forms put between letters.
 var closed = strings.NewReplacer(" ", "", "　", "", "\n", "")
 
+// word is one of the lists', and what it says.
+type word struct {
+	text string
+	says context
+}
+
+// byFirst are the words by their first letters: most letters begin none.
+var byFirst = func() map[rune][]word {
+	m := map[rune][]word{}
+	for says, list := range map[context][]string{names: named, differs: others} {
+		for _, w := range list {
+			r, _ := utf8.DecodeRuneInString(w)
+			m[r] = append(m[r], word{w, says})
+		}
+	}
+	return m
+}()
+
 // words tells what a text names: the number, if both.
 func words(t string) context {
 	if t == "" {
@@ -21,15 +39,21 @@ func words(t string) context {
 	if len(t) > 4*reach {
 		t = t[:2*reach] + t[len(t)-2*reach:]
 	}
-	lower := strings.ToLower(closed.Replace(t))
-	has := func(list []string) bool {
-		return slices.ContainsFunc(list, func(w string) bool { return strings.Contains(lower, w) })
+	if strings.ContainsAny(t, " \u3000\n") {
+		t = closed.Replace(t)
 	}
-	switch {
-	case has(named):
-		return names
-	case has(others):
-		return differs
+	lower := strings.ToLower(t)
+	said := silent
+	for i, r := range lower {
+		for _, w := range byFirst[r] {
+			if !strings.HasPrefix(lower[i:], w.text) {
+				continue
+			}
+			if w.says == names {
+				return names
+			}
+			said = differs
+		}
 	}
-	return silent
+	return said
 }

@@ -11,25 +11,22 @@ import (
 func (f *partFilter) alternateContent(t *markup.Token) error {
 	switch t.Local {
 	case "AlternateContent":
-		var tag bytes.Buffer
-		tag.WriteByte('<')
-		tag.Write(t.Name)
+		tag := append([]byte{'<'}, t.Name...)
 		var carry []markup.Attr
 		for _, a := range t.Attrs {
 			if isDeclaration(a.Name) {
-				writeAttr(&tag, a)
+				tag = appendAttr(tag, a)
 				carry = append(carry, markup.Attr{Name: bytes.Clone(a.Name), Value: bytes.Clone(a.Value)})
 			}
 		}
 		for _, c := range f.top().carry {
 			if !declares(carry, c.Name) {
-				writeAttr(&tag, c)
+				tag = appendAttr(tag, c)
 				carry = append(carry, c)
 			}
 		}
-		tag.WriteByte('>')
 		f.frames = append(f.frames, frame{element: element{t.NS, t.Local}, silent: true, name: t.Name, before: f.out.Len(), after: f.out.Len(),
-			carry: carry, alt: &alternate{tag: tag.Bytes()}})
+			carry: carry, alt: &alternate{tag: append(tag, '>')}})
 		return nil
 	case "Choice":
 		alt := f.top().alt

@@ -126,7 +126,7 @@ func fieldPlan(b []byte) ([]plannedField, error) {
 }
 
 func readFields(b []byte) (*fieldPlanner, error) {
-	p := &fieldPlanner{known: knownElements()}
+	p := &fieldPlanner{plain: plainElements()}
 	if !bytes.Contains(b, []byte("fldChar")) && !bytes.Contains(b, []byte("nstrText")) {
 		return p, nil
 	}
@@ -168,7 +168,7 @@ func readFields(b []byte) (*fieldPlanner, error) {
 // fieldPlanner is the state of one reading.
 type fieldPlanner struct {
 	x      *markup.Reader
-	known  map[element]bool
+	plain  map[element]bool
 	plan   []plannedField
 	open   []openField
 	inText int
@@ -211,8 +211,7 @@ func (p *fieldPlanner) top() *plannedField {
 
 func (p *fieldPlanner) start(t *markup.Token) {
 	p.depth++
-	_, removed := removedElements[element{t.NS, t.Local}]
-	if removed || !p.known[element{t.NS, t.Local}] || t.NS == "mc" && (t.Local == "Choice" || t.Local == "Fallback") {
+	if !p.plain[element{t.NS, t.Local}] || t.NS == "mc" && (t.Local == "Choice" || t.Local == "Fallback") {
 		p.made++
 		p.regions = append(p.regions, region{p.depth, p.made})
 	}

@@ -11,7 +11,7 @@ import (
 
 // filter writes one XML part again, token by token: what the rules name passes as it was written, the rest stays behind.
 func (o *office) filter(p *part, b []byte) ([]byte, error) {
-	f := &partFilter{office: o, part: p, known: knownElements(), slidesGone: map[string]bool{}}
+	f := &partFilter{office: o, part: p, plain: plainElements(), slidesGone: map[string]bool{}}
 	f.out.Grow(len(b))
 	plan, err := fieldPlan(b)
 	if err != nil {
@@ -56,7 +56,7 @@ type partFilter struct {
 	*office
 	part   *part
 	x      *markup.Reader
-	known  map[element]bool
+	plain  map[element]bool
 	out    bytes.Buffer
 	frames []frame
 	fields fieldWalk
@@ -205,17 +205,19 @@ func (f *partFilter) start(t *markup.Token) error {
 		}
 		return f.drop(t, "ooxml.unknown-element", uri+" "+t.Local)
 	}
-	if code, ok := removedElements[e]; ok && !(e == element{"p", "oleObj"} && len(f.ole) > 0) {
-		if f.reported(t) {
-			code = ""
+	if !f.plain[e] {
+		if code, ok := removedElements[e]; ok && !(e == element{"p", "oleObj"} && len(f.ole) > 0) {
+			if f.reported(t) {
+				code = ""
+			}
+			return f.drop(t, code, "")
 		}
-		return f.drop(t, code, "")
-	}
-	if !f.known[e] {
-		if len(f.frames) == 0 {
-			return brokenPart("document element " + t.Local)
+		if !knownElements()[e] {
+			if len(f.frames) == 0 {
+				return brokenPart("document element " + t.Local)
+			}
+			return f.drop(t, "ooxml.unknown-element", t.Local)
 		}
-		return f.drop(t, "ooxml.unknown-element", t.Local)
 	}
 	if n := len(f.ole); n > 0 {
 		if handled, err := f.insideOLE(&f.ole[n-1], t); handled || err != nil {
@@ -288,21 +290,19 @@ func (f *partFilter) write(t *markup.Token, name []byte) error {
 
 func (f *partFilter) begin(t *markup.Token, name []byte, attrs []markup.Attr) {
 	before := f.out.Len()
-	carry := f.top().carry
-	f.out.WriteByte('<')
-	f.out.Write(name)
+	tag := append(append(f.out.AvailableBuffer(), '<'), name...)
 	for _, a := range attrs {
-		writeAttr(&f.out, a)
+		tag = appendAttr(tag, a)
 	}
-	for _, c := range carry {
+	for _, c := range f.top().carry {
 		if !declares(attrs, c.Name) {
-			writeAttr(&f.out, c)
+			tag = appendAttr(tag, c)
 		}
 	}
 	if t.Empty {
-		f.out.WriteByte('/')
+		tag = append(tag, '/')
 	}
-	f.out.WriteByte('>')
+	f.out.Write(append(tag, '>'))
 	if f.heard != nil {
 		f.heard.begin(element{t.NS, t.Local}, t)
 	}
@@ -322,12 +322,9 @@ func (f *partFilter) open(t *markup.Token, silent bool) {
 	f.frames = append(f.frames, frame{element: element{t.NS, t.Local}, silent: silent, before: f.out.Len(), after: f.out.Len(), carry: carry})
 }
 
-func writeAttr(b *bytes.Buffer, a markup.Attr) {
-	b.WriteByte(' ')
-	b.Write(a.Name)
-	b.WriteString(`="`)
-	b.Write(a.Value)
-	b.WriteByte('"')
+func appendAttr(b []byte, a markup.Attr) []byte {
+	b = append(append(append(b, ' '), a.Name...), '=', '"')
+	return append(append(b, a.Value...), '"')
 }
 
 func isDeclaration(name []byte) bool {

@@ -1,6 +1,7 @@
 package office
 
 import (
+	"maps"
 	"strings"
 	"sync"
 
@@ -91,6 +92,15 @@ var knownElements = sync.OnceValue(func() map[element]bool {
 				m[element{ns, n}] = true
 			}
 		}
+	}
+	return m
+})
+
+// plainElements are the known ones that no rule removes by their name: nearly all that a part has.
+var plainElements = sync.OnceValue(func() map[element]bool {
+	m := maps.Clone(knownElements())
+	for e := range removedElements {
+		delete(m, e)
 	}
 	return m
 })
