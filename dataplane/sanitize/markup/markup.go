@@ -10,6 +10,7 @@ package markup
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 
@@ -440,8 +441,7 @@ func (x *Reader) Depth() int { return len(x.open) }
 // Fork is a reader that goes on from here by itself, to look ahead.
 func (x *Reader) Fork() *Reader {
 	ahead := *x
-	ahead.open = x.open[:len(x.open):len(x.open)]
-	ahead.bindings = x.bindings[:len(x.bindings):len(x.bindings)]
+	ahead.open, ahead.bindings = slices.Clone(x.open), slices.Clone(x.bindings)
 	ahead.attrs, ahead.known = nil, map[string]resolved{}
 	return &ahead
 }

@@ -33,6 +33,9 @@ func (o *office) filter(p *part, b []byte) ([]byte, error) {
 		if n&0xFFF == 0 && o.Ctx.Err() != nil {
 			return nil, o.Ctx.Err()
 		}
+		if f.plainCell() {
+			continue
+		}
 		if err := f.x.Next(&t); err != nil {
 			return nil, err
 		}

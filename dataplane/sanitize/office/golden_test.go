@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/image/bmp"
 	"golang.org/x/image/tiff"
 
@@ -122,6 +123,31 @@ func TestNumbersOfPersonsAreHeardInCells(t *testing.T) {
 		if !has(rep, "mynumber.found", verdict.Reported) && !has(rep, "mynumber.likely", verdict.Reported) {
 			t.Errorf("%s: not found: %v", name, rep.Findings)
 		}
+	}
+}
+
+// TestPlainCellsPassAsOthers: a space more in its tag and a cell is read piece by piece; what comes out, and what is said of it, is the
+// same as of one that is read in one step.
+func TestPlainCellsPassAsOthers(t *testing.T) {
+	cells := `<row r="1"><c r="A1" s="1" t="inlineStr"><is><t>個人番号</t></is></c></row>` +
+		`<row r="2"><c r="A2" s="1"><v>123456789018</v></c><c r="B2"/><c r="C2" t="str"><v>字</v></c><c><v>4.5</v></c></row>` +
+		`<row r="3"><c r="A3"><v>1.23456789018E11</v></c><c r="B3" t="s"></c><c r="C3" t="e"><v>#REF!</v></c><c r="D3"><f>[1]x!A1</f><v>7</v></c><c r="E3" macro="x"><v>8</v></c></row>` +
+		`<row r="4" xmlns:q="urn:q"><c r="A4" q:y="1"><v>1</v></c><c r="B4" t="b"><v>1</v></c></row>` +
+		`<extLst><ext uri="u"><row xmlns="urn:e"><c r="A5"><v>gone</v></c></row></ext></extLst>`
+	sanitized := func(cells string) (string, []verdict.Finding) {
+		rep, out := clean(t, "a.xlsm", officetest.Xlsx(t, []string{"worksheet"}, map[string]string{"xl/worksheets/sheet1.xml": `<worksheet ` + xNS + `><sheetData>` + cells + `</sheetData></worksheet>`}, "SHEETS"))
+		return partsOf(t, out)["xl/worksheets/sheet1.xml"], rep.Findings
+	}
+	fast, told := sanitized(cells)
+	slow, toldSlowly := sanitized(strings.ReplaceAll(strings.ReplaceAll(cells, "<c ", "<c  "), "<c>", "<c >"))
+	if fast != slow {
+		t.Errorf("in one step\n%s\npiece by piece\n%s", fast, slow)
+	}
+	if d := cmp.Diff(toldSlowly, told); d != "" || len(told) < 4 {
+		t.Errorf("%v, in one step %s", told, d)
+	}
+	if strings.Contains(fast, "gone") || !strings.Contains(fast, `<c r="A2" s="1"><v>123456789018</v></c><c r="B2"/>`) {
+		t.Errorf("got %s", fast)
 	}
 }
 

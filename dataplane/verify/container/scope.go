@@ -48,13 +48,13 @@ func (s *scope) element(raw string) (string, bool) {
 }
 
 func (s *scope) attribute(raw string) (string, bool) {
+	if strings.IndexByte(raw, ':') < 0 {
+		return raw, true
+	}
 	if name, ok := s.others[raw]; ok {
 		return name, true
 	}
-	prefix, local, prefixed := strings.Cut(raw, ":")
-	if !prefixed {
-		return raw, true
-	}
+	prefix, local, _ := strings.Cut(raw, ":")
 	space, ok := s.find(prefix)
 	if !ok || space == "" {
 		return "", false
