@@ -11,7 +11,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"slices"
-	"strconv"
 	"unicode/utf8"
 
 	"github.com/sekisho/sekisho/dataplane/sanitize/charset"
@@ -65,12 +64,6 @@ type Reader struct {
 	names    map[string]string
 	known    map[string]resolved // names of elements as written, under the bindings that are in force
 }
-
-// resolved is what an element's name means.
-type resolved struct{ ns, local string }
-
-// maxKnown names are remembered: they are forgotten with each declaration, which has to be cheap.
-const maxKnown = 256
 
 type openTag struct {
 	name      []byte
@@ -381,43 +374,6 @@ func (x *Reader) startTag(t *Token) error {
 	return nil
 }
 
-// resolve gives an element's name its meaning.
-func (x *Reader) resolve(name []byte) (resolved, error) {
-	prefix, local := Cut(name)
-	ns, ok := x.Lookup(prefix)
-	if !ok {
-		return resolved{}, broken("prefix without namespace: " + string(prefix[:min(len(prefix), 40)]))
-	}
-	r := resolved{ns, x.intern(local)}
-	if len(x.known) < maxKnown {
-		x.known[string(name)] = r
-	}
-	return r, nil
-}
-
-// Lookup answers the namespace of a prefix in force; of a nil prefix the default one.
-func (x *Reader) Lookup(prefix []byte) (string, bool) {
-	for i := len(x.bindings) - 1; i >= 0; i-- {
-		if x.bindings[i].prefix == string(prefix) {
-			return x.bindings[i].uri, true
-		}
-	}
-	return "", prefix == nil
-}
-
-// AttrName resolves an attribute's name: no prefix, no namespace.
-func (x *Reader) AttrName(a Attr) (ns string, local []byte, err error) {
-	prefix, local := Cut(a.Name)
-	if prefix == nil {
-		return "", local, nil
-	}
-	ns, ok := x.Lookup(prefix)
-	if !ok {
-		return "", nil, broken("prefix without namespace: " + string(prefix[:min(len(prefix), 40)]))
-	}
-	return ns, local, nil
-}
-
 // Skip reads to the end of the element whose start was just read. seen, if any, gets each piece.
 func (x *Reader) Skip(seen func(*Token)) error {
 	depth := len(x.open)
@@ -446,143 +402,4 @@ func (x *Reader) Fork() *Reader {
 	return &ahead
 }
 
-func (x *Reader) intern(b []byte) string {
-	if s, ok := x.names[string(b)]; ok {
-		return s
-	}
-	s := string(b)
-	if len(x.names) < 10000 {
-		x.names[s] = s
-	}
-	return s
-}
-
-// Cut parts a qualified name.
-func Cut(name []byte) (prefix, local []byte) {
-	if i := bytes.IndexByte(name, ':'); i >= 0 {
-		return name[:i], name[i+1:]
-	}
-	return nil, name
-}
-
-// nameLen is the length of the qualified name at the start of b, 0 when there is none. Non-ASCII letters are taken as they
-// come: schemas have none, so such elements fall to the allow-list.
-func nameLen(b []byte) int {
-	colons, start := 0, true
-	i := 0
-	for ; i < len(b); i++ {
-		c := b[i]
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', c == '_', c >= 0x80:
-			start = false
-		case '0' <= c && c <= '9', c == '-', c == '.':
-			if start {
-				return 0
-			}
-		case c == ':':
-			if start || colons > 0 {
-				return 0
-			}
-			colons++
-			start = true
-		default:
-			if start || i > 255 {
-				return 0
-			}
-			return i
-		}
-	}
-	return 0
-}
-
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
-
-// checkReferences accepts the five entities of the standard and characters of XML by number.
-func checkReferences(b []byte) error {
-	for {
-		i := bytes.IndexByte(b, '&')
-		if i < 0 {
-			return nil
-		}
-		b = b[i+1:]
-		end := bytes.IndexByte(b[:min(len(b), 12)], ';')
-		if end < 0 {
-			return broken("& without ;")
-		}
-		if _, ok := reference(b[:end]); !ok {
-			return rebuild.Refuse("xml.dtd", "", "&"+string(b[:end])+";")
-		}
-		b = b[end+1:]
-	}
-}
-
-func reference(name []byte) (rune, bool) {
-	switch string(name) {
-	case "amp":
-		return '&', true
-	case "lt":
-		return '<', true
-	case "gt":
-		return '>', true
-	case "quot":
-		return '"', true
-	case "apos":
-		return '\'', true
-	}
-	if len(name) < 2 || name[0] != '#' {
-		return 0, false
-	}
-	digits, base := string(name[1:]), 10
-	if digits[0] == 'x' {
-		digits, base = digits[1:], 16
-	}
-	n, err := strconv.ParseUint(digits, base, 32)
-	if err != nil || n > utf8.MaxRune {
-		return 0, false
-	}
-	r := rune(n)
-	ok := r == '\t' || r == '\n' || r == '\r' || r >= 0x20 && utf8.ValidRune(r) && r != 0xFFFE && r != 0xFFFF
-	return r, ok
-}
-
-// Unescape answers the characters that text or an attribute value stands for.
-func Unescape(b []byte) []byte {
-	if bytes.IndexByte(b, '&') < 0 {
-		return b
-	}
-	out := make([]byte, 0, len(b))
-	for len(b) > 0 {
-		if b[0] == '&' {
-			if end := bytes.IndexByte(b, ';'); end > 0 {
-				if r, ok := reference(b[1:end]); ok {
-					out = utf8.AppendRune(out, r)
-					b = b[end+1:]
-					continue
-				}
-			}
-		}
-		out = append(out, b[0])
-		b = b[1:]
-	}
-	return out
-}
-
-// Escape makes characters fit for text and for a value in double quotes.
-func Escape(b []byte) []byte {
-	out := make([]byte, 0, len(b)+16)
-	for _, c := range b {
-		switch c {
-		case '&':
-			out = append(out, "&amp;"...)
-		case '<':
-			out = append(out, "&lt;"...)
-		case '>':
-			out = append(out, "&gt;"...)
-		case '"':
-			out = append(out, "&quot;"...)
-		default:
-			out = append(out, c)
-		}
-	}
-	return out
-}
