@@ -2,8 +2,10 @@ package gate
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -55,7 +57,6 @@ func TestARealLineIsMeasured(t *testing.T) {
 			lab.Send(t, ctx, &senders, f)
 		}
 	}
-	watch(16)
 	// middle is a figure of the seconds since a look, so that one late second of a busy machine decides nothing.
 	middle := func(class string, after uint64, of func(measure.Sample) float64) float64 {
 		var v []float64
@@ -79,34 +80,54 @@ func TestARealLineIsMeasured(t *testing.T) {
 		}
 	}
 	up, down := func(s measure.Sample) measure.Flow { return s.Up }, func(s measure.Sample) measure.Flow { return s.Down }
-	for _, x := range []struct {
+	type figure struct {
 		name, class string
-		got         float64
+		of          func(measure.Sample) float64
 		low, high   float64
-	}{
-		{"core upwards, of the line", "core", middle("core", 4, rate(up)), 0.57, 0.75},
-		{"core downwards", "core", middle("core", 4, rate(down)), 0.57, 0.75},
-		{"backup downwards", "backup", middle("backup", 4, rate(down)), 0.28, 0.42},
-		{"the line upwards", "", middle("", 4, rate(up)), 0.93, 1.01},
-		{"the line downwards", "", middle("", 4, rate(down)), 0.93, 1.01},
-		{"arrived upwards", "", middle("", 4, func(s measure.Sample) float64 { return s.Up.Arrived }), 0.985, 1},
-		{"arrived downwards", "", middle("", 4, func(s measure.Sample) float64 { return s.Down.Arrived }), 0.985, 1},
-		{"guaranteed downwards", "core", middle("core", 4, func(s measure.Sample) float64 { return float64(s.Down.Guarantee) / line }), 0.55, 0.61},
-		{"probes of core", "core", middle("core", 4, func(s measure.Sample) float64 { return float64(s.Probe.Sent) }), 2, 20},
-	} {
-		t.Logf("%s: %.3f", x.name, x.got)
-		if x.got < x.low || x.got > x.high {
-			t.Errorf("%s: %.3f, want %v to %v", x.name, x.got, x.low, x.high)
+	}
+	// hold watches until the figures lie where they have to in the middle of the seconds watched, which those of a busy machine do not
+	// at once: some seconds are not counted, and in some its senders do not come to fill the line.
+	hold := func(seconds int, settling uint64, figures ...figure) {
+		t.Helper()
+		for try := range 4 {
+			var begun uint64
+			if all := r.After(0, 0, 1000); len(all) > 0 {
+				begun = all[len(all)-1].Seq
+			}
+			watch(seconds)
+			var wrong []string
+			for _, x := range figures {
+				got := middle(x.class, begun+settling, x.of)
+				t.Logf("%s: %.3f", x.name, got)
+				if got < x.low || got > x.high {
+					wrong = append(wrong, fmt.Sprintf("%s: %.3f, want %v to %v", x.name, got, x.low, x.high))
+				}
+			}
+			if wrong == nil {
+				return
+			}
+			if try == 3 {
+				t.Error(strings.Join(wrong, "\n"))
+			}
 		}
 	}
-	all := r.After(0, 0, 1000)
-	begun := all[len(all)-1].Seq
+	arrived := func(way func(measure.Sample) measure.Flow) func(measure.Sample) float64 {
+		return func(s measure.Sample) float64 { return way(s).Arrived }
+	}
+	hold(16, 4,
+		figure{"core upwards, of the line", "core", rate(up), 0.57, 0.75},
+		figure{"core downwards", "core", rate(down), 0.57, 0.75},
+		figure{"backup downwards", "backup", rate(down), 0.28, 0.42},
+		figure{"the line upwards", "", rate(up), 0.93, 1.01},
+		figure{"the line downwards", "", rate(down), 0.93, 1.01},
+		figure{"arrived upwards", "", arrived(up), 0.985, 1},
+		figure{"arrived downwards", "", arrived(down), 0.985, 1},
+		figure{"guaranteed downwards", "core", func(s measure.Sample) float64 { return float64(s.Down.Guarantee) / line }, 0.55, 0.61},
+		figure{"probes of core", "core", func(s measure.Sample) float64 { return float64(s.Probe.Sent) }, 2, 20},
+	)
 	netlab.Run(t, "near0", "tc", "qdisc", "replace", "dev", "up0", "root", "stab", "overhead", "-14", "tbf", "rate", "7000000", "burst", "16000", "latency", "50ms")
-	watch(20)
-	if got := middle("", begun+9, func(s measure.Sample) float64 { return s.Up.Arrived }); got < 0 || got > 0.9 {
-		t.Errorf("of a line that passes 0.7 of its contract %.3f arrives", got)
-	}
-	if got := middle("", begun+9, func(s measure.Sample) float64 { return s.Down.Arrived }); got < 0.97 {
-		t.Errorf("downwards, where nothing changed, %.3f arrives", got)
-	}
+	hold(20, 9,
+		figure{"of a line that passes 0.7 of its contract arrives", "", arrived(up), 0, 0.9},
+		figure{"downwards, where nothing changed", "", arrived(down), 0.97, 1},
+	)
 }
