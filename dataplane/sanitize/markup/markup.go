@@ -10,7 +10,6 @@ package markup
 import (
 	"bytes"
 	"encoding/binary"
-	"slices"
 	"unicode/utf8"
 
 	"github.com/sekisho/sekisho/dataplane/sanitize/charset"
@@ -113,7 +112,7 @@ func New(b []byte, spaces map[string]string) (*Reader, error) {
 	if bytes.Contains(b, []byte("\xEF\xBF\xBE")) || bytes.Contains(b, []byte("\xEF\xBF\xBF")) {
 		return nil, broken("character outside XML")
 	}
-	x := &Reader{b: b, spaces: spaces, names: map[string]string{}, known: map[string]resolved{}, bindings: []binding{{"xml", "xml"}}}
+	x := &Reader{b: b, spaces: spaces, names: map[string]string{}, bindings: []binding{{"xml", "xml"}}}
 	return x, x.declaration()
 }
 
@@ -394,11 +393,13 @@ func (x *Reader) Skip(seen func(*Token)) error {
 // Depth is how many elements are open.
 func (x *Reader) Depth() int { return len(x.open) }
 
-// Fork is a reader that goes on from here by itself, to look ahead.
+// Fork is a reader that goes on from here by itself, to look ahead as far as to the end of the element that is open. It costs little,
+// however much is declared: some look ahead from every element.
 func (x *Reader) Fork() *Reader {
 	ahead := *x
-	ahead.open, ahead.bindings = slices.Clone(x.open), slices.Clone(x.bindings)
-	ahead.attrs, ahead.known = nil, map[string]resolved{}
+	ahead.open = x.open[:len(x.open):len(x.open)]
+	ahead.bindings = x.bindings[:len(x.bindings):len(x.bindings)]
+	ahead.attrs, ahead.known = nil, nil
 	return &ahead
 }
 

@@ -16,6 +16,9 @@ func (x *Reader) resolve(name []byte) (resolved, error) {
 		return resolved{}, broken("prefix without namespace: " + string(prefix[:min(len(prefix), 40)]))
 	}
 	r := resolved{ns, x.intern(local)}
+	if x.known == nil {
+		x.known = map[string]resolved{}
+	}
 	if len(x.known) < maxKnown {
 		x.known[string(name)] = r
 	}

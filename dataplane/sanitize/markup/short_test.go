@@ -1,7 +1,9 @@
 package markup
 
 import (
+	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -106,7 +108,13 @@ func TestNamesMeanWhatTheirScopeSays(t *testing.T) {
 		}
 		var got []string
 		for tok := (Token{}); tok.Kind != EOF; {
-			if ahead {
+			if err := x.Next(&tok); err != nil {
+				t.Fatal(err)
+			}
+			if tok.Kind == Start {
+				got = append(got, tok.NS)
+			}
+			if ahead && tok.Kind == Start && tok.Local == "a" {
 				f, next := x.Fork(), Token{}
 				for range 6 {
 					if err := f.Next(&next); err != nil {
@@ -114,15 +122,42 @@ func TestNamesMeanWhatTheirScopeSays(t *testing.T) {
 					}
 				}
 			}
-			if err := x.Next(&tok); err != nil {
-				t.Fatal(err)
-			}
-			if tok.Kind == Start {
-				got = append(got, tok.NS)
-			}
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("looking ahead %v: got %v, want %v", ahead, got, want)
 		}
+	}
+}
+
+// TestLookingAheadCostsLittle: from each of many elements, with many declarations in force.
+func TestLookingAheadCostsLittle(t *testing.T) {
+	var in strings.Builder
+	for i := range 10 {
+		in.WriteString("<a")
+		for k := range 390 {
+			fmt.Fprintf(&in, ` xmlns:p%d="u"`, i*390+k)
+		}
+		in.WriteString(">")
+	}
+	in.WriteString(strings.Repeat("<b/>", 20_000) + strings.Repeat("</a>", 10))
+	x, err := New([]byte(in.String()), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for tok := (Token{}); tok.Kind != EOF; {
+		if err := x.Next(&tok); err != nil {
+			t.Fatal(err)
+		}
+		if tok.Kind == Start && tok.Local == "b" {
+			if err := x.Fork().Skip(nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; took > 64<<20 {
+		t.Errorf("took %d MiB of memory", took>>20)
 	}
 }

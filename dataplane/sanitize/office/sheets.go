@@ -20,6 +20,7 @@ func (f *partFilter) plainCell() bool {
 	if !ok {
 		return false
 	}
+	f.cell = "" // as behind any cell
 	f.out.Write(c.Raw)
 	if f.heard != nil {
 		f.heard.begin(element{"x", "c"}, &markup.Token{Attrs: c.Attrs})
